@@ -1,0 +1,381 @@
+"""Images and pairs: arrays with named axes, checked once, here at the door."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_unet.core.errors import ImageError, LabelsError
+
+__all__ = ["AXES", "Image", "Pair", "PixelSize", "Plane"]
+
+AXES = "TZCYX"
+"""Every axis an image can have, in the order in which arrays carry them inside the package."""
+
+_AXIS_WORDS = {"T": "time", "Z": "depth", "C": "channel", "Y": "height", "X": "width"}
+
+
+@dataclass(frozen=True)
+class PixelSize:
+    """Physical size of one pixel.
+
+    Parameters
+    ----------
+    spacing
+        Size along the spatial axes that the image has, in the order Z (if present), Y, X.
+    unit
+        Name of the unit, for example ``"µm"``.
+    """
+
+    spacing: tuple[float, ...]
+    unit: str = "µm"
+
+    def __post_init__(self) -> None:
+        if not 2 <= len(self.spacing) <= 3 or not all(0 < s < np.inf for s in self.spacing):
+            raise ImageError(
+                f"Pixel size {self.spacing} {self.unit} is not usable: expected two or three "
+                "positive numbers, in the order (Z,) Y, X."
+            )
+
+    @property
+    def yx(self) -> tuple[float, float]:
+        """Size along Y and X."""
+        return self.spacing[-2], self.spacing[-1]
+
+    def __str__(self) -> str:
+        return f"{' x '.join(f'{s:.4g}' for s in self.spacing)} {self.unit}"
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image with named axes.
+
+    Parameters
+    ----------
+    data
+        Array (numpy, dask or zarr-backed dask) of bool, integers or floats.
+    axes
+        One letter per axis of `data`: a subset of ``"TZCYX"`` in that order, with Y and X.
+        Use `Image.from_array` for arrays in another order.
+    name
+        What messages and files call the image.
+    pixel_size
+        Physical pixel size, or None where it is not known.
+    channel_names
+        One name per channel, or None.
+    rgb
+        Whether the channels are red, green and blue (normalised with one common range).
+    path
+        The file behind the image, if there is one.
+
+    Raises
+    ------
+    ImageError
+        When axes and array do not fit together.
+    """
+
+    data: Any
+    axes: str
+    name: str = "image"
+    pixel_size: PixelSize | None = None
+    channel_names: tuple[str, ...] | None = None
+    rgb: bool = False
+    path: Path | None = None
+
+    def __post_init__(self) -> None:
+        _check_axes(self.axes, self.shape, self.name)
+        if "".join(a for a in AXES if a in self.axes) != self.axes:
+            raise ImageError(
+                f"'{self.name}' has axes {self.axes}: expected the order {AXES}. "
+                "Use Image.from_array, which reorders."
+            )
+        if self.data.dtype.kind not in "buif":
+            raise ImageError(
+                f"'{self.name}' has data type {self.data.dtype}: expected bool, integers or "
+                "floats. Convert it, for example with .real or .astype(float)."
+            )
+        if 0 in self.shape:
+            raise ImageError(f"'{self.name}' has shape {self.shape}: there are no pixels in it.")
+        if self.channel_names is not None and len(self.channel_names) != self.channels:
+            raise ImageError(
+                f"'{self.name}' has {self.channels} channel(s) and {len(self.channel_names)} "
+                f"channel name(s) {self.channel_names}: expected one name per channel."
+            )
+
+    @classmethod
+    def from_array(cls, data: Any, axes: str | None = None, **kwargs: Any) -> Image:
+        """Make an image from an array whose axes come in any order.
+
+        Parameters
+        ----------
+        data
+            Array. A trailing alpha channel of an RGBA image is dropped.
+        axes
+            One letter per axis, any order of ``"TZCYX"`` (``S``, samples, means RGB channels).
+            None: YX, or YXS for three dimensions of which the last has length 3 or 4.
+        **kwargs
+            The other fields of `Image`.
+
+        Returns
+        -------
+        Image
+            With its axes in the order ``TZCYX``.
+        """
+        if not hasattr(data, "dtype") or not hasattr(data, "ndim"):
+            data = np.asarray(data)
+        name = kwargs.get("name", "image")
+        if axes is None:
+            axes = _guess_axes(data.shape, name)
+        axes = axes.upper()
+        if "S" in axes and "C" not in axes:
+            axes = axes.replace("S", "C")
+            kwargs.setdefault("rgb", data.ndim == len(axes) and data.shape[axes.index("C")] >= 3)
+        _check_axes(axes, data.shape, name)
+        order = [axes.index(a) for a in AXES if a in axes]
+        data = data.transpose(order)
+        axes = "".join(axes[i] for i in order)
+        if kwargs.get("rgb") and data.shape[axes.index("C")] == 4:
+            data = data[tuple(slice(3) if a == "C" else slice(None) for a in axes)]
+        return cls(data, axes, **kwargs)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Length of each axis, in the order of `axes`."""
+        return tuple(int(n) for n in self.data.shape)
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Length of each axis by its letter."""
+        return dict(zip(self.axes, self.shape, strict=True))
+
+    @property
+    def channels(self) -> int:
+        """Number of channels; 1 without a channel axis."""
+        return self.sizes.get("C", 1)
+
+    @property
+    def label_axes(self) -> str:
+        """Axes of labels that belong to this image: all but C."""
+        return self.axes.replace("C", "")
+
+    @property
+    def label_shape(self) -> tuple[int, ...]:
+        """Shape of labels that belong to this image."""
+        return tuple(n for a, n in self.sizes.items() if a != "C")
+
+    def select_channels(self, channels: tuple[str | int, ...]) -> Image:
+        """Keep only some channels, by name or by index from 0, in the given order.
+
+        Raises
+        ------
+        ImageError
+            When a channel does not exist.
+        """
+        names = self.channel_names or ()
+        indices: list[int] = []
+        for channel in channels:
+            if isinstance(channel, str) and channel in names:
+                indices.append(names.index(channel))
+            elif isinstance(channel, int) and 0 <= channel < self.channels:
+                indices.append(channel)
+            else:
+                known = ", ".join(names) if names else f"0 to {self.channels - 1}"
+                raise ImageError(
+                    f"'{self.name}' has no channel {channel!r}: it has {self.channels} "
+                    f"channel(s), {known}. Choose among these."
+                )
+        if "C" not in self.axes:
+            return self
+        index = tuple(indices if a == "C" else slice(None) for a in self.axes)
+        return replace(
+            self,
+            data=self.data[index],
+            channel_names=tuple(names[i] for i in indices) if names else None,
+            rgb=self.rgb and len(indices) == 3,
+        )
+
+    def planes(self, ndim: int = 2) -> Iterator[tuple[dict[str, int], Any]]:
+        """Take the image apart into what a network of `ndim` spatial dimensions sees at once.
+
+        Yields
+        ------
+        position
+            Index along each leading axis, for example ``{"T": 3}``.
+        data
+            Array with axes CYX (`ndim` 2) or CZYX (`ndim` 3).
+        """
+        spatial = "ZYX"[3 - ndim :]
+        if any(a not in self.axes for a in spatial):
+            raise ImageError(
+                f"'{self.name}' has axes {self.axes}, the model needs {spatial}. "
+                "Choose a 2-D model, or an image with depth."
+            )
+        leading = [a for a in self.axes if a not in spatial and a != "C"]
+        inside = "".join(a for a in self.axes if a not in leading)
+        for index in np.ndindex(*(self.sizes[a] for a in leading)):
+            position = dict(zip(leading, index, strict=True))
+            data = self.data[tuple(position.get(a, slice(None)) for a in self.axes)]
+            if "C" not in inside:
+                data = data[None]
+            elif inside.index("C") != 0:
+                data = data.swapaxes(0, 1)
+            yield position, data
+
+    def describe(self) -> str:
+        """Say in words what the image is: ``"cells: TYX 5 x 512 x 512 uint16, 0.65 µm"``."""
+        size = " x ".join(str(n) for n in self.shape)
+        scale = f", {self.pixel_size}" if self.pixel_size else ", pixel size unknown"
+        colour = " RGB" if self.rgb else ""
+        return f"{self.name}: {self.axes} {size} {self.data.dtype}{colour}{scale}"
+
+
+@dataclass(frozen=True)
+class Plane:
+    """What a network sees at once: one plane of a pair (a volume for a 3-D network).
+
+    Parameters
+    ----------
+    image
+        Raw values, axes CYX (or CZYX).
+    labels
+        Integers, axes YX (or ZYX).
+    annotated
+        True where labels count, same axes as `labels`; None: everywhere.
+    name
+        Name of the pair, with the position in its stack.
+    group
+        What must stay together in a split.
+    rgb
+        Whether the channels are red, green and blue.
+    """
+
+    image: NDArray[Any]
+    labels: NDArray[np.integer[Any]]
+    annotated: NDArray[np.bool_] | None
+    name: str
+    group: str
+    rgb: bool = False
+
+
+@dataclass(frozen=True)
+class Pair:
+    """An image and the labels that belong to it: the only way data gets into training.
+
+    Parameters
+    ----------
+    image
+        The image.
+    labels
+        Integers from 0; axes of the image without C. Bool and whole-numbered floats are
+        converted. What 0 means is the task's business.
+    annotated
+        Mask of the annotated area, same shape as `labels`; None: everywhere.
+    group
+        Images of one group never end up on both sides of a split. None: the image's own name.
+    empty_planes
+        What a plane of a stack without any label means: ``"ignore"`` (not annotated yet) or
+        ``"background"`` (looked at, nothing there).
+
+    Raises
+    ------
+    LabelsError
+        When labels and image do not fit together or the labels are not labels.
+    """
+
+    image: Image
+    labels: NDArray[Any]
+    annotated: NDArray[np.bool_] | None = None
+    group: str | None = None
+    empty_planes: Literal["ignore", "background"] = "ignore"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "labels", _as_labels(self.labels, self.name))
+        for what, array in (("labels", self.labels), ("annotated area", self.annotated)):
+            if array is not None and array.shape != self.image.label_shape:
+                raise LabelsError(
+                    f"'{self.name}': the image has shape {self.image.label_shape} "
+                    f"({self.image.label_axes}) and its {what} {array.shape}. "
+                    "Expected the same: choose the labels that belong to this image."
+                )
+
+    @property
+    def name(self) -> str:
+        """Name of the image."""
+        return self.image.name
+
+    def planes(self, ndim: int = 2) -> list[Plane]:
+        """Take the pair apart into annotated planes (volumes for `ndim` 3)."""
+        leading = self.image.label_axes[: -ndim if ndim else None]
+        planes = []
+        for position, data in self.image.planes(ndim):
+            index = tuple(position[a] for a in leading)
+            labels = self.labels[index]
+            annotated = None if self.annotated is None else self.annotated[index]
+            if leading and self.empty_planes == "ignore" and not labels.any():
+                continue
+            where = "".join(f" {a}={i}" for a, i in position.items())
+            planes.append(
+                Plane(
+                    image=np.asarray(data),
+                    labels=labels,
+                    annotated=annotated,
+                    name=self.name + where,
+                    group=self.group or self.name,
+                    rgb=self.image.rgb,
+                )
+            )
+        return planes
+
+
+def _check_axes(axes: str, shape: tuple[int, ...], name: str) -> None:
+    unknown = [a for a in axes if a not in AXES]
+    if unknown or len(set(axes)) != len(axes) or not {"Y", "X"} <= set(axes):
+        words = ", ".join(f"{a} ({w})" for a, w in _AXIS_WORDS.items())
+        raise ImageError(
+            f"'{name}' has axes {axes!r}: expected each of {words} at most once, and Y and X "
+            "present. Name the axes, for example axes='TYX'."
+        )
+    if len(axes) != len(shape):
+        raise ImageError(
+            f"'{name}' has {len(shape)} dimension(s) {tuple(shape)} and axes {axes!r}: expected "
+            "one letter per dimension."
+        )
+
+
+def _guess_axes(shape: tuple[int, ...], name: str) -> str:
+    if len(shape) == 2:
+        return "YX"
+    if len(shape) == 3 and shape[-1] in (3, 4):
+        return "YXS"
+    raise ImageError(
+        f"'{name}' has {len(shape)} dimension(s) {tuple(shape)} and no axis names: expected a "
+        "plane (YX) or a colour image (YXS). Say what the axes are, for example axes='TYX'."
+    )
+
+
+def _as_labels(labels: Any, name: str) -> NDArray[np.integer[Any]]:
+    labels = np.asarray(labels)
+    if labels.dtype.kind == "b":
+        return labels.astype(np.uint8)
+    if labels.dtype.kind == "f":
+        whole = labels.astype(np.int64, copy=False) if np.isfinite(labels).all() else None
+        if whole is None or not np.array_equal(whole, labels):
+            raise LabelsError(
+                f"'{name}': the labels are {labels.dtype} with values that are not whole "
+                "numbers. Expected integers (0 background, 1, 2, ...): threshold a probability "
+                "map, or save the labels as integers."
+            )
+        labels = whole
+    if labels.dtype.kind not in "iu":
+        raise LabelsError(f"'{name}': labels of type {labels.dtype}: expected integers.")
+    if labels.dtype.kind == "i" and labels.size and labels.min() < 0:
+        raise LabelsError(
+            f"'{name}': the labels go down to {labels.min()}: expected numbers from 0. "
+            "Give -1 and the like a number of their own, or set them to 0."
+        )
+    return labels

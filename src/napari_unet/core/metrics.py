@@ -1,0 +1,355 @@
+"""Pixel scores: intersection over union, Dice, precision, recall and accuracy from one table.
+
+Everything starts from the table of how many pixels of each true class were given each predicted
+class. Tables of several images are kept apart, so that both kinds of mean can be had and named:
+*by image* (score every image, average the scores) and *pooled* (add the tables, score once).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from napari_unet.core.errors import LabelsError
+
+__all__ = [
+    "PIXEL_SCORES",
+    "PixelCounts",
+    "by_image",
+    "check_labels",
+    "check_same_shape",
+    "flat_name",
+    "foreground_counts",
+    "pixel_counts",
+    "pixel_summary",
+    "planes",
+]
+
+PIXEL_SCORES = ("iou", "dice", "precision", "recall")
+"""The scores that every class has."""
+
+_MOST_CLASSES = 256
+
+
+@dataclass(frozen=True)
+class PixelCounts:
+    """How many pixels of each true class were given each predicted class.
+
+    A score of a class is not a number (NaN) where the class is neither in the truth nor in the
+    prediction, and 0 where it is in one of them only.
+
+    Parameters
+    ----------
+    confusion
+        Integers of shape (classes, classes): rows are true, columns predicted classes.
+    classes
+        Label id of each row and column.
+    background
+        Label id of the background, which some means leave out.
+    """
+
+    confusion: NDArray[np.int64]
+    classes: tuple[int, ...]
+    background: int = 0
+
+    @property
+    def pixels(self) -> int:
+        """Number of scored pixels."""
+        return int(self.confusion.sum())
+
+    @property
+    def present(self) -> NDArray[np.bool_]:
+        """Whether each class is in the truth or in the prediction."""
+        return np.asarray(self._n_true + self._n_predicted > 0)
+
+    @property
+    def accuracy(self) -> float:
+        """Share of scored pixels that have the right class; NaN without any pixel."""
+        return self._hits.sum() / self.pixels if self.pixels else float("nan")
+
+    def score(self, name: str) -> NDArray[np.float64]:
+        """Score of every class: ``"iou"``, ``"dice"``, ``"precision"`` or ``"recall"``."""
+        hits, true, predicted = self._hits, self._n_true, self._n_predicted
+        numerator = 2 * hits if name == "dice" else hits
+        denominator = {
+            "iou": true + predicted - hits,
+            "dice": true + predicted,
+            "precision": predicted,
+            "recall": true,
+        }[name]
+        return np.where(self.present, numerator / np.maximum(denominator, 1), np.nan)
+
+    def mean(self, name: str, *, with_background: bool) -> float:
+        """Mean of a score over the classes that are present; NaN where there is none."""
+        counted = np.array([with_background or c != self.background for c in self.classes])
+        return _mean(self.score(name)[counted])
+
+    def foreground(self) -> PixelCounts:
+        """All classes but the background taken together, as class 1; the background is class 0."""
+        inside = np.array([int(c != self.background) for c in self.classes])
+        merged = np.zeros((2, 2), np.int64)
+        np.add.at(merged, (inside[:, None], inside[None, :]), self.confusion)
+        return PixelCounts(merged, (0, 1))
+
+    @staticmethod
+    def pool(images: Sequence[PixelCounts]) -> PixelCounts:
+        """Add the tables of several images (at least one); their classes may differ."""
+        classes = tuple(sorted({c for image in images for c in image.classes}))
+        total = np.zeros((len(classes), len(classes)), np.int64)
+        for image in images:
+            index = np.searchsorted(classes, image.classes)
+            total[np.ix_(index, index)] += image.confusion
+        return PixelCounts(total, classes, images[0].background)
+
+    @property
+    def _hits(self) -> NDArray[np.int64]:
+        return np.diagonal(self.confusion)
+
+    @property
+    def _n_true(self) -> NDArray[np.int64]:
+        return np.asarray(self.confusion.sum(axis=1))
+
+    @property
+    def _n_predicted(self) -> NDArray[np.int64]:
+        return np.asarray(self.confusion.sum(axis=0))
+
+
+def pixel_counts(
+    prediction: ArrayLike,
+    truth: ArrayLike,
+    *,
+    classes: Sequence[int] | None = None,
+    annotated: ArrayLike | None = None,
+    background: int = 0,
+) -> PixelCounts:
+    """Count the pixels of every pair of true and predicted class.
+
+    Parameters
+    ----------
+    prediction, truth
+        Class of every pixel: integers from 0 or bool, same shape, any number of dimensions.
+    classes
+        Ids that can occur; None: those that do.
+    annotated
+        Mask of the pixels that are scored, same shape; None: all.
+    background
+        Id of the background.
+
+    Raises
+    ------
+    LabelsError
+        When the arrays are not labels, differ in shape, or hold an id that is not in `classes`.
+    """
+    prediction, truth = check_labels(prediction, "prediction"), check_labels(truth, "truth")
+    mask = check_same_shape(prediction, truth, annotated)
+    if mask is not None:
+        prediction, truth = prediction[mask], truth[mask]
+    found = {int(i) for array in (prediction, truth) for i in _ids(array)}
+    known = tuple(sorted(found | {background} if classes is None else set(classes)))
+    if not found <= set(known):
+        raise LabelsError(
+            f"Labels hold the class id(s) {sorted(found - set(known))}, which are not among the "
+            f"classes {list(known)}. Add them to the class table, or set them to another class."
+        )
+    table = np.zeros(max(found, default=0) + 1, np.intp)
+    for index, class_id in enumerate(known):
+        if class_id < table.size:
+            table[class_id] = index
+    flat = np.bincount(
+        table[truth.ravel()] * len(known) + table[prediction.ravel()], minlength=len(known) ** 2
+    )
+    return PixelCounts(flat.reshape(len(known), -1).astype(np.int64), known, background)
+
+
+def foreground_counts(
+    prediction: ArrayLike, truth: ArrayLike, *, annotated: ArrayLike | None = None
+) -> PixelCounts:
+    """Count the pixels of objects (labels above 0, class 1) and background (class 0).
+
+    Parameters and errors as for `pixel_counts`.
+    """
+    prediction, truth = check_labels(prediction, "prediction"), check_labels(truth, "truth")
+    mask = check_same_shape(prediction, truth, annotated)
+    p, t = prediction > 0, truth > 0
+    n, n_true, n_predicted = p.size, int(np.count_nonzero(t)), int(np.count_nonzero(p))
+    both = p & t
+    if mask is not None:
+        n = int(np.count_nonzero(mask))
+        n_true, n_predicted = (int(np.count_nonzero(a & mask)) for a in (t, p))
+        both &= mask
+    hits = int(np.count_nonzero(both))
+    table = [[n - n_true - n_predicted + hits, n_predicted - hits], [n_true - hits, hits]]
+    return PixelCounts(np.array(table, np.int64), (0, 1))
+
+
+def pixel_summary(
+    images: Sequence[PixelCounts], names: Mapping[int, str] | None = None
+) -> dict[str, float]:
+    """Scores of several images under flat names, each both by image and pooled.
+
+    Parameters
+    ----------
+    images
+        One table per image (per plane of a stack).
+    names
+        Name of each class that gets scores of its own, by id. None: only the scores of the whole
+        foreground and the means over classes.
+
+    Returns
+    -------
+    dict
+        ``dice_foreground_by_image``, ``dice_foreground_pooled``, ``iou_<class>_by_image``,
+        ``mean_iou_with_background_pooled``, ``pixel_accuracy_by_image`` and so on. Undefined
+        scores are NaN.
+    """
+    if not images:
+        return {}
+    pooled, summary = PixelCounts.pool(images), {}
+
+    def add(name: str, each: Sequence[float], together: float) -> None:
+        summary[f"{name}_by_image"], summary[f"{name}_pooled"] = by_image(each), float(together)
+
+    foregrounds, foreground = [i.foreground() for i in images], pooled.foreground()
+    for score in PIXEL_SCORES:
+        key = f"{score}_foreground"
+        add(key, [float(i.score(score)[1]) for i in foregrounds], foreground.score(score)[1])
+        for class_id, name in (names or {}).items():
+            values = [_of_class(i, score, class_id) for i in images]
+            add(f"{score}_{flat_name(name)}", values, _of_class(pooled, score, class_id))
+    for score in ("iou", "dice"):
+        for with_background, word in ((True, "with"), (False, "without")):
+            add(
+                f"mean_{score}_{word}_background",
+                [i.mean(score, with_background=with_background) for i in images],
+                pooled.mean(score, with_background=with_background),
+            )
+    add("pixel_accuracy", [i.accuracy for i in images], pooled.accuracy)
+    return summary
+
+
+def flat_name(name: str) -> str:
+    """Class name as it stands in the name of a score: ``"Cell border"`` is ``cell_border``."""
+    return "_".join(name.casefold().split())
+
+
+def by_image(values: Sequence[float]) -> float:
+    """Mean over images, leaving out those where the score is undefined; NaN if none is left."""
+    return _mean(np.asarray(values, np.float64))
+
+
+def planes(
+    prediction: NDArray[Any],
+    truth: NDArray[Any],
+    annotated: NDArray[np.bool_] | None = None,
+    *,
+    ndim: int = 2,
+) -> Iterator[tuple[tuple[int, ...], NDArray[Any], NDArray[Any], NDArray[np.bool_] | None]]:
+    """Take a stack apart into what is scored as one image each.
+
+    Parameters
+    ----------
+    prediction, truth, annotated
+        Arrays of one shape; the last `ndim` axes are one image.
+    ndim
+        2: planes YX; 3: volumes ZYX.
+
+    Yields
+    ------
+    position, prediction, truth, annotated
+        Index along the leading axes (empty for a single image), and views of the arrays.
+    """
+    if truth.ndim < ndim:
+        raise LabelsError(
+            f"Labels have {truth.ndim} dimension(s) {truth.shape}: expected at least {ndim}. "
+            f"{'Score volumes as (Z, Y, X).' if ndim == 3 else 'Score planes as (Y, X).'}"
+        )
+    for position in np.ndindex(*truth.shape[: truth.ndim - ndim]):
+        mask = None if annotated is None else annotated[position]
+        yield position, prediction[position], truth[position], mask
+
+
+def check_labels(labels: ArrayLike, what: str = "labels") -> NDArray[Any]:
+    """Make sure that an array holds labels: integers from 0, or bool (given back as uint8).
+
+    Raises
+    ------
+    LabelsError
+        Floats, negative numbers, or anything else that is not a label.
+    """
+    labels = np.asarray(labels)
+    if labels.dtype.kind == "b":
+        return labels.view(np.uint8)
+    if labels.dtype.kind not in "iu":
+        raise LabelsError(
+            f"The {what} has data type {labels.dtype}: expected integers (0 background, 1, 2, "
+            "...). Threshold a probability map, or convert whole numbers with .astype(int)."
+        )
+    if labels.dtype.kind == "i" and labels.size and labels.min() < 0:
+        raise LabelsError(
+            f"The {what} goes down to {labels.min()}: expected label ids from 0. Give -1 and the "
+            "like an id of their own, or set them to 0."
+        )
+    return labels
+
+
+def check_same_shape(
+    prediction: NDArray[Any], truth: NDArray[Any], annotated: ArrayLike | None = None
+) -> NDArray[np.bool_] | None:
+    """Make sure that prediction, truth and annotated area belong together.
+
+    Returns
+    -------
+    ndarray or None
+        The annotated area as bool.
+
+    Raises
+    ------
+    LabelsError
+        When the shapes differ.
+    """
+    if prediction.shape != truth.shape:
+        raise LabelsError(
+            f"The prediction has shape {prediction.shape} and the truth {truth.shape}: expected "
+            "the same. Choose the two that belong to one image, at the same scale and crop."
+        )
+    if annotated is None:
+        return None
+    mask = np.asarray(annotated).astype(bool)
+    if mask.shape != truth.shape:
+        raise LabelsError(
+            f"The annotated area has shape {mask.shape} and the truth {truth.shape}: expected "
+            "the same. Choose the area that was drawn on this image."
+        )
+    return mask
+
+
+def _ids(labels: NDArray[Any]) -> NDArray[np.intp]:
+    top = int(labels.max()) if labels.size else 0
+    ids = (
+        np.flatnonzero(np.bincount(labels.ravel().astype(np.intp)))
+        if top < 2**16
+        else np.array([top])
+    )
+    if top >= 2**16 or ids.size > _MOST_CLASSES:
+        seen = f"ids up to {top}" if top >= 2**16 else f"{ids.size} different ids"
+        raise LabelsError(
+            f"Class labels hold {seen}: expected at most {_MOST_CLASSES} classes with ids below "
+            "65,536. If every id is an object of its own, score them as instances."
+        )
+    return ids
+
+
+def _of_class(counts: PixelCounts, score: str, class_id: int) -> float:
+    if class_id not in counts.classes:
+        return float("nan")
+    return float(counts.score(score)[counts.classes.index(class_id)])
+
+
+def _mean(values: NDArray[np.float64]) -> float:
+    """Mean of what is defined; without numpy's warning where nothing is."""
+    defined = values[~np.isnan(values)]
+    return float(defined.mean()) if defined.size else float("nan")

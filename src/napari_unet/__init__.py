@@ -21,7 +21,7 @@ _HOMES = {
     "PixelSize": "core.images",
     "UNetError": "core.errors",
 }
-"""Public name: the module it comes from. Keep it in step with the imports above, for type checkers."""
+"""Public name: the module it comes from. The imports above say the same to type checkers."""
 
 __all__ = ["__version__", *_HOMES]
 

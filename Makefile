@@ -1,0 +1,42 @@
+# `make demo` and `make test` do all set-up themselves; see scripts/setup.sh.
+SHELL := /bin/bash
+BIN := .venv/bin
+export PYTHON
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint types format setup screen clean
+
+help:
+	@echo "make demo    train, predict and evaluate on synthetic nuclei; say where the pictures are"
+	@echo "make test    run the tests (ARGS='-k name' chooses)"
+	@echo "make lint    check style with ruff"
+	@echo "make types   check types with mypy --strict"
+	@echo "make format  let ruff mend what it can"
+	@echo "make clean   remove .venv, caches and built files"
+
+demo: setup
+	@$(BIN)/napari-unet demo $(ARGS)
+
+test: setup screen
+	@scripts/with_screen.sh $(BIN)/python -m pytest $(ARGS)
+
+lint: setup
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: setup
+	@$(BIN)/mypy
+
+format: setup
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+setup:
+	@scripts/setup.sh
+
+screen:
+	@scripts/system_libraries.sh
+
+clean:
+	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,76 @@
+#!/usr/bin/env bash
+# Prepare .venv so that `make demo` and `make test` run from a bare Debian or Ubuntu machine.
+#
+# The second time it only compares a stamp: pyproject.toml, constraints.txt, this file, the place.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+venv=.venv
+stamp="$venv/.setup-stamp"
+
+say() { printf '%s\n' "$*" >&2; }
+stop() {
+    say "Error: $*"
+    exit 1
+}
+
+fingerprint() {
+    { pwd -P; cat pyproject.toml constraints.txt scripts/setup.sh; } | cksum
+}
+
+is_current() {
+    [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$(fingerprint)" ] && "$venv/bin/python" -c '' 2>/dev/null
+}
+
+is_suitable() {
+    "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1
+}
+
+find_python() {
+    local candidate
+    for candidate in ${PYTHON:-python3 python3.13 python3.12 python3.11 python}; do
+        if is_suitable "$candidate"; then
+            command -v "$candidate"
+            return
+        fi
+    done
+    if [ -n "${PYTHON:-}" ]; then
+        stop "PYTHON=$PYTHON is not a Python 3.11 or newer. Set it to one that is."
+    fi
+    stop "no Python 3.11 or newer found. Install one (Debian 12, Ubuntu 24.04:" \
+        "apt-get install python3 python3-venv), or say where it is: make test PYTHON=/path/to/python3"
+}
+
+# A folder that was moved or copied along with the clone, or whose Python is gone, is made anew.
+is_reusable() {
+    grep -qsF " $(pwd -P)/$venv" "$venv/pyvenv.cfg" && "$venv/bin/python" -m pip --version >/dev/null 2>&1
+}
+
+make_venv() {
+    local python package
+    python=$(find_python)
+    say "Setting up $venv with $python: once, some minutes and a few GB."
+    rm -rf "$venv"
+    if ! "$python" -c 'import ensurepip, venv' >/dev/null 2>&1; then
+        package=$("$python" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')
+        scripts/apt_install.sh "$package" || stop "$python cannot make virtual environments." \
+            "As an administrator run: apt-get install $package"
+    fi
+    "$python" -m venv "$(pwd -P)/$venv"
+}
+
+install_packages() {
+    local pip=("$venv/bin/python" -m pip --disable-pip-version-check install --quiet)
+    # Pins reach the build too: it runs in .venv with a pinned hatchling, not in one of its own.
+    "${pip[@]}" --constraint constraints.txt hatchling
+    "${pip[@]}" --constraint constraints.txt --no-build-isolation --editable '.[dev]'
+}
+
+if is_current; then
+    exit 0
+fi
+rm -f "$stamp"
+is_reusable || make_venv
+say "Installing the packages that pyproject.toml names, in the versions of constraints.txt."
+install_packages || stop "the packages could not be installed: see pip's message above."
+fingerprint >"$stamp"

@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# Install what Qt and an invisible screen need from the system, where that is missing (Debian, Ubuntu).
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+packages=(
+    xvfb xauth libegl1 libgl1 libgl1-mesa-dri libxkbcommon-x11-0 libdbus-1-3 libxcb-cursor0
+    libxcb-icccm4 libxcb-keysyms1 libxcb-shape0 libxcb-xinerama0 libxcb-image0
+    libxcb-render-util0 libfontconfig1
+)
+
+# Other systems bring these with Qt or with their desktop.
+command -v dpkg-query >/dev/null || exit 0
+
+installed=$(dpkg-query --show --showformat '${db:Status-Status} ${Package}\n' "${packages[@]}" 2>/dev/null || true)
+missing=()
+for package in "${packages[@]}"; do
+    grep -qx "installed $package" <<<"$installed" || missing+=("$package")
+done
+
+if [ ${#missing[@]} -eq 0 ] || scripts/apt_install.sh "${missing[@]}"; then
+    exit 0
+fi
+echo "Error: Qt needs system packages that are missing. As an administrator run:" \
+    "apt-get install ${missing[*]}" >&2
+exit 1

@@ -1,0 +1,43 @@
+"""Fixtures for every test: a seeded generator, and the real images where they are at hand."""
+
+import os
+from pathlib import Path
+
+import hypothesis
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+SHARED = ROOT.parent / "shared"
+
+# No deadline: a busy machine is not a failure. In CI the same examples every time.
+hypothesis.settings.register_profile("here", deadline=None, derandomize=bool(os.environ.get("CI")))
+hypothesis.settings.load_profile("here")
+
+
+def _real_data(*parts: str) -> Path:
+    folder = SHARED.joinpath(*parts)
+    if folder.is_dir():
+        return folder
+    reason = f"real images needed: ../shared/{'/'.join(parts)} beside the repository is not there"
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """Random numbers, the same in every run."""
+    return np.random.default_rng(2018)
+
+
+@pytest.fixture(scope="session")
+def dsb2018() -> Path:
+    """Folder of fluorescence images of nuclei: images/, masks/ and fields.csv."""
+    return _real_data("dsb2018", "train")
+
+
+@pytest.fixture(scope="session")
+def dsb2018_brightfield() -> Path:
+    """Folder of stained tissue in the Kaggle layout: <id>/images and <id>/masks."""
+    return _real_data("dsb2018_brightfield", "stage1_train")

@@ -1,0 +1,169 @@
+"""The import rule: which layer may import what, read from the source of every module."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parents[1] / "src" / "napari_unet"
+
+QT = {"PyQt5", "PyQt6", "PySide2", "PySide6", "magicgui", "pyqtgraph", "qtpy", "superqt", "vispy"}
+TORCH = {"kornia", "lightning", "lightning_fabric", "monai", "torch", "torchvision"}
+
+# Layer: what none of its modules imports, at the top or inside a function.
+FORBIDDEN = {
+    "core": QT
+    | {"napari", "distributed"}
+    | {f"napari_unet.{n}" for n in ("cli", "compute", "gui", "samples")},
+    "compute": QT | {"napari"} | {f"napari_unet.{n}" for n in ("cli", "gui", "samples")},
+    "gui": TORCH | {"napari_unet.cli"},
+    "samples": TORCH | {"napari_unet.cli"},
+    "cli": QT | {"napari", "napari_unet.gui"},
+    "": QT | TORCH | {"napari"},
+}
+# Layers that may not even reach torch through what they import at the top.
+LIGHT = {"gui", "samples", "cli", ""}
+# What widgets share; every other module of gui is a widget and imports no other widget.
+SHARED_GUI = {"forms", "layers", "plots"}
+# The vocabulary, which napari's own process imports.
+TORCH_FREE = ["core.config", "core.errors", "core.events", "core.images", "core.tasks", "cli"]
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_name(path): path for path in sorted(PACKAGE.rglob("*.py"))}
+
+
+def layer_of(module: str) -> str:
+    name = [*module.split("."), ""][1]
+    return "" if name == "__main__" else name
+
+
+def is_for_type_checkers(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+
+
+def statements(node: ast.AST, *, when_imported: bool) -> Iterator[ast.AST]:
+    """Every node below, or only those that run when the module is imported."""
+    for child in ast.iter_child_nodes(node):
+        lazy = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        if when_imported and (lazy or is_for_type_checkers(child)):
+            continue
+        yield child
+        yield from statements(child, when_imported=when_imported)
+
+
+def imports(module: str, source: str, *, package: bool, when_imported: bool) -> set[str]:
+    """Dotted names that a module imports; ``from a import b`` counts as ``a`` and ``a.b``."""
+    found: set[str] = set()
+    for node in statements(ast.parse(source), when_imported=when_imported):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                parts = module.split(".")
+                parts = parts[: len(parts) - node.level + package]
+                base = ".".join([*parts, base] if base else parts)
+            found |= {base} | {f"{base}.{alias.name}" for alias in node.names}
+    return found
+
+
+def matches(name: str, prefixes: set[str]) -> bool:
+    return any(name == prefix or name.startswith(prefix + ".") for prefix in prefixes)
+
+
+def broken_rules(module: str, source: str, *, package: bool = False) -> set[str]:
+    """What a module imports against the rule of its layer."""
+    layer = layer_of(module)
+    names = imports(module, source, package=package, when_imported=False)
+    broken = {name for name in names if matches(name, FORBIDDEN[layer])}
+    if layer == "gui":
+        shared = {module} | {f"napari_unet.gui.{name}" for name in SHARED_GUI}
+        widgets = {name for name in names if name.startswith("napari_unet.gui.")}
+        broken |= {name for name in widgets if not matches(name, shared)}
+    return broken
+
+
+def reached_when_imported(module: str) -> set[str]:
+    """All names that importing a module of ours imports, through our own modules."""
+    reached: set[str] = set()
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        parents = {name.rsplit(".", n)[0] for n in range(1, name.count(".") + 1)}
+        new = {name} | parents
+        if name in MODULES:
+            path = MODULES[name]
+            source = path.read_text("utf-8")
+            package = path.name == "__init__.py"
+            new |= imports(name, source, package=package, when_imported=True)
+        waiting += [n for n in new - reached if n in MODULES and n != name]
+        reached |= new
+    return reached
+
+
+def test_every_module_belongs_to_a_layer() -> None:
+    assert {layer_of(module) for module in MODULES} <= FORBIDDEN.keys()
+    assert {"napari_unet", "napari_unet.core.images"} <= MODULES.keys()
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_module_keeps_the_import_rule(module: str) -> None:
+    path = MODULES[module]
+    package = path.name == "__init__.py"
+    assert broken_rules(module, path.read_text("utf-8"), package=package) == set()
+
+
+@pytest.mark.parametrize("module", [m for m in MODULES if layer_of(m) in LIGHT])
+def test_light_layers_do_not_reach_torch(module: str) -> None:
+    assert {name for name in reached_when_imported(module) if matches(name, TORCH)} == set()
+
+
+@pytest.mark.parametrize(
+    ("module", "source", "broken"),
+    [
+        ("napari_unet.core.x", "import napari.layers", {"napari.layers"}),
+        ("napari_unet.core.x", "def f():\n    from qtpy import QtCore", {"qtpy", "qtpy.QtCore"}),
+        (
+            "napari_unet.core.x",
+            "from ..gui import forms",
+            {"napari_unet.gui", "napari_unet.gui.forms"},
+        ),
+        ("napari_unet.core.x", "import torch\nimport napari_unet.core.images", set()),
+        ("napari_unet.compute.x", "import distributed", set()),
+        ("napari_unet.compute.x", "if a:\n    import superqt", {"superqt"}),
+        ("napari_unet.gui.train", "import torch.nn", {"torch.nn"}),
+        ("napari_unet.gui.train", "from napari_unet.gui.layers import f", set()),
+        (
+            "napari_unet.gui.train",
+            "from .predict import g",
+            {"napari_unet.gui.predict", "napari_unet.gui.predict.g"},
+        ),
+        (
+            "napari_unet.cli",
+            "from napari_unet.gui import train",
+            {"napari_unet.gui", "napari_unet.gui.train"},
+        ),
+    ],
+)
+def test_the_rule_catches_what_it_should(module: str, source: str, broken: set[str]) -> None:
+    assert broken_rules(module, source) == broken
+
+
+def test_importing_the_vocabulary_loads_nothing_heavy() -> None:
+    modules = [f"napari_unet.{name}" for name in TORCH_FREE if f"napari_unet.{name}" in MODULES]
+    assert "napari_unet.core.images" in modules
+    code = (
+        f"import sys, napari_unet, {', '.join(modules)}\n"
+        "heavy = {'torch', 'matplotlib', 'dask', 'zarr', 'napari', 'qtpy', 'distributed'}\n"
+        "print(sorted(heavy & sys.modules.keys()))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

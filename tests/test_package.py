@@ -1,0 +1,130 @@
+"""What a user installs: complete, without Qt, and known to napari."""
+
+import ast
+import subprocess
+import sys
+import tarfile
+import zipfile
+from email import message_from_bytes
+from importlib import import_module
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import npe2
+import pytest
+from packaging.requirements import Requirement
+
+import napari_unet
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "src" / "napari_unet"
+
+
+def package_files() -> set[str]:
+    return {
+        path.relative_to(ROOT / "src").as_posix()
+        for path in PACKAGE.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, set[str]]:
+    """The sdist, the wheel built from that sdist, and the files there were to be packed."""
+    out = tmp_path_factory.mktemp("dist")
+    files = package_files()
+    command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(out), str(ROOT)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (sdist,) = out.glob("*.tar.gz")
+    (wheel,) = out.glob("*.whl")
+    return sdist, wheel, files
+
+
+@pytest.fixture(scope="module")
+def wheel_files(built: tuple[Path, Path, set[str]]) -> set[str]:
+    with zipfile.ZipFile(built[1]) as archive:
+        return set(archive.namelist())
+
+
+def test_wheel_from_sdist_is_complete(
+    built: tuple[Path, Path, set[str]], wheel_files: set[str]
+) -> None:
+    assert built[2] - wheel_files == set()
+
+
+@pytest.mark.parametrize(
+    "name", ["napari.yaml", "py.typed", "sample_data/README.md", "models/README.md"]
+)
+def test_wheel_has_the_data_inside_the_package(wheel_files: set[str], name: str) -> None:
+    assert f"napari_unet/{name}" in wheel_files
+
+
+def test_wheel_has_nothing_beside_the_package(wheel_files: set[str]) -> None:
+    tops = {name.split("/")[0] for name in wheel_files}
+    assert {top for top in tops if not top.endswith(".dist-info")} == {"napari_unet"}
+
+
+def test_sdist_has_the_real_files_and_not_the_links(built: tuple[Path, Path, set[str]]) -> None:
+    with tarfile.open(built[0]) as archive:
+        names = {member.name.split("/", 1)[1] for member in archive.getmembers()}
+    assert {"README.md", "LICENSE", "tests/test_package.py", "constraints.txt"} <= names
+    assert not [n for n in names if n == "napari.yaml" or n.startswith("sample_data")]
+
+
+def test_base_dependencies_bring_no_napari_and_no_qt(built: tuple[Path, Path, set[str]]) -> None:
+    with zipfile.ZipFile(built[1]) as archive:
+        (metadata,) = (n for n in archive.namelist() if n.endswith(".dist-info/METADATA"))
+        text = message_from_bytes(archive.read(metadata))
+    requirements = [Requirement(r) for r in text.get_all("Requires-Dist", [])]
+    base = {
+        r.name.lower() for r in requirements if not r.marker or r.marker.evaluate({"extra": ""})
+    }
+    assert {"numpy", "torch"} <= base
+    assert not base & {"napari", "qtpy", "superqt", "magicgui", "pyqt5", "pyqt6", "pyside6"}
+    assert "Framework :: napari" in text.get_all("Classifier", [])
+
+
+@pytest.mark.parametrize("name", ["napari.yaml", "sample_data"])
+def test_top_level_names_are_links_into_the_package(name: str) -> None:
+    link = ROOT / name
+    assert link.is_symlink()
+    assert not link.readlink().is_absolute()
+    assert link.resolve() == PACKAGE / name
+    assert link.exists()
+
+
+def test_napari_finds_a_valid_manifest() -> None:
+    manifest = npe2.PluginManifest.from_distribution("napari-unet-live")
+    assert manifest.name == "napari-unet-live"
+    assert manifest.package_version == napari_unet.__version__
+    manifest.validate_imports()
+
+
+def test_the_command_is_declared() -> None:
+    (command,) = entry_points(group="console_scripts", name="napari-unet")
+    assert command.value == "napari_unet.cli:app"
+
+
+@pytest.mark.parametrize("name", napari_unet.__all__)
+def test_public_names_exist(name: str) -> None:
+    assert getattr(napari_unet, name) is not None
+    assert name in dir(napari_unet)
+
+
+def test_unknown_names_are_refused() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'Unet'"):
+        _ = napari_unet.Unet
+
+
+def test_type_checkers_see_the_same_public_names() -> None:
+    tree = ast.parse((PACKAGE / "__init__.py").read_text("utf-8"))
+    declared = {
+        alias.asname: getattr(import_module(str(node.module)), alias.name)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and str(node.module).startswith("napari_unet.")
+        for alias in node.names
+    }
+    lazy = {name: getattr(napari_unet, name) for name in napari_unet.__all__}
+    del lazy["__version__"]
+    assert declared == lazy

@@ -11,7 +11,7 @@ Why not a library's augmentation: `benchmarks/augmentation.md` has the measureme
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache, reduce
+from functools import lru_cache
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -20,6 +20,7 @@ from pydantic import BaseModel, Field, model_validator
 
 from napari_unet.core.errors import ImageError, LabelsError, SettingsError
 from napari_unet.core.intensity import vary_intensity
+from napari_unet.core.resample import crop, warp, warped_grid
 
 __all__ = ["Augmentation", "sample_patch"]
 
@@ -241,10 +242,10 @@ def sample_patch(
     starts = [c - n // 2 for c, n in zip(geometry.centre_px, size, strict=True)]
     axes = [np.arange(s, s + n) for s, n in zip(starts, size, strict=True)]
     if geometry.warp is None:
-        image, labels, inside = _crop(plane_image, plane_labels, annotated, axes)
+        image, labels, inside = crop(plane_image, plane_labels, annotated, axes)
     else:
-        grid = _warped_grid(geometry.centre_px[-2:], axes[-2:], *geometry.warp)
-        image, labels, inside = _warp(plane_image, plane_labels, annotated, axes[:-2], grid)
+        grid = warped_grid(geometry.centre_px[-2:], axes[-2:], *geometry.warp)
+        image, labels, inside = warp(plane_image, plane_labels, annotated, axes[:-2], grid)
     image = vary_intensity(_turn(image, geometry), augmentation, rng)
     return image, _turn(labels, geometry), _turn(inside, geometry)
 
@@ -331,118 +332,6 @@ def _spline_basis(length: int, spacing_px: float) -> Float:
     basis = basis.astype(np.float32)
     basis.flags.writeable = False
     return basis
-
-
-def _warped_grid(
-    centre_px: tuple[int, ...],
-    axes: list[NDArray[np.intp]],
-    matrix: Float,
-    displacement: Float,
-) -> Float:
-    """Where in the plane each pixel of the patch comes from, float32 [2, h, w]."""
-    centre = [float(c) for c in centre_px]
-    y = (axes[0] - centre_px[0]).astype(np.float32)[:, None] + displacement[0]
-    x = (axes[1] - centre_px[1]).astype(np.float32)[None, :] + displacement[1]
-    (yy, yx), (xy, xx) = matrix.tolist()
-    return np.stack([yy * y + yx * x + centre[0], xy * y + xx * x + centre[1]])
-
-
-def _crop(
-    image: Float,
-    labels: NDArray[Any],
-    annotated: NDArray[np.bool_] | None,
-    axes: list[NDArray[np.intp]],
-) -> tuple[Float, NDArray[Any], NDArray[np.bool_]]:
-    """Copy whole pixels; outside the plane they are mirrored."""
-    within = [(a >= 0) & (a < n) for a, n in zip(axes, labels.shape, strict=True)]
-    if all(w.all() for w in within):
-        box = tuple(slice(int(a[0]), int(a[-1]) + 1) for a in axes)
-        inside = np.ones([a.size for a in axes], bool) if annotated is None else annotated[box]
-        return np.array(image[:, *box]), np.array(labels[box]), np.array(inside)
-    index: tuple[Any, ...] = np.ix_(
-        *(_reflect(a, n) for a, n in zip(axes, labels.shape, strict=True))
-    )
-    inside: NDArray[np.bool_] = reduce(np.logical_and.outer, within)
-    patch_labels = np.where(inside, labels[index], labels.dtype.type(0))
-    if annotated is not None:
-        inside &= annotated[index]
-    return image[(slice(None), *index)], patch_labels, inside
-
-
-def _warp(
-    image: Float,
-    labels: NDArray[Any],
-    annotated: NDArray[np.bool_] | None,
-    depth: list[NDArray[np.intp]],
-    grid: Float,
-) -> tuple[Float, NDArray[Any], NDArray[np.bool_]]:
-    """Sample at `grid`: linearly for the image, nearest for labels."""
-    *_, height, width = labels.shape
-    nearest = np.rint(grid).astype(np.intp)
-    within = (nearest[0] >= 0) & (nearest[0] < height) & (nearest[1] >= 0) & (nearest[1] < width)
-    if not within.all():
-        grid = np.stack([_reflect(g, n) for g, n in zip(grid, (height, width), strict=True)])
-        nearest = np.rint(grid).astype(np.intp)
-    # Only the region around the patch is touched: a large plane costs no more than a small one.
-    low = np.maximum(np.floor(grid.min((1, 2))).astype(int), 0)
-    high = np.ceil(grid.max((1, 2))).astype(int)
-    box = [slice(a, b + 1) for a, b in zip(low, high, strict=True)]
-    box_width = min(int(high[1]) + 1, width) - int(low[1])
-    planes = [_reflect(z, n) for z, n in zip(depth, labels.shape, strict=False)]
-    region: tuple[Any, ...] = (..., *planes, *box)
-    nearest -= low[:, None, None]
-    flat = nearest[0] * box_width + nearest[1]
-
-    def look_up(array: NDArray[Any]) -> NDArray[Any]:
-        cut = array[region]
-        return cut.reshape(*cut.shape[:-2], -1).take(flat, axis=-1)
-
-    patch_labels, inside = look_up(labels), _with_depth(within, depth, labels.shape)
-    if not inside.all():
-        patch_labels[~inside] = 0
-    if annotated is not None:
-        inside = inside & look_up(annotated)
-    patch = _interpolate(image[region], grid - low[:, None, None].astype(np.float32))
-    return patch, patch_labels, inside
-
-
-def _with_depth(
-    within: NDArray[np.bool_], depth: list[NDArray[np.intp]], shape: tuple[int, ...]
-) -> NDArray[np.bool_]:
-    """Extend `within` [h, w] by the Z planes, if there are any."""
-    for z, n in zip(depth, shape, strict=False):
-        within = np.logical_and.outer((z >= 0) & (z < n), within)
-    return within
-
-
-def _interpolate(region: Float, grid: Float) -> Float:
-    """Linear interpolation of [..., Y, X] at float32 [2, h, w] pixels -> [..., h, w]."""
-    import torch
-
-    *leading, height, width = region.shape
-    values = torch.from_numpy(np.array(region, np.float32).reshape(1, -1, height, width))
-    extent = np.array([max(width - 1, 1), max(height - 1, 1)], np.float32)
-    # grid_sample wants x before y and the outermost pixel centres at -1 and 1.
-    points = np.moveaxis(grid[::-1], 0, -1) * (2 / extent) - 1
-    sampled = torch.nn.functional.grid_sample(
-        values,
-        torch.from_numpy(points[None]),
-        mode="bilinear",
-        padding_mode="border",
-        align_corners=True,
-    )
-    patch: Float = sampled.numpy().reshape(*leading, *grid.shape[1:])
-    return patch
-
-
-def _reflect(position: NDArray[Any], length: int) -> NDArray[Any]:
-    """Fold positions beyond the outermost pixels back, as ``np.pad(mode="reflect")`` does."""
-    if length == 1:
-        return np.zeros_like(position)
-    period = 2 * (length - 1)
-    folded = np.abs(position) % period
-    reflected: NDArray[Any] = np.minimum(folded, period - folded)
-    return reflected
 
 
 def _turn(array: NDArray[Any], geometry: _Geometry) -> NDArray[Any]:

@@ -62,8 +62,8 @@ make_venv() {
 install_packages() {
     local pip=("$venv/bin/python" -m pip --disable-pip-version-check install --quiet)
     # Pins reach the build too: it runs in .venv with a pinned hatchling, not in one of its own.
-    "${pip[@]}" --constraint constraints.txt hatchling
-    "${pip[@]}" --constraint constraints.txt --no-build-isolation --editable '.[dev]'
+    "${pip[@]}" --constraint constraints.txt hatchling &&
+        "${pip[@]}" --constraint constraints.txt --no-build-isolation --editable '.[dev]'
 }
 
 if is_current; then

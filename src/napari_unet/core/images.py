@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from napari_unet.core.errors import ImageError, LabelsError
 
-__all__ = ["AXES", "Image", "Pair", "PixelSize", "Plane"]
+__all__ = ["AXES", "Image", "Pair", "PixelSize", "Plane", "as_labels"]
 
 AXES = "TZCYX"
 """Every axis an image can have, in the order in which arrays carry them inside the package."""
@@ -294,7 +294,7 @@ class Pair:
     empty_planes: Literal["ignore", "background"] = "ignore"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "labels", _as_labels(self.labels, self.name))
+        object.__setattr__(self, "labels", as_labels(self.labels, self.name))
         for what, array in (("labels", self.labels), ("annotated area", self.annotated)):
             if array is not None and array.shape != self.image.label_shape:
                 raise LabelsError(
@@ -358,24 +358,44 @@ def _guess_axes(shape: tuple[int, ...], name: str) -> str:
     )
 
 
-def _as_labels(labels: Any, name: str) -> NDArray[np.integer[Any]]:
-    labels = np.asarray(labels)
-    if labels.dtype.kind == "b":
-        return labels.astype(np.uint8)
-    if labels.dtype.kind == "f":
-        whole = labels.astype(np.int64, copy=False) if np.isfinite(labels).all() else None
-        if whole is None or not np.array_equal(whole, labels):
+def as_labels(labels: Any, name: str) -> NDArray[np.integer[Any]]:
+    """Check that an array holds labels, and make integers of bool and whole-numbered floats.
+
+    Parameters
+    ----------
+    labels
+        Array of any shape.
+    name
+        What messages call it.
+
+    Returns
+    -------
+    NDArray
+        Integers from 0; the array itself where it already holds such.
+
+    Raises
+    ------
+    LabelsError
+        When the values are fractions, not finite, negative, or no numbers.
+    """
+    array: NDArray[Any] = np.asarray(labels)
+    if array.dtype.kind == "b":
+        return array.astype(np.uint8)
+    if array.dtype.kind == "f":
+        with np.errstate(invalid="ignore"):  # beyond int64; caught by the comparison below
+            whole = array.astype(np.int64) if np.isfinite(array).all() else None
+        if whole is None or not np.array_equal(whole, array):
             raise LabelsError(
-                f"'{name}': the labels are {labels.dtype} with values that are not whole "
+                f"'{name}': the labels are {array.dtype} with values that are not whole "
                 "numbers. Expected integers (0 background, 1, 2, ...): threshold a probability "
                 "map, or save the labels as integers."
             )
-        labels = whole
-    if labels.dtype.kind not in "iu":
-        raise LabelsError(f"'{name}': labels of type {labels.dtype}: expected integers.")
-    if labels.dtype.kind == "i" and labels.size and labels.min() < 0:
+        array = whole
+    if array.dtype.kind not in "iu":
+        raise LabelsError(f"'{name}': labels of type {array.dtype}: expected integers.")
+    if array.dtype.kind == "i" and array.size and array.min() < 0:
         raise LabelsError(
-            f"'{name}': the labels go down to {labels.min()}: expected numbers from 0. "
+            f"'{name}': the labels go down to {array.min()}: expected numbers from 0. "
             "Give -1 and the like a number of their own, or set them to 0."
         )
-    return labels
+    return array

@@ -1,0 +1,140 @@
+"""Writing files so that a reader sees the old content or the new, never half of it."""
+
+from __future__ import annotations
+
+import csv
+import errno
+import io
+import os
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from napari_unet.core.errors import StorageError
+
+__all__ = ["atomic_path", "atomic_write_bytes", "atomic_write_csv", "atomic_write_text"]
+
+_ZARR_MARKERS = ("zarr.json", ".zarray", ".zgroup")
+
+_REASONS = {
+    errno.ENOSPC: "the disk is full. Free some space, or choose another folder",
+    errno.EDQUOT: "your disk quota is used up. Free some space, or choose another folder",
+    errno.EFBIG: "the file would be larger than this file system allows. Choose another disk",
+    errno.EACCES: "you have no permission to write there. Choose another folder",
+    errno.EPERM: "you have no permission to write there. Choose another folder",
+    errno.EROFS: "that place is read-only. Choose another folder",
+    errno.ENOTDIR: "a part of that path is a file, not a folder. Choose another folder",
+    errno.EEXIST: "a part of that path is a file, not a folder. Choose another folder",
+    errno.EISDIR: "there is a folder of that name. Choose another name",
+    errno.ENOTEMPTY: "there is a folder of that name. Choose another name",
+    errno.ENAMETOOLONG: "the name is too long. Choose a shorter one",
+}
+
+
+@contextmanager
+def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a temporary path beside `path` that takes its place when the block succeeds.
+
+    The block may write a file or make a folder (zarr) there. When it fails, what it wrote is
+    removed and what was at `path` before is still there. Missing parent folders are made.
+
+    Parameters
+    ----------
+    path
+        Where the result belongs.
+
+    Yields
+    ------
+    Path
+        Path with the same suffix in the same folder; nothing is there yet.
+
+    Raises
+    ------
+    StorageError
+        When the place cannot be written: no space, no permission, not a folder, or a folder of
+        that name that holds something else than a zarr.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.stem[:40]}.{uuid.uuid4().hex[:8]}.part{path.suffix}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        _put_in_place(temporary, path)
+    except OSError as error:
+        raise _storage_error(error, path) from error
+    finally:
+        _remove(temporary)
+
+
+def atomic_write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
+    """Write bytes to `path`, all or nothing; raises `StorageError`."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def atomic_write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Write UTF-8 text to `path`, all or nothing; raises `StorageError`."""
+    atomic_write_bytes(path, text.encode("utf-8"))
+
+
+def atomic_write_csv(
+    path: str | os.PathLike[str],
+    rows: Sequence[Mapping[str, Any]],
+    columns: Sequence[str] | None = None,
+) -> None:
+    """Write rows as CSV, all or nothing.
+
+    Parameters
+    ----------
+    path
+        The CSV file.
+    rows
+        One mapping per row; a missing value is left blank.
+    columns
+        Column names in order. None: every key of `rows`, in order of appearance. Give them where
+        `rows` may be empty: the file then holds the header alone.
+
+    Raises
+    ------
+    StorageError
+        When the file cannot be written.
+    """
+    if columns is None:
+        columns = list(dict.fromkeys(key for row in rows for key in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    atomic_write_text(path, text.getvalue())
+
+
+def _put_in_place(temporary: Path, path: Path) -> None:
+    if not (temporary.is_dir() and path.is_dir()):
+        temporary.replace(path)
+        return
+    # A folder cannot replace a folder in one step: move the old one aside for a moment.
+    if any(path.iterdir()) and not any((path / m).exists() for m in _ZARR_MARKERS):
+        raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY), str(path))
+    old = path.with_name(f".{path.stem[:40]}.{uuid.uuid4().hex[:8]}.old")
+    path.replace(old)
+    try:
+        temporary.replace(path)
+    except OSError:
+        old.replace(path)
+        raise
+    _remove(old)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    elif path.exists() or path.is_symlink():
+        path.unlink(missing_ok=True)
+
+
+def _storage_error(error: OSError, path: Path) -> StorageError:
+    reason = _REASONS.get(error.errno or 0, f"{error.strerror or error}. Choose another folder")
+    return StorageError(f"Cannot write '{path}': {reason}.")

@@ -148,7 +148,9 @@ def test_slabs_do_not_change_the_result(labels, factor):
 def test_centroids_agree_with_the_mean_position(labels):
     ids = np.unique(labels[labels > 0])
     expected = [np.argwhere(labels == i).mean(axis=0) for i in ids]
-    np.testing.assert_allclose(find_centroids(labels, ids), np.reshape(expected, (-1, 2)))
+    centroids, areas = find_centroids(labels, ids)
+    np.testing.assert_allclose(centroids, np.reshape(expected, (-1, 2)))
+    assert areas.tolist() == [(labels == i).sum() for i in ids]
 
 
 def test_dask_and_confidence_array():

@@ -116,16 +116,21 @@ def summarise_objects(
     return summary
 
 
-def find_centroids(labels: NDArray[Any], ids: Sequence[int]) -> NDArray[np.float64]:
-    """Centre of mass of the objects with the given ids, in pixels.
+def find_centroids(
+    labels: NDArray[Any], ids: ArrayLike
+) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+    """Centres of mass and sizes of the objects with the given ids.
 
     Returns
     -------
-    ndarray
-        Shape (ids, dimensions), in the order of the axes.
+    centroids
+        In pixels, shape (ids, dimensions), in the order of the axes.
+    areas
+        Number of pixels, shape (ids,).
     """
     found = _measure_plane(labels, None)
-    return found.centroid[np.searchsorted(found.ids, ids)]
+    place = np.searchsorted(found.ids, ids)
+    return found.centroid[place], found.area[place]
 
 
 def um_per_px(pixel_size: PixelSize) -> tuple[float, ...] | None:

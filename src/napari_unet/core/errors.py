@@ -5,6 +5,7 @@ They derive from `Exception` directly, because generator-based workers of the Qt
 """
 
 __all__ = [
+    "Cancelled",
     "DeviceError",
     "ImageError",
     "LabelsError",
@@ -41,3 +42,7 @@ class StorageError(UNetError):
 
 class DeviceError(UNetError):
     """The compute device is missing or ran out of memory."""
+
+
+class Cancelled(UNetError):
+    """The caller asked to stop a prediction; nothing was written."""

@@ -1,0 +1,165 @@
+"""Decoders: from foreground, distance and offset maps to objects. Exchangeable, torch-free."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = ["Decoder", "VoteDecoder", "WatershedDecoder"]
+
+Maps = NDArray[np.float32]
+Labels = NDArray[np.integer[Any]]
+
+
+class _Decoder(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    min_area_px: Annotated[int, Field(ge=0)] = 24
+    max_radius_px: Annotated[int, Field(ge=4)] = 96
+
+    @property
+    def reach_px(self) -> int:
+        """How far from a block's edge its labels may depend on what lies beyond."""
+        return 2 * self.max_radius_px
+
+
+class VoteDecoder(_Decoder):
+    """Foreground pixels vote for their object's centre; peaks of the votes are the objects.
+
+    Each foreground pixel walks along its predicted offset, `steps` times, and votes where it
+    arrives. The votes are smoothed; each local maximum with enough votes is an object; each
+    pixel joins the maximum in whose basin its vote fell.
+
+    Parameters
+    ----------
+    threshold
+        Probability above which a pixel is foreground.
+    steps
+        How often a pixel follows the offset at its position.
+    smoothing_px
+        Standard deviation of the smoothing of the votes.
+    min_votes
+        Votes that a centre needs, counted as if all fell on one pixel.
+    min_area_px
+        Smaller objects are dropped.
+    max_radius_px
+        Offsets longer than this are shortened to it.
+    """
+
+    kind: Literal["votes"] = "votes"
+    steps: Annotated[int, Field(ge=1, le=10)] = 2
+    smoothing_px: Annotated[float, Field(gt=0)] = 2.0
+    min_votes: Annotated[float, Field(ge=0)] = 20.0
+
+    @property
+    def reach_px(self) -> int:
+        """How far from a block's edge its labels may depend on what lies beyond."""
+        return self.steps * self.max_radius_px + int(4 * self.smoothing_px + 1)
+
+    def decode(self, maps: Maps) -> Labels:
+        """Group pixels into objects.
+
+        Parameters
+        ----------
+        maps
+            (2 + ndim, ...) foreground probability, relative distance, offset in px.
+
+        Returns
+        -------
+        array of int32
+            0 background, objects 1, 2, ... in raster order of their first pixels.
+        """
+        foreground = maps[0] > self.threshold
+        pixels = np.stack(np.nonzero(foreground))
+        if pixels.shape[1] == 0:
+            return np.zeros(foreground.shape, np.int32)
+        arrived = self._walk(pixels, maps[2:])
+        centres = self._centres(arrived, foreground.shape)
+        labels = np.zeros(foreground.shape, np.int32)
+        labels[tuple(pixels)] = centres[tuple(arrived)]
+        return _tidy(labels, self.min_area_px)
+
+    def _walk(self, pixels: NDArray[np.intp], offsets: Maps) -> NDArray[np.intp]:
+        """Where each pixel arrives, as integer coordinates (ndim, pixels)."""
+        far = np.array(offsets.shape[1:])[:, None] - 1
+        position = pixels.astype(np.float32)
+        at = pixels
+        for _ in range(self.steps):
+            step = offsets[(slice(None), *at)]
+            length = np.sqrt((step**2).sum(axis=0))
+            position += step * np.minimum(1, self.max_radius_px / np.maximum(length, 1e-6))
+            position = np.clip(position, 0, far)
+            at = np.rint(position).astype(np.intp)
+        return at
+
+    def _centres(self, arrived: NDArray[np.intp], shape: tuple[int, ...]) -> NDArray[np.int32]:
+        """Basins of the smoothed votes around each peak."""
+        from scipy import ndimage
+        from skimage.feature import peak_local_max
+        from skimage.segmentation import watershed
+
+        flat = np.ravel_multi_index(tuple(arrived), shape)
+        votes = np.bincount(flat, minlength=int(np.prod(shape))).reshape(shape).astype(np.float32)
+        smooth = ndimage.gaussian_filter(votes, self.smoothing_px, mode="constant")
+        # A single pixel with v votes has a smoothed peak of v / (2 pi sigma^2) in two dimensions.
+        spread = (2 * np.pi * self.smoothing_px**2) ** (len(shape) / 2)
+        peaks = peak_local_max(
+            smooth,
+            min_distance=max(1, round(self.smoothing_px)),
+            threshold_abs=max(self.min_votes, 1e-3) / spread,
+            exclude_border=False,
+        )
+        seeds = np.zeros(shape, np.int32)
+        seeds[tuple(peaks.T)] = np.arange(1, len(peaks) + 1)
+        basins: NDArray[np.int32] = watershed(-smooth, seeds, mask=smooth > 1e-6)
+        return basins
+
+
+class WatershedDecoder(_Decoder):
+    """Objects are flooded from the peaks of the distance map, within the foreground.
+
+    Parameters
+    ----------
+    threshold
+        Probability above which a pixel is foreground.
+    peak_threshold
+        Relative distance that a peak needs.
+    smoothing_px
+        Standard deviation of the smoothing of the distance map.
+    min_area_px
+        Smaller objects are dropped.
+    max_radius_px
+        Largest radius of an object.
+    """
+
+    kind: Literal["watershed"] = "watershed"
+    peak_threshold: Annotated[float, Field(gt=0, lt=1)] = 0.6
+    smoothing_px: Annotated[float, Field(ge=0)] = 1.0
+
+    def decode(self, maps: Maps) -> Labels:
+        """Group pixels into objects; see `VoteDecoder.decode` for the arrays."""
+        from scipy import ndimage
+        from skimage.measure import label
+        from skimage.segmentation import watershed
+
+        foreground = maps[0] > self.threshold
+        distance = ndimage.gaussian_filter(maps[1], self.smoothing_px)
+        seeds = label((distance > self.peak_threshold) & foreground)
+        return _tidy(watershed(-distance, seeds, mask=foreground), self.min_area_px)
+
+
+Decoder = Annotated[VoteDecoder | WatershedDecoder, Field(discriminator="kind")]
+
+
+def _tidy(labels: Labels, min_area_px: int) -> NDArray[np.int32]:
+    """Drop small objects and number the rest 1, 2, ... in raster order of their first pixels."""
+    ids, first, area = np.unique(labels, return_index=True, return_counts=True)
+    keep = (ids > 0) & (area >= min_area_px)
+    ids, first = ids[keep], first[keep]
+    numbers = np.zeros(int(labels.max()) + 1, np.int32)
+    numbers[ids[np.argsort(first)]] = np.arange(1, len(ids) + 1)
+    return numbers[labels]

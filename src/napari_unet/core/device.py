@@ -1,0 +1,157 @@
+"""Where to compute and in which precision; what devices say when they fail, in sentences."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from napari_unet.core.errors import DeviceError
+
+__all__ = ["Compute", "choose_compute", "translated_errors"]
+
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+@dataclass(frozen=True)
+class Compute:
+    """A device and the precision to use on it.
+
+    Parameters
+    ----------
+    device
+        The torch device.
+    precision
+        ``"float32"``, ``"bfloat16"`` or ``"float16"``.
+    """
+
+    device: torch.device
+    precision: str
+
+    def autocast(self) -> Any:
+        """Context in which the network computes in the chosen precision."""
+        lower = self.precision != "float32"
+        return torch.autocast(self.device.type, dtype=_DTYPES[self.precision], enabled=lower)
+
+    @property
+    def memory_format(self) -> torch.memory_format:
+        """Memory layout of two-dimensional images: channels last."""
+        return torch.channels_last
+
+    def place(self, x: Tensor) -> Tensor:
+        """Move a batch to the device, in the layout that it likes."""
+        if x.ndim == 4:
+            x = x.contiguous(memory_format=self.memory_format)
+        return x.to(self.device, non_blocking=True)
+
+    def place_network(self, net: torch.nn.Module) -> torch.nn.Module:
+        """Move a network to the device, in the layout that it likes."""
+        two_dimensional = any(isinstance(m, torch.nn.Conv2d) for m in net.modules())
+        net = net.to(self.device)
+        if two_dimensional:
+            net = net.to(memory_format=self.memory_format)  # type: ignore[call-overload]
+        return net
+
+
+def choose_compute(device: str = "auto", precision: str = "auto") -> Compute:
+    """Choose device and precision.
+
+    Parameters
+    ----------
+    device
+        ``"auto"`` (CUDA, else MPS, else CPU) or a torch device name.
+    precision
+        ``"auto"`` (bfloat16 where it is quick, else float16 on CUDA and float32 elsewhere),
+        ``"float32"``, ``"bfloat16"`` or ``"float16"``.
+
+    Raises
+    ------
+    DeviceError
+        When the device does not exist here or cannot compute in this precision.
+    """
+    chosen = _device(device)
+    if precision == "auto":
+        return Compute(chosen, _quickest_precision(chosen.type))
+    if precision not in _DTYPES:
+        raise DeviceError(f"Precision {precision!r}: expected auto, {', '.join(_DTYPES)}.")
+    if precision == "float16" and chosen.type != "cuda":
+        raise DeviceError(
+            f"Precision float16 on device {chosen.type}: it needs a CUDA device. Choose auto."
+        )
+    return Compute(chosen, precision)
+
+
+def _device(name: str) -> torch.device:
+    available = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    if name == "auto":
+        name = next(kind for kind, there in available.items() if there)
+    kind = name.partition(":")[0]
+    if not available.get(kind, False):
+        there = ", ".join(k for k, v in available.items() if v)
+        raise DeviceError(f"Device {name!r} is not available: this computer has {there}.")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise DeviceError(f"Device {name!r}: expected auto, cpu, cuda, cuda:1 or mps.") from None
+    if kind == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise DeviceError(f"Device {name!r}: there are {torch.cuda.device_count()} CUDA devices.")
+    return device
+
+
+@cache
+def _quickest_precision(kind: str) -> str:
+    if kind == "cuda":
+        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float16"
+    if kind == "cpu" and _convolution_s(torch.bfloat16) < 0.7 * _convolution_s(torch.float32):
+        return "bfloat16"
+    return "float32"
+
+
+def _convolution_s(dtype: torch.dtype) -> float:
+    """Seconds for a small convolution; processors without bfloat16 are far slower in it."""
+    x = torch.ones(1, 32, 48, 48, dtype=dtype).contiguous(memory_format=torch.channels_last)
+    kernel = torch.ones(32, 32, 3, 3, dtype=dtype).contiguous(memory_format=torch.channels_last)
+    times = []
+    with torch.inference_mode():
+        for _ in range(4):
+            start = time.perf_counter()
+            functional.conv2d(x, kernel, padding=1)
+            times.append(time.perf_counter() - start)
+    return min(times)
+
+
+@contextlib.contextmanager
+def translated_errors(compute: Compute, advice: str) -> Iterator[None]:
+    """Turn the device's own errors into `DeviceError`, without a torch error attached to it.
+
+    Parameters
+    ----------
+    compute
+        Where the code inside runs.
+    advice
+        What to do about too little memory.
+    """
+    problem = None
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        problem = f"The memory of {compute.device} is full. {advice}"
+    except MemoryError:
+        problem = f"This computer's memory is full. {advice}"
+    except RuntimeError as error:
+        if "alloc" not in str(error) and "CUDA" not in str(error) and "MPS" not in str(error):
+            raise
+        problem = f"{compute.device} reports: {str(error).splitlines()[0]} {advice}"
+    if problem is not None:
+        raise DeviceError(problem)

@@ -1,0 +1,200 @@
+"""A run's folder: models, resumable state, history, settings and curves. Every write is atomic.
+
+    best.safetensors    the model with the best validation score (not without validation)
+    last.safetensors    the model as it is now
+    state.safetensors   everything needed to go on: weights, average, optimizer, position
+    history.csv         one row per epoch
+    settings.json       how and on what it is trained
+    labels.npz          the labels as they were when training started
+    curves.png          the history as a picture
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_unet.core.config import Settings, TrainingSettings
+from napari_unet.core.errors import ModelFileError, SettingsError
+from napari_unet.core.images import Pair
+from napari_unet.core.model_file import Model, ModelInfo, read_header, save_model
+from napari_unet.core.storage import atomic_path, atomic_write_csv, atomic_write_text
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["RunFolder", "RunSettings", "SavedState"]
+
+_STATE_KEY = "napari_unet_state"
+
+
+class RunSettings(Settings):
+    """What a run was started with.
+
+    Parameters
+    ----------
+    training
+        The training settings, with device and precision as chosen.
+    info
+        Header of the model that is being trained.
+    split_train, split_validation
+        Indices of the pairs on both sides; both empty: divided by the default rule.
+    threads
+        Number of CPU threads; weights repeat exactly only with the same number.
+    sources
+        Where the data came from, for the command line to find it again.
+    """
+
+    training: TrainingSettings
+    info: ModelInfo
+    split_train: tuple[int, ...] = ()
+    split_validation: tuple[int, ...] = ()
+    threads: int = 1
+    sources: dict[str, Any] = {}
+
+
+@dataclass(frozen=True)
+class SavedState:
+    """What is needed to go on: named tensors, and plain values."""
+
+    tensors: dict[str, Tensor]
+    values: dict[str, Any]
+
+
+class RunFolder:
+    """The files of one run.
+
+    Parameters
+    ----------
+    path
+        The folder; made when something is written.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+
+    @property
+    def best_model(self) -> Path:
+        """The model with the best validation score."""
+        return self.path / "best.safetensors"
+
+    @property
+    def last_model(self) -> Path:
+        """The model as it is now."""
+        return self.path / "last.safetensors"
+
+    @property
+    def curves(self) -> Path:
+        """The history as a picture."""
+        return self.path / "curves.png"
+
+    @property
+    def _state(self) -> Path:
+        return self.path / "state.safetensors"
+
+    def start(self, settings: RunSettings, pairs: list[Pair]) -> None:
+        """Make the folder and write the settings and a snapshot of the labels.
+
+        Raises
+        ------
+        SettingsError
+            When a run lies there already.
+        StorageError
+            When it cannot be written.
+        """
+        if self._state.exists():
+            raise SettingsError(
+                f"{self.path} already holds a run. Resume it, or choose another folder."
+            )
+        atomic_write_text(self.path / "settings.json", settings.model_dump_json(indent=1))
+        with atomic_path(self.path / "labels.npz") as temporary, temporary.open("wb") as file:
+            arrays = {f"{i:05d}": pair.labels for i, pair in enumerate(pairs)}
+            np.savez_compressed(file, **arrays)
+
+    def settings(self) -> RunSettings:
+        """Read the settings.
+
+        Raises
+        ------
+        SettingsError
+            When there is no run, or its settings are damaged.
+        """
+        path = self.path / "settings.json"
+        try:
+            return RunSettings.model_validate_json(path.read_text(encoding="utf-8"))
+        except OSError:
+            problem = f"{self.path} holds no run: there is no settings.json in it."
+        except ValueError as error:
+            problem = f"{path} is damaged: {str(error).splitlines()[0]}."
+        raise SettingsError(f"{problem} Choose the folder of a run.")
+
+    def labels(self) -> list[Any]:
+        """Read the snapshot of the labels, in the order of the pairs."""
+        with np.load(self.path / "labels.npz", allow_pickle=False) as file:
+            return [file[name] for name in sorted(file.files)]
+
+    def save_last(self, model: Model) -> None:
+        """Write the model as it is now."""
+        save_model(self.last_model, model)
+
+    def save_best(self, model: Model) -> None:
+        """Write the best model."""
+        save_model(self.best_model, model)
+
+    def save_state(self, state: SavedState) -> None:
+        """Write what is needed to go on."""
+        from safetensors.torch import save_file
+
+        metadata = {_STATE_KEY: json.dumps(state.values)}
+        with atomic_path(self._state) as temporary:
+            save_file(
+                {k: t.detach().cpu().clone().contiguous() for k, t in state.tensors.items()},
+                temporary,
+                metadata=metadata,
+            )
+
+    def load_state(self) -> SavedState:
+        """Read what is needed to go on.
+
+        Raises
+        ------
+        SettingsError
+            When the run was stopped before its first checkpoint.
+        ModelFileError
+            When the file is damaged.
+        """
+        from safetensors.torch import load_file
+
+        if not self._state.exists():
+            raise SettingsError(
+                f"{self.path} has no checkpoint to resume from. Start the training again, in "
+                "another folder."
+            )
+        header = read_header(self._state).get(_STATE_KEY)
+        if header is None:
+            raise ModelFileError(f"{self._state} is not the state of a run. Start again.")
+        return SavedState(load_file(self._state), json.loads(header))
+
+    def write_history(self, rows: list[dict[str, Any]]) -> None:
+        """Write the history and its picture."""
+        from napari_unet.core.figures import curves_figure
+
+        if rows:
+            atomic_write_csv(self.path / "history.csv", rows)
+            curves_figure(self.curves, rows)
+
+    def read_history(self) -> list[dict[str, float]]:
+        """Read the history; empty cells (no validation) are left out."""
+        path = self.path / "history.csv"
+        if not path.exists():
+            return []
+        with path.open(newline="", encoding="utf-8") as file:
+            return [
+                {k: float(v) for k, v in row.items() if v not in ("", None)}
+                for row in csv.DictReader(file)
+            ]

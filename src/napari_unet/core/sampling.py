@@ -1,0 +1,142 @@
+"""From planes to batches: which patches training sees. Every step's batch depends on the seed
+and the step's number alone, so that a resumed run sees what it would have seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_unet.core.augment import sample_patch
+from napari_unet.core.config import TrainingSettings
+from napari_unet.core.images import Plane
+from napari_unet.core.normalization import Normalization
+from napari_unet.core.tasks import Task
+
+__all__ = ["Batch", "PatchSampler", "normalized", "prefetched"]
+
+_MOST_POSITIONS = 100_000
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Patches of one step, float32.
+
+    Parameters
+    ----------
+    images
+        (N, C, Y, X), normalised.
+    targets
+        (N, T, Y, X), as the task encodes.
+    weight
+        (N, H, Y, X), one per head, 0 = ignored.
+    """
+
+    images: NDArray[np.float32]
+    targets: NDArray[np.float32]
+    weight: NDArray[np.float32]
+
+
+def normalized(planes: list[Plane], normalization: Normalization) -> list[Plane]:
+    """Normalise the images of planes, each as a whole."""
+    return [
+        replace(p, image=normalization(p.image, rgb=p.rgb, name=p.name)) for p in planes
+    ]
+
+
+class PatchSampler:
+    """Draws augmented, encoded patches.
+
+    Images are drawn with a probability that grows with the square root of their size. A share of
+    the patches is centred near a labelled pixel; with sparse labels all are.
+
+    Parameters
+    ----------
+    planes
+        Normalised planes, see `normalized`.
+    task
+        Encodes the labels of each patch.
+    settings
+        Patch size, batch size, augmentation, share of foreground patches, seed.
+    """
+
+    def __init__(self, planes: list[Plane], task: Task, settings: TrainingSettings) -> None:
+        self._planes = planes
+        self._task = task
+        self._settings = settings
+        weights = np.sqrt([p.labels.size for p in planes])
+        self._probability = weights / weights.sum()
+        rng = np.random.default_rng([settings.seed, 0])
+        self._labelled = [_positions(p.labels > 0, rng) for p in planes]
+        self._anywhere = [
+            None if p.annotated is None else _positions(p.annotated, rng) for p in planes
+        ]
+
+    def batch(self, step: int) -> Batch:
+        """Draw the batch of a step; the same for the same step."""
+        rng = np.random.default_rng([self._settings.seed, 1, step])
+        patches = [self._patch(rng) for _ in range(self._settings.batch_size)]
+        images, targets, weight = (np.stack(parts) for parts in zip(*patches, strict=True))
+        return Batch(images, targets, weight)
+
+    def _patch(self, rng: np.random.Generator) -> tuple[NDArray[np.float32], ...]:
+        index = int(rng.choice(len(self._planes), p=self._probability))
+        plane = self._planes[index]
+        size = (self._settings.patch_px,) * plane.labels.ndim
+        image, labels, inside = sample_patch(
+            plane.image,
+            plane.labels,
+            plane.annotated,
+            self._centre(index, size, rng),
+            size,
+            self._settings.augmentation,
+            rng,
+        )
+        return image, *self._task.encode(labels, inside)
+
+    def _centre(
+        self, index: int, size: tuple[int, ...], rng: np.random.Generator
+    ) -> tuple[int, ...]:
+        shape = self._planes[index].labels.shape
+        positions = self._anywhere[index]
+        if len(self._labelled[index]) and (
+            self._task.sparse or rng.random() < self._settings.foreground_patches
+        ):
+            positions = self._labelled[index]
+        if positions is not None and len(positions):
+            near = np.unravel_index(rng.choice(positions), shape)
+            centre = [int(c + rng.integers(-n // 4, n // 4 + 1)) for c, n in zip(near, size, strict=True)]
+        else:
+            centre = [int(rng.integers(0, n)) for n in shape]
+        # A patch lies within the image where it can.
+        return tuple(
+            int(np.clip(c, min(n // 2, length // 2), max(length - (n - n // 2), length // 2)))
+            for c, n, length in zip(centre, size, shape, strict=True)
+        )
+
+
+def prefetched(sampler: PatchSampler, first_step: int, ahead: int = 2) -> Iterator[Batch]:
+    """Yield the batches of `first_step` and all later ones, made ahead in a thread."""
+    with ThreadPoolExecutor(1, thread_name_prefix="napari-unet-sampler") as pool:
+        waiting: list[Future[Batch]] = []
+        step = first_step
+        try:
+            while True:
+                while len(waiting) < ahead:
+                    waiting.append(pool.submit(sampler.batch, step))
+                    step += 1
+                yield waiting.pop(0).result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def _positions(mask: NDArray[Any], rng: np.random.Generator) -> NDArray[np.int64]:
+    """Flat indices where a mask is true, a random choice of them if there are many."""
+    found = np.flatnonzero(mask)
+    return rng.choice(found, _MOST_POSITIONS, replace=False) if len(found) > _MOST_POSITIONS else found

@@ -1,0 +1,180 @@
+"""Decoding what exceeds memory: block by block, every object whole, written to zarr.
+
+Objects have no block of their own by nature, so each gets one: the block in which its centroid
+lies. A block is decoded together with a margin as wide as the decoder can reach, and only the
+objects it owns are written, whole, also beyond its border. So no object is cut or counted twice,
+and the result does not depend on the block size.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_unet.core.errors import StorageError
+from napari_unet.core.tasks import Instances, Semantic
+
+if TYPE_CHECKING:
+    import dask.array as da
+
+__all__ = ["decode_blockwise"]
+
+Labels = NDArray[np.integer[Any]]
+Slices = tuple[slice, ...]
+
+
+def decode_blockwise(
+    task: Semantic | Instances, outputs: da.Array, folder: Path, probabilities: bool
+) -> tuple[Any, Any, NDArray[np.float32]]:
+    """Compute outputs block by block, decode them, write the labels to zarr.
+
+    Parameters
+    ----------
+    task
+        Decodes.
+    outputs
+        Lazy network outputs (channels, ...).
+    folder
+        Where ``labels.zarr`` and ``outputs.zarr`` are written; the latter is removed unless
+        `probabilities` are wanted.
+    probabilities
+        Whether to keep them.
+
+    Returns
+    -------
+    labels, probabilities
+        zarr arrays; probabilities None unless wanted.
+    confidence
+        Mean foreground probability of each object, ids from 1; empty for classes.
+
+    Raises
+    ------
+    StorageError
+        When the folder cannot be written.
+    """
+    try:
+        return _decode_blockwise(task, outputs, folder, probabilities)
+    except OSError as error:
+        problem = f"{folder} cannot be written: {error.strerror or error}. Choose another folder."
+    shutil.rmtree(folder, ignore_errors=True)
+    raise StorageError(problem)
+
+
+def _decode_blockwise(
+    task: Semantic | Instances, outputs: da.Array, folder: Path, probabilities: bool
+) -> tuple[Any, Any, NDArray[np.float32]]:
+    import dask
+    import zarr
+
+    spatial = outputs.shape[1:]
+    chunk = tuple(min(512, n) for n in spatial)
+    stored = zarr.create_array(
+        folder / "outputs.zarr",
+        shape=outputs.shape,
+        chunks=(1, *chunk),
+        dtype="float32",
+        overwrite=True,
+    )
+    with dask.config.set(scheduler="synchronous"):
+        outputs.store(stored, lock=False)
+    labels = zarr.create_array(
+        folder / "labels.zarr", shape=spatial, chunks=chunk, dtype="uint32", overwrite=True
+    )
+    confidence = np.empty(0, np.float32)
+    if isinstance(task, Instances):
+        confidence = _decode_objects(task, stored, labels, outputs.chunks[1:])
+    else:
+        for core in _blocks(outputs.chunks[1:]):
+            labels[core] = task.decode(stored[(slice(None), *core)])
+    if probabilities:
+        return labels, _first_maps(task, folder), confidence
+    shutil.rmtree(folder / "outputs.zarr")
+    return labels, None, confidence
+
+
+def _first_maps(task: Semantic | Instances, folder: Path) -> Any:
+    """The probabilities among the stored outputs, lazily."""
+    import dask.array as da
+
+    maps = da.from_zarr(folder / "outputs.zarr")
+    channels = task.heads[0].channels
+    return maps[0] if channels == 1 else maps[:channels]
+
+
+def _decode_objects(
+    task: Instances, stored: Any, labels: Any, chunks: tuple[tuple[int, ...], ...]
+) -> NDArray[np.float32]:
+    """Write every block's own objects; number them in raster order of their first pixels."""
+    first_pixels: list[NDArray[np.int64]] = []
+    confidences: list[NDArray[np.float32]] = []
+    next_id = 1
+    for core in _blocks(chunks):
+        outer = _grown(core, task.reach_px, labels.shape)
+        maps = stored[(slice(None), *outer)]
+        block = task.decode(maps)
+        ids = _owned(block, core, outer)
+        numbers = np.zeros(int(block.max()) + 1, np.uint32)
+        numbers[ids] = np.arange(next_id, next_id + len(ids))
+        mine = numbers[block]
+        here = mine > 0
+        if here.any():
+            before = labels[outer]
+            labels[outer] = np.where(here, mine, before)
+        first_pixels.append(_first_pixels(block, ids, outer, labels.shape))
+        area = np.bincount(block.ravel(), minlength=len(numbers))
+        total = np.bincount(block.ravel(), weights=maps[0].ravel(), minlength=len(numbers))
+        confidences.append((total / np.maximum(area, 1)).astype(np.float32)[ids])
+        next_id += len(ids)
+    order = np.argsort(np.concatenate(first_pixels))
+    final = np.zeros(next_id, np.uint32)
+    final[order + 1] = np.arange(1, next_id)
+    for core in _blocks(chunks):
+        labels[core] = final[labels[core]]
+    return np.concatenate(confidences)[order]
+
+
+def _blocks(chunks: tuple[tuple[int, ...], ...]) -> list[Slices]:
+    """The blocks of a chunked array as slices, in raster order."""
+    from itertools import product
+
+    axes = []
+    for sizes in chunks:
+        stops = np.cumsum(sizes)
+        axes.append([slice(int(e - n), int(e)) for n, e in zip(sizes, stops, strict=True)])
+    return list(product(*axes))
+
+
+def _grown(core: Slices, margin: int, shape: tuple[int, ...]) -> Slices:
+    return tuple(
+        slice(max(0, s.start - margin), min(n, s.stop + margin))
+        for s, n in zip(core, shape, strict=True)
+    )
+
+
+def _owned(block: Labels, core: Slices, outer: Slices) -> NDArray[np.intp]:
+    """Ids of the objects in a decoded block (with margin) whose centroid lies in its core."""
+    area = np.bincount(block.ravel())
+    owned = area > 0
+    owned[0] = False
+    for axis, (inner, around) in enumerate(zip(core, outer, strict=True)):
+        shape = [-1 if a == axis else 1 for a in range(block.ndim)]
+        position = np.broadcast_to(
+            np.arange(around.start, around.stop).reshape(shape), block.shape
+        )
+        centroid = np.bincount(block.ravel(), weights=position.ravel()) / np.maximum(area, 1)
+        owned &= (centroid >= inner.start - 0.5) & (centroid < inner.stop - 0.5)
+    return np.flatnonzero(owned)
+
+
+def _first_pixels(
+    block: Labels, ids: NDArray[np.intp], outer: Slices, shape: tuple[int, ...]
+) -> NDArray[np.int64]:
+    """Position of each object's first pixel in the whole plane, as a flat index."""
+    found, first = np.unique(block, return_index=True)
+    local = np.unravel_index(first[np.searchsorted(found, ids)], block.shape)
+    whole = tuple(p + s.start for p, s in zip(local, outer, strict=True))
+    return np.ravel_multi_index(whole, shape).astype(np.int64)

@@ -1,0 +1,242 @@
+"""Honest validation: what is kept for it, and what a model scores on it."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_unet.core.config import UNetConfig
+from napari_unet.core.datasets import Split, split_block, split_by_group
+from napari_unet.core.images import Pair, Plane
+from napari_unet.core.model_file import TrainedOn
+from napari_unet.core.tasks import Instances, Semantic
+
+if TYPE_CHECKING:
+    from napari_unet.core.blocks import BlockNetwork
+
+Role = Literal["training", "validation", "both"]
+
+__all__ = ["Division", "ValidationSet", "divide", "image_hash", "primary_score"]
+
+
+@dataclass(frozen=True)
+class Division:
+    """Planes to train on and planes to validate on.
+
+    Parameters
+    ----------
+    train, validation
+        Raw planes. Where one image serves both, the annotated areas are disjoint.
+    kind
+        ``"groups"``, ``"block"`` (a spatial block of each image) or ``"none"``.
+    counts
+        Images, groups and objects of both sides.
+    trained_on
+        What the model file keeps of it.
+    """
+
+    train: list[Plane]
+    validation: list[Plane]
+    kind: Literal["groups", "block", "none"]
+    counts: dict[str, int]
+    trained_on: tuple[TrainedOn, ...]
+
+    def describe(self) -> str:
+        """Say in words what is trained and validated on."""
+        c = self.counts
+        text = f"training on {c['train_images']} image(s), {c['train_objects']} labelled objects"
+        if self.kind == "none":
+            return text + "; nothing left to validate on, so no checkpoint is called best"
+        how = (
+            f"{c['validation_images']} image(s) of {c['validation_groups']} other group(s)"
+            if self.kind == "groups"
+            else "a block of the same image, separated by a gap"
+        )
+        return f"{text}; validating on {how}, {c['validation_objects']} objects"
+
+
+def divide(
+    pairs: list[Pair], unet: UNetConfig, fraction: float, seed: int, split: Split | None = None
+) -> Division:
+    """Decide what to validate on.
+
+    Whole groups where there are several; else a block at one end of each plane, separated from
+    the rest by a gap as wide as the network's receptive radius, so that no validated pixel is
+    predicted from what lies around a trained one; else nothing.
+
+    Parameters
+    ----------
+    pairs
+        All data.
+    unet
+        For the number of dimensions and the receptive field.
+    fraction
+        Share of the images to keep; 0 keeps none.
+    seed
+        Of the choice of groups.
+    split
+        Indices into `pairs`, instead of choosing.
+    """
+    if split is None:
+        groups = [p.group or p.name for p in pairs]
+        split = split_by_group(groups, fraction, seed) if fraction else None
+    if split is not None and split.validation:
+        roles: dict[int, Role] = dict.fromkeys(split.train, "training")
+        roles |= dict.fromkeys(split.validation, "validation")
+        train = [p for i in split.train for p in pairs[i].planes(unet.ndim)]
+        validation = [p for i in split.validation for p in pairs[i].planes(unet.ndim)]
+        return _division(train, validation, "groups", pairs, roles)
+    train = [p for pair in pairs for p in pair.planes(unet.ndim)]
+    everything = range(len(pairs))
+    blocks = [_block(p, unet, fraction) for p in train] if fraction else [None]
+    if any(b is None for b in blocks):
+        return _division(train, [], "none", pairs, dict.fromkeys(everything, "training"))
+    both = [b for b in blocks if b is not None]
+    roles = dict.fromkeys(everything, "both")
+    return _division([t for t, _ in both], [v for _, v in both], "block", pairs, roles)
+
+
+def _block(plane: Plane, unet: UNetConfig, fraction: float) -> tuple[Plane, Plane] | None:
+    """The same plane twice, with disjoint annotated areas."""
+    flat = plane.labels if plane.labels.ndim == 2 else plane.labels.max(axis=0)
+    masks = split_block(flat.shape, flat, fraction, unet.receptive_radius_px)
+    if masks is None:
+        return None
+    area = np.ones(plane.labels.shape, bool) if plane.annotated is None else plane.annotated
+    train, validation = (replace(plane, annotated=area & m) for m in masks)
+    if any(not (p.labels.astype(bool) & p.annotated).any() for p in (train, validation)):
+        return None
+    return train, validation
+
+
+def _division(
+    train: list[Plane],
+    validation: list[Plane],
+    kind: Literal["groups", "block", "none"],
+    pairs: list[Pair],
+    roles: dict[int, Role],
+) -> Division:
+    counts = {}
+    for side, planes in (("train", train), ("validation", validation)):
+        counts[f"{side}_images"] = len(planes)
+        counts[f"{side}_groups"] = len({p.group for p in planes})
+        counts[f"{side}_objects"] = sum(_objects(p) for p in planes)
+    trained_on = tuple(
+        TrainedOn(
+            name=pairs[i].name,
+            group=pairs[i].group or pairs[i].name,
+            role=role,
+            sha256=image_hash(pairs[i].image.data),
+        )
+        for i, role in sorted(roles.items())
+    )
+    return Division(train, validation, kind, counts, trained_on)
+
+
+def _objects(plane: Plane) -> int:
+    labels = plane.labels if plane.annotated is None else plane.labels[plane.annotated]
+    return int((np.unique(labels) > 0).sum())
+
+
+def image_hash(data: Any) -> str:
+    """SHA-256 of an image's raw pixels, shape and type, as hexadecimal digits."""
+    array = np.ascontiguousarray(data)
+    digest = hashlib.sha256(f"{array.shape} {array.dtype.str}".encode())
+    digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+def primary_score(task: Semantic | Instances) -> str:
+    """Name of the score by which the best model is chosen; higher is better."""
+    if isinstance(task, Instances):
+        return "mean_ap_by_image"
+    return "mean_iou_with_background_pooled"
+
+
+class ValidationSet:
+    """Planes that a model is scored on, whole and never augmented.
+
+    Parameters
+    ----------
+    planes
+        Normalised planes.
+    task
+        Encodes and decodes.
+    """
+
+    def __init__(self, planes: list[Plane], task: Semantic | Instances) -> None:
+        self._planes = planes
+        self._task = task
+
+    def score(self, network: BlockNetwork, block_px: int = 1024) -> tuple[float, dict[str, float]]:
+        """Score a network.
+
+        Returns
+        -------
+        loss
+            Mean over the planes.
+        scores
+            As `napari_unet.core.object_scores.object_summary` and
+            `napari_unet.core.metrics.pixel_summary` name them.
+        """
+        from napari_unet.core.metrics import pixel_summary
+        from napari_unet.core.object_scores import object_summary
+
+        losses, objects, pixels = [], [], []
+        for plane in self._planes:
+            loss, outputs = self._run(network, plane, block_px)
+            losses.append(loss)
+            scored = self._score_plane(plane, self._task.decode(outputs))
+            objects += scored[0]
+            pixels.append(scored[1])
+        names = None if isinstance(self._task, Instances) else self._class_names()
+        return float(np.mean(losses)), object_summary(objects) | pixel_summary(pixels, names)
+
+    def _run(
+        self, network: BlockNetwork, plane: Plane, block_px: int
+    ) -> tuple[float, NDArray[np.float32]]:
+        import torch
+
+        from napari_unet.core.blocks import network_outputs
+        from napari_unet.core.losses import activate, loss_for
+
+        unchanged = [(0.0, 1.0)] * plane.image.shape[0]
+        logits = torch.from_numpy(
+            network_outputs(network, plane.image, unchanged, block_px, activated=False).compute(
+                scheduler="synchronous"
+            )
+        )[None]
+        inside = np.ones(plane.labels.shape, bool) if plane.annotated is None else plane.annotated
+        targets, weight = (
+            torch.from_numpy(a)[None] for a in self._task.encode(plane.labels, inside)
+        )
+        loss = float(loss_for(self._task)(logits, targets, weight))
+        return loss, activate(self._task, logits)[0].numpy()
+
+    def _score_plane(self, plane: Plane, prediction: NDArray[Any]) -> tuple[list[Any], Any]:
+        from napari_unet.core.metrics import foreground_counts, pixel_counts
+        from napari_unet.core.object_scores import object_scores
+
+        if isinstance(self._task, Instances):
+            area = plane.annotated
+            scores = object_scores(prediction, plane.labels, annotated=area)
+            return [scores], foreground_counts(prediction, plane.labels, annotated=area)
+        area = plane.annotated
+        if self._task.sparse:
+            painted = plane.labels > 0
+            area = painted if area is None else area & painted
+        counts = pixel_counts(
+            prediction,
+            plane.labels,
+            annotated=area,
+            classes=[c.id for c in self._task.classes],
+            background=self._task.background.id,
+        )
+        return [], counts
+
+    def _class_names(self) -> dict[int, str]:
+        return {c.id: c.name for c in self._task.classes} if isinstance(self._task, Semantic) else {}

@@ -6,13 +6,15 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 packages=(
     xvfb xauth libegl1 libgl1 libgl1-mesa-dri libxkbcommon-x11-0 libdbus-1-3 libxcb-cursor0
     libxcb-icccm4 libxcb-keysyms1 libxcb-shape0 libxcb-xinerama0 libxcb-image0
-    libxcb-render-util0 libfontconfig1
+    libxcb-render-util0 libfontconfig1 libglib2.0-0
 )
 
 # Other systems bring these with Qt or with their desktop.
 command -v dpkg-query >/dev/null || exit 0
 
-installed=$(dpkg-query --show --showformat '${db:Status-Status} ${Package}\n' "${packages[@]}" 2>/dev/null || true)
+# Newer releases call some of them libraryt64 and let apt-get find those by the old name.
+installed=$(dpkg-query --show --showformat '${db:Status-Status} ${Package}\n' \
+    "${packages[@]}" "${packages[@]/%/t64}" 2>/dev/null | sed 's/t64$//' || true)
 missing=()
 for package in "${packages[@]}"; do
     grep -qx "installed $package" <<<"$installed" || missing+=("$package")

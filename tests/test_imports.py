@@ -3,10 +3,13 @@
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from importlib.metadata import packages_distributions, requires
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 PACKAGE = Path(__file__).resolve().parents[1] / "src" / "napari_unet"
 
@@ -119,6 +122,33 @@ def test_module_keeps_the_import_rule(module: str) -> None:
     path = MODULES[module]
     package = path.name == "__init__.py"
     assert broken_rules(module, path.read_text("utf-8"), package=package) == set()
+
+
+def base_dependencies() -> set[str]:
+    requirements = [Requirement(text) for text in requires("napari-unet-live") or []]
+    return {
+        canonicalize_name(requirement.name)
+        for requirement in requirements
+        if requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+    }
+
+
+@pytest.fixture(scope="module")
+def distributions() -> Mapping[str, list[str]]:
+    """Import name: the distributions that bring it."""
+    return packages_distributions()
+
+
+@pytest.mark.parametrize("module", [m for m in MODULES if layer_of(m) in {"core", "cli", ""}])
+def test_headless_modules_need_only_base_dependencies(
+    module: str, distributions: Mapping[str, list[str]]
+) -> None:
+    path = MODULES[module]
+    package = path.name == "__init__.py"
+    names = imports(module, path.read_text("utf-8"), package=package, when_imported=False)
+    tops = {name.split(".")[0] for name in names} - sys.stdlib_module_names - {PACKAGE.name}
+    needed = {canonicalize_name(distributions.get(top, [top])[0]) for top in tops}
+    assert needed - base_dependencies() == set()
 
 
 @pytest.mark.parametrize("module", [m for m in MODULES if layer_of(m) in LIGHT])

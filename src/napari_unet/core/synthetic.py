@@ -322,8 +322,8 @@ def _optics(brightness: Float, diameter_px: float, rng: np.random.Generator) -> 
     textured *= np.exp(_clouds(brightness.shape, max(1.5, diameter_px / 6), 0.12, rng))
     haze = gaussian_filter(brightness, diameter_px / 3, truncate=2.5)
     blurred: Float = gaussian_filter(textured, max(0.7, diameter_px / 28), truncate=3)
-    blurred = 0.93 * blurred + 0.1 * haze
-    return blurred
+    blurred += 0.1 / 0.93 * haze
+    return 0.93 * blurred
 
 
 def _clouds(

@@ -27,11 +27,6 @@ from napari_unet.core.files import (
 from napari_unet.core.images import Image, PixelSize
 
 
-@pytest.fixture
-def rng():
-    return np.random.default_rng(0)
-
-
 def noise(rng, *shape, dtype=np.uint8):
     return rng.integers(0, 200, shape).astype(dtype)
 

@@ -128,6 +128,10 @@ class Image:
         """
         if not hasattr(data, "dtype") or not hasattr(data, "ndim"):
             data = np.asarray(data)
+        if not hasattr(data, "transpose"):  # zarr: reads blocks, and only when asked
+            import dask.array as da
+
+            data = da.from_array(data)  # type: ignore[no-untyped-call]
         name = kwargs.get("name", "image")
         if axes is None:
             axes = _guess_axes(data.shape, name)
@@ -190,7 +194,12 @@ class Image:
                     f"channel(s), {known}. Choose among these."
                 )
         if "C" not in self.axes:
-            return self
+            if len(indices) == 1:
+                return self
+            axes = self.axes.replace("Y", "CY")
+            return replace(self, data=self.data[..., None, :, :], axes=axes).select_channels(
+                channels
+            )
         index = tuple(indices if a == "C" else slice(None) for a in self.axes)
         return replace(
             self,

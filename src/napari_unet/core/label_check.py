@@ -127,7 +127,8 @@ def _check_values(labels: NDArray[Any], name: str) -> LabelIssue | None:
         )
         return LabelIssue("not_numbers", text, repairable=False)
     if labels.dtype.kind == "f":
-        n = int(labels.size - np.isin(labels % 1, 0).sum())
+        with np.errstate(invalid="ignore"):  # the remainder of inf is nan, and not 0
+            n = int((labels % 1 != 0).sum())
         if n:
             text = (
                 f"'{name}' has {n} pixels with values that are not whole numbers, as a "
@@ -165,10 +166,10 @@ def _check_instances(
 ) -> list[LabelIssue]:
     pieces = find_pieces(labels, ndim)
     painted = values[values > 0]
-    if len(painted) == 1 and len(pieces.ids) > 2:
+    split = _ids_in_several_pieces(pieces)
+    if len(painted) == 1 and split:
         return [_single_id(int(painted[0]), len(pieces.ids) - 1, 0 in values, name)]
     issues = []
-    split = _ids_in_several_pieces(pieces)
     limit = np.iinfo(labels.dtype).max
     if split and len(painted) == limit and limit in (255, 65_535):
         text = (

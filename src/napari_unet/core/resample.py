@@ -169,6 +169,8 @@ def _reflect(position: NDArray[Any], length: int) -> NDArray[Any]:
     if length == 1:
         return np.zeros_like(position)
     period = 2 * (length - 1)
-    folded = np.abs(position) % period
+    folded = np.abs(position)
+    if folded.max() > period:  # rarely so far outside, and the division is slow
+        folded %= period
     reflected: NDArray[Any] = np.minimum(folded, period - folded)
     return reflected

@@ -18,14 +18,17 @@ IntensityRange = tuple[float, float]
 _MOST_SAMPLES = 1 << 24
 _TAIL_PERCENTILE = 99.999
 
+_SMALLEST_SHARE = 0.02
+"""Share of the range up to the tail below which the percentiles lie in a field without objects."""
+
 
 class Normalization(BaseModel):
     """How raw intensities become the numbers that the network sees.
 
     Each channel is mapped linearly so that its low percentile becomes 0 and its high percentile
     becomes 1; values outside are kept. The percentiles are those of the whole plane or volume (per
-    channel; per plane over time), never of a tile. RGB images have one range for all three channels,
-    so that stain colours survive.
+    channel; per plane over time), never of a tile. RGB images have one range for all three
+    channels, so that stain colours survive.
 
     Two cases in which percentiles mislead are handled. In a nearly empty field the high
     percentile lies in the background noise; there the far tail of the histogram is used instead.
@@ -84,10 +87,11 @@ class Normalization(BaseModel):
         ImageError
             When there are NaN or infinite values.
         """
-        if self.mode == "none":
-            return [(0.0, 1.0)] * image.shape[0]
-        if self.manual is not None:
-            return [self.manual] * image.shape[0]
+        if self.mode != "percentile":
+            for channel in image:
+                for block in _blocks(channel) if channel.dtype.kind == "f" else ():
+                    _check_finite(block, name)
+            return [self.manual or (0.0, 1.0)] * image.shape[0]
         if rgb:
             return [self._range(image, name)] * image.shape[0]
         return [self._range(channel, name) for channel in image]
@@ -101,7 +105,7 @@ class Normalization(BaseModel):
     def _range(self, values: Any, name: str) -> IntensityRange:
         levels, counts = _histogram(values, name)
         low, high, tail = _percentiles(levels, counts, (self.low, self.high, _TAIL_PERCENTILE))
-        floor = self.noise_floor * _noise(values)
+        floor = max(self.noise_floor * _noise(values), _SMALLEST_SHARE * (tail - low))
         if high - low < floor:
             high = max(tail, low + floor)
         if high <= low:
@@ -157,16 +161,25 @@ def _percentiles(
 
 
 def _noise(values: Any) -> float:
-    """Standard deviation of the noise, from the median difference of neighbours along X.
+    """Estimate the noise: its standard deviation, from the differences of neighbours along X.
 
     Source: the median absolute deviation of a normal distribution is 0.6745 sigma, and a
-    difference of two pixels has sqrt(2) times the noise of one.
+    difference of two pixels has sqrt(2) times the noise of one. Of noise of about a grey
+    level the median knows little; there it is told from edges by its sign: two successive
+    differences of white noise have the covariance -sigma^2, those of an edge 0 or more.
     """
     step = max(1, int(np.ceil(values.size / _MOST_SAMPLES)))
     rows = np.asarray(values[..., ::step, :]).astype(np.float32)
-    if rows.shape[-1] < 2:
+    if rows.shape[-1] < 3:
         return 0.0
-    return float(np.median(np.abs(np.diff(rows, axis=-1)))) / (0.6745 * np.sqrt(2))
+    difference = np.diff(rows, axis=-1)
+    typical = float(np.median(np.abs(difference)))
+    noise = typical / (0.6745 * 2**0.5)
+    grey_level = np.min(difference, initial=np.inf, where=difference > 0)
+    if typical > 2 * grey_level:
+        return noise
+    covariance = np.mean(difference[..., 1:] * difference[..., :-1], dtype=np.float64)
+    return max(noise, float(np.sqrt(max(0.0, -float(covariance)))))
 
 
 def _blocks(values: Any) -> Any:

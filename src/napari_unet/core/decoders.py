@@ -86,14 +86,16 @@ class VoteDecoder(_Decoder):
     def _walk(self, pixels: NDArray[np.intp], offsets: Maps) -> NDArray[np.intp]:
         """Where each pixel arrives, as integer coordinates (ndim, pixels)."""
         far = np.array(offsets.shape[1:])[:, None] - 1
-        position = pixels.astype(np.float32)
+        position = pixels.astype(np.float64)
         at = pixels
         for _ in range(self.steps):
             step = offsets[(slice(None), *at)]
             length = np.sqrt((step**2).sum(axis=0))
             position += step * np.minimum(1, self.max_radius_px / np.maximum(length, 1e-6))
             position = np.clip(position, 0, far)
-            at = np.rint(position).astype(np.intp)
+            # Not rint: it rounds halves to even positions, so that a block would decode otherwise
+            # than the whole image.
+            at = np.floor(position + 0.5).astype(np.intp)
         return at
 
     def _centres(self, arrived: NDArray[np.intp], shape: tuple[int, ...]) -> NDArray[np.int32]:

@@ -67,10 +67,12 @@ def cross_entropy_dice(
     Logits (N, K, ...); targets (N, 1, ...) class indices; weight (N, 1, ...). Result: scalar.
     """
     index = targets[:, 0].long()
-    per_class = None if class_weights is None else logits.new_tensor(class_weights)
-    cost = functional.cross_entropy(logits, index, weight=per_class, reduction="none")
+    pixel = weight
+    if class_weights is not None:
+        pixel = weight * weight.new_tensor(class_weights)[index][:, None]
+    cost = functional.cross_entropy(logits, index, reduction="none")
     one_hot = functional.one_hot(index, logits.shape[1]).movedim(-1, 1).to(logits.dtype)
-    return _mean(cost[:, None], weight) + _dice_loss(logits.softmax(1), one_hot, weight)
+    return _mean(cost[:, None], pixel) + _dice_loss(logits.softmax(1), one_hot, weight)
 
 
 def instance_loss(logits: Tensor, targets: Tensor, weight: Tensor) -> Tensor:

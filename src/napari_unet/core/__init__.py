@@ -1,1 +1,1 @@
-"""The headless core: no napari, no Qt. Import what you need from its modules, or from `napari_unet`."""
+"""The headless core: no napari, no Qt. Its public names are also those of `napari_unet`."""

@@ -1,12 +1,12 @@
 """The network over planes of any size: blocks with a halo, as one dask array.
 
-    +---------------------+
-    |        halo         |   Each block is read with a halo as wide as the network's receptive
-    |    +-----------+    |   field, and the halo is cut off the result. Block origins are
-    |    |   block   |    |   multiples of 2^depth. So an output pixel sees the same pixels at the
-    |    +-----------+    |   same phase, whatever the block size: tiled equals whole.
-    |                     |
-    +---------------------+
++---------------------+
+|        halo         |   Each block is read with a halo as wide as the network's receptive
+|    +-----------+    |   field, and the halo is cut off the result. Block origins are
+|    |   block   |    |   multiples of 2^depth. So an output pixel sees the same pixels at the
+|    +-----------+    |   same phase, whatever the block size: tiled equals whole.
+|                     |
++---------------------+
 """
 
 from __future__ import annotations
@@ -18,14 +18,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 
 from napari_unet.core.device import Compute, translated_errors
 from napari_unet.core.errors import SettingsError
 from napari_unet.core.losses import activate
 from napari_unet.core.model_file import Model
 from napari_unet.core.normalization import IntensityRange, apply_ranges
-from napari_unet.core.unet import fold_batch_norm
+from napari_unet.core.unet import crop_to, fold_batch_norm, pad_to_multiple
 
 if TYPE_CHECKING:
     import dask.array as da
@@ -90,11 +89,8 @@ class BlockNetwork:
 
     def _outputs(self, x: Tensor) -> Tensor:
         size = x.shape[2:]
-        pad: list[int] = []
-        for n in reversed(size):
-            pad += [0, -n % self.unet.multiple]
         # Padded here, before the image is turned: the phase of the down-sampling stays the same.
-        x = functional.pad(x, pad, mode="replicate") if any(pad) else x
+        x = pad_to_multiple(x, self.unet.multiple)
         x = self._compute.place(x)
         total = torch.zeros(1)
         for turns, flip in self._turns:
@@ -103,7 +99,7 @@ class BlockNetwork:
                 logits = self._net(self._compute.place(turned))
             total = self._turn_back(activate(self._task, logits), turns, flip) + total.to(x.device)
         total = total / len(self._turns)
-        return total[(..., *(slice(n) for n in size))]
+        return crop_to(total, size)
 
     def _turn_back(self, outputs: Tensor, turns: int, flip: bool) -> Tensor:
         """Undo a flip and quarter turns, also in the direction of vectors."""
@@ -174,7 +170,7 @@ def network_outputs(
         chunks=((network.channels,), *padded.chunks[1:]),
         meta=np.empty((0,) * padded.ndim, np.float32),
     )
-    return trim_overlap(outputs, depth=depth, boundary="none")
+    return cast("da.Array", trim_overlap(outputs, depth=depth, boundary="none"))
 
 
 def block_chunks(length: int, block_px: int, network: BlockNetwork) -> tuple[int, ...]:

@@ -56,7 +56,7 @@ class UNetConfig(Settings):
     @property
     def multiple(self) -> int:
         """Sizes inside the network are multiples of this."""
-        return 2**self.depth
+        return 1 << self.depth
 
     @property
     def receptive_radius_px(self) -> int:
@@ -65,9 +65,9 @@ class UNetConfig(Settings):
         Two 3x3 convolutions at each level of both paths reach 2 px of that level to each side;
         pooling and up-sampling add up to one pixel of the level above each.
         """
-        convolutions = sum(2 * 2**level for level in range(self.depth + 1))
-        convolutions += sum(2 * 2**level for level in range(self.depth))
-        resampling = 2 * sum(2**level for level in range(self.depth))
+        convolutions = sum(2 << level for level in range(self.depth + 1))
+        convolutions += sum(2 << level for level in range(self.depth))
+        resampling = sum(2 << level for level in range(self.depth))
         return convolutions + resampling
 
 

@@ -131,7 +131,7 @@ class Image:
         if not hasattr(data, "transpose"):  # zarr: reads blocks, and only when asked
             import dask.array as da
 
-            data = da.from_array(data)  # type: ignore[no-untyped-call]
+            data = da.from_array(data)
         name = kwargs.get("name", "image")
         if axes is None:
             axes = _guess_axes(data.shape, name)

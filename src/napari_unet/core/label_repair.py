@@ -162,7 +162,7 @@ def find_pieces(labels: NDArray[Any], ndim: int) -> Pieces:
     ids, planes = [np.zeros(1, np.int64)], [np.zeros(1, np.int64)]
     last = 0
     for i, plane in enumerate(stack):
-        pieces, n = connected(  # type: ignore[no-untyped-call]
+        pieces, n = connected(
             plane, return_num=True, connectivity=ndim
         )
         id_of_piece = np.zeros(n + 1, np.int64)

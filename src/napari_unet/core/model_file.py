@@ -89,9 +89,9 @@ class ModelInfo(Settings):
     rgb: bool = False
     pixel_size_um: tuple[float, float] | None = None
     object_diameter_px: float | None = None
-    scores: dict[str, float] = {}
+    scores: dict[str, float] = Field(default_factory=dict)
     trained_on: tuple[TrainedOn, ...] = ()
-    provenance: dict[str, Any] = {}
+    provenance: dict[str, Any] = Field(default_factory=dict)
 
     def check_image(self, image: Image) -> None:
         """Raise `ModelFileError` when the model cannot be used on an image."""

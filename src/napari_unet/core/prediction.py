@@ -149,13 +149,13 @@ class _Run:
                 labels = np.where(labels > 0, labels + (first_id - 1), 0)
             first_id += len(confidence)
             results.append((labels, maps, confidence))
-        labels, maps, confidence = zip(*results, strict=True)
+        labels, maps, confidences = zip(*results, strict=True)
         shape = image.label_shape
         leading = shape[: len(shape) - ndim]
         return Prediction(
             labels=_stacked(labels, leading),
             probabilities=_stacked(maps, leading) if probabilities else None,
-            confidence=np.concatenate([[np.float32(np.nan)], *confidence]),
+            confidence=np.concatenate([[np.float32(np.nan)], *confidences]),
             model=self._info,
         )
 
@@ -202,9 +202,7 @@ class _Run:
         from napari_unet.core.blocks import block_chunks
 
         spatial = image.label_shape[-self._info.unet.ndim :]
-        return int(
-            np.prod([len(block_chunks(n, self._block_px, self._network)) for n in spatial])
-        )
+        return int(np.prod([len(block_chunks(n, self._block_px, self._network)) for n in spatial]))
 
     def _output_bytes(self, image: Image) -> int:
         spatial = image.label_shape[-self._info.unet.ndim :]

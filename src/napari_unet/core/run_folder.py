@@ -1,12 +1,12 @@
 """A run's folder: models, resumable state, history, settings and curves. Every write is atomic.
 
-    best.safetensors    the model with the best validation score (not without validation)
-    last.safetensors    the model as it is now
-    state.safetensors   everything needed to go on: weights, average, optimizer, position
-    history.csv         one row per epoch
-    settings.json       how and on what it is trained
-    labels.npz          the labels as they were when training started
-    curves.png          the history as a picture
+best.safetensors    the model with the best validation score (not without validation)
+last.safetensors    the model as it is now
+state.safetensors   everything needed to go on: weights, average, optimizer, position
+history.csv         one row per epoch
+settings.json       how and on what it is trained
+labels.npz          the labels as they were when training started
+curves.png          the history as a picture
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from pydantic import Field
 
 from napari_unet.core.config import Settings, TrainingSettings
 from napari_unet.core.errors import ModelFileError, SettingsError
@@ -55,7 +56,7 @@ class RunSettings(Settings):
     split_train: tuple[int, ...] = ()
     split_validation: tuple[int, ...] = ()
     threads: int = 1
-    sources: dict[str, Any] = {}
+    sources: dict[str, Any] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ class RunFolder:
             )
         atomic_write_text(self.path / "settings.json", settings.model_dump_json(indent=1))
         with atomic_path(self.path / "labels.npz") as temporary, temporary.open("wb") as file:
-            arrays = {f"{i:05d}": pair.labels for i, pair in enumerate(pairs)}
+            arrays: Any = {f"{i:05d}": pair.labels for i, pair in enumerate(pairs)}
             np.savez_compressed(file, **arrays)
 
     def settings(self) -> RunSettings:

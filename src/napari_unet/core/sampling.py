@@ -1,10 +1,12 @@
-"""From planes to batches: which patches training sees. Every step's batch depends on the seed
-and the step's number alone, so that a resumed run sees what it would have seen.
+"""From planes to batches: which patches training sees.
+
+Every step's batch depends on the seed and the step's number alone, so that a resumed run sees
+what it would have seen.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
@@ -44,9 +46,7 @@ class Batch:
 
 def normalized(planes: list[Plane], normalization: Normalization) -> list[Plane]:
     """Normalise the images of planes, each as a whole."""
-    return [
-        replace(p, image=normalization(p.image, rgb=p.rgb, name=p.name)) for p in planes
-    ]
+    return [replace(p, image=normalization(p.image, rgb=p.rgb, name=p.name)) for p in planes]
 
 
 class PatchSampler:
@@ -110,7 +110,8 @@ class PatchSampler:
             positions = self._labelled[index]
         if positions is not None and len(positions):
             near = np.unravel_index(rng.choice(positions), shape)
-            centre = [int(c + rng.integers(-n // 4, n // 4 + 1)) for c, n in zip(near, size, strict=True)]
+            jitter = [int(rng.integers(-n // 4, n // 4 + 1)) for n in size]
+            centre = [int(c) + j for c, j in zip(near, jitter, strict=True)]
         else:
             centre = [int(rng.integers(0, n)) for n in shape]
         # A patch lies within the image where it can.
@@ -120,7 +121,9 @@ class PatchSampler:
         )
 
 
-def prefetched(sampler: PatchSampler, first_step: int, ahead: int = 2) -> Iterator[Batch]:
+def prefetched(
+    sampler: PatchSampler, first_step: int, ahead: int = 2
+) -> Generator[Batch, None, None]:
     """Yield the batches of `first_step` and all later ones, made ahead in a thread."""
     with ThreadPoolExecutor(1, thread_name_prefix="napari-unet-sampler") as pool:
         waiting: list[Future[Batch]] = []
@@ -139,4 +142,6 @@ def prefetched(sampler: PatchSampler, first_step: int, ahead: int = 2) -> Iterat
 def _positions(mask: NDArray[Any], rng: np.random.Generator) -> NDArray[np.int64]:
     """Flat indices where a mask is true, a random choice of them if there are many."""
     found = np.flatnonzero(mask)
-    return rng.choice(found, _MOST_POSITIONS, replace=False) if len(found) > _MOST_POSITIONS else found
+    if len(found) > _MOST_POSITIONS:
+        found = rng.choice(found, _MOST_POSITIONS, replace=False)
+    return found

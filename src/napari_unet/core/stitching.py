@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,6 +68,7 @@ def _decode_blockwise(
     task: Semantic | Instances, outputs: da.Array, folder: Path, probabilities: bool
 ) -> tuple[Any, Any, NDArray[np.float32]]:
     import dask
+    import dask.array as da
     import zarr
 
     spatial = outputs.shape[1:]
@@ -80,7 +81,7 @@ def _decode_blockwise(
         overwrite=True,
     )
     with dask.config.set(scheduler="synchronous"):
-        outputs.store(stored, lock=False)
+        da.store(outputs, cast(Any, stored), lock=False)
     labels = zarr.create_array(
         folder / "labels.zarr", shape=spatial, chunks=chunk, dtype="uint32", overwrite=True
     )
@@ -89,7 +90,7 @@ def _decode_blockwise(
         confidence = _decode_objects(task, stored, labels, outputs.chunks[1:])
     else:
         for core in _blocks(outputs.chunks[1:]):
-            labels[core] = task.decode(stored[(slice(None), *core)])
+            labels[core] = task.decode(np.asarray(stored[(slice(None), *core)]))
     if probabilities:
         return labels, _first_maps(task, folder), confidence
     shutil.rmtree(folder / "outputs.zarr")
@@ -162,9 +163,7 @@ def _owned(block: Labels, core: Slices, outer: Slices) -> NDArray[np.intp]:
     owned[0] = False
     for axis, (inner, around) in enumerate(zip(core, outer, strict=True)):
         shape = [-1 if a == axis else 1 for a in range(block.ndim)]
-        position = np.broadcast_to(
-            np.arange(around.start, around.stop).reshape(shape), block.shape
-        )
+        position = np.broadcast_to(np.arange(around.start, around.stop).reshape(shape), block.shape)
         centroid = np.bincount(block.ravel(), weights=position.ravel()) / np.maximum(area, 1)
         owned &= (centroid >= inner.start - 0.5) & (centroid < inner.stop - 0.5)
     return np.flatnonzero(owned)
@@ -177,4 +176,5 @@ def _first_pixels(
     found, first = np.unique(block, return_index=True)
     local = np.unravel_index(first[np.searchsorted(found, ids)], block.shape)
     whole = tuple(p + s.start for p, s in zip(local, outer, strict=True))
-    return np.ravel_multi_index(whole, shape).astype(np.int64)
+    flat: NDArray[np.int64] = np.ravel_multi_index(whole, shape).astype(np.int64)
+    return flat

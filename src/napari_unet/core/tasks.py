@@ -135,7 +135,8 @@ class Semantic(BaseModel):
             raise SettingsError("With sparse labels 0 means 'not painted' and cannot be a class.")
         if self.class_weights is not None and len(self.class_weights) != len(ids):
             raise SettingsError(
-                f"{len(self.class_weights)} class weights for {len(ids)} classes: expected one each."
+                f"{len(self.class_weights)} class weights for {len(ids)} classes: expected one "
+                "each."
             )
         return self
 
@@ -210,8 +211,9 @@ class Semantic(BaseModel):
     @property
     def ids(self) -> NDArray[np.int64]:
         """Ids by output index; with two classes (background, foreground)."""
-        classes = sorted(self.classes, key=lambda c: not c.background) if self.binary else self.classes
-        return np.array([c.id for c in classes])
+        if not self.binary:
+            return np.array([c.id for c in self.classes])
+        return np.array([c.id for c in sorted(self.classes, key=lambda c: not c.background)])
 
     @property
     def reach_px(self) -> int:
@@ -233,9 +235,9 @@ class Semantic(BaseModel):
             ids = {int(i) for i in np.unique(pair.labels)}
             if ids - known:
                 raise LabelsError(
-                    f"'{pair.name}' holds the ids {sorted(ids - known)[:10]}, which are no classes: "
-                    f"expected {sorted(known)}. Add them to the classes, or choose instances if "
-                    "each id is an object."
+                    f"'{pair.name}' holds the ids {sorted(ids - known)[:10]}, which are no "
+                    f"classes: expected {sorted(known)}. Add them to the classes, or choose "
+                    "instances if each id is an object."
                 )
             seen |= ids
         painted = seen & set(self.ids.tolist())
@@ -276,7 +278,8 @@ class Semantic(BaseModel):
         """Turn probabilities (channels, ...) into class ids, uint8 where they fit."""
         index = outputs[0] > self.threshold if self.binary else outputs.argmax(axis=0)
         dtype = np.min_scalar_type(max(c.id for c in self.classes))
-        return self.ids.astype(dtype)[index.astype(np.intp)]
+        labels: Labels = self.ids.astype(dtype)[index.astype(np.intp)]
+        return labels
 
 
 class Instances(BaseModel):
@@ -396,24 +399,26 @@ def _relative_distance(labels: NDArray[np.intp]) -> NDArray[np.float32]:
         same = labels[ahead] == labels[behind]
         interior[ahead] &= same
         interior[behind] &= same
+    relative = np.zeros(labels.shape, np.float32)
+    pixels = np.nonzero(labels)
+    ids = labels[pixels]
     # Outline pixels are at distance 1 of the outside, so one is added to the distance to them.
-    distance = np.where(labels > 0, ndimage.distance_transform_edt(interior) + 1, 0)
+    distance = ndimage.distance_transform_edt(interior)[pixels] + 1
     largest = np.ones(int(labels.max()) + 1)
-    np.maximum.at(largest, labels.ravel(), distance.ravel())
-    return (distance / largest[labels]).astype(np.float32)
+    np.maximum.at(largest, ids, distance)
+    relative[pixels] = distance / largest[ids]
+    return relative
 
 
 def _offsets_to_centre(labels: NDArray[np.intp]) -> NDArray[np.float32]:
     """Vector from each object pixel to its object's centroid, in px; 0 in the background."""
-    flat = labels.ravel()
-    area = np.maximum(np.bincount(flat), 1)
     offsets = np.zeros((labels.ndim, *labels.shape), np.float32)
-    for axis, length in enumerate(labels.shape):
-        shape = [length if a == axis else 1 for a in range(labels.ndim)]
-        position = np.broadcast_to(np.arange(length).reshape(shape), labels.shape)
-        centre = np.bincount(flat, weights=position.ravel()) / area
-        offsets[axis] = centre[labels] - position
-    offsets[:, labels == 0] = 0
+    pixels = np.nonzero(labels)
+    ids = labels[pixels]
+    area = np.maximum(np.bincount(ids), 1)
+    for axis, position in enumerate(pixels):
+        centre = np.bincount(ids, weights=position) / area
+        offsets[axis][pixels] = centre[ids] - position
     return offsets
 
 

@@ -160,7 +160,7 @@ def _lazy_dask(path: Path) -> Any:
     store = tifffile.TiffFile(file).aszarr(level=0)
     weakref.finalize(store, file.close)
     array = zarr.open_array(store, mode="r")
-    return da.from_array(array)  # type: ignore[no-untyped-call]
+    return da.from_array(array)
 
 
 def _check_extent(path: Path, tif: tifffile.TiffFile) -> None:

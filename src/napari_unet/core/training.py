@@ -184,9 +184,7 @@ class _Loop:
         self._compute = compute
         self._folder = folder
         split = Split(run.split_train, run.split_validation, "given") if run.split_train else None
-        division = divide(
-            pairs, run.info.unet, settings.validation_fraction, settings.seed, split
-        )
+        division = divide(pairs, run.info.unet, settings.validation_fraction, settings.seed, split)
         self._division = division
         self._sampler = PatchSampler(
             normalized(division.train, settings.normalization), task, settings
@@ -458,9 +456,10 @@ def _schedule(progress: float, warmup: float) -> float:
 
 def _optimizer(net: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
     kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[settings.optimizer]
-    return kind(
+    optimizer: torch.optim.Optimizer = kind(
         net.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
     )
+    return optimizer
 
 
 def _default_epoch_steps(division: Division, settings: TrainingSettings) -> int:
@@ -525,7 +524,10 @@ def _model_info(
 def _median_diameter_px(pairs: list[Pair]) -> float:
     """Median diameter of circles of the objects' areas, over all planes."""
     areas = np.concatenate(
-        [np.unique(p.labels[p.labels > 0], return_counts=True)[1] for pair in pairs
-         for p in pair.planes()]
+        [
+            np.unique(p.labels[p.labels > 0], return_counts=True)[1]
+            for pair in pairs
+            for p in pair.planes()
+        ]
     )
     return float(np.round(np.median(2 * np.sqrt(areas / np.pi)), 1))

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from napari_unet.core.config import UNetConfig
 
-__all__ = ["UNet", "fold_batch_norm"]
+__all__ = ["UNet", "crop_to", "fold_batch_norm", "pad_to_multiple"]
 
 _CONV: dict[int, type[nn.Module]] = {2: nn.Conv2d, 3: nn.Conv3d}
 _UP: dict[int, type[nn.Module]] = {2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
@@ -52,7 +52,7 @@ class UNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Compute logits; sizes that are no multiple of 2^depth are padded and cropped back."""
         size = x.shape[2:]
-        x = _pad_to_multiple(x, self.config.multiple)
+        x = pad_to_multiple(x, self.config.multiple)
         skips: list[Tensor] = []
         for level, block in enumerate(self.encoder):
             if level:
@@ -63,7 +63,7 @@ class UNet(nn.Module):
         for up, block in zip(reversed(self.up), reversed(self.decoder), strict=True):
             x = block(torch.cat([up(x), skips.pop()], dim=1))
         x = self.head(x)
-        return x[(..., *(slice(n) for n in size))]
+        return crop_to(x, size)
 
 
 class _UpSample(nn.Module):
@@ -101,12 +101,19 @@ def _max_pool(x: Tensor) -> Tensor:
     return pool(x, 2)
 
 
-def _pad_to_multiple(x: Tensor, multiple: int) -> Tensor:
+def pad_to_multiple(x: Tensor, multiple: int) -> Tensor:
     """Extend the far edges with their own last pixels up to the next multiple."""
     pad: list[int] = []
     for n in reversed(x.shape[2:]):
         pad += [0, -n % multiple]
     return functional.pad(x, pad, mode="replicate") if any(pad) else x
+
+
+def crop_to(x: Tensor, size: torch.Size) -> Tensor:
+    """Cut the far edges off: the reverse of `pad_to_multiple`; `size` is that of the last axes."""
+    for axis, n in enumerate(size, start=x.ndim - len(size)):
+        x = x.narrow(axis, 0, n)
+    return x
 
 
 def fold_batch_norm(net: UNet) -> UNet:

@@ -239,4 +239,6 @@ class ValidationSet:
         return [], counts
 
     def _class_names(self) -> dict[int, str]:
-        return {c.id: c.name for c in self._task.classes} if isinstance(self._task, Semantic) else {}
+        if isinstance(self._task, Instances):
+            return {}
+        return {c.id: c.name for c in self._task.classes}

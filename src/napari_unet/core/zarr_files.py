@@ -154,5 +154,5 @@ def _pixels(array: Any, lazy: bool) -> Any:
     if lazy:
         import dask.array as da
 
-        return da.from_array(array)  # type: ignore[no-untyped-call]
+        return da.from_array(array)
     return array[...]

@@ -1,0 +1,155 @@
+"""How quick is training? Steps per second of the real loop against a plain one, in one run.
+
+    python benchmarks/training_speed.py [--rounds 5] [--steps 10] [--threads N]
+
+Three loops over the same network (base 16, depth 4, 8 patches of 192 x 192) take turns:
+
+real      `napari_unet.train` as it is: patches cut, augmented and encoded while it runs, the
+          precision and memory layout that it chooses on this processor
+network   the real loop's forward, loss, backward and optimizer over one ready-made batch
+plain     the same network in float32, contiguous (NCHW), over one ready-made batch: the loop of a
+          textbook
+
+The share of the real loop that is not the network is 1 - real/network in steps per second. The
+ratio real/plain depends on the processor: with bfloat16 arithmetic (AVX-512 BF16, AMX) the real
+loop uses it; without, both compute in float32 and the ratio is about 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+
+import torch
+
+from napari_unet.core.config import Budget, TrainingSettings
+from napari_unet.core.datasets import pairs_from_arrays
+from napari_unet.core.device import Compute
+from napari_unet.core.events import StepDone
+from napari_unet.core.losses import loss_for
+from napari_unet.core.sampling import Batch, PatchSampler, normalized
+from napari_unet.core.synthetic import synthetic_dataset
+from napari_unet.core.tasks import Instances
+from napari_unet.core.training import train
+from napari_unet.core.unet import UNet
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=10, help="steps a loop takes in its turn")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+
+    images, labels = zip(*synthetic_dataset(12, shape=(512, 512), n=80, seed=0), strict=True)
+    pairs = pairs_from_arrays(images, labels)
+    settings = TrainingSettings(budget=Budget(steps=100_000), epoch_steps=100_000)
+    task = Instances()
+
+    with tempfile.TemporaryDirectory() as folder:
+        real, compute, unet = real_loop(pairs, task, settings, folder)
+        planes = normalized([p for pair in pairs for p in pair.planes()], settings.normalization)
+        batch = PatchSampler(planes, task, settings).batch(0)
+        loops = {
+            "real": real,
+            "network": ready_made(UNet(unet), task, settings, batch, compute),
+            "plain": plain(UNet(unet), task, settings, batch),
+        }
+        print(
+            f"{torch.get_num_threads()} threads, torch {torch.__version__}, capability "
+            f"{torch.backends.cpu.get_cpu_capability()}, real loop in {compute.precision}"
+        )
+        report(run(loops, options.rounds, options.steps))
+
+
+def real_loop(pairs, task, settings, folder) -> tuple[Callable[[], None], Compute, object]:
+    """The real training, one step a call."""
+    events: Iterator = train(pairs, task, f"{folder}/run", settings)
+    started = next(events)
+    compute = Compute(torch.device(started.device), started.precision)
+    from napari_unet.core.run_folder import RunFolder
+
+    unet = RunFolder(f"{folder}/run").settings().info.unet
+
+    def step() -> None:
+        while not isinstance(next(events), StepDone):
+            pass
+
+    return step, compute, unet
+
+
+def ready_made(net, task, settings, batch: Batch, compute: Compute) -> Callable[[], None]:
+    """Forward, loss, backward, optimizer and weight average, as the real loop does them."""
+    net = compute.place_network(net).train()
+    average = torch.optim.swa_utils.AveragedModel(
+        net,
+        multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(settings.average_decay),
+        use_buffers=True,
+    )
+    x, y, w = (
+        compute.place(torch.from_numpy(a)) for a in (batch.images, batch.targets, batch.weight)
+    )
+    update = updater(net, task, settings)
+
+    def step() -> None:
+        with compute.autocast():
+            logits = net(x)
+        update(logits.float(), y, w)
+        average.update_parameters(net)
+
+    return step
+
+
+def plain(net, task, settings, batch: Batch) -> Callable[[], None]:
+    """The textbook loop: float32, contiguous."""
+    x, y, w = (torch.from_numpy(a) for a in (batch.images, batch.targets, batch.weight))
+    update = updater(net.train(), task, settings)
+    return lambda: update(net(x), y, w)
+
+
+def updater(net, task, settings) -> Callable[..., None]:
+    optimizer = torch.optim.AdamW(net.parameters(), lr=1e-4, weight_decay=settings.weight_decay)
+    loss_of = loss_for(task)
+
+    def update(logits, y, w) -> None:
+        loss = loss_of(logits, y, w)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(net.parameters(), settings.gradient_clip)
+        optimizer.step()
+
+    return update
+
+
+def run(loops: dict[str, Callable[[], None]], rounds: int, steps: int) -> dict[str, list[float]]:
+    """Seconds per step of each loop in each round; the loops take turns."""
+    for step in loops.values():
+        for _ in range(3):
+            step()
+    times: dict[str, list[float]] = {name: [] for name in loops}
+    for _ in range(rounds):
+        for name, step in loops.items():
+            start = time.perf_counter()
+            for _ in range(steps):
+                step()
+            times[name].append((time.perf_counter() - start) / steps)
+    return times
+
+
+def report(times: dict[str, list[float]]) -> None:
+    print(f"{'loop':10}{'ms/step':>10}{'steps/s':>10}")
+    for name, values in times.items():
+        middle = statistics.median(values)
+        print(f"{name:10}{1e3 * middle:10.0f}{1 / middle:10.2f}")
+    pairs = list(zip(times["real"], times["network"], times["plain"], strict=True))
+    ratio = statistics.median(p / r for r, _, p in pairs)
+    share = statistics.median(1 - n / r for r, n, _ in pairs)
+    print(f"real / plain: {ratio:.2f}   share that is not the network: {share:.1%}")
+
+
+if __name__ == "__main__":
+    main()

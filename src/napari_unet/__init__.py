@@ -8,18 +8,84 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from napari_unet.core.augment import Augmentation as Augmentation
+    from napari_unet.core.catalogue import find_model as find_model
+    from napari_unet.core.catalogue import list_models as list_models
+    from napari_unet.core.config import Budget as Budget
+    from napari_unet.core.config import TrainingSettings as TrainingSettings
+    from napari_unet.core.config import UNetConfig as UNetConfig
+    from napari_unet.core.datasets import Dataset as Dataset
+    from napari_unet.core.datasets import find_pairs as find_pairs
+    from napari_unet.core.datasets import load_pairs as load_pairs
+    from napari_unet.core.datasets import pairs_from_arrays as pairs_from_arrays
     from napari_unet.core.errors import UNetError as UNetError
+    from napari_unet.core.evaluation import evaluate as evaluate
+    from napari_unet.core.evaluation import evaluate_many as evaluate_many
+    from napari_unet.core.files import read_image as read_image
+    from napari_unet.core.files import read_labels as read_labels
+    from napari_unet.core.files import write_image as write_image
+    from napari_unet.core.files import write_labels as write_labels
     from napari_unet.core.images import Image as Image
     from napari_unet.core.images import Pair as Pair
     from napari_unet.core.images import PixelSize as PixelSize
+    from napari_unet.core.label_check import check_labels as check_labels
+    from napari_unet.core.label_check import repair_labels as repair_labels
+    from napari_unet.core.measure import measure_objects as measure_objects
+    from napari_unet.core.model_file import Model as Model
+    from napari_unet.core.model_file import ModelInfo as ModelInfo
+    from napari_unet.core.model_file import load_model as load_model
+    from napari_unet.core.model_file import save_model as save_model
+    from napari_unet.core.normalization import Normalization as Normalization
+    from napari_unet.core.prediction import Prediction as Prediction
+    from napari_unet.core.prediction import predict as predict
+    from napari_unet.core.report import Report as Report
+    from napari_unet.core.splits import Split as Split
+    from napari_unet.core.synthetic import synthetic_nuclei as synthetic_nuclei
+    from napari_unet.core.tasks import Instances as Instances
+    from napari_unet.core.tasks import Semantic as Semantic
+    from napari_unet.core.training import resume as resume
+    from napari_unet.core.training import train as train
 
 __version__ = "0.1.0.dev0"
 
 _HOMES = {
+    "Augmentation": "core.augment",
+    "Budget": "core.config",
+    "Dataset": "core.datasets",
     "Image": "core.images",
+    "Instances": "core.tasks",
+    "Model": "core.model_file",
+    "ModelInfo": "core.model_file",
+    "Normalization": "core.normalization",
     "Pair": "core.images",
     "PixelSize": "core.images",
+    "Prediction": "core.prediction",
+    "Report": "core.report",
+    "Semantic": "core.tasks",
+    "Split": "core.splits",
+    "TrainingSettings": "core.config",
+    "UNetConfig": "core.config",
     "UNetError": "core.errors",
+    "check_labels": "core.label_check",
+    "evaluate": "core.evaluation",
+    "evaluate_many": "core.evaluation",
+    "find_model": "core.catalogue",
+    "find_pairs": "core.datasets",
+    "list_models": "core.catalogue",
+    "load_model": "core.model_file",
+    "load_pairs": "core.datasets",
+    "measure_objects": "core.measure",
+    "pairs_from_arrays": "core.datasets",
+    "predict": "core.prediction",
+    "read_image": "core.files",
+    "read_labels": "core.files",
+    "repair_labels": "core.label_check",
+    "resume": "core.training",
+    "save_model": "core.model_file",
+    "synthetic_nuclei": "core.synthetic",
+    "train": "core.training",
+    "write_image": "core.files",
+    "write_labels": "core.files",
 }
 """Public name: the module it comes from. The imports above say the same to type checkers."""
 

@@ -1,0 +1,207 @@
+"""What all commands share: where text goes, progress, errors in a sentence, and stopping."""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+import signal
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+import typer
+
+from napari_unet.core.errors import Cancelled, UNetError
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from rich.console import Console, RenderableType
+    from rich.progress import Progress
+
+__all__ = ["FAILED", "INTERRUPTED", "Output", "duration", "in_sentences", "stoppable"]
+
+USER_ERROR, FAILED, INTERRUPTED = 1, 3, 130
+"""Exit codes beside 0, fine, and 2, wrong usage."""
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Output:
+    """Where a command's words go.
+
+    Results go to standard output, progress to standard error. With `as_json`, standard output
+    holds one JSON object and nothing else, and all words go to standard error.
+    """
+
+    def __init__(self, as_json: bool = False) -> None:
+
+        self.as_json = as_json
+        self.errors = _console(stderr=True)
+        self.console: Console = self.errors if as_json else _console()
+
+    def say(self, text: str, style: str = "") -> None:
+        """Print a sentence; long lines are left to the terminal, so that paths stay whole."""
+        self.console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+
+    def warn(self, text: str) -> None:
+        """Print a sentence to be noticed, on standard error."""
+        self.errors.print(text, style="yellow", markup=False, highlight=False, soft_wrap=True)
+
+    def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]], title: str = "") -> None:
+        """Print a table; columns after the first are numbers, to the right."""
+        self.console.print(_table(columns, rows, title))
+
+    def next_steps(self, lines: Sequence[str]) -> None:
+        """Say what to type next."""
+        self.say("")
+        self.say("Next:", style="bold")
+        for line in lines:
+            self.say(f"  {line}")
+
+    def result(self, values: Mapping[str, Any]) -> None:
+        """Print the JSON object, if that was asked for."""
+        if self.as_json:
+            sys.stdout.write(json.dumps(_plain(values), indent=1, allow_nan=False) + "\n")
+            sys.stdout.flush()
+
+    @property
+    def live(self) -> bool:
+        """Whether progress bars can be shown: only on a terminal."""
+        return self.errors.is_terminal
+
+    @contextmanager
+    def progress(self) -> Iterator[Progress]:
+        """Show progress bars on standard error; nothing where that is no terminal.
+
+        The task's field ``note`` is printed behind the bar.
+        """
+        from rich.progress import BarColumn, Progress, TextColumn
+
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f} %"),
+            TextColumn("{task.fields[note]}"),
+        )
+        progress = Progress(*columns, console=self.errors, disable=not self.live, transient=True)
+        with progress:
+            yield progress
+
+    @contextmanager
+    def counting(self, description: str) -> Iterator[Callable[[float, int], None]]:
+        """Show a bar and the time left; gives a function to call with (done, in all)."""
+        import time
+
+        start = time.monotonic()
+        with self.progress() as progress:
+            task = progress.add_task(description, note="")
+
+            def update(done: float, total: int) -> None:
+                passed = time.monotonic() - start
+                left = passed * (total - done) / done if done else math.inf
+                note = f"{int(done)} of {total}, {duration(left)} left"
+                progress.update(task, completed=done, total=total, note=note)
+
+            yield update
+
+
+def in_sentences(command: Callable[P, R]) -> Callable[P, R]:
+    """Make a command end with a sentence and an exit code where it would end with a trace."""
+
+    @functools.wraps(command)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return command(*args, **kwargs)
+        except Cancelled as error:
+            _console(stderr=True).print(str(error), style="yellow", markup=False, soft_wrap=True)
+            raise typer.Exit(INTERRUPTED) from None
+        except UNetError as error:
+            _console(stderr=True).print(
+                str(error), style="red", markup=False, highlight=False, soft_wrap=True
+            )
+            raise typer.Exit(USER_ERROR) from None
+        except KeyboardInterrupt:
+            raise typer.Exit(INTERRUPTED) from None
+
+    return wrapped
+
+
+@contextmanager
+def stoppable(output: Output, what: str) -> Iterator[Callable[[], bool]]:
+    """Let Ctrl-C (or a polite kill) ask to stop instead of breaking off; a second one breaks off.
+
+    Parameters
+    ----------
+    output
+        Where to confirm.
+    what
+        What happens now, such as "Stopping after this step".
+    """
+    asked = False
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        nonlocal asked
+        if asked:
+            signal.signal(number, signal.SIG_DFL)  # a third one is not asked at all
+            raise KeyboardInterrupt
+        asked = True
+        output.warn(f"{what}. Press Ctrl-C again to break off at once.")
+
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, on_signal) for number in numbers}
+    try:
+        yield lambda: asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def duration(seconds: float) -> str:
+    """Say a duration in two units at most: ``"42 s"``, ``"3 min 05 s"``, ``"2 h 10 min"``."""
+    if not math.isfinite(seconds):
+        return "?"
+    whole = round(max(0.0, seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def _console(stderr: bool = False) -> Console:
+    from rich.console import Console
+
+    console = Console(stderr=stderr)
+    if not console.is_terminal:  # into a file or a pipe: no breaks at an arbitrary width
+        console.width = 120
+    return console
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str) -> RenderableType:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD)
+    for i, column in enumerate(columns):
+        table.add_column(column, justify="right" if i else "left")
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def _plain(value: Any) -> Any:
+    """Make values that JSON knows: no NaN, no paths."""
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,114 @@
+"""The steps of the demo: draw, train, predict, evaluate, write pictures."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from napari_unet.cli.console import INTERRUPTED, Output, stoppable
+from napari_unet.cli.scoring import ClassTable, Evaluation, score_files, show
+from napari_unet.cli.training_run import follow
+from napari_unet.core.errors import SettingsError
+from napari_unet.core.events import FinishReason
+
+if TYPE_CHECKING:
+    from napari_unet.core.config import TrainingSettings
+
+__all__ = ["run"]
+
+_MARK = ".napari-unet-demo"
+_TRAIN, _TEST = 12, 4
+
+
+def run(output: Output, folder: Path, settings: TrainingSettings) -> None:
+    """Run the demo in a folder; an earlier demo there is replaced."""
+    _clear(folder)
+    output.say(f"Drawing {_TRAIN} images to train on and {_TEST} to test on.")
+    _draw(folder, settings.seed)
+    reason = _train(output, folder, settings)
+    if reason is FinishReason.STOPPED:
+        raise typer.Exit(INTERRUPTED)
+    _predict(folder, settings.device)
+    table = ClassTable("instances")
+    evaluation = score_files(
+        output, folder / "results", folder / "test" / "masks", folder / "test" / "images", table
+    )
+    _show(output, evaluation, folder)
+
+
+def _clear(folder: Path) -> None:
+    """Make room: only a folder that an earlier demo made is emptied."""
+    from napari_unet.core.storage import atomic_write_text
+
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        if not (folder / _MARK).is_file():
+            raise SettingsError(
+                f"'{folder}' is there and was not made by the demo. Choose another folder with "
+                "--out."
+            )
+        for part in ("train", "test", "run", "results", "scores"):
+            shutil.rmtree(folder / part, ignore_errors=True)
+    atomic_write_text(folder / _MARK, "Made by napari-unet demo, which may empty this folder.\n")
+
+
+def _draw(folder: Path, seed: int) -> None:
+    from napari_unet.core.files import write_image, write_labels
+    from napari_unet.core.images import Image, PixelSize
+    from napari_unet.core.synthetic import synthetic_dataset
+
+    size = PixelSize((0.5, 0.5))
+    for i, (image, labels) in enumerate(synthetic_dataset(_TRAIN + _TEST, seed=seed)):
+        side = folder / ("train" if i < _TRAIN else "test")
+        name = f"nuclei_{i:02d}.tif"
+        write_image(side / "images" / name, Image(image, "YX", pixel_size=size))
+        write_labels(side / "masks" / name, labels, pixel_size=size)
+
+
+def _train(output: Output, folder: Path, settings: TrainingSettings) -> FinishReason:
+    from napari_unet.core.data_source import DataSource
+    from napari_unet.core.tasks import Instances
+    from napari_unet.core.training import train
+
+    data = DataSource(source=(folder / "train").absolute())
+    pairs = data.load(data.find())
+    with stoppable(output, "Stopping after this step") as should_stop:
+        events = train(
+            pairs,
+            Instances(),
+            folder / "run",
+            settings,
+            name="demo",
+            sources=data.model_dump(mode="json"),
+            should_stop=should_stop,
+        )
+        return follow(output, events).reason
+
+
+def _predict(folder: Path, device: str) -> None:
+    from napari_unet.core.batch import BatchOptions, FileFailed, predict_files
+    from napari_unet.core.batch_inputs import find_inputs
+    from napari_unet.core.catalogue import find_model
+    from napari_unet.core.model_file import load_model
+
+    model = load_model(find_model(folder / "run"))
+    options = BatchOptions(folder=folder / "results", device=device)
+    found = find_inputs([folder / "test" / "images"])
+    for result in predict_files(model, found.files, options):
+        if isinstance(result, FileFailed):
+            raise SettingsError(f"{result.input}: {result.problem}")
+
+
+def _show(output: Output, evaluation: Evaluation, folder: Path) -> None:
+    where: dict[str, Any] = {
+        "image, truth, prediction, errors": folder / "scores" / "comparison.png",
+        "curves of the training": folder / "run" / "curves.png",
+        "labels, objects.csv, summary.csv": folder / "results",
+        "model": folder / "run" / "best.safetensors",
+    }
+    show(output, evaluation, folder / "scores", definitions=False)
+    for what, path in where.items():
+        output.say(f"{what + ':':<34}{path}")
+    output.next_steps([f"napari-unet predict {folder / 'run'} YOUR_IMAGES --out results"])

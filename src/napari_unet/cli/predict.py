@@ -1,0 +1,184 @@
+"""``napari-unet predict``: from images to label files and tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from napari_unet.cli.console import FAILED, INTERRUPTED, Output, in_sentences, stoppable
+from napari_unet.cli.options import (
+    AxesOption,
+    BlockOption,
+    ChannelsOption,
+    DeviceOption,
+    JsonOption,
+    PrecisionOption,
+    ThreadsOption,
+    parse_channels,
+    use_threads,
+)
+from napari_unet.core.errors import Cancelled
+
+if TYPE_CHECKING:
+    from napari_unet.core.batch import BatchOptions, FileFailed, FilePredicted
+    from napari_unet.core.batch_inputs import BatchInputs
+    from napari_unet.core.model_file import Model
+
+__all__ = ["EPILOG", "predict"]
+
+EPILOG = """
+**Examples**
+
+All images of a folder, with the best model of a run:
+
+`napari-unet predict run new_images --out results`
+
+A pattern, one channel of several, with test-time augmentation:
+
+`napari-unet predict run/best.safetensors 'plate/*/*.tif' --channels DAPI --tta --out results`
+
+Stacks whose files do not name their axes:
+
+`napari-unet predict run stacks --axes TYX --out results`
+
+Results: NAME_labels.tif for each image, objects.csv and summary.csv.
+"""
+
+
+@in_sentences
+def predict(
+    model: Annotated[
+        str, typer.Argument(help="Model file, folder of a run, or name (see napari-unet models).")
+    ],
+    inputs: Annotated[
+        list[str], typer.Argument(metavar="INPUT...", help="Image files, folders or patterns.")
+    ],
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where results are written.")] = Path(
+        "results"
+    ),
+    probability: Annotated[
+        bool, typer.Option("--probability", help="Write NAME_probability.tif too.")
+    ] = False,
+    tta: Annotated[
+        bool,
+        typer.Option("--tta", help="Average over flips and turns: 8 times as slow, a bit better."),
+    ] = False,
+    threshold: Annotated[
+        float | None, typer.Option(help="Probability above which a pixel is foreground.")
+    ] = None,
+    min_area: Annotated[
+        int | None, typer.Option(metavar="PX", help="Drop smaller objects.")
+    ] = None,
+    channels: ChannelsOption = None,
+    axes: AxesOption = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace results that are there already.")
+    ] = False,
+    block: BlockOption = 1024,
+    device: DeviceOption = "auto",
+    precision: PrecisionOption = "auto",
+    threads: ThreadsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Predict labels of images and measure the objects."""
+    from napari_unet.core.batch import BatchOptions, decode_with
+    from napari_unet.core.batch_inputs import find_inputs
+    from napari_unet.core.catalogue import find_model
+    from napari_unet.core.model_file import load_model
+
+    output = Output(as_json)
+    use_threads(threads)
+    loaded = decode_with(load_model(find_model(model)), threshold, min_area)
+    found = find_inputs(inputs)
+    options = BatchOptions(
+        folder=out,
+        channels=parse_channels(channels),
+        axes=axes,
+        probabilities=probability,
+        test_time_augmentation=tta,
+        block_px=block,
+        device=device,
+        precision=precision,
+        overwrite=overwrite,
+    )
+    output.say(f"{len(found.files)} image(s), model '{loaded.info.name}'.")
+    for path, reason in found.skipped:
+        output.warn(f"Passed over {path.name}: {reason}")
+    predicted, failed, stopped = _run(output, loaded, found, options)
+    _show_end(output, predicted, failed, options)
+    output.result(_as_json(predicted, failed, found, options))
+    if stopped:
+        raise typer.Exit(INTERRUPTED)
+    if failed:
+        raise typer.Exit(FAILED)
+
+
+def _run(
+    output: Output, model: Model, found: BatchInputs, options: BatchOptions
+) -> tuple[list[FilePredicted], list[FileFailed], bool]:
+    from napari_unet.core.batch import FilePredicted, predict_files
+
+    predicted, failed = [], []
+    total = len(found.files)
+    with (
+        stoppable(output, "Stopping after this block") as should_stop,
+        output.counting("predicting") as count,
+    ):
+        results = predict_files(
+            model,
+            found.files,
+            options,
+            progress=lambda index, done, blocks: count(index + done / blocks, total),
+            should_stop=should_stop,
+        )
+        try:
+            for result in results:
+                if isinstance(result, FilePredicted):
+                    predicted.append(result)
+                else:
+                    failed.append(result)
+                    output.warn(f"{result.input}: {result.problem}")
+        except Cancelled:
+            return predicted, failed, True
+    return predicted, failed, False
+
+
+def _show_end(
+    output: Output,
+    predicted: list[FilePredicted],
+    failed: list[FileFailed],
+    options: BatchOptions,
+) -> None:
+    rows = [result.summary for result in predicted]
+    if rows:
+        objects = "objects" in rows[0]
+        text = f"{len(rows)} image(s) predicted"
+        if objects:
+            inside = sum(row["objects_inside"] for row in rows)
+            text += f", {sum(row['objects'] for row in rows)} objects ({inside} not at the border)"
+        output.say(f"{text}.", style="bold")
+        tables = "summary.csv and objects.csv" if objects else "summary.csv"
+        output.say(f"Labels, {tables}: {options.folder}")
+    if failed:
+        output.warn(f"{len(failed)} image(s) failed:")
+        for result in failed:
+            output.warn(f"  {result.input}")
+
+
+def _as_json(
+    predicted: list[FilePredicted],
+    failed: list[FileFailed],
+    found: BatchInputs,
+    options: BatchOptions,
+) -> dict[str, Any]:
+    return {
+        "folder": options.folder,
+        "predicted": [
+            {"input": r.input, "labels": r.labels, "probability": r.probabilities} | r.summary
+            for r in predicted
+        ],
+        "failed": [{"input": r.input, "problem": r.problem} for r in failed],
+        "passed_over": [{"path": p, "reason": reason} for p, reason in found.skipped],
+    }

@@ -1,0 +1,89 @@
+"""Scores as people read them: the few that matter, by image and pooled."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from napari_unet.cli.console import Output
+
+if TYPE_CHECKING:
+    from napari_unet.core.report import Report
+
+__all__ = ["short_scores", "show_report", "show_scores"]
+
+_ROWS = {
+    "ap50": "AP at IoU 0.5",
+    "ap75": "AP at IoU 0.75",
+    "ap90": "AP at IoU 0.9",
+    "mean_ap": "mean AP 0.50:0.95",
+    "pq_50": "PQ at IoU 0.5",
+    "dice_foreground": "Dice, foreground",
+    "iou_foreground": "IoU, foreground",
+    "mean_iou_without_background": "mean IoU without background",
+    "mean_iou_with_background": "mean IoU with background",
+}
+_SHORT_OBJECTS = {
+    "AP50": "ap50_by_image",
+    "mean AP": "mean_ap_by_image",
+    "Dice": "dice_foreground_by_image",
+}
+_SHORT_CLASSES = {
+    "mean IoU": "mean_iou_with_background_pooled",
+    "Dice": "dice_foreground_by_image",
+}
+
+
+def short_scores(scores: Mapping[str, float]) -> dict[str, float]:
+    """Pick the scores for one line, as far as they are there."""
+    keys = _SHORT_OBJECTS if "ap50_by_image" in scores else _SHORT_CLASSES
+    return {name: scores[key] for name, key in keys.items() if key in scores}
+
+
+def show_scores(output: Output, scores: Mapping[str, float], title: str = "") -> None:
+    """Print the main scores of a flat table such as `Report.summary` gives."""
+    rows = []
+    for key, name in _ROWS.items():
+        by_image, pooled = scores.get(f"{key}_by_image"), scores.get(f"{key}_pooled")
+        if by_image is not None or pooled is not None:
+            rows.append([name, _number(by_image), _number(pooled)])
+    if rows:
+        output.table(["score", "by image", "pooled"], rows, title)
+
+
+def show_report(output: Output, report: Report, title: str, definitions: bool = False) -> None:
+    """Print an evaluation: scores, counts, and what to know about them."""
+    rows = report.score_rows()
+    columns = ["score", "by image", "pooled"] + (["definition"] if definitions else [])
+    lines = [
+        [row.score, _number(row.by_image), _number(row.pooled)]
+        + ([row.definition] if definitions else [])
+        for row in rows
+    ]
+    output.table(columns, lines, title)
+    output.say(_counts(report))
+    for note in report.notes:
+        output.say(note)
+    if report.unmatched:
+        listed = ", ".join(report.unmatched[:5]) + (" ..." if len(report.unmatched) > 5 else "")
+        output.warn(f"{len(report.unmatched)} file(s) without a partner: {listed}")
+
+
+def _counts(report: Report) -> str:
+    summary = report.summary()
+    text = f"{summary['images']:g} image(s)"
+    if report.kind == "instances":
+        true = sum(i.objects.at[0].n_true for i in report.images if i.objects)
+        text += f", {true} true objects: {summary['missed']:g} missed, "
+        text += f"{summary['invented']:g} invented, {summary['split']:g} split, "
+        text += f"{summary['merged']:g} merged"
+    if empty := summary["images_empty"]:
+        text += f"; {empty:g} empty in truth and prediction, without a score"
+    if report.not_annotated:
+        text += f"; {report.not_annotated} plane(s) without labels left out"
+    return text + ". By image: mean over the images; pooled: all objects or pixels together."
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None or math.isnan(value) else f"{value:.3f}"

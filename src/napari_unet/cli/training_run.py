@@ -1,0 +1,217 @@
+"""Showing a training run: what will happen, how it goes, what came out and what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from napari_unet.cli.console import INTERRUPTED, Output, duration, stoppable
+from napari_unet.cli.options import use_threads
+from napari_unet.cli.scores import short_scores, show_scores
+from napari_unet.core.errors import SettingsError
+from napari_unet.core.events import EpochDone, Event, Finished, FinishReason, Started, StepDone
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+    from napari_unet.core.config import TrainingSettings
+    from napari_unet.core.data_source import DataSource
+    from napari_unet.core.images import Pair
+    from napari_unet.core.label_check import LabelIssue
+    from napari_unet.core.model_file import Model
+    from napari_unet.core.tasks import Instances, Semantic
+
+__all__ = ["follow", "resume_run", "start_run"]
+
+_REASONS = {
+    FinishReason.COMPLETED: "Finished",
+    FinishReason.STOPPED: "Stopped",
+    FinishReason.NO_IMPROVEMENT: "Ended early, as nothing improved any more",
+}
+
+
+def start_run(
+    output: Output,
+    data: DataSource,
+    folder: Path,
+    settings: TrainingSettings,
+    make_task: Callable[[list[Pair]], Semantic | Instances],
+    split: str,
+    start: Model | None,
+    name: str,
+) -> None:
+    """Read the data, say what was found, and train."""
+    from napari_unet.core.data_source import choose_split
+    from napari_unet.core.run_folder import RunFolder
+    from napari_unet.core.training import train
+
+    _check_folder(RunFolder(folder).path)
+    pairs, groups = _load(output, data)
+    task = make_task(pairs)
+    _show_label_check(output, pairs, task, data)
+    chosen = choose_split(
+        split, [p.name for p in pairs], groups, settings.validation_fraction, settings.seed
+    )
+    if chosen is not None:
+        _warn_of_shared_groups(
+            output, [groups[i] for i in chosen.train], [groups[i] for i in chosen.validation]
+        )
+    with stoppable(output, "Stopping after this step, everything is saved") as should_stop:
+        events = train(
+            pairs,
+            task,
+            folder,
+            settings,
+            start=start,
+            split=chosen,
+            name=name,
+            sources=data.model_dump(mode="json"),
+            should_stop=should_stop,
+        )
+        finished = follow(output, events)
+    _show_end(output, finished, folder)
+
+
+def resume_run(output: Output, folder: Path, source: Path | None, threads: int | None) -> None:
+    """Find a run's data again and go on; `source` says where the data lies now."""
+    from napari_unet.core.config import parse_settings
+    from napari_unet.core.data_source import DataSource
+    from napari_unet.core.run_folder import RunFolder
+    from napari_unet.core.training import resume
+
+    run = RunFolder(folder).settings()
+    values = dict(run.sources)
+    if source is not None:
+        values["source"] = source.absolute()
+    if "source" not in values:
+        raise SettingsError(
+            f"The run in '{folder}' does not say where its data came from. Name the folder: "
+            f"napari-unet train DATA --resume {folder}"
+        )
+    use_threads(threads or run.threads)
+    pairs, _ = _load(output, parse_settings(DataSource, values))
+    with stoppable(output, "Stopping after this step, everything is saved") as should_stop:
+        finished = follow(output, resume(folder, pairs, should_stop=should_stop))
+    _show_end(output, finished, folder)
+
+
+def follow(output: Output, events: Iterator[Event]) -> Finished:
+    """Show events as they come: a bar with time left on a terminal, and a line per epoch."""
+    with output.progress() as progress:
+        task = progress.add_task("training", total=1.0, note="")
+        for event in events:
+            if isinstance(event, Started):
+                _show_start(output, event)
+            elif isinstance(event, StepDone):
+                _advance(progress, task, event)
+            elif isinstance(event, EpochDone):
+                progress.console.print(_epoch_line(event), highlight=False, soft_wrap=True)
+            elif isinstance(event, Finished):
+                return event
+    raise AssertionError("training ended without saying so")
+
+
+def _check_folder(folder: Path) -> None:
+    """Refuse before the data is read what training would refuse after it."""
+    if (folder / "state.safetensors").exists():
+        raise SettingsError(
+            f"'{folder}' already holds a run. Go on with it (napari-unet train --resume {folder}), "
+            "or choose another folder."
+        )
+
+
+def _load(output: Output, data: DataSource) -> tuple[list[Pair], list[str]]:
+    dataset = data.find()
+    output.say(dataset.describe())
+    with output.counting("reading") as progress:
+        pairs = data.load(dataset, progress)
+    return pairs, list(dataset.groups)
+
+
+def _show_label_check(
+    output: Output, pairs: list[Pair], task: Semantic | Instances, data: DataSource
+) -> None:
+    from napari_unet.core.data_source import check_pairs
+
+    found = check_pairs(pairs, instances=task.kind == "instances", sparse=task.sparse)
+    for kind, issues in found.items():
+        output.warn(_issue_text(kind, issues))
+    fixable = [k for k, issues in found.items() if issues[0].repairable and k not in data.repair]
+    if fixable:
+        options = " ".join(f"--repair {kind}" for kind in fixable)
+        output.warn(f"To repair: {options} (the files stay as they are). Training goes on without.")
+
+
+def _issue_text(kind: str, issues: list[LabelIssue]) -> str:
+    more = f" The same in {len(issues) - 1} more image(s)." if len(issues) > 1 else ""
+    return f"Label check, {kind}: {issues[0].message}{more}"
+
+
+def _warn_of_shared_groups(output: Output, train: list[str], validation: list[str]) -> None:
+    shared = set(train) & set(validation)
+    if shared:
+        output.warn(
+            f"{len(shared)} group(s) are on both sides of this split: its scores are too good. "
+            "Use it to compare with others, and --split group to choose settings."
+        )
+
+
+def _show_start(output: Output, event: Started) -> None:
+    text = event.summary[0].upper() + event.summary[1:] + "."
+    if event.step:
+        text += f" Going on from step {event.step}."
+    output.say(text)
+
+
+def _advance(progress: Progress, task: TaskID, event: StepDone) -> None:
+    note = f"step {event.step}, loss {event.loss:.3f}, {duration(event.seconds_left)} left"
+    progress.update(task, completed=event.progress, note=note)
+
+
+def _epoch_line(event: EpochDone) -> str:
+    parts = [f"epoch {event.epoch:>3}  step {event.step:>5}  loss {event.train_loss:.3f}"]
+    if event.validation_loss is not None:
+        parts.append(f"validation loss {event.validation_loss:.3f}")
+    parts += [f"{name} {value:.3f}" for name, value in short_scores(event.scores).items()]
+    return "  ".join(parts) + ("  best so far" if event.is_best else "")
+
+
+def _show_end(output: Output, event: Finished, folder: Path) -> None:
+    stopped = event.reason is FinishReason.STOPPED
+    output.say("")
+    output.say(
+        f"{_REASONS[event.reason]} after {event.step} steps, {duration(event.seconds)}.",
+        style="bold",
+    )
+    if event.best_model:
+        output.say(f"Best model: {event.best_model}")
+        show_scores(output, event.best_scores, title="Best model on the validation images")
+    elif not stopped:
+        output.say("Nothing was validated, so no model is called the best.")
+    output.say(f"Last model: {event.last_model}")
+    if (curves := folder / "curves.png").exists():
+        output.say(f"Curves:     {curves}")
+    output.next_steps(_next_steps(folder, stopped))
+    output.result(_as_json(event, folder))
+    if stopped:
+        raise typer.Exit(INTERRUPTED)
+
+
+def _next_steps(folder: Path, stopped: bool) -> list[str]:
+    lines = [f"napari-unet train --resume {folder}"] if stopped else []
+    return [*lines, f"napari-unet predict {folder} IMAGES --out results"]
+
+
+def _as_json(event: Finished, folder: Path) -> dict[str, Any]:
+    return {
+        "run": folder,
+        "reason": event.reason.value,
+        "steps": event.step,
+        "seconds": event.seconds,
+        "best_model": event.best_model,
+        "last_model": event.last_model,
+        "scores": event.best_scores,
+    }

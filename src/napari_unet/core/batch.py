@@ -1,0 +1,336 @@
+"""Predicting many files: one after the other, results beside each other in a folder."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_unet.core.batch_inputs import BatchInput
+from napari_unet.core.errors import (
+    Cancelled,
+    DeviceError,
+    SettingsError,
+    StorageError,
+    UNetError,
+)
+from napari_unet.core.files import read_image
+from napari_unet.core.images import Image
+from napari_unet.core.measure import measure_objects, summarise_objects, um_per_px
+from napari_unet.core.prediction_files import result_paths, write_prediction
+from napari_unet.core.storage import atomic_write_csv
+
+if TYPE_CHECKING:
+    from napari_unet.core.model_file import Model
+    from napari_unet.core.prediction import Prediction
+
+__all__ = ["BatchOptions", "FileFailed", "FilePredicted", "decode_with", "predict_files"]
+
+_LAZY_BYTES = 256 << 20
+"""Files of this size and more stay on disk and are read block by block."""
+
+_OBJECT_COLUMNS = ("file", "plane", "id", "area_px", "area_um2", "centroid_y", "centroid_x")
+_LAST_COLUMNS = ("touches_border", "confidence")
+_SUMMARY_COLUMNS = (
+    "file",
+    "objects",
+    "objects_inside",
+    "objects_at_border",
+    "area_px_total",
+    "area_px_median",
+)
+
+
+@dataclass(frozen=True)
+class BatchOptions:
+    """How to predict files.
+
+    Parameters
+    ----------
+    folder
+        Where results are written; made if missing.
+    channels, axes
+        As in `napari_unet.core.files.read_image`.
+    probabilities, test_time_augmentation, block_px, device, precision
+        As in `napari_unet.core.prediction.predict`.
+    overwrite
+        Whether results that are there already are replaced.
+    """
+
+    folder: Path
+    channels: Sequence[str | int] | None = None
+    axes: str | None = None
+    probabilities: bool = False
+    test_time_augmentation: bool = False
+    block_px: int = 1024
+    device: str = "auto"
+    precision: str = "auto"
+    overwrite: bool = False
+
+
+@dataclass(frozen=True)
+class FilePredicted:
+    """A file is predicted: where the results are, its row of ``summary.csv`` and its objects."""
+
+    input: Path
+    labels: Path
+    probabilities: Path | None
+    summary: dict[str, Any]
+    objects: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class FileFailed:
+    """A file could not be predicted, and why."""
+
+    input: Path
+    problem: str
+
+
+def predict_files(
+    model: Model,
+    inputs: Sequence[BatchInput],
+    options: BatchOptions,
+    *,
+    progress: Callable[[int, int, int], None] | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Iterator[FilePredicted | FileFailed]:
+    """Predict files one after the other; a file that cannot be used does not end the batch.
+
+    Writes ``<name>_labels.tif`` for each, and at the end (also when stopped) ``summary.csv`` and,
+    for objects, ``objects.csv``.
+
+    Parameters
+    ----------
+    model
+        Model to use.
+    inputs
+        From `napari_unet.core.batch_inputs.find_inputs`.
+    options
+        How, and where to.
+    progress
+        Called with (index of the file, its blocks done, its blocks in all).
+    should_stop
+        Asked before each block; when true, the file at hand is given up.
+
+    Yields
+    ------
+    FilePredicted or FileFailed
+        One per file.
+
+    Raises
+    ------
+    SettingsError
+        When results are there already and are not to be replaced.
+    DeviceError
+        When the device is missing or its memory full.
+    StorageError
+        When the folder cannot be written.
+    Cancelled
+        When `should_stop` said so; what was finished before is kept.
+    """
+    _check_free(inputs, options)
+    done: list[FilePredicted] = []
+    try:
+        for index, item in enumerate(inputs):
+            on_block = _progress_of(index, progress)
+            result = _attempt(model, item, options, on_block, should_stop)
+            if isinstance(result, FilePredicted):
+                done.append(result)
+            yield result
+    finally:
+        if done:
+            _write_tables(done, options.folder)
+
+
+def decode_with(
+    model: Model, threshold: float | None = None, min_area_px: int | None = None
+) -> Model:
+    """Give the same model with other decoder settings.
+
+    Parameters
+    ----------
+    model
+        A model.
+    threshold
+        Probability above which a pixel is foreground.
+    min_area_px
+        Smaller objects are dropped.
+
+    Raises
+    ------
+    SettingsError
+        When a value is out of range, or the model's task does not know it.
+    """
+    from dataclasses import replace
+
+    from napari_unet.core.config import parse_settings
+
+    task = model.info.task
+    changes: dict[str, Any] = {"threshold": threshold, "min_area_px": min_area_px}
+    changes = {k: v for k, v in changes.items() if v is not None}
+    if not changes:
+        return model
+    if task.kind == "instances":
+        decoder = parse_settings(type(task.decoder), task.decoder.model_dump() | changes)
+        changed: Any = task.model_copy(update={"decoder": decoder})
+    elif not task.binary or min_area_px is not None:
+        name, why = ("min-area", "classes have no objects")
+        if min_area_px is None:
+            name, why = ("threshold", "the most probable of its classes is taken")
+        raise SettingsError(f"The model '{model.info.name}' has no {name}: {why}. Leave it out.")
+    else:
+        changed = parse_settings(type(task), task.model_dump() | changes)
+    return replace(model, info=model.info.model_copy(update={"task": changed}))
+
+
+def _check_free(inputs: Sequence[BatchInput], options: BatchOptions) -> None:
+    if options.overwrite:
+        return
+    tables = [options.folder / name for name in ("objects.csv", "summary.csv")]
+    candidates = [p for item in inputs for p in result_paths(options.folder, item.name)]
+    there = [path for path in (*candidates, *tables) if path.exists()]
+    if there:
+        raise SettingsError(
+            f"'{options.folder}' already holds {len(there)} result(s), for example "
+            f"'{there[0].name}'. Choose another folder, or say that they may be replaced "
+            "(--overwrite)."
+        )
+
+
+def _attempt(
+    model: Model,
+    item: BatchInput,
+    options: BatchOptions,
+    progress: Callable[[int, int], None] | None,
+    should_stop: Callable[[], bool],
+) -> FilePredicted | FileFailed:
+    if should_stop():
+        raise Cancelled("The prediction was stopped; files that were finished are kept.")
+    try:
+        return _predict_file(model, item, options, progress, should_stop)
+    except (Cancelled, DeviceError, StorageError):  # these would stop the next file too
+        raise
+    except MemoryError:
+        return FileFailed(
+            item.path,
+            "It does not fit into memory. Save it as an uncompressed TIFF or as Zarr, which are "
+            "read block by block.",
+        )
+    except UNetError as error:
+        return FileFailed(item.path, str(error))
+
+
+def _predict_file(
+    model: Model,
+    item: BatchInput,
+    options: BatchOptions,
+    progress: Callable[[int, int], None] | None,
+    should_stop: Callable[[], bool],
+) -> FilePredicted:
+    from napari_unet.core.prediction import predict
+
+    lazy = item.path.is_dir() or item.path.stat().st_size >= _LAZY_BYTES
+    image = read_image(item.path, options.channels, axes=options.axes, lazy=lazy)
+    _make_folder(options.folder)
+    scratch = Path(tempfile.mkdtemp(prefix=".napari-unet-", dir=options.folder))
+    try:
+        prediction = predict(
+            model,
+            image,
+            probabilities=options.probabilities,
+            test_time_augmentation=options.test_time_augmentation,
+            block_px=options.block_px,
+            device=options.device,
+            precision=options.precision,
+            folder=scratch,
+            progress=progress,
+            should_stop=should_stop,
+        )
+        labels, probabilities = write_prediction(prediction, image, options.folder, item.name)
+        objects, summary = _measure(prediction, image, item.path.name)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return FilePredicted(item.path, labels, probabilities, summary, objects)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(
+            f"Cannot make the folder '{folder}': {error.strerror or error}. Choose another one."
+        ) from error
+
+
+def _measure(
+    prediction: Prediction, image: Image, file: str
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Rows of ``objects.csv`` and the row of ``summary.csv``."""
+    labels: Any = prediction.labels
+    if not isinstance(labels, np.ndarray):
+        import dask.array as da
+
+        labels = da.asarray(labels)  # type: ignore[no-untyped-call, unused-ignore]
+    task = prediction.model.task
+    um_known = image.pixel_size is not None and um_per_px(image.pixel_size) is not None
+    if task.kind == "semantic":
+        classes = {c.id: c.name for c in task.classes}
+        return [], _class_areas(labels, classes, file, _area_um2(image))
+    rows = measure_objects(labels, image, confidence=prediction.confidence, file=file)
+    return rows, summarise_objects(rows, file, um_known=um_known)
+
+
+def _area_um2(image: Image) -> float | None:
+    sizes = um_per_px(image.pixel_size) if image.pixel_size else None
+    return float(np.prod(sizes[-2:])) if sizes else None
+
+
+def _class_areas(
+    labels: Any, classes: dict[int, str], file: str, area_um2: float | None
+) -> dict[str, Any]:
+    counts = dict.fromkeys(classes, 0)
+    for row in labels:
+        ids, n = np.unique(np.asarray(row), return_counts=True)
+        for class_id, count in zip(ids.tolist(), n.tolist(), strict=True):
+            counts[class_id] = counts.get(class_id, 0) + count
+    summary: dict[str, Any] = {"file": file}
+    for class_id, name in classes.items():
+        summary[f"area_px_{name}"] = counts[class_id]
+        if area_um2 is not None:
+            summary[f"area_um2_{name}"] = counts[class_id] * area_um2
+    total = max(1, sum(counts.values()))
+    return summary | {f"share_{name}": counts[i] / total for i, name in classes.items()}
+
+
+def _write_tables(done: Sequence[FilePredicted], folder: Path) -> None:
+    summaries = [result.summary for result in done]
+    objects = [row for result in done for row in result.objects]
+    if "objects" not in summaries[0]:
+        atomic_write_csv(folder / "summary.csv", summaries)
+        return
+    atomic_write_csv(folder / "summary.csv", summaries, _ordered(summaries, _SUMMARY_COLUMNS))
+    atomic_write_csv(folder / "objects.csv", objects, _ordered(objects, _OBJECT_COLUMNS))
+
+
+def _ordered(rows: Sequence[dict[str, Any]], first: Sequence[str]) -> list[str]:
+    """Columns in a fixed order, whichever file brought them first; those of all files."""
+    found = list(dict.fromkeys(key for row in rows for key in row))
+    if not rows:
+        return [*first, *_LAST_COLUMNS]
+    head = [c for c in first if c in found]
+    tail = [c for c in _LAST_COLUMNS if c in found]
+    return [*head, *(c for c in found if c not in {*head, *tail}), *tail]
+
+
+def _progress_of(
+    index: int, progress: Callable[[int, int, int], None] | None
+) -> Callable[[int, int], None] | None:
+    if progress is None:
+        return None
+    return lambda done, total: progress(index, done, total)

@@ -1,0 +1,136 @@
+"""Which files a user means: a file, a folder or a pattern, and what their results are called."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from napari_unet.core.errors import ImageError
+from napari_unet.core.files import IMAGE_SUFFIXES, bare_name, is_image_file
+from napari_unet.core.zarr_files import is_zarr
+
+__all__ = ["BatchInput", "BatchInputs", "find_inputs"]
+
+_NOT_IMAGES = ("_labels", "_probability", "_cp_masks", "_masks", "_mask", "_seg")
+"""Ends of names that say that a file beside an image is a result or its labels."""
+
+_KNOWN = ", ".join(IMAGE_SUFFIXES)
+
+
+@dataclass(frozen=True)
+class BatchInput:
+    """An image file and how the names of its results start."""
+
+    path: Path
+    name: str
+
+
+@dataclass(frozen=True)
+class BatchInputs:
+    """The image files that were found, and what was passed over with the reason."""
+
+    files: tuple[BatchInput, ...]
+    skipped: tuple[tuple[Path, str], ...] = ()
+
+
+def find_inputs(sources: Sequence[str | os.PathLike[str]]) -> BatchInputs:
+    """Find the image files that a user means.
+
+    Parameters
+    ----------
+    sources
+        Files, folders (of which the images directly inside are taken, but neither labels nor
+        results beside them) and patterns such as ``"plate/*/*_dapi.tif"`` (``**`` reaches into all
+        folders below).
+
+    Returns
+    -------
+    BatchInputs
+        Each file once, in the order of the sources and within them by name.
+
+    Raises
+    ------
+    ImageError
+        When a source does not exist, or there is no image at all.
+    """
+    found: dict[Path, None] = {}
+    skipped: list[tuple[Path, str]] = []
+    for source in sources:
+        for path in _expand(Path(source), skipped):
+            found.setdefault(path)
+    if not found:
+        seen = "; ".join(f"'{p.name}': {reason}" for p, reason in skipped[:3])
+        raise ImageError(
+            f"No image in {', '.join(repr(str(s)) for s in sources)}: expected {_KNOWN}. "
+            + (f"There: {seen}." if seen else "Images in folders below: give 'FOLDER/**/*.tif'.")
+        )
+    paths = list(found)
+    names = _result_names(paths)
+    files = tuple(BatchInput(path, name) for path, name in zip(paths, names, strict=True))
+    return BatchInputs(files, tuple(skipped))
+
+
+def _expand(source: Path, skipped: list[tuple[Path, str]]) -> list[Path]:
+    if is_zarr(source):
+        return [source]
+    if source.is_dir():
+        return _sorted_out(sorted(source.iterdir()), skipped)
+    if source.exists():
+        return [source]
+    if not glob.has_magic(str(source)):
+        raise ImageError(f"There is no file or folder '{source}'. Check the name.")
+    matches = [Path(p) for p in sorted(glob.glob(str(source), recursive=True))]  # noqa: PTH207
+    if not matches:
+        raise ImageError(f"No file matches the pattern '{source}'. Check it, and quote it.")
+    return _sorted_out([p for p in matches if is_zarr(p) or not p.is_dir()], skipped)
+
+
+def _sorted_out(paths: Sequence[Path], skipped: list[tuple[Path, str]]) -> list[Path]:
+    """Keep the images, and say why the others are no images."""
+    stems = {bare_name(path) for path in paths}
+    kept = []
+    for path in paths:
+        owner = _owner(bare_name(path))
+        if path.name.startswith("."):
+            continue
+        if not is_image_file(path):
+            reason = "a folder" if path.is_dir() else f"not one of the formats read ({_KNOWN})"
+            skipped.append((path, reason))
+        elif owner in stems:
+            skipped.append((path, f"labels or a result of '{owner}'"))
+        else:
+            kept.append(path)
+    return kept
+
+
+def _owner(name: str) -> str | None:
+    """Name of the image that a file of labels or results belongs to."""
+    for end in _NOT_IMAGES:
+        if name.endswith(end) and len(name) > len(end):
+            return name[: -len(end)]
+    return None
+
+
+def _result_names(paths: Sequence[Path]) -> list[str]:
+    """Name results after their images; what is there twice gets its folder, suffix or number."""
+    names = [bare_name(path) for path in paths]
+    for longer in (_with_folder, _with_folder_and_suffix):
+        counts = Counter(names)
+        names = [
+            longer(path) if counts[name] > 1 else name
+            for path, name in zip(paths, names, strict=True)
+        ]
+    counts = Counter(names)
+    return [f"{name}_{i}" if counts[name] > 1 else name for i, name in enumerate(names, start=1)]
+
+
+def _with_folder(path: Path) -> str:
+    return f"{path.absolute().parent.name}_{bare_name(path)}"
+
+
+def _with_folder_and_suffix(path: Path) -> str:
+    return f"{path.absolute().parent.name}_{path.name.replace('.', '_')}"

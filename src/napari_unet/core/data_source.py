@@ -1,0 +1,148 @@
+"""Where training data lies and how it is read: enough to find the same data again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_unet.core.config import Settings
+from napari_unet.core.errors import SettingsError
+
+if TYPE_CHECKING:
+    from napari_unet.core.datasets import Dataset
+    from napari_unet.core.images import Pair
+    from napari_unet.core.label_check import LabelIssue
+    from napari_unet.core.splits import Split
+
+__all__ = ["DataSource", "check_pairs", "choose_split"]
+
+_SIDES = {
+    "train": "train",
+    "training": "train",
+    "validation": "validation",
+    "val": "validation",
+    "valid": "validation",
+}
+"""What tables call the two sides."""
+
+
+class DataSource(Settings):
+    """A folder or table of images with labels, and how to read it; saved with a run.
+
+    Parameters
+    ----------
+    source
+        The folder or the CSV table.
+    channels, axes
+        As in `napari_unet.core.files.read_image`.
+    groups, group_pattern
+        As in `napari_unet.core.datasets.find_pairs`.
+    repair
+        Kinds of trouble to repair in the labels, see `napari_unet.core.label_check`.
+    """
+
+    source: Path
+    channels: tuple[str | int, ...] | None = None
+    axes: str | None = None
+    groups: str | None = None
+    group_pattern: str | None = None
+    repair: tuple[str, ...] = ()
+
+    def find(self) -> Dataset:
+        """Find the pairs; errors as for `napari_unet.core.datasets.find_pairs`."""
+        from napari_unet.core.datasets import find_pairs
+
+        return find_pairs(self.source, groups=self.groups, group_pattern=self.group_pattern)
+
+    def load(
+        self, dataset: Dataset, progress: Callable[[int, int], None] | None = None
+    ) -> list[Pair]:
+        """Read the pairs; errors as for `napari_unet.core.datasets.load_pairs`."""
+        from napari_unet.core.datasets import load_pairs
+
+        return load_pairs(dataset, self.channels, self.axes, progress, self.repair)
+
+
+def choose_split(
+    how: str, names: Sequence[str], groups: Sequence[str], fraction: float = 0.15, seed: int = 0
+) -> Split | None:
+    """Split in one of the ways that a user can name.
+
+    Parameters
+    ----------
+    how
+        ``"group"``: by group, or a block of a single image (None is returned: training decides);
+        ``"random42"``: as StarDist's examples do; else the path of a CSV table with the columns id
+        (or name, or image) and split (or side, or role), whose values are train and validation.
+    names, groups
+        Of the pairs, in their order.
+    fraction, seed
+        For the first two.
+
+    Raises
+    ------
+    SettingsError
+        When there is no such way or table, or the table leaves out or invents images.
+    """
+    from napari_unet.core.splits import split_random_state
+
+    if how == "group":
+        return None
+    if how == "random42":
+        if not fraction:
+            return None
+        return split_random_state(len(names), fraction, seed=42)
+    if how.lower().endswith(".csv"):
+        return _split_of_table(Path(how), names)
+    raise SettingsError(
+        f"There is no split {how!r}: expected 'group', 'random42' or the name of a .csv table."
+    )
+
+
+def check_pairs(
+    pairs: Sequence[Pair], *, instances: bool, sparse: bool
+) -> dict[str, list[LabelIssue]]:
+    """Check the labels of all pairs: what was found in each kind of trouble, image by image."""
+    from napari_unet.core.label_check import check_labels
+
+    found: dict[str, list[LabelIssue]] = {}
+    for pair in pairs:
+        issues = check_labels(
+            pair.labels, instances=instances, sparse=sparse, name=pair.name, is_colour=False
+        )
+        for issue in issues:
+            found.setdefault(issue.kind, []).append(issue)
+    return found
+
+
+def _split_of_table(path: Path, names: Sequence[str]) -> Split:
+    from napari_unet.core.files import bare_name
+    from napari_unet.core.folder_layouts import read_table
+    from napari_unet.core.splits import Split
+
+    rows = read_table(path)
+    columns = list(rows[0]) if rows else []
+    name = next((c for c in ("id", "name", "image") if c in columns), None)
+    side = next((c for c in ("split", "side", "role") if c in columns), None)
+    if name is None or side is None:
+        raise SettingsError(
+            f"The table '{path.name}' has the columns {', '.join(columns) or 'none'}: expected id "
+            "(or name, image) and split (or side, role)."
+        )
+    sides = {bare_name(Path(row[name])): row[side].strip().lower() for row in rows}
+    if wrong := sorted(set(sides.values()) - set(_SIDES)):
+        raise SettingsError(
+            f"The table '{path.name}' has the split {wrong[0]!r}: expected train or validation."
+        )
+    if missing := [n for n in names if n not in sides]:
+        raise SettingsError(
+            f"The table '{path.name}' does not say where {len(missing)} of {len(names)} images "
+            f"belong, for example '{missing[0]}'. Add a line for each."
+        )
+    places: dict[str, list[int]] = {"train": [], "validation": []}
+    for index, image in enumerate(names):
+        places[_SIDES[sides[image]]].append(index)
+    if not places["train"]:
+        raise SettingsError(f"The table '{path.name}' leaves no image to train on.")
+    return Split(tuple(places["train"]), tuple(places["validation"]), "table")

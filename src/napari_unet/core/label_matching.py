@@ -1,0 +1,155 @@
+"""Which predicted file belongs to which truth: two files, or two folders, matched by name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
+
+from napari_unet.core.errors import LabelsError
+from napari_unet.core.files import bare_name, is_image_file, read_image, read_labels
+from napari_unet.core.folder_layouts import LABEL_SUFFIXES
+
+if TYPE_CHECKING:
+    from napari_unet.core.images import Image
+
+__all__ = ["LabelMatch", "LabelMatches", "match_labels"]
+
+
+@dataclass(frozen=True)
+class LabelMatch:
+    """A prediction, the truth that belongs to it, and maybe the image behind both.
+
+    Several truth files hold one object each.
+    """
+
+    name: str
+    prediction: Path
+    truth: tuple[Path, ...]
+    image: Path | None = None
+
+    def load(self) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Read prediction and truth; raises `LabelsError`."""
+        from napari_unet.core.datasets import combine_masks
+        from napari_unet.core.files import read_label_array
+
+        prediction = read_labels(self.prediction)
+        if len(self.truth) == 1:
+            return prediction, read_labels(self.truth[0])
+        return prediction, combine_masks(read_label_array(p) for p in self.truth)[0]
+
+    def load_image(self, channels: list[str | int] | None = None) -> Image | None:
+        """Read the image, if there is one; raises `ImageError`."""
+        return None if self.image is None else read_image(self.image, channels)
+
+
+@dataclass(frozen=True)
+class LabelMatches:
+    """What belongs together, and the files without a partner."""
+
+    matches: tuple[LabelMatch, ...]
+    unmatched: tuple[str, ...] = ()
+
+
+def match_labels(prediction: Path, truth: Path, images: Path | None = None) -> LabelMatches:
+    """Match predictions with truth by name, suffixes such as ``_labels`` not counting.
+
+    Parameters
+    ----------
+    prediction
+        A file, or a folder of label files.
+    truth
+        A file, or a folder: of label files, or of images and labels in any layout that
+        `napari_unet.core.datasets.find_pairs` knows.
+    images
+        A file or a folder with the images, for pictures.
+
+    Raises
+    ------
+    LabelsError
+        When something is missing, one is a folder and the other a file, or nothing matches.
+    """
+    for path in (prediction, truth, *([images] if images else [])):
+        if not path.exists():
+            raise LabelsError(f"There is no file or folder '{path}'. Check the name.")
+    if _is_folder(prediction) != _is_folder(truth):
+        raise LabelsError(
+            f"'{prediction}' and '{truth}': expected two files or two folders, not one of each."
+        )
+    pictures = {} if images is None else _image_files(images)
+    if not _is_folder(prediction):
+        only = images if images is not None and not _is_folder(images) else None
+        name = _owner(truth)
+        match = LabelMatch(name, prediction, (truth,), only or pictures.get(name))
+        return LabelMatches((match,))
+    return _match_folders(prediction, truth, pictures)
+
+
+def _match_folders(prediction: Path, truth: Path, pictures: dict[str, Path]) -> LabelMatches:
+    predicted, true = _label_files(prediction), _truth_files(truth)
+    matches = tuple(
+        LabelMatch(name, predicted[name], labels, pictures.get(name, image))
+        for name, (labels, image) in true.items()
+        if name in predicted
+    )
+    if not matches:
+        raise LabelsError(
+            f"Nothing in '{prediction}' ({_examples(predicted)}) has the name of anything in "
+            f"'{truth}' ({_examples(true)}): expected names that are the same but for an end such "
+            f"as {', '.join(LABEL_SUFFIXES[:3])}."
+        )
+    without_prediction = [f"{name} (truth)" for name in true if name not in predicted]
+    without_truth = [f"{name} (prediction)" for name in predicted if name not in true]
+    return LabelMatches(matches, (*without_prediction, *without_truth))
+
+
+def _truth_files(folder: Path) -> dict[str, tuple[tuple[Path, ...], Path | None]]:
+    """Label files and, where they lie there too, the image, by name."""
+    from napari_unet.core.datasets import find_pairs
+
+    try:
+        pairs = find_pairs(folder).pairs
+    except LabelsError:  # no images beside the labels
+        return {name: ((path,), None) for name, path in _label_files(folder).items()}
+    return {bare_name(Path(pair.name)): (pair.labels, pair.image) for pair in pairs}
+
+
+def _label_files(folder: Path) -> dict[str, Path]:
+    """Label files by the name of their image; one with a suffix such as _labels goes first."""
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith(".") or not is_image_file(path) or _is_no_label(path):
+            continue
+        name = _owner(path)
+        if name not in found or bare_name(path) != name:
+            found[name] = path
+    return found
+
+
+def _image_files(images: Path) -> dict[str, Path]:
+    if not _is_folder(images):
+        return {bare_name(images): images}
+    return {bare_name(p): p for p in sorted(images.iterdir()) if is_image_file(p)}
+
+
+def _is_no_label(path: Path) -> bool:
+    return bare_name(path).endswith("_probability") or path.name.lower().endswith("_seg.npy")
+
+
+def _is_folder(path: Path) -> bool:
+    return path.is_dir() and not is_image_file(path)
+
+
+def _owner(path: Path) -> str:
+    name = bare_name(path)
+    for suffix in LABEL_SUFFIXES:
+        if name.lower().endswith(suffix.lower()) and len(name) > len(suffix):
+            return name[: -len(suffix)]
+    return name
+
+
+def _examples(names: dict[str, Any]) -> str:
+    listed = [f"'{name}'" for name in list(names)[:2]]
+    return ", ".join([*listed, "..."] if len(names) > 2 else listed) or "no label files"

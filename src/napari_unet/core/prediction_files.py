@@ -1,0 +1,127 @@
+"""Predictions into files: labels and probabilities as TIFF, or as Zarr what exceeds memory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_unet.core.files import write_image, write_labels
+from napari_unet.core.images import Image
+from napari_unet.core.measure import um_per_px
+from napari_unet.core.storage import atomic_path
+
+if TYPE_CHECKING:
+    from napari_unet.core.images import PixelSize
+    from napari_unet.core.prediction import Prediction
+
+__all__ = ["result_paths", "write_prediction"]
+
+_WHAT = ("labels", "probability")
+
+
+def result_paths(folder: Path, name: str) -> list[Path]:
+    """Every file that a prediction of that name may be written to."""
+    return [folder / f"{name}_{what}{suffix}" for what in _WHAT for suffix in (".tif", ".zarr")]
+
+
+def write_prediction(
+    prediction: Prediction, image: Image, folder: Path, name: str
+) -> tuple[Path, Path | None]:
+    """Write labels, and probabilities where there are any.
+
+    Parameters
+    ----------
+    prediction
+        What to write. Arrays in memory become ``<name>_labels.tif`` (uint16, uint32 above 65,535)
+        and ``<name>_probability.tif`` (float32); arrays on disk become OME-Zarr of these names, and
+        are copied chunk by chunk.
+    image
+        What was predicted; gives axes and pixel size.
+    folder
+        Where to; made if missing.
+    name
+        How the names start.
+
+    Returns
+    -------
+    labels, probabilities
+        The paths.
+
+    Raises
+    ------
+    StorageError
+        When they cannot be written.
+    """
+    labels = prediction.labels
+    stem = folder / f"{name}_labels"
+    if isinstance(labels, np.ndarray):
+        path = stem.with_name(stem.name + ".tif")
+        write_labels(path, labels, image.label_axes, image.pixel_size)
+    else:
+        path = stem.with_name(stem.name + ".zarr")
+        _write_lazy(path, labels, image.label_axes, image.pixel_size)
+    if prediction.probabilities is None:
+        return path, None
+    return path, _write_probabilities(prediction, image, folder / f"{name}_probability")
+
+
+def _write_probabilities(prediction: Prediction, image: Image, stem: Path) -> Path:
+    maps = prediction.probabilities
+    names, axes = None, image.label_axes
+    if maps.ndim > len(axes):
+        axes = "".join(a for a in "TZCYX" if a in axes + "C")
+        task = prediction.model.task
+        names = tuple(c.name for c in task.classes) if task.kind == "semantic" else None
+    if isinstance(maps, np.ndarray):
+        path = stem.with_name(stem.name + ".tif")
+        write_image(
+            path, Image(maps, axes, stem.name, pixel_size=image.pixel_size, channel_names=names)
+        )
+    else:
+        path = stem.with_name(stem.name + ".zarr")
+        _write_lazy(path, maps, axes, image.pixel_size)
+    return path
+
+
+def _write_lazy(path: Path, data: Any, axes: str, pixel_size: PixelSize | None) -> None:
+    """Copy a zarr or dask array into an OME-NGFF 0.5 image, a chunk at a time."""
+    import dask.array as da
+    import zarr
+
+    lazy: Any = da.asarray(data)  # type: ignore[no-untyped-call, unused-ignore]
+    sizes = (pixel_size and um_per_px(pixel_size)) or ()
+    spacing_um = dict(zip("ZYX"[-len(sizes) :] if sizes else "", sizes, strict=True))
+    with atomic_path(path) as temporary:
+        group = zarr.open_group(str(temporary), mode="w", zarr_format=3)
+        array = group.create_array(
+            "0",
+            shape=lazy.shape,
+            dtype=lazy.dtype,
+            chunks=lazy.chunksize,
+            dimension_names=list(axes),
+        )
+        lazy.store(array, lock=False, scheduler="synchronous")
+        group.attrs["ome"] = _ngff(path.stem, axes, spacing_um)
+
+
+def _ngff(name: str, axes: str, spacing_um: dict[str, float]) -> Any:
+    """Describe an image of one resolution; https://ngff.openmicroscopy.org/0.5."""
+    scale = {"type": "scale", "scale": [spacing_um.get(a, 1.0) for a in axes]}
+    return {
+        "version": "0.5",
+        "multiscales": [
+            {
+                "name": name,
+                "axes": [_ngff_axis(a, spacing_um) for a in axes],
+                "datasets": [{"path": "0", "coordinateTransformations": [scale]}],
+            }
+        ],
+    }
+
+
+def _ngff_axis(axis: str, spacing_um: dict[str, float]) -> dict[str, str]:
+    kind = {"T": "time", "C": "channel"}.get(axis, "space")
+    unit = {"unit": "micrometer"} if axis in spacing_um else {}
+    return {"name": axis.lower(), "type": kind} | unit

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field, ValidationError
 
 from napari_unet.core.config import Settings, UNetConfig
-from napari_unet.core.errors import ModelFileError
+from napari_unet.core.errors import ModelFileError, SettingsError
 from napari_unet.core.images import Image
 from napari_unet.core.normalization import Normalization
 from napari_unet.core.tasks import AnyTask
@@ -145,14 +146,18 @@ def save_model(path: Path | str, model: Model) -> None:
     StorageError
         When it cannot be written.
     """
-    from safetensors.torch import save_file
+    write_tensors(Path(path), model.weights, {_KEY: model.info.model_dump_json()})
 
-    from napari_unet.core.storage import atomic_path
 
-    header = model.info.model_dump_json()
-    tensors = {name: w.detach().cpu().contiguous() for name, w in model.weights.items()}
-    with atomic_path(Path(path)) as temporary:
-        save_file(tensors, temporary, metadata={_KEY: header})
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
+    """Write a ``.safetensors`` file, whole or not at all; raises `StorageError`."""
+    from safetensors.torch import save
+
+    from napari_unet.core.storage import atomic_write_bytes
+
+    # Not save_file: when the disk is full it raises an error of its own, without the reason.
+    own = {name: t.detach().cpu().clone().contiguous() for name, t in tensors.items()}
+    atomic_write_bytes(path, save(own, metadata))
 
 
 def read_info(path: Path | str) -> ModelInfo:
@@ -179,7 +184,7 @@ def load_model(path: Path | str) -> Model:
     info = read_info(path)
     weights = load_file(path)
     _check_weights(info, weights, str(path))
-    return Model(info, weights)
+    return Model(info, {k: w.float() if w.is_floating_point() else w for k, w in weights.items()})
 
 
 def model_hash(path: Path | str) -> str:
@@ -230,6 +235,8 @@ def parse_header(header: str | None, path: str) -> ModelInfo:
         raise ModelFileError(
             f"{path} has a header that is not usable: {where}: {first['msg']}."
         ) from None
+    except SettingsError as error:
+        raise ModelFileError(f"{path} has a header that is not usable: {error}") from None
 
 
 def _what_is_it(path: Path) -> str:
@@ -261,6 +268,16 @@ def _check_weights(info: ModelInfo, weights: dict[str, Tensor], path: str) -> No
             raise ModelFileError(
                 f"{path} does not fit its own header: tensor {name} has shape {found}, expected "
                 f"{wanted}. Get the file again."
+            )
+        if weights[name].is_floating_point() != expected[name].is_floating_point():
+            raise ModelFileError(
+                f"{path} does not fit its own header: tensor {name} holds {weights[name].dtype}, "
+                f"expected {expected[name].dtype}. Get the file again."
+            )
+        if not weights[name].isfinite().all():
+            raise ModelFileError(
+                f"{path} holds NaN or infinite weights, in {name}: its training went wrong, or "
+                "the file is damaged. Choose another model."
             )
     outputs = sum(head.channels for head in info.task.heads)
     if outputs != info.unet.out_channels:

@@ -23,7 +23,7 @@ from pydantic import Field
 from napari_unet.core.config import Settings, TrainingSettings
 from napari_unet.core.errors import ModelFileError, SettingsError
 from napari_unet.core.images import Pair
-from napari_unet.core.model_file import Model, ModelInfo, read_header, save_model
+from napari_unet.core.model_file import Model, ModelInfo, read_header, save_model, write_tensors
 from napari_unet.core.storage import atomic_path, atomic_write_csv, atomic_write_text
 
 if TYPE_CHECKING:
@@ -149,15 +149,7 @@ class RunFolder:
 
     def save_state(self, state: SavedState) -> None:
         """Write what is needed to go on."""
-        from safetensors.torch import save_file
-
-        metadata = {_STATE_KEY: json.dumps(state.values)}
-        with atomic_path(self._state) as temporary:
-            save_file(
-                {k: t.detach().cpu().clone().contiguous() for k, t in state.tensors.items()},
-                temporary,
-                metadata=metadata,
-            )
+        write_tensors(self._state, state.tensors, {_STATE_KEY: json.dumps(state.values)})
 
     def load_state(self) -> SavedState:
         """Read what is needed to go on.

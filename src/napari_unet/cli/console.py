@@ -7,6 +7,7 @@ import json
 import math
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -54,7 +55,9 @@ class Output:
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]], title: str = "") -> None:
         """Print a table; columns after the first are numbers, to the right."""
-        self.console.print(_table(columns, rows, title))
+        if title:  # on its own, as a table breaks its title to its width
+            self.say(title, style="bold")
+        self.console.print(_table(columns, rows))
 
     def next_steps(self, lines: Sequence[str]) -> None:
         """Say what to type next."""
@@ -152,7 +155,8 @@ def stoppable(output: Output, what: str) -> Iterator[Callable[[], bool]]:
         asked = True
         output.warn(f"{what}. Press Ctrl-C again to break off at once.")
 
-    numbers = (signal.SIGINT, signal.SIGTERM)
+    main = threading.current_thread() is threading.main_thread()
+    numbers = (signal.SIGINT, signal.SIGTERM) if main else ()  # elsewhere Python refuses
     before = {number: signal.signal(number, on_signal) for number in numbers}
     try:
         yield lambda: asked
@@ -182,11 +186,11 @@ def _console(stderr: bool = False) -> Console:
     return console
 
 
-def _table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str) -> RenderableType:
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> RenderableType:
     from rich import box
     from rich.table import Table
 
-    table = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD)
+    table = Table(box=box.SIMPLE_HEAD)
     for i, column in enumerate(columns):
         table.add_column(column, justify="right" if i else "left")
     for row in rows:

@@ -112,7 +112,7 @@ def evaluate(
                 "of images and labels together with --model."
             )
         what = scoring.ClassTable(str(task), parse_classes(classes), background, sparse)
-        evaluation = scoring.score_files(output, paths[0], paths[1], images, what)
+        evaluation = scoring.score_files(output, paths[0], paths[1], images, what, axes)
     else:
         if len(paths) != 1:
             raise SettingsError(
@@ -120,6 +120,7 @@ def evaluate(
                 "and labels. Without --model: a prediction and its truth."
             )
         from napari_unet.core.data_source import DataSource
+        from napari_unet.core.image_choice import ImageChoice
 
         use_threads(threads)
         data = DataSource(
@@ -129,7 +130,7 @@ def evaluate(
             groups=groups,
             repair=tuple(repair or ()),
         )
-        chosen = scoring.ImageChoice(split, validation_fraction, seed)
+        chosen = ImageChoice(split, validation_fraction, seed)
         computing = scoring.Computing(device, precision, tta)
         evaluation = scoring.score_model(
             output, model, data, chosen, computing, parse_classes(classes)

@@ -107,6 +107,8 @@ def predict(
     for path, reason in found.skipped:
         output.warn(f"Passed over {path.name}: {reason}")
     predicted, failed, stopped = _run(output, loaded, found, options)
+    if stopped:
+        output.say("Stopped; images that were finished are kept.", style="bold")
     _show_end(output, predicted, failed, options)
     output.result(_as_json(predicted, failed, found, options))
     if stopped:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["short_scores", "show_report", "show_scores"]
 
-_ROWS = {
+_OBJECTS = {
     "ap50": "AP at IoU 0.5",
     "ap75": "AP at IoU 0.75",
     "ap90": "AP at IoU 0.9",
@@ -21,6 +21,11 @@ _ROWS = {
     "pq_50": "PQ at IoU 0.5",
     "dice_foreground": "Dice, foreground",
     "iou_foreground": "IoU, foreground",
+}
+_CLASSES = {
+    "dice_foreground": "Dice, foreground",
+    "iou_foreground": "IoU, foreground",
+    "mean_dice_without_background": "mean Dice without background",
     "mean_iou_without_background": "mean IoU without background",
     "mean_iou_with_background": "mean IoU with background",
 }
@@ -44,7 +49,7 @@ def short_scores(scores: Mapping[str, float]) -> dict[str, float]:
 def show_scores(output: Output, scores: Mapping[str, float], title: str = "") -> None:
     """Print the main scores of a flat table such as `Report.summary` gives."""
     rows = []
-    for key, name in _ROWS.items():
+    for key, name in (_OBJECTS if "ap50_by_image" in scores else _CLASSES).items():
         by_image, pooled = scores.get(f"{key}_by_image"), scores.get(f"{key}_pooled")
         if by_image is not None or pooled is not None:
             rows.append([name, _number(by_image), _number(pooled)])

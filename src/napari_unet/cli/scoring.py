@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from napari_unet.cli.console import Output, stoppable
 from napari_unet.cli.scores import show_report
-from napari_unet.core.errors import LabelsError
+from napari_unet.core.errors import ImageError
 
 if TYPE_CHECKING:
     from napari_unet.core.data_source import DataSource
     from napari_unet.core.figures import Comparison
-    from napari_unet.core.images import Pair
+    from napari_unet.core.image_choice import ImageChoice
+    from napari_unet.core.images import Image, Pair
+    from napari_unet.core.label_matching import LabelMatch
     from napari_unet.core.model_file import Model, ModelInfo
     from napari_unet.core.report import Report
 
@@ -22,7 +24,6 @@ __all__ = [
     "ClassTable",
     "Computing",
     "Evaluation",
-    "ImageChoice",
     "score_files",
     "score_model",
     "score_pairs",
@@ -55,15 +56,6 @@ class ClassTable:
 
 
 @dataclass(frozen=True)
-class ImageChoice:
-    """Which images of a folder are scored, see ``evaluate --split``."""
-
-    how: str
-    fraction: float = 0.15
-    seed: int = 0
-
-
-@dataclass(frozen=True)
 class Computing:
     """How to predict."""
 
@@ -83,20 +75,26 @@ class Evaluation:
 
 
 def score_files(
-    output: Output, prediction: Path, truth: Path, images: Path | None, table: ClassTable
+    output: Output,
+    prediction: Path,
+    truth: Path,
+    images: Path | None,
+    table: ClassTable,
+    axes: str | None = None,
 ) -> Evaluation:
-    """Score label files against label files."""
+    """Score label files against label files; `axes` of the images where files name none."""
     from napari_unet.core.evaluation import evaluate_many
     from napari_unet.core.label_matching import match_labels
 
     matches = match_labels(prediction, truth, images)
     total = len(matches.matches)
+    label_axes = axes and "".join(a for a in axes.upper() if a not in "CS")
 
     with output.counting("scoring") as progress:
 
         def samples() -> Iterator[tuple[str, Any, Any]]:
             for i, match in enumerate(matches.matches, start=1):
-                yield (match.name, *match.load())
+                yield (match.name, *match.load(label_axes))
                 progress(i, total)
 
         report = evaluate_many(samples(), unmatched=matches.unmatched, **table.settings())
@@ -104,8 +102,8 @@ def score_files(
     rows: list[Comparison] = []
     for name in _telling(report, list(by_name)):
         match = by_name[name]
-        predicted, true = match.load()
-        rows.append((name, match.load_image(), true, predicted))
+        predicted, true = match.load(label_axes)
+        rows.append((name, _picture(output, match, axes, true.shape), true, predicted))
     title = f"'{prediction}' against '{truth}'"
     return Evaluation(report, table, title, rows)
 
@@ -120,6 +118,7 @@ def score_model(
 ) -> Evaluation:
     """Predict images with labels and score the predictions."""
     from napari_unet.core.catalogue import find_model
+    from napari_unet.core.image_choice import choose_images
     from napari_unet.core.model_file import load_model
 
     path = find_model(name)
@@ -128,7 +127,10 @@ def score_model(
     output.say(dataset.describe())
     with output.counting("reading") as progress:
         pairs = data.load(dataset, progress)
-    chosen = _choose(output, model.info, pairs, list(dataset.groups), choice)
+    choice_made = choose_images(model.info, pairs, dataset.groups, choice)
+    if choice_made.warning:
+        output.warn(choice_made.warning)
+    chosen = [pairs[i] for i in choice_made.indices]
     title = f"Model '{path}' on {len(chosen)} image(s) of '{data.source}'"
     return score_pairs(output, model, chosen, computing, title, names)
 
@@ -204,6 +206,24 @@ def write_picture(evaluation: Evaluation, folder: Path) -> Path:
     return path
 
 
+def _picture(
+    output: Output, match: LabelMatch, axes: str | None, shape: tuple[int, ...]
+) -> Image | None:
+    """Read the image for the picture; scores do not depend on it, so trouble is only said."""
+    try:
+        image = match.load_image(axes)
+    except ImageError as error:
+        output.warn(f"No image in the picture for '{match.name}': {error}")
+        return None
+    if image is not None and image.label_shape != shape:
+        output.warn(
+            f"No image in the picture for '{match.name}': '{match.image}' has shape "
+            f"{image.label_shape}, the labels {shape}."
+        )
+        return None
+    return image
+
+
 def _predict(model: Model, pair: Pair, computing: Computing, should_stop: Any) -> Any:
     import numpy as np
 
@@ -233,59 +253,6 @@ def _class_tables(info: ModelInfo, names: dict[int, str]) -> tuple[ClassTable, d
         "semantic", truth, by_name[0] if by_name else background.id, sparse=task.sparse
     )
     return table, predicted
-
-
-def _choose(
-    output: Output, info: ModelInfo, pairs: list[Pair], groups: list[str], choice: ImageChoice
-) -> list[Pair]:
-    """Pick the images to score, and warn where the model was trained on some of them."""
-    seen = _roles(info, pairs)
-    if choice.how == "all":
-        chosen = list(range(len(pairs)))
-    elif choice.how == "model":
-        chosen = _validated(info, seen)
-    else:
-        chosen = _of_split(pairs, groups, choice)
-    trained = sum(seen[i] in ("training", "both") for i in chosen)
-    if trained:
-        output.warn(
-            f"{trained} of these {len(chosen)} images were used to train this model: the scores "
-            "say nothing about new images."
-        )
-    return [pairs[i] for i in chosen]
-
-
-def _roles(info: ModelInfo, pairs: list[Pair]) -> list[str]:
-    """Tell what each image was to the model: training, validation, both or unseen."""
-    from napari_unet.core.validation import image_hash
-
-    known = {image.sha256: image.role for image in info.trained_on}
-    return [known.get(image_hash(pair.image.data), "unseen") for pair in pairs]
-
-
-def _validated(info: ModelInfo, seen: list[str]) -> list[int]:
-    validated = [i for i, role in enumerate(seen) if role == "validation"]
-    if validated:
-        return validated
-    unseen = [i for i, role in enumerate(seen) if role == "unseen"]
-    if len(unseen) == len(seen):
-        return unseen
-    raise LabelsError(
-        f"The model '{info.name}' was validated on none of these images, and trained on "
-        f"{len(seen) - len(unseen)} of {len(seen)}. Choose other images, or --split all."
-    )
-
-
-def _of_split(pairs: list[Pair], groups: list[str], choice: ImageChoice) -> list[int]:
-    from napari_unet.core.data_source import choose_split
-    from napari_unet.core.splits import split_by_group
-
-    names = [pair.name for pair in pairs]
-    split = choose_split(choice.how, names, groups, choice.fraction, choice.seed)
-    split = split or split_by_group(groups, choice.fraction, choice.seed)
-    if not split.validation:
-        raise LabelsError(f"--split {choice.how} leaves no image to score: use --split all.")
-    return list(split.validation)
 
 
 def _telling(report: Report, names: Sequence[str]) -> list[str]:

@@ -163,7 +163,9 @@ def train(
         str | None,
         typer.Option("--from", metavar="MODEL", help="Start from a model: file, run or name."),
     ] = None,
-    name: Annotated[str, typer.Option(help="What the model is called.")] = "model",
+    name: Annotated[
+        str | None, typer.Option(help="What the model is called; as its folder by default.")
+    ] = None,
     base_channels: Annotated[
         int | None,
         typer.Option(
@@ -217,18 +219,24 @@ def train(
     budget = {"minutes": minutes, "epochs": epochs, "steps": steps}
     settings = _settings(values, budget, augmentation)
     start = _start_model(from_model)
+    if start is not None and any(v is not None for v in (depth, base_channels, dropout)):
+        raise SettingsError(
+            f"The network is that of '{from_model}': leave --depth, --base-channels and --dropout "
+            "out, or --from."
+        )
+    folder = out or Path("runs") / datetime.now().strftime("%Y-%m-%d-%H%M%S")
     use_threads(threads)
     start_run(
         output,
         data,
-        out or Path("runs") / datetime.now().strftime("%Y-%m-%d-%H%M%S"),
+        folder,
         settings,
         make_task=lambda pairs: _task(
             pairs, task, start, sparse, background, parse_classes(classes)
         ),
         split=split,
         start=start,
-        name=name,
+        name=name or folder.resolve().name,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -72,7 +73,7 @@ def start_run(
             should_stop=should_stop,
         )
         finished = follow(output, events)
-    _show_end(output, finished, folder)
+    _show_end(output, finished, folder, data.source)
 
 
 def resume_run(output: Output, folder: Path, source: Path | None, threads: int | None) -> None:
@@ -92,10 +93,16 @@ def resume_run(output: Output, folder: Path, source: Path | None, threads: int |
             f"napari-unet train DATA --resume {folder}"
         )
     use_threads(threads or run.threads)
-    pairs, _ = _load(output, parse_settings(DataSource, values))
+    data = parse_settings(DataSource, values)
+    if not data.source.exists():
+        raise SettingsError(
+            f"The data of this run is no longer at '{data.source}'. Name where it is now: "
+            f"napari-unet train DATA --resume {folder}"
+        )
+    pairs, _ = _load(output, data)
     with stoppable(output, "Stopping after this step, everything is saved") as should_stop:
         finished = follow(output, resume(folder, pairs, should_stop=should_stop))
-    _show_end(output, finished, folder)
+    _show_end(output, finished, folder, data.source)
 
 
 def follow(output: Output, events: Iterator[Event]) -> Finished:
@@ -179,7 +186,7 @@ def _epoch_line(event: EpochDone) -> str:
     return "  ".join(parts) + ("  best so far" if event.is_best else "")
 
 
-def _show_end(output: Output, event: Finished, folder: Path) -> None:
+def _show_end(output: Output, event: Finished, folder: Path, source: Path) -> None:
     stopped = event.reason is FinishReason.STOPPED
     output.say("")
     output.say(
@@ -194,15 +201,21 @@ def _show_end(output: Output, event: Finished, folder: Path) -> None:
     output.say(f"Last model: {event.last_model}")
     if (curves := folder / "curves.png").exists():
         output.say(f"Curves:     {curves}")
-    output.next_steps(_next_steps(folder, stopped))
+    output.next_steps(_next_steps(event, folder, source))
     output.result(_as_json(event, folder))
     if stopped:
         raise typer.Exit(INTERRUPTED)
 
 
-def _next_steps(folder: Path, stopped: bool) -> list[str]:
-    lines = [f"napari-unet train --resume {folder}"] if stopped else []
-    return [*lines, f"napari-unet predict {folder} IMAGES --out results"]
+def _next_steps(event: Finished, folder: Path, source: Path) -> list[str]:
+    run, lines = shlex.quote(str(folder)), []
+    if event.reason is FinishReason.STOPPED:
+        lines.append(f"napari-unet train --resume {run}")
+    lines.append(f"napari-unet predict {run} IMAGES --out results")
+    if event.best_model:
+        data = shlex.quote(str(source))
+        lines.append(f"napari-unet evaluate --model {run} {data} --out scores")
+    return lines
 
 
 def _as_json(event: Finished, folder: Path) -> dict[str, Any]:

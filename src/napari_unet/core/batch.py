@@ -9,9 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from napari_unet.core.batch_inputs import BatchInput
+from napari_unet.core.batch_tables import measure_prediction, write_tables
 from napari_unet.core.errors import (
     Cancelled,
     DeviceError,
@@ -20,30 +19,15 @@ from napari_unet.core.errors import (
     UNetError,
 )
 from napari_unet.core.files import read_image
-from napari_unet.core.images import Image
-from napari_unet.core.measure import measure_objects, summarise_objects, um_per_px
 from napari_unet.core.prediction_files import result_paths, write_prediction
-from napari_unet.core.storage import atomic_write_csv
 
 if TYPE_CHECKING:
     from napari_unet.core.model_file import Model
-    from napari_unet.core.prediction import Prediction
 
 __all__ = ["BatchOptions", "FileFailed", "FilePredicted", "decode_with", "predict_files"]
 
 _LAZY_BYTES = 256 << 20
 """Files of this size and more stay on disk and are read block by block."""
-
-_OBJECT_COLUMNS = ("file", "plane", "id", "area_px", "area_um2", "centroid_y", "centroid_x")
-_LAST_COLUMNS = ("touches_border", "confidence")
-_SUMMARY_COLUMNS = (
-    "file",
-    "objects",
-    "objects_inside",
-    "objects_at_border",
-    "area_px_total",
-    "area_px_median",
-)
 
 
 @dataclass(frozen=True)
@@ -145,7 +129,8 @@ def predict_files(
             yield result
     finally:
         if done:
-            _write_tables(done, options.folder)
+            objects = [row for result in done for row in result.objects]
+            write_tables(options.folder, [result.summary for result in done], objects)
 
 
 def decode_with(
@@ -224,6 +209,16 @@ def _attempt(
         )
     except UNetError as error:
         return FileFailed(item.path, str(error))
+    except Exception as error:
+        if not _is_lazy(item.path):
+            raise
+        # Every codec fails in its own way on a damaged block, long after the file was opened.
+        problem = f"It cannot be read to its end ({str(error)[:120] or type(error).__name__})."
+        return FileFailed(item.path, f"{problem} Copy it again, or save it anew.")
+
+
+def _is_lazy(path: Path) -> bool:
+    return path.is_dir() or path.stat().st_size >= _LAZY_BYTES
 
 
 def _predict_file(
@@ -235,7 +230,7 @@ def _predict_file(
 ) -> FilePredicted:
     from napari_unet.core.prediction import predict
 
-    lazy = item.path.is_dir() or item.path.stat().st_size >= _LAZY_BYTES
+    lazy = _is_lazy(item.path)
     image = read_image(item.path, options.channels, axes=options.axes, lazy=lazy)
     _make_folder(options.folder)
     scratch = Path(tempfile.mkdtemp(prefix=".napari-unet-", dir=options.folder))
@@ -253,7 +248,7 @@ def _predict_file(
             should_stop=should_stop,
         )
         labels, probabilities = write_prediction(prediction, image, options.folder, item.name)
-        objects, summary = _measure(prediction, image, item.path.name)
+        objects, summary = measure_prediction(prediction, image, item.path.name)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     return FilePredicted(item.path, labels, probabilities, summary, objects)
@@ -266,66 +261,6 @@ def _make_folder(folder: Path) -> None:
         raise StorageError(
             f"Cannot make the folder '{folder}': {error.strerror or error}. Choose another one."
         ) from error
-
-
-def _measure(
-    prediction: Prediction, image: Image, file: str
-) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """Rows of ``objects.csv`` and the row of ``summary.csv``."""
-    labels: Any = prediction.labels
-    if not isinstance(labels, np.ndarray):
-        import dask.array as da
-
-        labels = da.asarray(labels)  # type: ignore[no-untyped-call, unused-ignore]
-    task = prediction.model.task
-    um_known = image.pixel_size is not None and um_per_px(image.pixel_size) is not None
-    if task.kind == "semantic":
-        classes = {c.id: c.name for c in task.classes}
-        return [], _class_areas(labels, classes, file, _area_um2(image))
-    rows = measure_objects(labels, image, confidence=prediction.confidence, file=file)
-    return rows, summarise_objects(rows, file, um_known=um_known)
-
-
-def _area_um2(image: Image) -> float | None:
-    sizes = um_per_px(image.pixel_size) if image.pixel_size else None
-    return float(np.prod(sizes[-2:])) if sizes else None
-
-
-def _class_areas(
-    labels: Any, classes: dict[int, str], file: str, area_um2: float | None
-) -> dict[str, Any]:
-    counts = dict.fromkeys(classes, 0)
-    for row in labels:
-        ids, n = np.unique(np.asarray(row), return_counts=True)
-        for class_id, count in zip(ids.tolist(), n.tolist(), strict=True):
-            counts[class_id] = counts.get(class_id, 0) + count
-    summary: dict[str, Any] = {"file": file}
-    for class_id, name in classes.items():
-        summary[f"area_px_{name}"] = counts[class_id]
-        if area_um2 is not None:
-            summary[f"area_um2_{name}"] = counts[class_id] * area_um2
-    total = max(1, sum(counts.values()))
-    return summary | {f"share_{name}": counts[i] / total for i, name in classes.items()}
-
-
-def _write_tables(done: Sequence[FilePredicted], folder: Path) -> None:
-    summaries = [result.summary for result in done]
-    objects = [row for result in done for row in result.objects]
-    if "objects" not in summaries[0]:
-        atomic_write_csv(folder / "summary.csv", summaries)
-        return
-    atomic_write_csv(folder / "summary.csv", summaries, _ordered(summaries, _SUMMARY_COLUMNS))
-    atomic_write_csv(folder / "objects.csv", objects, _ordered(objects, _OBJECT_COLUMNS))
-
-
-def _ordered(rows: Sequence[dict[str, Any]], first: Sequence[str]) -> list[str]:
-    """Columns in a fixed order, whichever file brought them first; those of all files."""
-    found = list(dict.fromkeys(key for row in rows for key in row))
-    if not rows:
-        return [*first, *_LAST_COLUMNS]
-    head = [c for c in first if c in found]
-    tail = [c for c in _LAST_COLUMNS if c in found]
-    return [*head, *(c for c in found if c not in {*head, *tail}), *tail]
 
 
 def _progress_of(

@@ -11,7 +11,14 @@ from typing import Literal
 from napari_unet.core.errors import ModelFileError
 from napari_unet.core.model_file import ModelInfo, read_info
 
-__all__ = ["CatalogueEntry", "find_model", "list_models", "shipped_folder", "user_folder"]
+__all__ = [
+    "CatalogueEntry",
+    "find_entry",
+    "find_model",
+    "list_models",
+    "shipped_folder",
+    "user_folder",
+]
 
 _SUFFIX = ".safetensors"
 _ENVIRONMENT = "NAPARI_UNET_MODELS"

@@ -135,14 +135,15 @@ def _split_of_table(path: Path, names: Sequence[str]) -> Split:
         raise SettingsError(
             f"The table '{path.name}' has the split {wrong[0]!r}: expected train or validation."
         )
-    if missing := [n for n in names if n not in sides]:
+    found = [sides.get(n) or sides.get(bare_name(Path(n))) for n in names]
+    if missing := [n for n, where in zip(names, found, strict=True) if where is None]:
         raise SettingsError(
             f"The table '{path.name}' does not say where {len(missing)} of {len(names)} images "
             f"belong, for example '{missing[0]}'. Add a line for each."
         )
     places: dict[str, list[int]] = {"train": [], "validation": []}
-    for index, image in enumerate(names):
-        places[_SIDES[sides[image]]].append(index)
+    for index, where in enumerate(found):
+        places[_SIDES[where or ""]].append(index)
     if not places["train"]:
         raise SettingsError(f"The table '{path.name}' leaves no image to train on.")
     return Split(tuple(places["train"]), tuple(places["validation"]), "table")

@@ -30,19 +30,19 @@ class LabelMatch:
     truth: tuple[Path, ...]
     image: Path | None = None
 
-    def load(self) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Read prediction and truth; raises `LabelsError`."""
+    def load(self, axes: str | None = None) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Read prediction and truth; `axes` as in `read_labels`; raises `LabelsError`."""
         from napari_unet.core.datasets import combine_masks
         from napari_unet.core.files import read_label_array
 
-        prediction = read_labels(self.prediction)
+        prediction = read_labels(self.prediction, axes=axes)
         if len(self.truth) == 1:
-            return prediction, read_labels(self.truth[0])
+            return prediction, read_labels(self.truth[0], axes=axes)
         return prediction, combine_masks(read_label_array(p) for p in self.truth)[0]
 
-    def load_image(self, channels: list[str | int] | None = None) -> Image | None:
+    def load_image(self, axes: str | None = None) -> Image | None:
         """Read the image, if there is one; raises `ImageError`."""
-        return None if self.image is None else read_image(self.image, channels)
+        return None if self.image is None else read_image(self.image, axes=axes)
 
 
 @dataclass(frozen=True)

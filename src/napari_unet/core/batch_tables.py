@@ -1,0 +1,99 @@
+"""The tables of a batch: what is measured in each image, and in which order it is written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_unet.core.measure import measure_objects, summarise_objects, um_per_px
+from napari_unet.core.storage import atomic_write_csv
+
+if TYPE_CHECKING:
+    from napari_unet.core.images import Image
+    from napari_unet.core.prediction import Prediction
+
+__all__ = ["measure_prediction", "write_tables"]
+
+_OBJECT_COLUMNS = ("file", "plane", "id", "area_px", "area_um2", "centroid_y", "centroid_x")
+_LAST_COLUMNS = ("touches_border", "confidence")
+_SUMMARY_COLUMNS = (
+    "file",
+    "objects",
+    "objects_inside",
+    "objects_at_border",
+    "area_px_total",
+    "area_px_median",
+)
+
+
+def measure_prediction(
+    prediction: Prediction, image: Image, file: str
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Give the rows of ``objects.csv`` and the row of ``summary.csv`` of one image.
+
+    Classes have no objects: their row holds the area and share of each class.
+    """
+    labels: Any = prediction.labels
+    if not isinstance(labels, np.ndarray):
+        import dask.array as da
+
+        labels = da.asarray(labels)  # type: ignore[no-untyped-call, unused-ignore]
+    task = prediction.model.task
+    um_known = image.pixel_size is not None and um_per_px(image.pixel_size) is not None
+    if task.kind == "semantic":
+        classes = {c.id: c.name for c in task.classes}
+        return [], _class_areas(labels, classes, file, _area_um2(image))
+    rows = measure_objects(labels, image, confidence=prediction.confidence, file=file)
+    return rows, summarise_objects(rows, file, um_known=um_known)
+
+
+def _area_um2(image: Image) -> float | None:
+    sizes = um_per_px(image.pixel_size) if image.pixel_size else None
+    return float(np.prod(sizes[-2:])) if sizes else None
+
+
+def _class_areas(
+    labels: Any, classes: dict[int, str], file: str, area_um2: float | None
+) -> dict[str, Any]:
+    counts = dict.fromkeys(classes, 0)
+    for row in labels:
+        ids, n = np.unique(np.asarray(row), return_counts=True)
+        for class_id, count in zip(ids.tolist(), n.tolist(), strict=True):
+            counts[class_id] = counts.get(class_id, 0) + count
+    summary: dict[str, Any] = {"file": file}
+    for class_id, name in classes.items():
+        summary[f"area_px_{name}"] = counts[class_id]
+        if area_um2 is not None:
+            summary[f"area_um2_{name}"] = counts[class_id] * area_um2
+    total = max(1, sum(counts.values()))
+    return summary | {f"share_{name}": counts[i] / total for i, name in classes.items()}
+
+
+def write_tables(
+    folder: Path, summaries: Sequence[dict[str, Any]], objects: Sequence[dict[str, Any]]
+) -> None:
+    """Write ``summary.csv`` and, where there are objects to count, ``objects.csv``.
+
+    Raises
+    ------
+    StorageError
+        When they cannot be written.
+    """
+    if "objects" not in summaries[0]:
+        atomic_write_csv(folder / "summary.csv", summaries)
+        return
+    atomic_write_csv(folder / "summary.csv", summaries, _ordered(summaries, _SUMMARY_COLUMNS))
+    atomic_write_csv(folder / "objects.csv", objects, _ordered(objects, _OBJECT_COLUMNS))
+
+
+def _ordered(rows: Sequence[dict[str, Any]], first: Sequence[str]) -> list[str]:
+    """Columns in a fixed order, whichever file brought them first; those of all files."""
+    found = list(dict.fromkeys(key for row in rows for key in row))
+    if not rows:
+        return [*first, *_LAST_COLUMNS]
+    head = [c for c in first if c in found]
+    tail = [c for c in _LAST_COLUMNS if c in found]
+    return [*head, *(c for c in found if c not in {*head, *tail}), *tail]

@@ -136,5 +136,7 @@ def _remove(path: Path) -> None:
 
 
 def _storage_error(error: OSError, path: Path) -> StorageError:
-    reason = _REASONS.get(error.errno or 0, f"{error.strerror or error}. Choose another folder")
+    # NumPy tells of a full disk by the number of bytes alone: "90000 requested and 9872 written".
+    number = errno.ENOSPC if "requested and" in str(error) else error.errno or 0
+    reason = _REASONS.get(number, f"{error.strerror or error}. Choose another folder")
     return StorageError(f"Cannot write '{path}': {reason}.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -12,13 +13,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
 
 from napari_unet.core.blocks import BlockNetwork
-from napari_unet.core.config import TrainingSettings, UNetConfig
+from napari_unet.core.config import TrainingSettings
 from napari_unet.core.datasets import Split
-from napari_unet.core.device import Compute, choose_compute, translated_errors
-from napari_unet.core.errors import LabelsError, SettingsError
+from napari_unet.core.device import Compute, choose_compute
+from napari_unet.core.errors import SettingsError
 from napari_unet.core.events import (
     CheckpointSaved,
     EpochDone,
@@ -29,19 +29,17 @@ from napari_unet.core.events import (
     StepDone,
 )
 from napari_unet.core.images import Pair
-from napari_unet.core.losses import loss_for
-from napari_unet.core.model_file import Model, ModelInfo
+from napari_unet.core.learner import Learner
+from napari_unet.core.model_file import Model
+from napari_unet.core.preparation import check_data, model_info
 from napari_unet.core.run_folder import RunFolder, RunSettings, SavedState
 from napari_unet.core.sampling import Batch, PatchSampler, normalized, prefetched
 from napari_unet.core.tasks import Instances, Semantic
-from napari_unet.core.unet import UNet
 from napari_unet.core.validation import Division, ValidationSet, divide, primary_score
 
 __all__ = ["resume", "train"]
 
 ShouldStop = Callable[[], bool]
-
-_ADVICE = "Choose a smaller batch or patch size, or the device cpu."
 
 
 def train(
@@ -96,8 +94,8 @@ def train(
         When the device is missing or its memory full.
     """
     settings = settings or TrainingSettings()
-    _check(pairs, task)
-    info = _model_info(pairs, task, settings, start, name)
+    check_data(pairs, task)
+    info = model_info(pairs, task, settings, start, name)
     compute = choose_compute(settings.device, settings.precision)
     settings = settings.model_copy(
         update={"precision": compute.precision, "normalization": info.normalization}
@@ -113,7 +111,8 @@ def train(
     folder = RunFolder(run_folder)
     folder.start(run_settings, pairs)
     loop = _Loop(pairs, run_settings, compute, folder)
-    loop.initialize(start)
+    if start is not None:
+        loop.learner.start_from(start.weights)
     yield from loop.run(should_stop)
 
 
@@ -195,64 +194,24 @@ class _Loop:
         self._epoch_steps = settings.epoch_steps or _default_epoch_steps(division, settings)
         self._position = _Position()
         self._validation_s = 0.0
-        self._loss = loss_for(task)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(settings.seed)
-            net = UNet(run.info.unet)
-        self._net = compute.place_network(net)
-        self._average = torch.optim.swa_utils.AveragedModel(
-            self._net,
-            multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(settings.average_decay),
-            use_buffers=True,
-        )
-        self._optimizer = _optimizer(self._net, settings)
-        self._scaler = torch.amp.GradScaler(
-            compute.device.type, enabled=compute.precision == "float16"
-        )
+        self.learner = Learner(run.info, settings, compute)
 
     # -- state ---------------------------------------------------------------------------------
 
-    def initialize(self, start: Model | None) -> None:
-        """Take over the weights of a model where they fit."""
-        if start is not None:
-            own = self._net.state_dict()
-            fitting = {k: w for k, w in start.weights.items() if own[k].shape == w.shape}
-            self._net.load_state_dict(own | fitting)
-
     def restore(self, state: SavedState) -> None:
         """Go back to where a run was saved."""
-        parts: dict[str, dict[str, Tensor]] = {"net": {}, "average": {}, "optimizer": {}}
-        for key, tensor in state.tensors.items():
-            part, _, name = key.partition("/")
-            parts[part][name] = tensor
-        self._net.load_state_dict(parts["net"])
-        self._average.load_state_dict(parts["average"])
-        self._restore_optimizer(parts["optimizer"])
-        self._scaler.load_state_dict(state.values["scaler"])
+        self.learner.restore(state.tensors, state.values["learner"])
         self._position = _Position(**state.values["position"])
 
-    def _restore_optimizer(self, tensors: dict[str, Tensor]) -> None:
-        saved: dict[int, dict[str, Tensor]] = {}
-        for name, tensor in tensors.items():
-            index, _, key = name.partition("/")
-            saved.setdefault(int(index), {})[key] = tensor
-        current = self._optimizer.state_dict()
-        self._optimizer.load_state_dict(current | {"state": saved})
-
     def _state(self) -> SavedState:
-        tensors = {f"net/{k}": t for k, t in self._net.state_dict().items()}
-        tensors |= {f"average/{k}": t for k, t in self._average.state_dict().items()}
-        for index, values in self._optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer/{index}/{k}": t for k, t in values.items()}
-        values = {"position": vars(self._position), "scaler": self._scaler.state_dict()}
-        return SavedState(tensors, values)
+        tensors, values = self.learner.state()
+        return SavedState(tensors, {"position": vars(self._position), "learner": values})
 
     def _model(self) -> Model:
         """The averaged model as it is now."""
-        source = self._average.module if self._settings.average_decay else self._net
-        weights = {k: w.detach().cpu().clone() for k, w in source.state_dict().items()}
         latest = self._position.history[-1] if self._position.history else {}
-        scores = {k: v for k, v in latest.items() if k not in _HISTORY_COLUMNS}
+        current = latest.get("step") == self._position.step
+        scores = {k: v for k, v in latest.items() if k not in _HISTORY_COLUMNS} if current else {}
         info = self._run.info.model_copy(
             update={
                 "trained_on": self._division.trained_on,
@@ -260,7 +219,7 @@ class _Loop:
                 "provenance": self._provenance(),
             }
         )
-        return Model(info, weights)
+        return Model(info, self.learner.weights())
 
     def _provenance(self) -> dict[str, Any]:
         import napari_unet
@@ -283,18 +242,17 @@ class _Loop:
         yield self._started()
         self._clock = time.monotonic() - self._position.seconds
         reason = FinishReason(self._position.finished) if self._position.finished else None
-        batches = prefetched(self._sampler, self._position.step)
-        while reason is None:
-            if self._progress() >= 1:
-                reason = FinishReason.COMPLETED
-            elif should_stop():
-                reason = FinishReason.STOPPED
-            else:
-                yield self._step(next(batches))
-                if self._position.step % self._epoch_steps == 0:
-                    yield from self._end_epoch()
-                    reason = self._improvement_reason()
-        batches.close()
+        with contextlib.closing(prefetched(self._sampler, self._position.step)) as batches:
+            while reason is None:
+                if self._progress() >= 1:
+                    reason = FinishReason.COMPLETED
+                elif should_stop():
+                    reason = FinishReason.STOPPED
+                else:
+                    yield self._step(next(batches))
+                    if self._position.step % self._epoch_steps == 0:
+                        yield from self._end_epoch()
+                        reason = self._improvement_reason()
         yield from self._finish(reason)
 
     def _started(self) -> Started:
@@ -312,10 +270,7 @@ class _Loop:
 
     def _step(self, batch: Batch) -> StepDone:
         rate = self._settings.learning_rate * _schedule(self._progress(), self._settings.warmup)
-        for group in self._optimizer.param_groups:
-            group["lr"] = rate
-        with translated_errors(self._compute, _ADVICE):
-            loss = self._optimize(batch)
+        loss = self.learner.learn(batch, self._position.step, rate)
         position = self._position
         position.step += 1
         position.seconds = time.monotonic() - self._clock
@@ -323,35 +278,6 @@ class _Loop:
         progress = self._progress()
         left = position.seconds * (1 - progress) / progress if progress else math.inf
         return StepDone(position.step, loss, rate, min(1.0, progress), left)
-
-    def _optimize(self, batch: Batch) -> float:
-        images, targets, weight = (
-            self._compute.place(torch.from_numpy(a))
-            for a in (batch.images, batch.targets, batch.weight)
-        )
-        self._net.train()
-        with torch.random.fork_rng(devices=[], enabled=self._settings.dropout > 0):
-            if self._settings.dropout:
-                torch.manual_seed(hash((self._settings.seed, self._position.step)) % 2**63)
-            with self._compute.autocast():
-                logits = self._net(images)
-        loss = self._loss(logits.float(), targets, weight)
-        value = float(loss.detach())
-        if not math.isfinite(value):
-            raise SettingsError(
-                f"The loss is {value} at step {self._position.step}: training diverged. Choose a "
-                f"lower learning rate than {self._settings.learning_rate:g}, or float32."
-            )
-        self._optimizer.zero_grad(set_to_none=True)
-        self._scaler.scale(loss).backward()
-        if self._settings.gradient_clip:
-            self._scaler.unscale_(self._optimizer)
-            nn.utils.clip_grad_norm_(self._net.parameters(), self._settings.gradient_clip)
-        self._scaler.step(self._optimizer)
-        self._scaler.update()
-        if self._settings.average_decay:
-            self._average.update_parameters(self._net)
-        return value
 
     def _end_epoch(self) -> Iterator[Event]:
         start = time.monotonic()
@@ -454,80 +380,7 @@ def _schedule(progress: float, warmup: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * min(1.0, (progress - warmup) / (1 - warmup))))
 
 
-def _optimizer(net: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
-    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[settings.optimizer]
-    optimizer: torch.optim.Optimizer = kind(
-        net.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
-    )
-    return optimizer
-
-
 def _default_epoch_steps(division: Division, settings: TrainingSettings) -> int:
     pixels = sum(p.labels.size for p in division.train)
     patch = settings.patch_px ** division.train[0].labels.ndim
     return int(np.clip(round(pixels / (patch * settings.batch_size)), 20, 200))
-
-
-def _check(pairs: list[Pair], task: Semantic | Instances) -> None:
-    if not pairs:
-        raise LabelsError("There is nothing to train on: no image with labels was given.")
-    channels = {p.image.channels for p in pairs}
-    if len(channels) > 1:
-        examples = {p.image.channels: p.name for p in pairs}
-        listed = ", ".join(f"{c} in '{n}'" for c, n in sorted(examples.items()))
-        raise SettingsError(
-            f"The images differ in their number of channels: {listed}. Expected the same in all: "
-            "choose the channels to use."
-        )
-    task.check(pairs)
-
-
-def _model_info(
-    pairs: list[Pair],
-    task: Semantic | Instances,
-    settings: TrainingSettings,
-    start: Model | None,
-    name: str,
-) -> ModelInfo:
-    first = pairs[0].image
-    outputs = sum(head.channels for head in task.heads)
-    unet = UNetConfig(
-        in_channels=first.channels,
-        out_channels=outputs,
-        depth=settings.depth,
-        base_channels=settings.base_channels,
-        dropout=settings.dropout,
-        upsampling=settings.upsampling,
-    )
-    normalization = settings.normalization
-    provenance: dict[str, Any] = {}
-    if start is not None:
-        start.info.check_image(first)
-        unet = start.info.unet.model_copy(update={"out_channels": outputs})
-        normalization = start.info.normalization
-        provenance = {"started_from": start.info.name}
-    sizes = {p.image.pixel_size for p in pairs}
-    size = sizes.pop() if len(sizes) == 1 else None
-    return ModelInfo(
-        unet=unet,
-        task=task,
-        normalization=normalization,
-        name=name,
-        channel_names=first.channel_names,
-        rgb=first.rgb,
-        pixel_size_um=size.yx if size and size.unit in ("µm", "um", "micron") else None,
-        object_diameter_px=_median_diameter_px(pairs) if isinstance(task, Instances) else None,
-        provenance=provenance,
-    )
-
-
-def _median_diameter_px(pairs: list[Pair]) -> float:
-    """Median diameter of circles of the objects' areas, over all planes."""
-    areas = np.concatenate(
-        [
-            np.unique(p.labels[p.labels > 0], return_counts=True)[1]
-            for pair in pairs
-            for p in pair.planes()
-        ]
-    )
-    return float(np.round(np.median(2 * np.sqrt(areas / np.pi)), 1))

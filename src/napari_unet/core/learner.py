@@ -1,0 +1,153 @@
+"""What learns: network, weight average and optimizer, with a state that can be saved exactly."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from napari_unet.core.config import TrainingSettings
+from napari_unet.core.device import Compute, translated_errors
+from napari_unet.core.errors import SettingsError
+from napari_unet.core.losses import loss_for
+from napari_unet.core.model_file import ModelInfo
+from napari_unet.core.sampling import Batch
+from napari_unet.core.unet import UNet
+
+__all__ = ["Learner"]
+
+_ADVICE = "Choose a smaller batch or patch size, or the device cpu."
+
+
+class Learner:
+    """A network that is being trained.
+
+    Parameters
+    ----------
+    info
+        Architecture and task.
+    settings
+        Optimizer, clipping, weight average, dropout's seed.
+    compute
+        Device and precision.
+    """
+
+    def __init__(self, info: ModelInfo, settings: TrainingSettings, compute: Compute) -> None:
+        self._settings = settings
+        self._compute = compute
+        self._loss = loss_for(info.task)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(settings.seed)
+            net = UNet(info.unet)
+        self._net = compute.place_network(net)
+        self._average = self._start_average()
+        self._optimizer = _optimizer(self._net, settings)
+        self._scaler = torch.amp.GradScaler(
+            compute.device.type, enabled=compute.precision == "float16"
+        )
+
+    def start_from(self, weights: dict[str, Tensor]) -> None:
+        """Take over the weights of another network, all but those of another shape (the head)."""
+        own = self._net.state_dict()
+        fitting = {k: w for k, w in weights.items() if own[k].shape == w.shape}
+        self._net.load_state_dict(own | fitting)
+        self._average = self._start_average()
+
+    def learn(self, batch: Batch, step: int, rate: float) -> float:
+        """Take one optimizer step and return the loss.
+
+        Parameters
+        ----------
+        batch
+            Patches, targets and weights.
+        step
+            Its number; seeds the dropout.
+        rate
+            Learning rate.
+
+        Raises
+        ------
+        SettingsError
+            When the loss is no longer finite.
+        DeviceError
+            When the device fails.
+        """
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+        with translated_errors(self._compute, _ADVICE):
+            loss = self._forward(batch, step)
+            value = float(loss.detach())
+            if not math.isfinite(value):
+                raise SettingsError(
+                    f"The loss is {value} at step {step}: training diverged. Choose a lower "
+                    f"learning rate than {self._settings.learning_rate:g}, or float32."
+                )
+            self._backward(loss)
+        return value
+
+    def weights(self) -> dict[str, Tensor]:
+        """Copy the weights that are validated and saved: the average where there is one."""
+        source = self._average.module if self._settings.average_decay else self._net
+        return {k: w.detach().cpu().clone() for k, w in source.state_dict().items()}
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Give everything needed to go on exactly: tensors by name, and plain values."""
+        tensors = {f"net/{k}": t for k, t in self._net.state_dict().items()}
+        tensors |= {f"average/{k}": t for k, t in self._average.state_dict().items()}
+        for index, values in self._optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer/{index}/{k}": t for k, t in values.items()}
+        return tensors, self._scaler.state_dict()
+
+    def restore(self, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
+        """Go back to what `state` gave."""
+        parts: dict[str, dict[str, Tensor]] = {"net": {}, "average": {}, "optimizer": {}}
+        for key, tensor in tensors.items():
+            part, _, name = key.partition("/")
+            parts[part][name] = tensor
+        self._net.load_state_dict(parts["net"])
+        self._average.load_state_dict(parts["average"])
+        moments: dict[int, dict[str, Tensor]] = {}
+        for key, tensor in parts["optimizer"].items():
+            index, _, name = key.partition("/")
+            moments.setdefault(int(index), {})[name] = tensor
+        self._optimizer.load_state_dict(self._optimizer.state_dict() | {"state": moments})
+        self._scaler.load_state_dict(values)
+
+    def _start_average(self) -> AveragedModel:
+        average = get_ema_multi_avg_fn(self._settings.average_decay)
+        return AveragedModel(self._net, multi_avg_fn=average, use_buffers=True)
+
+    def _forward(self, batch: Batch, step: int) -> Tensor:
+        images, targets, weight = (
+            self._compute.place(torch.from_numpy(a))
+            for a in (batch.images, batch.targets, batch.weight)
+        )
+        dropout = self._settings.dropout > 0
+        self._net.train()
+        with torch.random.fork_rng(devices=[], enabled=dropout), self._compute.autocast():
+            if dropout:
+                torch.manual_seed(hash((self._settings.seed, step)) % 2**63)
+            logits = self._net(images)
+        return self._loss(logits.float(), targets, weight)
+
+    def _backward(self, loss: Tensor) -> None:
+        self._optimizer.zero_grad(set_to_none=True)
+        self._scaler.scale(loss).backward()
+        if self._settings.gradient_clip:
+            self._scaler.unscale_(self._optimizer)
+            nn.utils.clip_grad_norm_(self._net.parameters(), self._settings.gradient_clip)
+        self._scaler.step(self._optimizer)
+        self._scaler.update()
+        if self._settings.average_decay:
+            self._average.update_parameters(self._net)
+
+
+def _optimizer(net: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
+    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[settings.optimizer]
+    optimizer: torch.optim.Optimizer = kind(
+        net.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
+    )
+    return optimizer

@@ -130,7 +130,7 @@ class TrainingSettings(Settings):
         Share of the images (by group) kept for validation.
     epoch_steps
         Steps between two validations; None: as many as it takes to see each training pixel about
-        once, at least 20 and at most 200.
+        once, at least 20 and at most 400.
     patience
         Stop when the validation has not improved for this many epochs; None: never.
     precision
@@ -147,9 +147,9 @@ class TrainingSettings(Settings):
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     upsampling: Literal["transposed", "resize"] = "transposed"
     patch_px: Annotated[int, Field(ge=16, le=4096)] = 192
-    batch_size: Annotated[int, Field(ge=1, le=1024)] = 8
+    batch_size: Annotated[int, Field(ge=1, le=1024)] = 4
     optimizer: Literal["adam", "adamw"] = "adamw"
-    learning_rate: Annotated[float, Field(gt=0, le=1)] = 2e-3
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = 3e-3
     weight_decay: Annotated[float, Field(ge=0)] = 1e-4
     warmup: Annotated[float, Field(ge=0, le=0.5)] = 0.1
     gradient_clip: Annotated[float, Field(ge=0)] = 1.0

@@ -383,4 +383,4 @@ def _schedule(progress: float, warmup: float) -> float:
 def _default_epoch_steps(division: Division, settings: TrainingSettings) -> int:
     pixels = sum(p.labels.size for p in division.train)
     patch = settings.patch_px ** division.train[0].labels.ndim
-    return int(np.clip(round(pixels / (patch * settings.batch_size)), 20, 200))
+    return int(np.clip(round(pixels / (patch * settings.batch_size)), 20, 400))

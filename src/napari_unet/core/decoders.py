@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["Decoder", "VoteDecoder", "WatershedDecoder"]
+__all__ = ["Decoder", "VoteDecoder", "WatershedDecoder", "first_pixels"]
 
 Maps = NDArray[np.float32]
 Labels = NDArray[np.integer[Any]]
@@ -157,11 +157,23 @@ class WatershedDecoder(_Decoder):
 Decoder = Annotated[VoteDecoder | WatershedDecoder, Field(discriminator="kind")]
 
 
+def first_pixels(labels: Labels) -> NDArray[np.intp]:
+    """Flat index of the first pixel of each id from 0 on; the number of pixels where it has none.
+
+    Of several writes to one place the last one stays: written backwards, that is the first pixel.
+    """
+    first = np.full(int(labels.max(initial=0)) + 1, labels.size)
+    pixels = np.flatnonzero(labels)[::-1]
+    first[labels.ravel()[pixels]] = pixels
+    return first
+
+
 def _tidy(labels: Labels, min_area_px: int) -> NDArray[np.int32]:
     """Drop small objects and number the rest 1, 2, ... in raster order of their first pixels."""
-    ids, first, area = np.unique(labels, return_index=True, return_counts=True)
-    keep = (ids > 0) & (area >= min_area_px)
-    ids, first = ids[keep], first[keep]
-    numbers = np.zeros(int(labels.max()) + 1, np.int32)
-    numbers[ids[np.argsort(first)]] = np.arange(1, len(ids) + 1)
+    area = np.bincount(labels.ravel())
+    keep = area >= max(1, min_area_px)
+    keep[0] = False
+    ids = np.flatnonzero(keep)
+    numbers = np.zeros(len(area), np.int32)
+    numbers[ids[np.argsort(first_pixels(labels)[ids])]] = np.arange(1, len(ids) + 1)
     return numbers[labels]

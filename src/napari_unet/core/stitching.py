@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_unet.core.decoders import first_pixels
 from napari_unet.core.errors import StorageError
 from napari_unet.core.tasks import Instances, Semantic
 
@@ -56,12 +57,19 @@ def decode_blockwise(
     StorageError
         When the folder cannot be written.
     """
+    complete = False
     try:
-        return _decode_blockwise(task, outputs, folder, probabilities)
+        result = _decode_blockwise(task, outputs, folder, probabilities)
+        complete = True
+        return result
     except OSError as error:
         problem = f"{folder} cannot be written: {error.strerror or error}. Choose another folder."
-    shutil.rmtree(folder, ignore_errors=True)
-    raise StorageError(problem)
+        raise StorageError(problem) from None
+    finally:
+        # Also when the caller stops: nothing half-written stays. The folder may hold other things.
+        if not complete:
+            for name in ("outputs.zarr", "labels.zarr"):
+                shutil.rmtree(folder / name, ignore_errors=True)
 
 
 def _decode_blockwise(
@@ -110,7 +118,7 @@ def _decode_objects(
     task: Instances, stored: Any, labels: Any, chunks: tuple[tuple[int, ...], ...]
 ) -> NDArray[np.float32]:
     """Write every block's own objects; number them in raster order of their first pixels."""
-    first_pixels: list[NDArray[np.int64]] = []
+    firsts: list[NDArray[np.int64]] = []
     confidences: list[NDArray[np.float32]] = []
     next_id = 1
     for core in _blocks(chunks):
@@ -125,12 +133,12 @@ def _decode_objects(
         if here.any():
             before = labels[outer]
             labels[outer] = np.where(here, mine, before)
-        first_pixels.append(_first_pixels(block, ids, outer, labels.shape))
+        firsts.append(_first_pixels(block, ids, outer, labels.shape))
         area = np.bincount(block.ravel(), minlength=len(numbers))
         total = np.bincount(block.ravel(), weights=maps[0].ravel(), minlength=len(numbers))
         confidences.append((total / np.maximum(area, 1)).astype(np.float32)[ids])
         next_id += len(ids)
-    order = np.argsort(np.concatenate(first_pixels))
+    order = np.argsort(np.concatenate(firsts))
     final = np.zeros(next_id, np.uint32)
     final[order + 1] = np.arange(1, next_id)
     for core in _blocks(chunks):
@@ -173,8 +181,7 @@ def _first_pixels(
     block: Labels, ids: NDArray[np.intp], outer: Slices, shape: tuple[int, ...]
 ) -> NDArray[np.int64]:
     """Position of each object's first pixel in the whole plane, as a flat index."""
-    found, first = np.unique(block, return_index=True)
-    local = np.unravel_index(first[np.searchsorted(found, ids)], block.shape)
+    local = np.unravel_index(first_pixels(block)[ids], block.shape)
     whole = tuple(p + s.start for p, s in zip(local, outer, strict=True))
     flat: NDArray[np.int64] = np.ravel_multi_index(whole, shape).astype(np.int64)
     return flat

@@ -162,7 +162,9 @@ def network_outputs(
     if not isinstance(plane, da.Array):
         plane = da.from_array(plane, chunks=(-1, *chunks))
     source = plane.rechunk((-1, *chunks))
-    depth = {0: 0} | {axis + 1: network.halo_px for axis in range(len(chunks))}
+    # An axis that is not cut needs no halo, and may be shorter than it.
+    halos = (network.halo_px if len(sizes) > 1 else 0 for sizes in chunks)
+    depth = {0: 0} | dict(enumerate(halos, start=1))
     padded = overlap(source, depth=depth, boundary="none", allow_rechunk=False)
     outputs = padded.map_blocks(
         apply,

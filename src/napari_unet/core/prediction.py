@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -146,7 +147,9 @@ class _Run:
             name = image.name + "".join(f" {a}={i}" for a, i in position.items())
             labels, maps, confidence = self._plane(plane, image.rgb, name, large, probabilities)
             if self._info.task.kind == "instances" and first_id > 1:
-                labels = np.where(labels > 0, labels + (first_id - 1), 0)
+                # In 64 bits: the ids of one plane may fit 16 and those of the stack not.
+                shifted = labels.astype(np.int64) + (first_id - 1)
+                labels = _smallest(np.where(labels > 0, shifted, 0))
             first_id += len(confidence)
             results.append((labels, maps, confidence))
         labels, maps, confidences = zip(*results, strict=True)
@@ -177,8 +180,14 @@ class _Run:
     def _large_plane(
         self, outputs: da.Array, probabilities: bool
     ) -> tuple[Any, Any, NDArray[np.float32]]:
-        folder = self._folder or Path(tempfile.mkdtemp(prefix="napari-unet-"))
-        return decode_blockwise(self._info.task, outputs, folder, probabilities)
+        if self._folder is not None:
+            return decode_blockwise(self._info.task, outputs, self._folder, probabilities)
+        folder = Path(tempfile.mkdtemp(prefix="napari-unet-"))
+        try:
+            return decode_blockwise(self._info.task, outputs, folder, probabilities)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
 
     def _probability_maps(self, maps: Any) -> Any:
         heads = self._info.task.heads

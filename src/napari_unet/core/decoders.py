@@ -52,7 +52,7 @@ class VoteDecoder(_Decoder):
 
     kind: Literal["votes"] = "votes"
     steps: Annotated[int, Field(ge=1, le=10)] = 2
-    smoothing_px: Annotated[float, Field(gt=0)] = 2.0
+    smoothing_px: Annotated[float, Field(gt=0)] = 1.5
     min_votes: Annotated[float, Field(ge=0)] = 20.0
 
     @property

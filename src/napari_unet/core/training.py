@@ -30,7 +30,7 @@ from napari_unet.core.events import (
 )
 from napari_unet.core.images import Pair
 from napari_unet.core.learner import Learner
-from napari_unet.core.model_file import Model
+from napari_unet.core.model_file import Model, read_info
 from napari_unet.core.preparation import check_data, model_info
 from napari_unet.core.run_folder import RunFolder, RunSettings, SavedState
 from napari_unet.core.sampling import Batch, PatchSampler, normalized, prefetched
@@ -152,6 +152,7 @@ def resume(
     compute = choose_compute(settings.training.device, settings.training.precision)
     loop = _Loop(pairs, settings, compute, folder)
     loop.restore(state)
+    loop.check_same_images()
     yield from loop.run(should_stop)
 
 
@@ -202,6 +203,17 @@ class _Loop:
         """Go back to where a run was saved."""
         self.learner.restore(state.tensors, state.values["learner"])
         self._position = _Position(**state.values["position"])
+
+    def check_same_images(self) -> None:
+        """Raise `SettingsError` where an image is not the one that the run was started with."""
+        before = read_info(self._folder.last_model).trained_on
+        for old, new in zip(before, self._division.trained_on, strict=False):
+            if old.sha256 != new.sha256:
+                raise SettingsError(
+                    f"'{new.name}' is not the image that the run in {self._folder.path} was "
+                    "started with: its pixels differ. Restore it, or start a new run from the "
+                    "run's last model."
+                )
 
     def _state(self) -> SavedState:
         tensors, values = self.learner.state()

@@ -1,0 +1,313 @@
+"""Stopping, killing and resuming: the weights are those of a run that was never stopped."""
+
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from napari_unet.core.config import Budget, TrainingSettings
+from napari_unet.core.errors import ModelFileError, SettingsError
+from napari_unet.core.events import Finished, FinishReason, Started, StepDone
+from napari_unet.core.images import Image, Pair
+from napari_unet.core.model_file import load_model
+from napari_unet.core.run_folder import RunFolder
+from napari_unet.core.synthetic import synthetic_nuclei
+from napari_unet.core.tasks import Instances, Semantic
+from napari_unet.core.training import resume, train
+
+TINY = {
+    "depth": 1,
+    "base_channels": 2,
+    "patch_px": 32,
+    "batch_size": 2,
+    "epoch_steps": 3,
+    "device": "cpu",
+    "precision": "float32",
+}
+OBJECTS = Instances()
+CLASSES = Semantic.from_labels([np.array([0, 1])])
+
+
+def nuclei_pairs(n=3, binary=False):
+    pairs = []
+    for seed in range(n):
+        image, labels = synthetic_nuclei((64, 64), 6, seed=seed, diameter_px=(10, 16))
+        labels = (labels > 0).astype(np.uint8) if binary else labels
+        pairs.append(Pair(Image(image, "YX", name=f"cells {seed}"), labels))
+    return pairs
+
+
+def stop_after(steps):
+    """Say stop when this many steps of this session are done."""
+    counter = itertools.count()
+    return lambda: next(counter) >= steps
+
+
+def assert_same_run(one, other):
+    """Bit for bit: every model, the whole state and the history."""
+    ours, theirs = RunFolder(one), RunFolder(other)
+    for path in (ours.last_model, ours.best_model):
+        counterpart = theirs.path / path.name
+        assert path.exists() == counterpart.exists()
+        if path.exists():
+            a, b = load_model(path), load_model(counterpart)
+            assert a.weights.keys() == b.weights.keys()
+            assert all(torch.equal(a.weights[k], b.weights[k]) for k in a.weights)
+            assert a.info.scores == b.info.scores
+    a, b = ours.load_state(), theirs.load_state()
+    assert a.tensors.keys() == b.tensors.keys()
+    assert all(torch.equal(a.tensors[k], b.tensors[k]) for k in a.tensors)
+    untimed = [
+        {k: v for k, v in state.values["position"].items() if k != "seconds"} for state in (a, b)
+    ]
+    assert untimed[0] == untimed[1]
+    assert ours.read_history() == theirs.read_history()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def no_curves():
+    """The picture of the curves takes longer than these runs; it is tested elsewhere."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("napari_unet.core.figures.curves_figure", lambda path, rows: None)
+        yield
+
+
+VARIANTS = {
+    "steps": (OBJECTS, {"budget": Budget(steps=8)}),
+    "epochs": (OBJECTS, {"budget": Budget(epochs=3)}),
+    "dropout": (CLASSES, {"budget": Budget(steps=8), "dropout": 0.5}),
+    "adam without average": (
+        CLASSES,
+        {"budget": Budget(steps=8), "optimizer": "adam", "average_decay": 0},
+    ),
+    "no clipping, resize": (
+        CLASSES,
+        {"budget": Budget(epochs=2), "gradient_clip": 0, "upsampling": "resize"},
+    ),
+    "bfloat16": (CLASSES, {"budget": Budget(steps=8), "precision": "bfloat16"}),
+}
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    """A folder of a run that was never stopped, for each variant."""
+    folders = {}
+
+    def run(variant):
+        if variant not in folders:
+            task, values = VARIANTS[variant]
+            folders[variant] = tmp_path_factory.mktemp("whole") / "run"
+            pairs = nuclei_pairs(binary=task is CLASSES)
+            list(train(pairs, task, folders[variant], TrainingSettings(**(TINY | values))))
+        return folders[variant]
+
+    return run
+
+
+@settings(max_examples=8)
+@given(st.sampled_from(sorted(VARIANTS)), st.lists(st.integers(0, 4), min_size=1, max_size=3))
+def test_stopped_at_any_step_and_resumed_is_as_never_stopped(
+    tmp_path_factory, uninterrupted, variant, sessions
+):
+    task, values = VARIANTS[variant]
+    folder = tmp_path_factory.mktemp("stopped") / "run"
+    pairs = nuclei_pairs(binary=task is CLASSES)
+    settings = TrainingSettings(**(TINY | values))
+    events = list(train(pairs, task, folder, settings, should_stop=stop_after(sessions[0])))
+    for steps in [*sessions[1:], 100]:
+        assert isinstance(events[-1], Finished)
+        if events[-1].reason == FinishReason.COMPLETED:
+            break
+        torch.manual_seed(steps)  # what the caller does with torch in between does not matter
+        before = events[-1].step
+        events = list(resume(folder, pairs, should_stop=stop_after(steps)))
+        assert isinstance(events[0], Started)
+        assert events[0].step == before
+        numbers = [e.step for e in events if isinstance(e, StepDone)]
+        assert numbers == list(range(before + 1, before + 1 + len(numbers)))
+    assert events[-1].reason == FinishReason.COMPLETED
+    assert_same_run(folder, uninterrupted(variant))
+
+
+def test_stopped_before_the_first_step_there_is_a_model_of_the_starting_weights(tmp_path):
+    settings = TrainingSettings(**TINY, budget=Budget(steps=4))
+    list(train(nuclei_pairs(), OBJECTS, tmp_path / "first", settings))
+    start = load_model(RunFolder(tmp_path / "first").last_model)
+    run = train(
+        nuclei_pairs(),
+        OBJECTS,
+        tmp_path / "second",
+        settings,
+        start=start,
+        should_stop=lambda: True,
+    )
+    assert list(run)[-1].step == 0
+    weights = load_model(RunFolder(tmp_path / "second").last_model).weights
+    assert all(torch.equal(weights[k], start.weights[k]) for k in weights)
+
+
+def test_a_generator_that_is_dropped_can_be_resumed_from_its_last_checkpoint(
+    tmp_path, uninterrupted
+):
+    task, values = VARIANTS["steps"]
+    run = train(nuclei_pairs(), task, tmp_path / "run", TrainingSettings(**(TINY | values)))
+    for event in run:
+        if isinstance(event, StepDone) and event.step == 5:
+            break
+    run.close()
+    events = list(resume(tmp_path / "run", nuclei_pairs()))
+    assert events[0].step == 3
+    assert_same_run(tmp_path / "run", uninterrupted("steps"))
+
+
+def test_a_finished_run_stays_finished(tmp_path):
+    folder = tmp_path / "run"
+    settings = TrainingSettings(**TINY, budget=Budget(steps=2))
+    first = list(train(nuclei_pairs(), OBJECTS, folder, settings))[-1]
+    before = RunFolder(folder).last_model.read_bytes()
+    events = list(resume(folder, nuclei_pairs()))
+    assert [type(e) for e in events] == [Started, Finished]
+    assert events[-1] == first
+    assert RunFolder(folder).last_model.read_bytes() == before
+
+
+def test_early_stopping_counts_on_after_a_stop(tmp_path):
+    # A learning rate that changes nothing: the first epoch is the best, the next two are no better.
+    values = {"learning_rate": 1e-30, "patience": 2, "epoch_steps": 2, "budget": Budget(steps=40)}
+    settings = TrainingSettings(**(TINY | values))
+    whole = list(train(nuclei_pairs(), OBJECTS, tmp_path / "whole", settings))[-1]
+    folder = tmp_path / "stopped"
+    stopped = list(train(nuclei_pairs(), OBJECTS, folder, settings, should_stop=stop_after(3)))[-1]
+    assert stopped.reason == FinishReason.STOPPED
+    resumed = list(resume(folder, nuclei_pairs()))[-1]
+    assert whole.reason == resumed.reason == FinishReason.NO_IMPROVEMENT
+    assert whole.step == resumed.step == 6
+    assert_same_run(folder, tmp_path / "whole")
+
+
+# -- what cannot be resumed ----------------------------------------------------------------------
+
+
+@pytest.fixture
+def stopped_run(tmp_path):
+    settings = TrainingSettings(**TINY, budget=Budget(steps=6))
+    list(train(nuclei_pairs(), OBJECTS, tmp_path / "run", settings, should_stop=stop_after(2)))
+    return tmp_path / "run"
+
+
+def test_other_labels_are_refused(stopped_run):
+    pairs = nuclei_pairs()
+    labels = pairs[1].labels.copy()
+    labels[0, 0] = 99
+    pairs[1] = Pair(pairs[1].image, labels)
+    for other in (pairs, pairs[:2], [*nuclei_pairs(), pairs[0]]):
+        with pytest.raises(SettingsError, match="The labels differ from those"):
+            list(resume(stopped_run, other))
+
+
+def test_other_images_are_refused(stopped_run):
+    pairs = nuclei_pairs()
+    pairs[0] = Pair(Image(255 - pairs[0].image.data, "YX", name="cells 0"), pairs[0].labels)
+    with pytest.raises(SettingsError, match=r"'cells 0' is not the image"):
+        list(resume(stopped_run, pairs))
+
+
+def test_a_folder_without_a_run(tmp_path):
+    with pytest.raises(SettingsError, match="holds no run"):
+        list(resume(tmp_path, nuclei_pairs()))
+
+
+def test_a_damaged_run(stopped_run):
+    state = stopped_run / "state.safetensors"
+    state.write_bytes(state.read_bytes()[:100])
+    with pytest.raises(ModelFileError, match="truncated|damaged"):
+        list(resume(stopped_run, nuclei_pairs()))
+    (stopped_run / "settings.json").write_text("{")
+    with pytest.raises(SettingsError, match=r"settings.json is damaged"):
+        list(resume(stopped_run, nuclei_pairs()))
+
+
+def test_a_run_is_not_overwritten_by_another(stopped_run):
+    with pytest.raises(SettingsError, match="already holds a run"):
+        list(train(nuclei_pairs(), OBJECTS, stopped_run, TrainingSettings(**TINY)))
+
+
+# -- killed --------------------------------------------------------------------------------------
+
+WORKER = """
+import os, sys, time
+import napari_unet.core.figures
+from test_resume import OBJECTS, TINY, nuclei_pairs
+from napari_unet.core.config import Budget, TrainingSettings
+from napari_unet.core.training import train
+from napari_unet.core import storage
+
+replace = os.replace
+def slow_replace(self, target):
+    # Half-written on purpose: whoever looks meanwhile must find the old file or none.
+    print("writing", os.path.basename(target), flush=True)
+    time.sleep(0.05)
+    replace(self, target)
+storage.Path.replace = slow_replace
+napari_unet.core.figures.curves_figure = lambda path, rows: None
+settings = TrainingSettings(**(TINY | {"epoch_steps": 1}), budget=Budget(steps=6))
+list(train(nuclei_pairs(), OBJECTS, sys.argv[1], settings))
+"""
+
+
+@pytest.fixture(scope="module")
+def never_killed(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    settings = TrainingSettings(**(TINY | {"epoch_steps": 1}), budget=Budget(steps=6))
+    list(train(nuclei_pairs(), OBJECTS, folder, settings))
+    return folder
+
+
+def killed_after(folder, writes):
+    """Train in another process and kill it while it puts a file in place."""
+    paths = os.pathsep.join([*sys.path, str(Path(__file__).parent)])
+    process = subprocess.Popen(
+        [sys.executable, "-c", WORKER, str(folder)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": paths},
+    )
+    with process:
+        for _ in range(writes):
+            assert "writing" in process.stdout.readline()
+        time.sleep(0.02)
+        process.send_signal(signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("writes", [8, 13])
+def test_killed_during_a_checkpoint_the_run_loads_and_goes_on(tmp_path, never_killed, writes):
+    folder = tmp_path / "run"
+    killed_after(folder, writes)
+    run = RunFolder(folder)
+    for path in (run.last_model, run.best_model):
+        if path.exists():
+            load_model(path)
+    events = list(resume(folder, nuclei_pairs()))
+    assert events[-1].reason == FinishReason.COMPLETED
+    assert events[0].step > 0
+    assert_same_run(folder, never_killed)
+
+
+def test_killed_before_the_first_checkpoint_it_can_only_start_again(tmp_path, never_killed):
+    folder = tmp_path / "run"
+    killed_after(folder, 4)
+    with pytest.raises(SettingsError, match="no checkpoint to resume from"):
+        list(resume(folder, nuclei_pairs()))
+    settings = TrainingSettings(**(TINY | {"epoch_steps": 1}), budget=Budget(steps=6))
+    list(train(nuclei_pairs(), OBJECTS, folder, settings))
+    assert_same_run(folder, never_killed)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import math
+import os
 import signal
 import sys
 import threading
@@ -135,13 +136,11 @@ def in_sentences(command: Callable[P, R]) -> Callable[P, R]:
 
 
 @contextmanager
-def stoppable(output: Output, what: str) -> Iterator[Callable[[], bool]]:
+def stoppable(what: str) -> Iterator[Callable[[], bool]]:
     """Let Ctrl-C (or a polite kill) ask to stop instead of breaking off; a second one breaks off.
 
     Parameters
     ----------
-    output
-        Where to confirm.
     what
         What happens now, such as "Stopping after this step".
     """
@@ -153,7 +152,8 @@ def stoppable(output: Output, what: str) -> Iterator[Callable[[], bool]]:
             signal.signal(number, signal.SIG_DFL)  # a third one is not asked at all
             raise KeyboardInterrupt
         asked = True
-        output.warn(f"{what}. Press Ctrl-C again to break off at once.")
+        # Not through the console: a signal may come in the middle of a write of its own.
+        os.write(2, f"\n{what}. Press Ctrl-C again to break off at once.\n".encode())
 
     main = threading.current_thread() is threading.main_thread()
     numbers = (signal.SIGINT, signal.SIGTERM) if main else ()  # elsewhere Python refuses

@@ -74,7 +74,7 @@ def _train(output: Output, folder: Path, settings: TrainingSettings) -> FinishRe
 
     data = DataSource(source=(folder / "train").absolute())
     pairs = data.load(data.find())
-    with stoppable(output, "Stopping after this step") as should_stop:
+    with stoppable("Stopping after this step") as should_stop:
         events = train(
             pairs,
             Instances(),

@@ -125,7 +125,7 @@ def _run(
     predicted, failed = [], []
     total = len(found.files)
     with (
-        stoppable(output, "Stopping after this block") as should_stop,
+        stoppable("Stopping after this block") as should_stop,
         output.counting("predicting") as count,
     ):
         results = predict_files(

@@ -150,7 +150,7 @@ def score_pairs(
     predictions: dict[str, Any] = {}
 
     with (
-        stoppable(output, "Stopping after this image") as should_stop,
+        stoppable("Stopping after this image") as should_stop,
         output.counting("predicting") as progress,
     ):
 

@@ -201,6 +201,7 @@ def train(
             "There is nothing to train on: name a folder of images with labels, or a run to go on "
             "with (--resume)."
         )
+    names = parse_classes(classes)
     data = _data_source(source, channels, axes, groups, group_pattern, repair)
     values = {
         "depth": depth,
@@ -231,9 +232,7 @@ def train(
         data,
         folder,
         settings,
-        make_task=lambda pairs: _task(
-            pairs, task, start, sparse, background, parse_classes(classes)
-        ),
+        make_task=lambda pairs: _task(pairs, task, start, sparse, background, names),
         split=split,
         start=start,
         name=name or folder.resolve().name,

@@ -60,7 +60,7 @@ def start_run(
         _warn_of_shared_groups(
             output, [groups[i] for i in chosen.train], [groups[i] for i in chosen.validation]
         )
-    with stoppable(output, "Stopping after this step, everything is saved") as should_stop:
+    with stoppable("Stopping after this step, everything is saved") as should_stop:
         events = train(
             pairs,
             task,
@@ -100,7 +100,7 @@ def resume_run(output: Output, folder: Path, source: Path | None, threads: int |
             f"napari-unet train DATA --resume {folder}"
         )
     pairs, _ = _load(output, data)
-    with stoppable(output, "Stopping after this step, everything is saved") as should_stop:
+    with stoppable("Stopping after this step, everything is saved") as should_stop:
         finished = follow(output, resume(folder, pairs, should_stop=should_stop))
     _show_end(output, finished, folder, data.source)
 

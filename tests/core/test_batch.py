@@ -1,0 +1,216 @@
+"""Predicting files: what counts as an input, what results are called, what exceeds memory."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from napari_unet.core import prediction
+from napari_unet.core.batch import BatchOptions, FilePredicted, decode_with, predict_files
+from napari_unet.core.batch_inputs import find_inputs
+from napari_unet.core.config import UNetConfig
+from napari_unet.core.errors import Cancelled, ImageError, SettingsError, StorageError
+from napari_unet.core.files import read_image, read_labels, write_image
+from napari_unet.core.images import Image, PixelSize
+from napari_unet.core.model_file import Model, ModelInfo
+from napari_unet.core.normalization import Normalization
+from napari_unet.core.tasks import ClassInfo, Instances, Semantic
+from napari_unet.core.unet import UNet
+
+CLASSES = (ClassInfo(id=0, name="background", background=True), ClassInfo(id=2, name="cell"))
+
+
+def make_model(task: Instances | Semantic, **unet: int) -> Model:
+    """A network of random weights."""
+    outputs = sum(head.channels for head in task.heads)
+    config = UNetConfig(depth=1, base_channels=2, out_channels=outputs, **unet)
+    torch.manual_seed(1)
+    info = ModelInfo(unet=config, task=task, normalization=Normalization())
+    return Model(info, UNet(config).state_dict())
+
+
+def blobs(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+    from scipy import ndimage
+
+    return (1000 * ndimage.gaussian_filter(rng.random(shape), 4)).astype(np.uint16)
+
+
+@pytest.fixture
+def classes_model() -> Model:
+    return make_model(Semantic(classes=CLASSES))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    path = tmp_path / "images"
+    path.mkdir()
+    for name in ("b.tif", "a.tif"):
+        write_image(path / name, Image(np.arange(32 * 32, dtype=np.uint16).reshape(32, 32), "YX"))
+    return path
+
+
+def test_a_folder_gives_its_images_by_name_and_says_what_is_none(folder: Path) -> None:
+    (folder / "a_labels.tif").write_bytes((folder / "a.tif").read_bytes())
+    (folder / "lonely_mask.tif").write_bytes((folder / "a.tif").read_bytes())
+    (folder / "readme.txt").write_text("x")
+    (folder / "deeper").mkdir()
+    found = find_inputs([folder])
+    assert [item.name for item in found.files] == ["a", "b", "lonely_mask"]
+    assert {path.name: reason.split(" (")[0] for path, reason in found.skipped} == {
+        "a_labels.tif": "labels or a result of 'a'",
+        "deeper": "a folder",
+        "readme.txt": "not one of the formats read",
+    }
+
+
+def test_a_file_that_is_named_is_taken_whatever_it_is_called(folder: Path) -> None:
+    mask = folder / "a_mask.tif"
+    mask.write_bytes((folder / "a.tif").read_bytes())
+    assert [item.path for item in find_inputs([mask]).files] == [mask]
+
+
+def test_patterns_reach_into_folders(folder: Path) -> None:
+    pattern = os.fspath(folder.parent / "**" / "*.tif")
+    assert [item.name for item in find_inputs([pattern]).files] == ["a", "b"]
+
+
+def test_each_file_is_predicted_once(folder: Path) -> None:
+    found = find_inputs([folder / "b.tif", folder, folder / "*.tif"])
+    assert [item.name for item in found.files] == ["b", "a"]
+
+
+def test_images_of_one_name_get_results_of_different_names(tmp_path: Path) -> None:
+    for name in ("one/x.tif", "two/x.tif", "two/x.png", "two/y.tif"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    names = [item.name for item in find_inputs([tmp_path / "one", tmp_path / "two"]).files]
+    assert names == ["one_x", "two_x_png", "two_x_tif", "y"]
+
+
+@pytest.mark.parametrize(
+    ("source", "sentence"),
+    [
+        ("missing", "There is no file or folder"),
+        ("*.tif", "No file matches the pattern"),
+        (".", "FOLDER/**/*.tif"),
+    ],
+)
+def test_no_image_at_all_is_said(tmp_path: Path, source: str, sentence: str) -> None:
+    with pytest.raises(ImageError) as error:
+        find_inputs([tmp_path / source])
+    assert sentence in str(error.value)
+
+
+def test_classes_are_summarised_by_area(classes_model: Model, folder: Path, tmp_path: Path) -> None:
+    options = BatchOptions(tmp_path / "out", probabilities=True)
+    results = list(predict_files(classes_model, find_inputs([folder]).files, options))
+    for result in results:
+        assert isinstance(result, FilePredicted)
+        labels = read_labels(result.labels)
+        assert set(np.unique(labels)) <= {0, 2}
+        assert result.summary["area_px_cell"] == (labels == 2).sum()
+        assert result.summary["share_cell"] == pytest.approx((labels == 2).mean())
+    names = sorted(path.name for path in (tmp_path / "out").iterdir())
+    expected = ["a_labels.tif", "a_probability.tif", "b_labels.tif", "b_probability.tif"]
+    assert names == [*expected, "summary.csv"]
+
+
+def test_stacks_keep_their_axes(classes_model: Model, tmp_path: Path) -> None:
+    size = PixelSize((2.0, 0.5, 0.5))
+    path = tmp_path / "stack.tif"
+    write_image(path, Image(np.zeros((3, 32, 40), np.uint16), "ZYX", pixel_size=size))
+    (result,) = predict_files(
+        classes_model, find_inputs([path]).files, BatchOptions(tmp_path / "out")
+    )
+    labels = read_image(result.labels)
+    assert (labels.axes, labels.shape, labels.pixel_size) == ("ZYX", (3, 32, 40), size)
+
+
+@pytest.mark.parametrize("kind", ["classes", "objects"])
+def test_what_exceeds_memory_becomes_zarr_with_the_same_content(
+    kind: str, tmp_path: Path, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = make_model(Semantic(classes=CLASSES) if kind == "classes" else Instances())
+    path = tmp_path / "large.tif"
+    size = PixelSize((0.5, 0.5))
+    write_image(path, Image(blobs((96, 128), rng), "YX", pixel_size=size))
+    inputs = find_inputs([path]).files
+    (small,) = predict_files(model, inputs, BatchOptions(tmp_path / "small", probabilities=True))
+    monkeypatch.setattr(prediction, "IN_MEMORY_BYTES", 0)
+    options = BatchOptions(tmp_path / "large", probabilities=True, block_px=64)
+    (large,) = predict_files(model, inputs, options)
+    assert (large.labels.name, small.labels.name) == ("large_labels.zarr", "large_labels.tif")
+    np.testing.assert_array_equal(read_labels(large.labels), read_labels(small.labels))
+    assert read_image(large.labels).pixel_size == size
+    probabilities = [np.asarray(read_image(r.probabilities).data) for r in (large, small)]
+    np.testing.assert_allclose(*probabilities, atol=1e-5)
+    assert large.summary == small.summary
+    names = sorted(p.name for p in (tmp_path / "large").iterdir() if p.suffix != ".csv")
+    assert names == ["large_labels.zarr", "large_probability.zarr"]
+
+
+def test_a_stopped_image_leaves_nothing_half_written(
+    classes_model: Model, folder: Path, tmp_path: Path
+) -> None:
+    asked = []
+
+    def should_stop() -> bool:
+        asked.append(True)
+        return len(asked) > 3
+
+    with pytest.raises(Cancelled):
+        list(
+            predict_files(
+                classes_model,
+                find_inputs([folder]).files,
+                BatchOptions(tmp_path / "out"),
+                should_stop=should_stop,
+            )
+        )
+    names = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert names == ["a_labels.tif", "summary.csv"]
+
+
+def test_a_folder_that_cannot_be_made_ends_the_batch(
+    classes_model: Model, folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("x")
+    options = BatchOptions(tmp_path / "file" / "out")
+    with pytest.raises(StorageError, match="Choose another"):
+        list(predict_files(classes_model, find_inputs([folder]).files, options))
+
+
+def test_progress_counts_blocks_of_each_file(
+    classes_model: Model, folder: Path, tmp_path: Path
+) -> None:
+    seen: list[tuple[int, int, int]] = []
+    list(
+        predict_files(
+            classes_model,
+            find_inputs([folder]).files,
+            BatchOptions(tmp_path / "out"),
+            progress=lambda *counts: seen.append(counts),
+        )
+    )
+    assert [counts for counts in seen if counts[1] == counts[2]] == [(0, 1, 1), (1, 1, 1)]
+
+
+def test_decoder_settings_replace_those_of_the_model(classes_model: Model) -> None:
+    model = make_model(Instances())
+    changed = decode_with(model, threshold=0.7, min_area_px=5).info.task.decoder
+    assert (changed.threshold, changed.min_area_px) == (0.7, 5)
+    assert changed.steps == model.info.task.decoder.steps
+    assert decode_with(classes_model, threshold=0.2).info.task.threshold == 0.2
+    assert decode_with(model) is model
+
+
+def test_decoder_settings_that_make_no_sense_are_refused(classes_model: Model) -> None:
+    with pytest.raises(SettingsError, match="threshold"):
+        decode_with(make_model(Instances()), threshold=2)
+    with pytest.raises(SettingsError, match="classes have no objects"):
+        decode_with(classes_model, min_area_px=5)
+    three = Semantic(classes=(*CLASSES, ClassInfo(id=3, name="border")))
+    with pytest.raises(SettingsError, match="most probable"):
+        decode_with(make_model(three), threshold=0.5)

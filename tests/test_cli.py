@@ -1,0 +1,537 @@
+"""The command line end to end: on a tiny folder of drawn nuclei."""
+
+import json
+import re
+import shlex
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from typer.testing import CliRunner
+
+from napari_unet import Image, PixelSize, read_image, read_labels, write_image, write_labels
+from napari_unet.cli import app
+from napari_unet.core.measure import um_per_px
+from napari_unet.core.synthetic import synthetic_dataset
+
+PIXEL_UM = (0.25, 0.25)
+SMALL = "--patch 32 --batch 4 --base-channels 8 --depth 2 --augmentation none --threads 1"
+
+
+class Cli:
+    """Runs commands in this process."""
+
+    def __call__(self, line: str, *paths: Path | str, code: int = 0):
+        arguments = [*shlex.split(line.format(*(shlex.quote(str(p)) for p in paths)))]
+        result = CliRunner().invoke(app, arguments, catch_exceptions=False)
+        assert result.exit_code == code, result.output
+        return result
+
+
+@pytest.fixture(scope="module")
+def cli() -> Cli:
+    return Cli()
+
+
+def draw(folder: Path, n: int, seed: int = 0) -> Path:
+    size = PixelSize(PIXEL_UM)
+    drawn = synthetic_dataset(n, shape=(64, 80), n=(4, 7), diameter_px=(12, 18), seed=seed)
+    for i, (image, labels) in enumerate(drawn):
+        write_image(folder / "images" / f"cell_{i}.tif", Image(image, "YX", pixel_size=size))
+        write_labels(folder / "masks" / f"cell_{i}.tif", labels, pixel_size=size)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return draw(tmp_path_factory.mktemp("data"), 5)
+
+
+@pytest.fixture(scope="module")
+def run(cli: Cli, data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that has learned to see nuclei."""
+    folder = tmp_path_factory.mktemp("runs") / "nuclei"
+    cli(f"train {{}} --out {{}} --steps 80 --epoch-steps 40 --lr 0.01 {SMALL}", data, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def results(cli: Cli, run: Path, data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("results") / "out"
+    cli("predict {} {} --out {} --probability", run, data / "images", folder)
+    return folder
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    import csv
+
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+# -- train ---------------------------------------------------------------------------------------
+
+
+def test_a_run_leaves_models_curves_and_history(run: Path) -> None:
+    names = {path.name for path in run.iterdir()}
+    assert {"best.safetensors", "last.safetensors", "curves.png", "history.csv"} <= names
+    assert len(table(run / "history.csv")) == 2
+
+
+def test_training_says_what_it_does_and_what_to_type_next(
+    cli: Cli, data: Path, tmp_path: Path
+) -> None:
+    result = cli(f"train {{}} --out {{}} --steps 2 {SMALL}", data, tmp_path / "run")
+    assert "5 image(s) with labels" in result.stdout
+    assert "2 steps on cpu" in result.stdout
+    assert f"napari-unet predict {tmp_path / 'run'} IMAGES" in result.stdout
+    assert "AP at IoU 0.5" in result.stdout
+    assert "epoch   1" in result.stderr
+
+
+def test_training_as_json_prints_nothing_else(cli: Cli, data: Path, tmp_path: Path) -> None:
+    result = cli(f"train {{}} --out {{}} --steps 2 --json {SMALL}", data, tmp_path / "run")
+    values = json.loads(result.stdout)
+    assert values["steps"] == 2
+    assert values["reason"] == "completed"
+    assert Path(values["best_model"]).is_file()
+    assert 0 <= values["scores"]["ap50_by_image"] <= 1
+
+
+def test_training_continues_where_it_was_stopped(cli: Cli, data: Path, tmp_path: Path) -> None:
+    from safetensors.numpy import load_file
+
+    options = f"--steps 12 --epoch-steps 4 {SMALL}"
+    cli(f"train {{}} --out {{}} {options}", data, tmp_path / "whole")
+    with stopping_after(5):
+        stopped = cli(f"train {{}} --out {{}} {options}", data, tmp_path / "two", code=130)
+    assert f"napari-unet train --resume {tmp_path / 'two'}" in stopped.stdout
+    result = cli("train --resume {}", tmp_path / "two")
+    assert "Going on from step 5" in result.stdout
+    whole, two = (load_file(tmp_path / n / "last.safetensors") for n in ("whole", "two"))
+    assert all(np.array_equal(whole[name], two[name]) for name in whole)
+
+
+class stopping_after:  # noqa: N801
+    """Press Ctrl-C after some steps."""
+
+    def __init__(self, steps: int) -> None:
+        self.steps = steps
+
+    def __enter__(self) -> None:
+        from napari_unet.cli import training_run
+
+        self._module, self._real = training_run, training_run._advance
+        seen = 0
+
+        def advance(*args) -> None:
+            nonlocal seen
+            seen += 1
+            if seen == self.steps:
+                signal.raise_signal(signal.SIGINT)
+            self._real(*args)
+
+        training_run._advance = advance
+
+    def __exit__(self, *args: object) -> None:
+        self._module._advance = self._real
+
+
+def test_the_keyboard_works_as_before_after_a_run(run: Path) -> None:
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_run_whose_data_moved_says_what_to_do(cli: Cli, data: Path, tmp_path: Path) -> None:
+    import shutil
+
+    old = Path(shutil.copytree(data, tmp_path / "old"))
+    cli(f"train {{}} --out {{}} --steps 4 {SMALL}", old, tmp_path / "run")
+    new = old.rename(tmp_path / "new")
+    result = cli("train --resume {}", tmp_path / "run", code=1)
+    assert "no longer at" in result.stderr
+    assert "napari-unet train DATA --resume" in result.stderr
+    result = cli("train {} --resume {}", new, tmp_path / "run")
+    assert "Finished after 4 steps" in result.stdout
+
+
+def test_fine_tuning_takes_the_network_over(
+    cli: Cli, data: Path, run: Path, tmp_path: Path
+) -> None:
+    result = cli(
+        "train {} --from {} --out {} --steps 2 --patch 32 --lr 0.00001 --json",
+        data, run, tmp_path / "tuned",
+    )  # fmt: skip
+    before = json.loads(cli("models show {} --json", run).stdout)["info"]
+    after = json.loads(cli("models show {} --json", tmp_path / "tuned").stdout)["info"]
+    assert after["unet"] == before["unet"]
+    assert after["provenance"]["started_from"] == before["name"] == "nuclei"
+    assert json.loads(result.stdout)["scores"]["dice_foreground_by_image"] > 0.7
+
+
+def test_classes_are_named_and_trained(cli: Cli, tmp_path: Path) -> None:
+    data = draw(tmp_path / "data", 3)
+    for path in sorted((data / "masks").iterdir()):
+        write_labels(path, np.where(read_labels(path) > 0, 7, 0))
+    line = f"train {{}} --task semantic --class 7=cell --out {{}} --steps 2 --json {SMALL}"
+    result = cli(line, data, tmp_path / "run")
+    assert "mean_iou_with_background_pooled" in json.loads(result.stdout)["scores"]
+    cli("predict {} {} --out {}", tmp_path / "run", data / "images", tmp_path / "out")
+    (row, *_) = table(tmp_path / "out" / "summary.csv")
+    assert int(row["area_px_background"]) + int(row["area_px_cell"]) == 64 * 80
+    assert float(row["area_um2_cell"]) == int(row["area_px_cell"]) * 0.0625
+    result = cli("evaluate --model {} {} --split all", tmp_path / "run", data)
+    assert "Dice, cell" in result.stdout
+
+
+def test_the_label_check_names_the_repair(cli: Cli, tmp_path: Path) -> None:
+    data = draw(tmp_path / "data", 3)
+    path = data / "masks" / "cell_0.tif"
+    write_labels(path, np.where(read_labels(path) > 0, 255, 0))
+    before = path.read_bytes()
+    result = cli(f"train {{}} --out {{}} --steps 1 {SMALL}", data, tmp_path / "run")
+    assert "Label check, 0_255: 'cell_0'" in result.stderr
+    assert "--repair 0_255" in result.stderr
+    repaired = f"train {{}} --repair 0_255 --out {{}} --steps 1 {SMALL}"
+    assert "0_255" not in cli(repaired, data, tmp_path / "run2").stderr
+    assert path.read_bytes() == before
+
+
+def test_the_usual_split_warns_of_groups_on_both_sides(
+    cli: Cli, data: Path, tmp_path: Path
+) -> None:
+    groups = tmp_path / "fields.csv"
+    groups.write_text("id,field\n" + "".join(f"cell_{i},one\n" for i in range(5)))
+    line = f"train {{}} --groups {{}} --split random42 --out {{}} --steps 1 {SMALL}"
+    result = cli(line, data, groups, tmp_path / "run")
+    assert "1 group(s) are on both sides" in result.stderr
+    info = json.loads(cli("models show {} --json", tmp_path / "run").stdout)["info"]
+    validated = [t["name"] for t in info["trained_on"] if t["role"] == "validation"]
+    assert validated == [f"cell_{np.random.RandomState(42).permutation(5)[-1]}"]
+
+
+def test_a_split_can_be_given_as_a_table(cli: Cli, data: Path, tmp_path: Path) -> None:
+    split = tmp_path / "split.csv"
+    sides = ["train", "validation", "train", "val", "train"]
+    split.write_text("id,split\n" + "".join(f"cell_{i},{s}\n" for i, s in enumerate(sides)))
+    cli(f"train {{}} --split {{}} --out {{}} --steps 1 {SMALL}", data, split, tmp_path / "run")
+    info = json.loads(cli("models show {} --json", tmp_path / "run").stdout)["info"]
+    validated = [t["name"] for t in info["trained_on"] if t["role"] == "validation"]
+    assert validated == ["cell_1", "cell_3"]
+
+
+# -- predict -------------------------------------------------------------------------------------
+
+
+def test_labels_are_what_fiji_opens(results: Path) -> None:
+    labels = results / "cell_0_labels.tif"
+    with tifffile.TiffFile(labels) as file:
+        assert file.is_imagej
+        assert file.pages[0].dtype == np.uint16
+        assert file.pages[0].shape == (64, 80)
+    pixel_size = read_image(labels).pixel_size
+    assert pixel_size is not None
+    assert um_per_px(pixel_size) == pytest.approx(PIXEL_UM)
+
+
+def test_tables_agree_with_the_labels(results: Path) -> None:
+    objects, summary = table(results / "objects.csv"), table(results / "summary.csv")
+    assert [row["file"] for row in summary] == [f"cell_{i}.tif" for i in range(5)]
+    for row in summary:
+        labels = read_labels(results / row["file"].replace(".tif", "_labels.tif"))
+        ids, areas = np.unique(labels[labels > 0], return_counts=True)
+        mine = [o for o in objects if o["file"] == row["file"]]
+        assert len(ids) == int(row["objects"]) > 0
+        assert [int(o["id"]) for o in mine] == ids.tolist()
+        assert [int(o["area_px"]) for o in mine] == areas.tolist()
+        assert [float(o["area_um2"]) for o in mine] == pytest.approx(areas * 0.0625)
+        assert int(row["objects_inside"]) + int(row["objects_at_border"]) == len(ids)
+    columns = (
+        "file,plane,id,area_px,area_um2,centroid_y,centroid_x,mean_0,touches_border,confidence"
+    )
+    assert list(objects[0]) == columns.split(",")
+
+
+def test_probabilities_are_written_when_asked_for(results: Path) -> None:
+    probability = tifffile.imread(results / "cell_0_probability.tif")
+    assert probability.dtype == np.float32
+    assert probability.shape == (64, 80)
+    inside = read_labels(results / "cell_0_labels.tif") > 0
+    assert probability[inside].mean() > 0.5 > probability[~inside].mean()
+
+
+def test_results_are_not_replaced_unless_asked(
+    cli: Cli, run: Path, data: Path, results: Path
+) -> None:
+    labels = results / "cell_0_labels.tif"
+    before = labels.read_bytes()
+    result = cli("predict {} {} --out {}", run, data / "images", results, code=1)
+    assert "--overwrite" in result.stderr
+    assert labels.read_bytes() == before
+    cli("predict {} {} --out {} --probability --overwrite", run, data / "images", results)
+    assert labels.read_bytes() == before
+
+
+def test_one_bad_image_does_not_end_the_batch(
+    cli: Cli, run: Path, data: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "mixed"
+    folder.mkdir()
+    good = (data / "images" / "cell_0.tif").read_bytes()
+    (folder / "a.tif").write_bytes(good)
+    (folder / "b.tif").write_bytes(good[: len(good) // 2])
+    (folder / "c.tif").write_bytes(good)
+    (folder / "notes.txt").write_text("hello")
+    result = cli("predict {} {} --out {} --json", run, folder, tmp_path / "out", code=3)
+    values = json.loads(result.stdout)
+    assert [Path(v["input"]).name for v in values["predicted"]] == ["a.tif", "c.tif"]
+    assert [Path(v["input"]).name for v in values["failed"]] == ["b.tif"]
+    assert "cut off" in values["failed"][0]["problem"]
+    assert [Path(v["path"]).name for v in values["passed_over"]] == ["notes.txt"]
+    names = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert names == ["a_labels.tif", "c_labels.tif", "objects.csv", "summary.csv"]
+
+
+def test_the_decoder_can_be_set(
+    cli: Cli, run: Path, data: Path, results: Path, tmp_path: Path
+) -> None:
+    line = "predict {} {} --out {} --min-area 100000"
+    cli(line, run, data / "images" / "cell_0.tif", tmp_path / "out")
+    assert table(tmp_path / "out" / "summary.csv")[0]["objects"] == "0"
+    assert table(results / "summary.csv")[0]["objects"] != "0"
+
+
+def test_stopping_a_batch_keeps_what_is_finished(
+    cli: Cli, run: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from napari_unet.core import batch
+
+    real, seen = batch.write_prediction, []
+
+    def write(*args):
+        seen.append(args)
+        if len(seen) == 2:
+            signal.raise_signal(signal.SIGINT)
+        return real(*args)
+
+    monkeypatch.setattr(batch, "write_prediction", write)
+    result = cli("predict {} {} --out {}", run, data / "images", tmp_path / "out", code=130)
+    assert "finished are kept" in result.stdout
+    assert [row["file"] for row in table(tmp_path / "out" / "summary.csv")] == [
+        "cell_0.tif",
+        "cell_1.tif",
+    ]
+
+
+# -- evaluate ------------------------------------------------------------------------------------
+
+
+def test_evaluating_folders_writes_tables_and_a_picture(
+    cli: Cli, data: Path, results: Path, tmp_path: Path
+) -> None:
+    line = "evaluate {} {} --images {} --out {}"
+    result = cli(line, results, data / "masks", data / "images", tmp_path / "scores")
+    assert "AP at IoU 0.5" in result.stdout
+    assert "by image" in result.stdout
+    assert "pooled" in result.stdout
+    assert len(table(tmp_path / "scores" / "scores_by_image.csv")) == 5
+    rows = {row["score"]: row for row in table(tmp_path / "scores" / "scores.csv")}
+    assert float(rows["Dice, foreground"]["pooled"]) > 0.7
+    picture = read_image(tmp_path / "scores" / "comparison.png")
+    assert picture.rgb
+    assert min(picture.label_shape) > 300
+
+
+def test_a_prediction_is_perfect_against_itself(cli: Cli, results: Path) -> None:
+    labels = results / "cell_1_labels.tif"
+    values = json.loads(cli("evaluate {} {} --json", labels, labels).stdout)
+    assert values["summary"]["mean_ap_pooled"] == 1
+    assert values["summary"]["dice_foreground_by_image"] == 1
+
+
+def test_files_without_partner_are_named(
+    cli: Cli, data: Path, results: Path, tmp_path: Path
+) -> None:
+    truth = tmp_path / "truth"
+    truth.mkdir()
+    for i in (0, 1):
+        (truth / f"cell_{i}.tif").write_bytes((data / "masks" / f"cell_{i}.tif").read_bytes())
+    (truth / "other.tif").write_bytes((data / "masks" / "cell_0.tif").read_bytes())
+    result = cli("evaluate {} {} --json", results, truth)
+    values = json.loads(result.stdout)
+    assert [image["image"] for image in values["images"]] == ["cell_0", "cell_1"]
+    assert "other (truth)" in values["unmatched"]
+    assert "cell_4 (prediction)" in values["unmatched"]
+    assert "without a partner" in result.stderr
+
+
+def test_a_model_is_scored_on_the_images_it_was_validated_on(
+    cli: Cli, run: Path, data: Path
+) -> None:
+    info = json.loads(cli("models show {} --json", run).stdout)["info"]
+    validated = [t["name"] for t in info["trained_on"] if t["role"] == "validation"]
+    result = cli("evaluate --model {} {} --json", run, data)
+    values = json.loads(result.stdout)
+    assert [image["image"] for image in values["images"]] == validated
+    score = values["summary"]["mean_ap_by_image"]
+    assert score == pytest.approx(info["scores"]["mean_ap_by_image"])
+    everything = cli("evaluate --model {} {} --split all --json", run, data)
+    assert len(json.loads(everything.stdout)["images"]) == 5
+    assert "4 of these 5 images were used to train" in everything.stderr
+
+
+def test_definitions_are_printed_on_request(cli: Cli, data: Path) -> None:
+    masks = data / "masks"
+    assert "TP / (TP + FP" in cli("evaluate {} {} --definitions", masks, masks).stdout
+    assert "TP / (TP + FP" not in cli("evaluate {} {}", masks, masks).stdout
+
+
+# -- models and demo -----------------------------------------------------------------------------
+
+
+def test_own_models_are_listed_and_used_by_name(
+    cli: Cli, run: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NAPARI_UNET_MODELS", str(tmp_path))
+    (tmp_path / "mine.safetensors").write_bytes((run / "best.safetensors").read_bytes())
+    (tmp_path / "mine.md").write_text("# Mine\n\nNuclei of my own.\n")
+    (tmp_path / "broken.safetensors").write_bytes(b"nothing")
+    listed = {m["name"]: m for m in json.loads(cli("models --json").stdout)["models"]}
+    assert listed["mine"]["origin"] == "own"
+    assert "truncated" in listed["broken"]["problem"]
+    shown = cli("models show mine").stdout
+    assert "objects (nucleus), 1 channel(s)" in shown
+    assert "Nuclei of my own." in shown
+    cli("predict mine {} --out {}", data / "images" / "cell_0.tif", tmp_path / "out")
+
+
+def test_the_demo_ends_with_scores_and_pictures(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from napari_unet.cli import demo_run
+
+    monkeypatch.setattr(demo_run, "_TRAIN", 3)
+    monkeypatch.setattr(demo_run, "_TEST", 1)
+    out = tmp_path / "demo"
+    result = cli("demo --seconds 3 --threads 1 --out {}", out)
+    assert "AP at IoU 0.5" in result.stdout
+    for path in ("scores/comparison.png", "run/curves.png", "results/objects.csv"):
+        assert (out / path).is_file()
+        assert str(Path(path).parent) in result.stdout
+    assert len(table(out / "results" / "summary.csv")) == 1
+
+
+def test_the_demo_replaces_nothing_but_an_earlier_demo(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "train").mkdir()
+    (tmp_path / "train" / "mine.txt").write_text("precious")
+    result = cli("demo --seconds 1 --out {}", tmp_path, code=1)
+    assert "was not made by the demo" in result.stderr
+    assert (tmp_path / "train" / "mine.txt").read_text() == "precious"
+
+
+# -- words ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("train", "name a folder of images with labels"),
+        ("train nowhere", "nowhere"),
+        ("train . --minutes 1 --steps 3", "expected exactly one"),
+        ("train . --patch 30", "multiple of"),
+        ("train . --lr -1", "learning_rate"),
+        ("train . --class cell", "such as 1=cell"),
+        ("train . --from nothing", "There is no model 'nothing'"),
+        ("train --resume .", "holds no run"),
+        ("train --resume . --out x", "leave --out out"),
+        ("train . --channels ,", "expected numbers or names"),
+        ("predict nothing .", "There is no model 'nothing'"),
+        ("predict . .", "holds no best.safetensors"),
+        ("evaluate .", "expected a prediction and its truth"),
+        ("evaluate . . --model x", "expected one folder"),
+        ("evaluate nowhere .", "There is no file or folder 'nowhere'"),
+        ("models show nothing", "There is no model 'nothing'"),
+    ],
+)
+def test_user_errors_are_one_sentence(
+    cli: Cli, line: str, sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = cli(line, code=1)
+    assert sentence in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert "Traceback" not in result.output
+    assert result.stdout == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_wrong_usage_has_an_exit_code_of_its_own(cli: Cli) -> None:
+    assert "--bogus" in cli("train data --bogus", code=2).output
+    assert "semantics" in cli("train data --task semantics", code=2).output
+
+
+def test_the_version_is_said(cli: Cli) -> None:
+    import napari_unet
+
+    assert cli("--version").stdout == f"napari-unet {napari_unet.__version__}\n"
+
+
+def examples() -> list[str]:
+    from napari_unet.cli import _EPILOG, demo, evaluate, models, predict, train
+
+    texts = [_EPILOG, *(m.EPILOG for m in (train, predict, evaluate, models, demo))]
+    return [line for text in texts for line in re.findall(r"`napari-unet (.+)`", text)]
+
+
+@pytest.mark.parametrize("line", examples())
+def test_examples_of_the_help_are_commands(line: str) -> None:
+    import typer
+
+    arguments = shlex.split(line)
+    command = typer.main.get_command(app)
+    while arguments and arguments[0] in getattr(command, "commands", {}):
+        command = command.commands[arguments.pop(0)]
+    context = command.make_context("napari-unet", arguments, resilient_parsing=False)
+    assert context.args == [] or not hasattr(command, "commands")
+
+
+def test_every_command_shows_examples_in_its_help(cli: Cli) -> None:
+    for command in ("train", "predict", "evaluate", "demo", "models"):
+        text = cli(f"{command} --help").stdout
+        assert "Examples" in text
+        assert f"napari-unet {command}" in text
+
+
+def test_help_appears_at_once_without_heavy_imports() -> None:
+    code = (
+        "import sys; from napari_unet.cli import app\n"
+        "heavy = {'torch', 'numpy', 'matplotlib', 'pydantic', 'zarr', 'dask'}\n"
+        "print(sorted(heavy & sys.modules.keys()))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_second_interrupt_breaks_off() -> None:
+    from napari_unet.cli.console import stoppable
+
+    with stoppable("Stopping") as should_stop:
+        assert not should_stop()
+        signal.raise_signal(signal.SIGTERM)
+        assert should_stop()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.4, "0 s"), (59, "59 s"), (65, "1 min 05 s"), (7800, "2 h 10 min"), (float("inf"), "?")],
+)
+def test_durations_are_read_at_a_glance(seconds: float, text: str) -> None:
+    from napari_unet.cli.console import duration
+
+    assert duration(seconds) == text

@@ -20,6 +20,7 @@ from napari_unet.core.errors import (
 )
 from napari_unet.core.files import read_image
 from napari_unet.core.prediction_files import result_paths, write_prediction
+from napari_unet.core.storage import remove_empty, storage_error
 
 if TYPE_CHECKING:
     from napari_unet.core.model_file import Model
@@ -232,8 +233,8 @@ def _predict_file(
 
     lazy = _is_lazy(item.path)
     image = read_image(item.path, options.channels, axes=options.axes, lazy=lazy)
-    _make_folder(options.folder)
-    scratch = Path(tempfile.mkdtemp(prefix=".napari-unet-", dir=options.folder))
+    missing = [f for f in (options.folder, *options.folder.parents) if not f.exists()]
+    scratch = _scratch_folder(options.folder)
     try:
         prediction = predict(
             model,
@@ -251,16 +252,17 @@ def _predict_file(
         objects, summary = measure_prediction(prediction, image, item.path.name)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+        remove_empty(missing)
     return FilePredicted(item.path, labels, probabilities, summary, objects)
 
 
-def _make_folder(folder: Path) -> None:
+def _scratch_folder(folder: Path) -> Path:
+    """Make a folder beside the results, and theirs if it is missing."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(prefix=".napari-unet-", dir=folder))
     except OSError as error:
-        raise StorageError(
-            f"Cannot make the folder '{folder}': {error.strerror or error}. Choose another one."
-        ) from error
+        raise storage_error(error, folder) from error
 
 
 def _progress_of(

@@ -20,6 +20,7 @@ from napari_unet.core.storage import (
     atomic_write_bytes,
     atomic_write_csv,
     atomic_write_text,
+    checked_file,
 )
 from napari_unet.core.tiff_files import read_tiff, write_tiff
 from napari_unet.core.zarr_files import is_zarr, read_zarr, write_zarr
@@ -341,7 +342,8 @@ def _write(
         elif suffix == ".zarr":
             write_zarr(temporary, data, axes, spacing_um, channel_names=channel_names)
         elif suffix == ".npy":
-            np.save(temporary, data, allow_pickle=False)
+            with checked_file(temporary) as file:
+                np.save(file, data, allow_pickle=False)
         else:
             write_png(temporary, np.moveaxis(data, axes.index("C"), -1) if rgb else data)
 

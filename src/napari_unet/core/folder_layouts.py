@@ -100,9 +100,16 @@ def read_table(path: Path) -> list[dict[str, str]]:
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+    except FileNotFoundError as error:
+        raise ImageError(f"There is no table '{path}'. Check the name and the folder.") from error
+    except UnicodeDecodeError as error:
         raise ImageError(
-            f"The table '{path}' cannot be read ({error}): expected a CSV file in UTF-8."
+            f"The table '{path}' is no text in UTF-8: expected a CSV file. Save it from the "
+            "spreadsheet program as 'CSV UTF-8'."
+        ) from error
+    except OSError as error:
+        raise ImageError(
+            f"The table '{path}' cannot be read ({error.strerror or error}): expected a CSV file."
         ) from error
     header = text.split("\n", 1)[0]
     delimiter = max(",;\t", key=header.count)
@@ -119,7 +126,10 @@ def _match_layout(source: Path) -> Matches:
     labels = [folders[name] for name in _LABEL_FOLDERS if name in folders]
     if images and len(labels) > 1:
         names = " and ".join(f"'{p.name}'" for p in labels)
-        raise LabelsError(f"'{source}' has {names}: say which of them holds the labels.")
+        raise LabelsError(
+            f"'{source}' has {names}: say which of them holds the labels, or move the other one "
+            "elsewhere."
+        )
     if images and labels:
         return _match_folders(images[0], labels[0])
     per_image = [p for p in folders.values() if (p / "images").is_dir() and (p / "masks").is_dir()]
@@ -194,7 +204,7 @@ def _match_table(table: Path) -> Matches:
     label_column = next((c for c in _LABEL_COLUMNS if c in columns), None)
     if "image" not in columns or label_column is None:
         raise LabelsError(
-            f"The table '{table.name}' has the columns {', '.join(columns) or 'none'}: expected "
+            f"The table '{table.name}' has {_columns(columns)}: expected "
             "image and labels (and, if you like, group), with paths relative to the table."
         )
     group_column = next((c for c in _GROUP_COLUMNS if c in columns), "")
@@ -255,6 +265,10 @@ def _existing(folder: Path) -> Path:
     if not folder.is_dir():
         raise ImageError(f"There is no folder '{folder}'. Check its name.")
     return folder
+
+
+def _columns(names: list[str]) -> str:
+    return f"the columns {', '.join(names)}" if names else "no rows"
 
 
 def _listed(paths: Iterable[Path]) -> str:

@@ -188,7 +188,7 @@ class Image:
             elif isinstance(channel, int) and 0 <= channel < self.channels:
                 indices.append(channel)
             else:
-                known = ", ".join(names) if names else f"0 to {self.channels - 1}"
+                known = ", ".join(names or (str(i) for i in range(self.channels)))
                 raise ImageError(
                     f"'{self.name}' has no channel {channel!r}: it has {self.channels} "
                     f"channel(s), {known}. Choose among these."
@@ -304,12 +304,12 @@ class Pair:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "labels", as_labels(self.labels, self.name))
-        for what, array in (("labels", self.labels), ("annotated area", self.annotated)):
+        for what, array in (("labels", self.labels), ("annotated areas", self.annotated)):
             if array is not None and array.shape != self.image.label_shape:
                 raise LabelsError(
                     f"'{self.name}': the image has shape {self.image.label_shape} "
                     f"({self.image.label_axes}) and its {what} {array.shape}. "
-                    "Expected the same: choose the labels that belong to this image."
+                    f"Expected the same: choose the {what} that belong to this image."
                 )
 
     @property

@@ -11,12 +11,14 @@ from napari_unet.core.errors import LabelsError, SettingsError
 from napari_unet.core.images import Image, Pair
 from napari_unet.core.measure import um_per_px
 from napari_unet.core.model_file import Model, ModelInfo
+from napari_unet.core.splits import Split
 from napari_unet.core.tasks import Instances, Semantic
+from napari_unet.core.validation import Division
 
-__all__ = ["check_data", "model_info"]
+__all__ = ["check_data", "check_division", "model_info"]
 
 
-def check_data(pairs: list[Pair], task: Semantic | Instances) -> None:
+def check_data(pairs: list[Pair], task: Semantic | Instances, split: Split | None = None) -> None:
     """Raise where the data cannot teach the task.
 
     Raises
@@ -24,7 +26,7 @@ def check_data(pairs: list[Pair], task: Semantic | Instances) -> None:
     LabelsError
         When there is nothing to learn from.
     SettingsError
-        When the images differ in their number of channels.
+        When the images differ in their number of channels, or the split does not fit them.
     """
     if not pairs:
         raise LabelsError(
@@ -38,6 +40,32 @@ def check_data(pairs: list[Pair], task: Semantic | Instances) -> None:
             "choose the channels to use."
         )
     task.check(pairs)
+    if split is not None:
+        _check_split(split, len(pairs))
+
+
+def check_division(division: Division) -> None:
+    """Raise `LabelsError` where nothing is labelled in what is left to train on."""
+    for plane in division.train:
+        labelled = plane.labels > 0
+        if (labelled if plane.annotated is None else labelled & plane.annotated).any():
+            return
+    raise LabelsError(
+        f"None of the {len(division.train)} plane(s) to train on has a label where labels count "
+        f"({len(division.validation)} are held back for validation). Label another image, or "
+        "change the annotated area or the split."
+    )
+
+
+def _check_split(split: Split, images: int) -> None:
+    both = set(split.train) & set(split.validation)
+    unknown = {*split.train, *split.validation} - set(range(images))
+    if both or unknown or not split.train:
+        raise SettingsError(
+            f"The split trains on the images {list(split.train)} and validates on "
+            f"{list(split.validation)}: expected numbers from 0 to {images - 1}, at least one to "
+            "train on and none on both sides. Correct it, or leave it out."
+        )
 
 
 def model_info(

@@ -88,6 +88,11 @@ def name_axes(raw: RawImage, axes: str | None, filename: str) -> tuple[Any, str]
     ImageError
         When neither the file nor the user names the axes, or the user names another number.
     """
+    if raw.data.ndim < 2:
+        raise ImageError(
+            f"'{filename}' holds an array of shape {tuple(raw.data.shape)}: expected an image, "
+            "with height and width. Choose another file."
+        )
     data, letters = raw.data, raw.axes or _plain_axes(raw.data.shape)
     if axes is None or len(axes) != data.ndim:
         data, letters = _squeeze(data, letters)

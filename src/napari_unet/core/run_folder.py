@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import csv
 import json
+import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -108,14 +110,18 @@ class RunFolder:
         StorageError
             When it cannot be written.
         """
-        if self._state.exists():
-            raise SettingsError(
-                f"{self.path} already holds a run. Resume it, or choose another folder."
-            )
+        self.check_free()
         atomic_write_text(self.path / "settings.json", settings.model_dump_json(indent=1))
         with atomic_path(self.path / "labels.npz") as temporary, temporary.open("wb") as file:
             arrays: Any = {f"{i:05d}": pair.labels for i, pair in enumerate(pairs)}
             np.savez_compressed(file, **arrays)
+
+    def check_free(self) -> None:
+        """Raise `SettingsError` when a run lies there already."""
+        if self._state.exists():
+            raise SettingsError(
+                f"{self.path} already holds a run. Resume it, or choose another folder."
+            )
 
     def settings(self) -> RunSettings:
         """Read the settings.
@@ -130,14 +136,25 @@ class RunFolder:
             return RunSettings.model_validate_json(path.read_text(encoding="utf-8"))
         except OSError:
             problem = f"{self.path} holds no run: there is no settings.json in it."
-        except ValueError as error:
-            problem = f"{path} is damaged: {str(error).splitlines()[0]}."
-        raise SettingsError(f"{problem} Choose the folder of a run.")
+        except ValueError:
+            problem = f"{path} is damaged or of another version: these are no settings of a run."
+        raise SettingsError(f"{problem} Choose the folder of another run, or start a new one.")
 
     def labels(self) -> list[Any]:
-        """Read the snapshot of the labels, in the order of the pairs."""
-        with np.load(self.path / "labels.npz", allow_pickle=False) as file:
-            return [file[name] for name in sorted(file.files)]
+        """Read the snapshot of the labels, in the order of the pairs.
+
+        Raises
+        ------
+        SettingsError
+            When it is missing or damaged.
+        """
+        path = self.path / "labels.npz"
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                return [file[name] for name in sorted(file.files)]
+        except (OSError, ValueError, AttributeError, zipfile.BadZipFile, zlib.error):
+            problem = f"{path}, the labels that the run was started with, is missing or damaged."
+        raise SettingsError(f"{problem} Start a new run, for example from its last model.")
 
     def save_last(self, model: Model) -> None:
         """Write the model as it is now."""
@@ -168,9 +185,15 @@ class RunFolder:
                 f"{self.path} has no checkpoint to resume from. Start the training again, in "
                 "another folder."
             )
-        header = read_header(self._state).get(_STATE_KEY)
+        try:
+            header = read_header(self._state).get(_STATE_KEY)
+        except ModelFileError:
+            header = None
         if header is None:
-            raise ModelFileError(f"{self._state} is not the state of a run. Start again.")
+            raise ModelFileError(
+                f"{self._state} is truncated, or not the state of a run. Start a new run, for "
+                "example from its last model."
+            )
         return SavedState(load_file(self._state), json.loads(header))
 
     def write_history(self, rows: list[dict[str, Any]]) -> None:
@@ -182,12 +205,22 @@ class RunFolder:
             curves_figure(self.curves, rows)
 
     def read_history(self) -> list[dict[str, float]]:
-        """Read the history; empty cells (no validation) are left out."""
+        """Read the history; empty cells (no validation) are left out.
+
+        Raises
+        ------
+        SettingsError
+            When it is damaged.
+        """
         path = self.path / "history.csv"
         if not path.exists():
             return []
-        with path.open(newline="", encoding="utf-8") as file:
-            return [
-                {k: float(v) for k, v in row.items() if v not in ("", None)}
-                for row in csv.DictReader(file)
-            ]
+        try:
+            with path.open(newline="", encoding="utf-8") as file:
+                return [
+                    {k: float(v) for k, v in row.items() if v not in ("", None)}
+                    for row in csv.DictReader(file)
+                ]
+        except (ValueError, TypeError, csv.Error):
+            problem = f"{path} is damaged: expected numbers."
+        raise SettingsError(f"{problem} Delete it; a resumed run writes it again.")

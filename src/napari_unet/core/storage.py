@@ -11,11 +11,19 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from napari_unet.core.errors import StorageError
 
-__all__ = ["atomic_path", "atomic_write_bytes", "atomic_write_csv", "atomic_write_text"]
+__all__ = [
+    "atomic_path",
+    "atomic_write_bytes",
+    "atomic_write_csv",
+    "atomic_write_text",
+    "checked_file",
+    "remove_empty",
+    "storage_error",
+]
 
 _ZARR_MARKERS = ("zarr.json", ".zarray", ".zgroup")
 
@@ -59,14 +67,33 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """
     path = Path(path)
     temporary = path.with_name(f".{path.stem[:40]}.{uuid.uuid4().hex[:8]}.part{path.suffix}")
+    missing = [folder for folder in path.parents if not folder.exists()]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         _put_in_place(temporary, path)
     except OSError as error:
-        raise _storage_error(error, path) from error
+        raise storage_error(error, path) from error
     finally:
         _remove(temporary)
+        remove_empty(missing)
+
+
+@contextmanager
+def checked_file(path: Path) -> Iterator[BinaryIO]:
+    """Open a new file for NumPy and tifffile to write into.
+
+    Into a plain file NumPy writes through a buffer of its own, and what a full disk no longer
+    takes of its last kilobytes is lost without a word; so does tifffile when it closes a file.
+    Through this one every byte passes Python, which notices.
+    """
+    with path.open("w+b", buffering=0) as raw, _FileWithoutNumber(raw) as file:
+        yield file
+
+
+class _FileWithoutNumber(io.BufferedRandom):
+    def fileno(self) -> int:
+        raise io.UnsupportedOperation
 
 
 def atomic_write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
@@ -135,7 +162,17 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _storage_error(error: OSError, path: Path) -> StorageError:
+def remove_empty(folders: Sequence[Path]) -> None:
+    """Remove folders that were made for nothing, the innermost first."""
+    for folder in folders:
+        try:
+            folder.rmdir()
+        except OSError:  # something is in it, or it was never made
+            return
+
+
+def storage_error(error: OSError, path: Path) -> StorageError:
+    """Say in a sentence why a path cannot be written."""
     # NumPy tells of a full disk by the number of bytes alone: "90000 requested and 9872 written".
     number = errno.ENOSPC if "requested and" in str(error) else error.errno or 0
     reason = _REASONS.get(number, f"{error.strerror or error}. Choose another folder")

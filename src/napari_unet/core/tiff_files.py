@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from napari_unet.core.errors import ImageError
 from napari_unet.core.raw_image import RawImage, to_um
+from napari_unet.core.storage import checked_file
 
 if TYPE_CHECKING:
     import tifffile
@@ -117,7 +118,8 @@ def write_tiff(
     else:
         metadata |= _ome_metadata(axes, spacing_um, channel_names)
         options["bigtiff"] = data.nbytes >= _CLASSIC_TIFF_BYTES
-    tifffile.imwrite(path, data, imagej=imagej, ome=not imagej, metadata=metadata, **options)
+    with checked_file(path) as file:
+        tifffile.imwrite(file, data, imagej=imagej, ome=not imagej, metadata=metadata, **options)
 
 
 @contextmanager

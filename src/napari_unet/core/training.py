@@ -18,7 +18,7 @@ from napari_unet.core.blocks import BlockNetwork
 from napari_unet.core.config import TrainingSettings
 from napari_unet.core.datasets import Split
 from napari_unet.core.device import Compute, choose_compute
-from napari_unet.core.errors import SettingsError
+from napari_unet.core.errors import ModelFileError, SettingsError
 from napari_unet.core.events import (
     CheckpointSaved,
     EpochDone,
@@ -31,7 +31,7 @@ from napari_unet.core.events import (
 from napari_unet.core.images import Pair
 from napari_unet.core.learner import Learner
 from napari_unet.core.model_file import Model, read_info
-from napari_unet.core.preparation import check_data, model_info
+from napari_unet.core.preparation import check_data, check_division, model_info
 from napari_unet.core.run_folder import RunFolder, RunSettings, SavedState
 from napari_unet.core.sampling import Batch, PatchSampler, normalized, prefetched
 from napari_unet.core.tasks import Instances, Semantic
@@ -94,7 +94,9 @@ def train(
         When the device is missing or its memory full.
     """
     settings = settings or TrainingSettings()
-    check_data(pairs, task)
+    folder = RunFolder(run_folder)
+    folder.check_free()
+    check_data(pairs, task, split)
     info = model_info(pairs, task, settings, start, name)
     compute = choose_compute(settings.device, settings.precision)
     settings = settings.model_copy(
@@ -108,11 +110,10 @@ def train(
         threads=torch.get_num_threads(),
         sources=sources or {},
     )
-    folder = RunFolder(run_folder)
-    folder.start(run_settings, pairs)
     loop = _Loop(pairs, run_settings, compute, folder)
     if start is not None:
         loop.learner.start_from(start.weights)
+    folder.start(run_settings, pairs)
     yield from loop.run(should_stop)
 
 
@@ -137,6 +138,8 @@ def resume(
     ------
     SettingsError
         When there is nothing to resume, or the data is not the same.
+    ModelFileError
+        When what was saved is damaged.
     """
     folder = RunFolder(run_folder)
     settings = folder.settings()
@@ -151,7 +154,13 @@ def resume(
         )
     compute = choose_compute(settings.training.device, settings.training.precision)
     loop = _Loop(pairs, settings, compute, folder)
-    loop.restore(state)
+    try:
+        loop.restore(state)
+    except (KeyError, RuntimeError, TypeError, ValueError):
+        raise ModelFileError(
+            f"The state in {folder.path} does not belong to the settings beside it. Start a new "
+            "run, for example from its last model."
+        ) from None
     loop.check_same_images()
     yield from loop.run(should_stop)
 
@@ -185,6 +194,7 @@ class _Loop:
         self._folder = folder
         split = Split(run.split_train, run.split_validation, "given") if run.split_train else None
         division = divide(pairs, run.info.unet, settings.validation_fraction, settings.seed, split)
+        check_division(division)
         self._division = division
         self._sampler = PatchSampler(
             normalized(division.train, settings.normalization), task, settings

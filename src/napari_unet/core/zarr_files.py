@@ -54,7 +54,9 @@ def read_zarr(path: Path, *, lazy: bool = False) -> RawImage:
     if len(arrays) == 1:
         array: Any = node[arrays[0]]
         return RawImage(_pixels(array, lazy), axes=_array_axes(array))
-    inside = ", ".join(sorted(str(key) for key in node)[:5]) or "nothing"
+    inside = ", ".join(sorted(str(key) for key in node)[:5])
+    if not inside:
+        raise ImageError(f"'{path.name}' is an empty Zarr group. Copy or save it again.")
     raise ImageError(
         f"'{path.name}' is a Zarr group without one image in it; it holds {inside}. Choose the "
         f"image inside, for example '{path.name}/0'."

@@ -37,13 +37,18 @@ class TaskKind(StrEnum):
 
 ChannelsOption = Annotated[
     str | None,
-    typer.Option(metavar="LIST", help="Channels to use, by number from 0 or by name: 0,2 or DAPI."),
+    typer.Option(
+        metavar="LIST",
+        help="Channels to use, by number from 0 or by name: 0,2 or DAPI.",
+        rich_help_panel="Data",
+    ),
 ]
 AxesOption = Annotated[
     str | None,
     typer.Option(
         metavar="LETTERS",
         help="Axes of the images where their files do not name them, of T Z C Y X: such as TYX.",
+        rich_help_panel="Data",
     ),
 ]
 DeviceOption = Annotated[
@@ -86,6 +91,7 @@ RepairOption = Annotated[
         metavar="KIND",
         help="Repair labels, as the label check offers: pieces, fragments, single_id, 0_255, "
         "class_255, colours, no_background, wrapped_ids; may be repeated.",
+        rich_help_panel="Data",
     ),
 ]
 

@@ -196,14 +196,28 @@ def write_picture(evaluation: Evaluation, folder: Path) -> Path:
         "instances" if table.kind == "instances" else "semantic"
     )
     path = folder / "comparison.png"
-    comparison_figure(
-        path,
-        evaluation.rows,
-        kind=kind,
-        classes=table.names or None,
-        background=table.background or 0,
-    )
+    background = table.background
+    if background is None:
+        background = min(table.names) if table.sparse and table.names else 0
+    rows = evaluation.rows
+    if table.sparse:
+        rows = [_painted_only(row, background) for row in rows]
+    comparison_figure(path, rows, kind=kind, classes=table.names or None, background=background)
     return path
+
+
+def _painted_only(row: Comparison, background: int) -> Comparison:
+    """Show a sparse truth and what is scored of the prediction: nothing where nobody painted."""
+    import numpy as np
+
+    name, image, truth, prediction = row
+    painted = np.asarray(truth) != 0
+    return (
+        name,
+        image,
+        np.where(painted, truth, background),
+        np.where(painted, prediction, background),
+    )
 
 
 def _picture(

@@ -126,7 +126,9 @@ def train(
         int | None,
         typer.Option(help="Steps between two validations.", rich_help_panel=_TRAINING),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
+    seed: Annotated[
+        int, typer.Option(help="Seed of everything random.", rich_help_panel=_TRAINING)
+    ] = 0,
     split: Annotated[
         str,
         typer.Option(

@@ -130,7 +130,14 @@ def _split_of_table(path: Path, names: Sequence[str]) -> Split:
             f"The table '{path.name}' has the columns {', '.join(columns) or 'none'}: expected id "
             "(or name, image) and split (or side, role)."
         )
-    sides = {bare_name(Path(row[name])): row[side].strip().lower() for row in rows}
+    sides: dict[str, str] = {}
+    for row in rows:
+        image, chosen = bare_name(Path(row[name])), row[side].strip().lower()
+        if sides.setdefault(image, chosen) != chosen:
+            raise SettingsError(
+                f"The table '{path.name}' puts '{image}' on two sides, {sides[image]!r} and "
+                f"{chosen!r}: expected one. Correct the table."
+            )
     if wrong := sorted(set(sides.values()) - set(_SIDES)):
         raise SettingsError(
             f"The table '{path.name}' has the split {wrong[0]!r}: expected train or validation."

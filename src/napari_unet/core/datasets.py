@@ -345,4 +345,12 @@ def _group_table(path: Path) -> dict[str, str]:
             f"The table '{path.name}' has the columns {', '.join(columns) or 'none'}: expected id "
             "(or name, image) and group (or field)."
         )
-    return {bare_name(Path(row[name])): row[group] for row in rows}
+    found: dict[str, str] = {}
+    for row in rows:
+        image = bare_name(Path(row[name]))
+        if found.setdefault(image, row[group]) != row[group]:
+            raise SettingsError(
+                f"The table '{path.name}' puts '{image}' into the groups {found[image]!r} and "
+                f"{row[group]!r}: expected one. Correct the table."
+            )
+    return found

@@ -189,6 +189,11 @@ def _parts(
 ) -> Iterator[tuple[tuple[int, ...], NDArray[Any], NDArray[Any], NDArray[np.bool_] | None]]:
     prediction, truth = check_labels(prediction, "prediction"), check_labels(truth, "truth")
     mask = check_same_shape(prediction, truth, annotated)
+    if truth.size == 0 or (mask is not None and not mask.any()):
+        raise LabelsError(
+            "There is no pixel to score: the labels are empty, or the annotated area covers "
+            "nothing. Choose other labels, or draw the area."
+        )
     return planes(prediction, truth, mask, ndim=ndim)
 
 

@@ -269,9 +269,8 @@ def write_image(path: str | os.PathLike[str], image: Image) -> None:
 
 def _read(path: Path, *, lazy: bool, indices: bool = False) -> RawImage:
     """Read by suffix, and say in a sentence what is wrong with a file that cannot be read."""
-    reader = _reader(path, lazy, indices)
     try:
-        return reader()
+        return _reader(path, lazy, indices)()
     except (ImageError, MemoryError):
         raise
     except PermissionError as error:

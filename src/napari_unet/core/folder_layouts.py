@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from napari_unet.core.errors import ImageError, LabelsError
+from napari_unet.core.errors import ImageError, LabelsError, SettingsError
 from napari_unet.core.files import IMAGE_SUFFIXES, bare_name, is_image_file
 
 __all__ = ["LABEL_SUFFIXES", "Match", "Matches", "match_files", "read_table"]
@@ -71,23 +71,34 @@ def match_files(source: Path, images: Path | None = None, labels: Path | None = 
         When a folder is missing.
     LabelsError
         When nothing fits together, or it is open which folder is meant.
+    SettingsError
+        When a table puts an image into two groups.
     """
+    try:
+        matches = _match(source, images, labels)
+    except OSError as error:
+        raise ImageError(
+            f"'{error.filename or source}' cannot be read: {error.strerror or error}. Check the "
+            "name, or ask its owner for permission."
+        ) from error
+    if not matches.found:
+        raise LabelsError(_nothing_found(source, matches))
+    return matches
+
+
+def _match(source: Path, images: Path | None, labels: Path | None) -> Matches:
     if source.is_file() and source.suffix.lower() == ".csv":
-        matches = _match_table(source)
-    elif not source.is_dir():
+        return _match_table(source)
+    if not source.is_dir():
         raise ImageError(
             f"There is no folder '{source}': expected a folder with images and labels, or a CSV "
             "table with the columns image and labels."
         )
-    elif images is not None or labels is not None:
-        matches = _match_folders(
+    if images is not None or labels is not None:
+        return _match_folders(
             _existing(source / (images or "")), _existing(source / (labels or ""))
         )
-    else:
-        matches = _match_layout(source)
-    if not matches.found:
-        raise LabelsError(_nothing_found(source, matches))
-    return matches
+    return _match_layout(source)
 
 
 def read_table(path: Path) -> list[dict[str, str]]:
@@ -114,10 +125,16 @@ def read_table(path: Path) -> list[dict[str, str]]:
     header = text.split("\n", 1)[0]
     delimiter = max(",;\t", key=header.count)
     rows = csv.DictReader(text.splitlines(), delimiter=delimiter)
-    return [
-        {key.strip().lower(): (value or "").strip() for key, value in row.items() if key}
-        for row in rows
-    ]
+    try:
+        return [
+            {key.strip().lower(): (value or "").strip() for key, value in row.items() if key}
+            for row in rows
+        ]
+    except csv.Error as error:
+        raise ImageError(
+            f"The table '{path}' cannot be read ({error}): expected a CSV file. Look at it in a "
+            "text editor."
+        ) from error
 
 
 def _match_layout(source: Path) -> Matches:
@@ -220,7 +237,12 @@ def _match_table(table: Path) -> Matches:
             if not path.exists():
                 raise ImageError(f"Line {number} of '{table.name}': there is no file '{path}'.")
         labels.setdefault(image, []).append(mask)
-        groups[image] = row.get(group_column) or None
+        group = row.get(group_column) or None
+        if groups.setdefault(image, group) != group:
+            raise SettingsError(
+                f"The table '{table.name}' puts '{row['image']}' into the groups {groups[image]!r} "
+                f"and {group!r}: expected one. Correct line {number}."
+            )
     names = [bare_name(image) for image in labels]
     for image, name in zip(labels, names, strict=True):
         unique = name if names.count(name) == 1 else f"{image.parent.name}/{name}"

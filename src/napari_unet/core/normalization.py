@@ -18,6 +18,9 @@ IntensityRange = tuple[float, float]
 _MOST_SAMPLES = 1 << 24
 _TAIL_PERCENTILE = 99.999
 
+_LARGEST = 1e30
+"""Larger values stand for "no data", and their differences are no longer float32."""
+
 _SMALLEST_SHARE = 0.02
 """Share of the range up to the tail below which the percentiles lie in a field without objects."""
 
@@ -61,8 +64,12 @@ class Normalization(BaseModel):
             )
         if (self.mode == "manual") != (self.manual is not None):
             raise SettingsError("Give a manual range together with mode='manual', and only then.")
-        if self.manual is not None and not self.manual[0] < self.manual[1]:
-            raise SettingsError(f"Manual range {self.manual}: expected the low value first.")
+        if self.manual is not None and not -np.inf < self.manual[0] < self.manual[1] < np.inf:
+            raise SettingsError(
+                f"Manual range {self.manual}: expected two finite numbers, the low value first."
+            )
+        if not 0 <= self.noise_floor < np.inf:
+            raise SettingsError(f"Noise floor {self.noise_floor}: expected 0 or more, such as 10.")
         return self
 
     def ranges(self, image: Any, rgb: bool = False, name: str = "image") -> list[IntensityRange]:
@@ -190,9 +197,12 @@ def _blocks(values: Any) -> Any:
 
 
 def _check_finite(block: NDArray[Any], name: str) -> None:
-    bad = int(block.size - np.isfinite(block).sum()) if block.dtype.kind == "f" else 0
+    if block.dtype.kind != "f":
+        return
+    largest = min(_LARGEST, float(np.finfo(block.dtype).max))
+    bad = int(block.size - (np.abs(block) <= largest).sum())
     if bad:
         raise ImageError(
-            f"'{name}' holds {bad} values that are NaN or infinite: expected finite numbers. "
-            "Replace them, for example with numpy.nan_to_num."
+            f"'{name}' holds {bad} values that are NaN or infinite (or beyond {_LARGEST:g}): "
+            "expected finite numbers. Replace them, for example with numpy.nan_to_num."
         )

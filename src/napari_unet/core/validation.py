@@ -83,7 +83,9 @@ def divide(
     """
     if split is None:
         groups = [p.group or p.name for p in pairs]
-        split = split_by_group(groups, fraction, seed) if fraction else None
+        # Planes, not images: a stack in which nothing is annotated can neither train nor validate.
+        sizes = [len(p.planes(unet.ndim)) for p in pairs]
+        split = split_by_group(groups, fraction, seed, sizes) if fraction else None
     if split is not None and split.validation:
         roles: dict[int, Role] = dict.fromkeys(split.train, "training")
         roles |= dict.fromkeys(split.validation, "validation")

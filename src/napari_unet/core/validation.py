@@ -79,19 +79,20 @@ def divide(
     seed
         Of the choice of groups.
     split
-        Indices into `pairs`, instead of choosing.
+        Indices into `pairs`, instead of choosing; an empty validation side means none.
     """
-    if split is None:
+    if split is None and fraction:
         groups = [p.group or p.name for p in pairs]
         # Planes, not images: a stack in which nothing is annotated can neither train nor validate.
         sizes = [len(p.planes(unet.ndim)) for p in pairs]
-        split = split_by_group(groups, fraction, seed, sizes) if fraction else None
-    if split is not None and split.validation:
+        chosen = split_by_group(groups, fraction, seed, sizes)
+        split = chosen if chosen.validation else None
+    if split is not None:
         roles: dict[int, Role] = dict.fromkeys(split.train, "training")
         roles |= dict.fromkeys(split.validation, "validation")
         train = [p for i in split.train for p in pairs[i].planes(unet.ndim)]
         validation = [p for i in split.validation for p in pairs[i].planes(unet.ndim)]
-        return _division(train, validation, "groups", pairs, roles)
+        return _division(train, validation, "groups" if validation else "none", pairs, roles)
     train = [p for pair in pairs for p in pair.planes(unet.ndim)]
     everything = range(len(pairs))
     blocks = [_block(p, unet, fraction) for p in train] if fraction else [None]

@@ -72,7 +72,7 @@ class PatchSampler:
         weights = np.sqrt([p.labels.size for p in planes])
         self._probability = weights / weights.sum()
         rng = np.random.default_rng([settings.seed, 0])
-        self._labelled = [_positions(p.labels > 0, rng) for p in planes]
+        self._labelled = [_positions(_labelled(p), rng) for p in planes]
         self._anywhere = [
             None if p.annotated is None else _positions(p.annotated, rng) for p in planes
         ]
@@ -137,6 +137,12 @@ def prefetched(
         finally:
             for future in waiting:
                 future.cancel()
+
+
+def _labelled(plane: Plane) -> NDArray[np.bool_]:
+    """Find where labels are that count."""
+    labelled: NDArray[np.bool_] = plane.labels > 0
+    return labelled if plane.annotated is None else labelled & plane.annotated
 
 
 def _positions(mask: NDArray[Any], rng: np.random.Generator) -> NDArray[np.int64]:

@@ -229,7 +229,7 @@ def test_a_folder_without_a_run(tmp_path):
 def test_a_damaged_run(stopped_run):
     state = stopped_run / "state.safetensors"
     state.write_bytes(state.read_bytes()[:100])
-    with pytest.raises(ModelFileError, match="truncated|damaged"):
+    with pytest.raises(ModelFileError, match=r"truncated|damaged"):
         list(resume(stopped_run, nuclei_pairs()))
     (stopped_run / "settings.json").write_text("{")
     with pytest.raises(SettingsError, match=r"settings.json is damaged"):

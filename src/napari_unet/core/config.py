@@ -189,9 +189,12 @@ def parse_settings(kind: type[S], values: dict[str, Any]) -> S:
     try:
         return kind.model_validate(values)
     except ValidationError as error:
-        parts = [
-            f"{'.'.join(str(p) for p in e['loc']) or 'settings'}: "
-            f"{e['msg'].lower()}, got {e['input']!r}"
-            for e in error.errors()
-        ]
+        parts = [_complaint(kind, dict(e)) for e in error.errors()]
         raise SettingsError(f"Settings not usable: {'; '.join(parts)}.") from None
+
+
+def _complaint(kind: type[BaseModel], error: dict[str, Any]) -> str:
+    where = ".".join(str(part) for part in error["loc"]) or "settings"
+    if error["type"] == "extra_forbidden" and len(error["loc"]) == 1:
+        return f"{where}: there is no such setting, expected among {', '.join(kind.model_fields)}"
+    return f"{where}: {error['msg'].lower()}, got {error['input']!r}"

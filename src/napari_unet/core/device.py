@@ -99,7 +99,9 @@ def _device(name: str) -> torch.device:
     kind = name.partition(":")[0]
     if not available.get(kind, False):
         there = ", ".join(k for k, v in available.items() if v)
-        raise DeviceError(f"Device {name!r} is not available: this computer has {there}.")
+        raise DeviceError(
+            f"Device {name!r} is not available: this computer has {there}. Choose that, or auto."
+        )
     try:
         device = torch.device(name)
     except RuntimeError:

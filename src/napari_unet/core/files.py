@@ -274,7 +274,7 @@ def _read(path: Path, *, lazy: bool, indices: bool = False) -> RawImage:
     except (ImageError, MemoryError):
         raise
     except PermissionError as error:
-        raise ImageError(f"'{path}' may not be read: ask its owner for permission.") from error
+        raise ImageError(f"'{path}' may not be read. Ask its owner for permission.") from error
     except Exception as error:  # every library fails in its own way on a damaged file
         if "imagecodecs" in str(error):
             raise ImageError(

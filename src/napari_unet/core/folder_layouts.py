@@ -235,7 +235,10 @@ def _match_table(table: Path) -> Matches:
         mask = table.parent / row[label_column]
         for path in (image, mask):
             if not path.exists():
-                raise ImageError(f"Line {number} of '{table.name}': there is no file '{path}'.")
+                raise ImageError(
+                    f"Line {number} of '{table.name}': there is no file '{path}'. Paths count from "
+                    "the table's folder: correct the line."
+                )
         labels.setdefault(image, []).append(mask)
         group = row.get(group_column) or None
         if groups.setdefault(image, group) != group:

@@ -100,7 +100,9 @@ class Image:
                 "floats. Convert it, for example with .real or .astype(float)."
             )
         if 0 in self.shape:
-            raise ImageError(f"'{self.name}' has shape {self.shape}: there are no pixels in it.")
+            raise ImageError(
+                f"'{self.name}' has shape {self.shape}: there are no pixels in it. Choose another."
+            )
         if self.channel_names is not None and len(self.channel_names) != self.channels:
             raise ImageError(
                 f"'{self.name}' has {self.channels} channel(s) and {len(self.channel_names)} "

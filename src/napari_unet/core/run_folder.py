@@ -150,7 +150,8 @@ class RunFolder:
         """
         path = self.path / "labels.npz"
         try:
-            with np.load(path, allow_pickle=False) as file:
+            # Opened here: NumPy leaves a damaged file open.
+            with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
                 return [file[name] for name in sorted(file.files)]
         except (OSError, ValueError, AttributeError, zipfile.BadZipFile, zlib.error):
             problem = f"{path}, the labels that the run was started with, is missing or damaged."

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from napari_unet.core.images import PixelSize as PixelSize
     from napari_unet.core.label_check import check_labels as check_labels
     from napari_unet.core.label_check import repair_labels as repair_labels
+    from napari_unet.core.label_matching import evaluate_files as evaluate_files
     from napari_unet.core.measure import measure_objects as measure_objects
     from napari_unet.core.model_file import Model as Model
     from napari_unet.core.model_file import ModelInfo as ModelInfo
@@ -68,6 +69,7 @@ _HOMES = {
     "UNetError": "core.errors",
     "check_labels": "core.label_check",
     "evaluate": "core.evaluation",
+    "evaluate_files": "core.label_matching",
     "evaluate_many": "core.evaluation",
     "find_model": "core.catalogue",
     "find_pairs": "core.datasets",

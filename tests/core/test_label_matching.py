@@ -7,7 +7,7 @@ import pytest
 
 from napari_unet.core.errors import LabelsError
 from napari_unet.core.files import write_labels
-from napari_unet.core.label_matching import match_labels
+from napari_unet.core.label_matching import evaluate_files, match_labels
 
 
 def touch(folder: Path, *names: str) -> Path:
@@ -60,6 +60,7 @@ def test_masks_of_one_object_each_are_one_truth(tmp_path: Path) -> None:
     [
         ("missing", "t", "There is no file or folder"),
         ("p/a.tif", "t", "two files or two folders"),
+        ("p", "p", "the same folder"),
         ("p", "t", "Nothing in"),
         ("p", "empty", "no label files"),
     ],
@@ -72,3 +73,27 @@ def test_what_cannot_be_matched_is_said(
     with pytest.raises(LabelsError) as error:
         match_labels(tmp_path / prediction, tmp_path / truth)
     assert sentence in str(error.value)
+
+
+LABELS = np.zeros((20, 20), np.uint16)
+LABELS[2:8, 2:8], LABELS[12:18, 12:18] = 1, 2
+
+
+def test_folders_are_scored_by_name(tmp_path: Path) -> None:
+    for name in ("pred/a.tif", "pred/b_cp_masks.png", "pred/c.tif", "truth/a_mask.tif"):
+        write_labels(tmp_path / name, LABELS)
+    write_labels(tmp_path / "truth" / "b.npy", LABELS * 0)
+    report = evaluate_files(tmp_path / "pred", tmp_path / "truth")
+    assert {row["image"]: row["ap50"] for row in report.to_rows()} == {"a": 1, "b": 0}
+    assert report.unmatched == ("c (prediction)",)
+
+
+def test_files_of_other_shapes_or_cut_off_are_named(tmp_path: Path) -> None:
+    prediction, truth = tmp_path / "p.tif", tmp_path / "t.tif"
+    write_labels(prediction, LABELS[:10])
+    write_labels(truth, LABELS)
+    with pytest.raises(LabelsError, match=r"The prediction has shape \(10, 20\)"):
+        evaluate_files(prediction, truth)
+    prediction.write_bytes(prediction.read_bytes()[:60])
+    with pytest.raises(LabelsError, match=r"'p\.tif' cannot be read"):
+        evaluate_files(prediction, truth)

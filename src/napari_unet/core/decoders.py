@@ -101,7 +101,6 @@ class VoteDecoder(_Decoder):
     def _centres(self, arrived: NDArray[np.intp], shape: tuple[int, ...]) -> NDArray[np.int32]:
         """Basins of the smoothed votes around each peak."""
         from scipy import ndimage
-        from skimage.feature import peak_local_max
         from skimage.segmentation import watershed
 
         flat = np.ravel_multi_index(tuple(arrived), shape)
@@ -109,14 +108,11 @@ class VoteDecoder(_Decoder):
         smooth = ndimage.gaussian_filter(votes, self.smoothing_px, mode="constant")
         # A single pixel with v votes has a smoothed peak of v / (2 pi sigma^2) in two dimensions.
         spread = (2 * np.pi * self.smoothing_px**2) ** (len(shape) / 2)
-        peaks = peak_local_max(
-            smooth,
-            min_distance=max(1, round(self.smoothing_px)),
-            threshold_abs=max(self.min_votes, 1e-3) / spread,
-            exclude_border=False,
-        )
-        seeds = np.zeros(shape, np.int32)
-        seeds[tuple(peaks.T)] = np.arange(1, len(peaks) + 1)
+        apart = max(1, round(self.smoothing_px))
+        peaks = smooth == ndimage.maximum_filter(smooth, 2 * apart + 1, mode="constant")
+        peaks &= smooth > max(self.min_votes, 1e-3) / spread
+        # Labelled, so that a plateau is one centre.
+        seeds, _ = ndimage.label(peaks, np.ones((3,) * len(shape)), output=np.int32)
         basins: NDArray[np.int32] = watershed(-smooth, seeds, mask=smooth > 1e-6)
         return basins
 

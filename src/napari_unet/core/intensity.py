@@ -1,4 +1,4 @@
-"""Vary the values of a normalised patch: brightness, contrast, gamma, blur, noise."""
+"""Vary the values of a normalised patch: gamma, contrast, brightness, glow, blur, noise."""
 
 from __future__ import annotations
 
@@ -48,6 +48,8 @@ def vary_intensity(image: Float, augmentation: Augmentation, rng: np.random.Gene
     jitter = a.channel_jitter if len(image) > 1 and applies(a.channel_jitter) else 0.0
     if gain != 1 or offset or jitter:
         image = _linear(image, gain, offset, jitter, rng)
+    if applies(a.background):
+        image = image + rng.uniform(-a.background, a.background) * _glow(image.shape[-2:], rng)
     if applies(a.blur_px):
         image = _blur(image, rng.uniform(0, a.blur_px))
     if applies(a.noise):
@@ -80,6 +82,16 @@ def _linear(
     varied: Float = image * gains.astype(np.float32).reshape(column)
     varied += offsets.astype(np.float32).reshape(column)
     return varied
+
+
+def _glow(shape_yx: tuple[int, ...], rng: np.random.Generator) -> Float:
+    """Broad wave between 0 and 1 in a random direction: light that falls unevenly, out of focus."""
+    angle, phase = rng.uniform(0, 2 * np.pi, 2)
+    wavelength_px = rng.uniform(1, 3) * max(shape_yx)
+    y, x = (np.arange(n, dtype=np.float32) * (2 * np.pi / wavelength_px) for n in shape_yx)
+    along = np.sin(angle) * y[:, None] + np.cos(angle) * x[None, :] + phase
+    wave: Float = (0.5 + 0.5 * np.cos(along)).astype(np.float32)
+    return wave
 
 
 def _blur(image: Float, sigma_px: float) -> Float:

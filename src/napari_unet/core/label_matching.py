@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,8 +15,9 @@ from napari_unet.core.folder_layouts import LABEL_SUFFIXES
 
 if TYPE_CHECKING:
     from napari_unet.core.images import Image
+    from napari_unet.core.report import Report
 
-__all__ = ["LabelMatch", "LabelMatches", "match_labels"]
+__all__ = ["LabelMatch", "LabelMatches", "evaluate_files", "match_labels"]
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,11 @@ def match_labels(prediction: Path, truth: Path, images: Path | None = None) -> L
         raise LabelsError(
             f"'{prediction}' and '{truth}': expected two files or two folders, not one of each."
         )
+    if _is_folder(prediction) and prediction.resolve() == truth.resolve():
+        raise LabelsError(
+            f"Prediction and truth are the same folder '{truth}': expected two. Write predictions "
+            "into a folder of their own."
+        )
     pictures = {} if images is None else _image_files(images)
     if not _is_folder(prediction):
         only = images if images is not None and not _is_folder(images) else None
@@ -85,6 +92,35 @@ def match_labels(prediction: Path, truth: Path, images: Path | None = None) -> L
         match = LabelMatch(name, prediction, (truth,), only or pictures.get(name))
         return LabelMatches((match,))
     return _match_folders(prediction, truth, pictures)
+
+
+def evaluate_files(
+    prediction: str | os.PathLike[str], truth: str | os.PathLike[str], **settings: Any
+) -> Report:
+    """Score label files against the truth.
+
+    Parameters
+    ----------
+    prediction, truth
+        Two files or two folders; see `match_labels`.
+    **settings
+        As for `napari_unet.core.evaluation.evaluate_many`.
+
+    Returns
+    -------
+    Report
+        Files without a partner are listed in its ``unmatched``.
+
+    Raises
+    ------
+    LabelsError
+        As `match_labels`, and when a file cannot be read or the labels cannot be compared.
+    """
+    from napari_unet.core.evaluation import evaluate_many
+
+    found = match_labels(Path(prediction), Path(truth))
+    samples = ((match.name, *match.load()) for match in found.matches)
+    return evaluate_many(samples, unmatched=found.unmatched, **settings)
 
 
 def _match_folders(prediction: Path, truth: Path, pictures: dict[str, Path]) -> LabelMatches:

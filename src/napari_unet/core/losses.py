@@ -115,11 +115,13 @@ def _mean(cost: Tensor, weight: Tensor) -> Tensor:
 
 
 def _dice_loss(probability: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-    """One minus soft Dice over the batch, mean over the channels that occur in it.
+    """One minus soft Dice, mean over the channels of each image in which they occur.
+
+    By image, so that a patch with few or dim objects counts as much as a crowded one.
 
     Source: Milletari, Navab and Ahmadi, "V-Net", 3DV 2016.
     """
-    axes = [0, *range(2, probability.ndim)]
+    axes = list(range(2, probability.ndim))
     overlap = (probability * target * weight).sum(dim=axes)
     total = ((probability + target) * weight).sum(dim=axes)
     occurs = (target * weight).sum(dim=axes) > 0

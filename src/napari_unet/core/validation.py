@@ -34,7 +34,7 @@ class Division:
     kind
         ``"groups"``, ``"block"`` (a spatial block of each image) or ``"none"``.
     counts
-        Images, groups and objects of both sides.
+        Images, groups and objects of both sides, and how many groups are on both.
     trained_on
         What the model file keeps of it.
     """
@@ -51,11 +51,10 @@ class Division:
         text = f"training on {c['train_images']} image(s), {c['train_objects']} labelled objects"
         if self.kind == "none":
             return text + "; nothing left to validate on, so no checkpoint is called best"
-        how = (
-            f"{c['validation_images']} image(s) of {c['validation_groups']} other group(s)"
-            if self.kind == "groups"
-            else "a block of the same image, separated by a gap"
-        )
+        how = "a block of the same image, separated by a gap"
+        if self.kind == "groups":
+            how = f"{c['validation_images']} image(s) of {c['validation_groups']} group(s)"
+            how += f", {c['shared_groups'] or 'none'} of them also trained on"
         return f"{text}; validating on {how}, {c['validation_objects']} objects"
 
 
@@ -128,6 +127,7 @@ def _division(
         counts[f"{side}_images"] = len(planes)
         counts[f"{side}_groups"] = len({p.group for p in planes})
         counts[f"{side}_objects"] = sum(_objects(p) for p in planes)
+    counts["shared_groups"] = len({p.group for p in train} & {p.group for p in validation})
     trained_on = tuple(
         TrainedOn(
             name=pairs[i].name,

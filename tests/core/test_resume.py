@@ -113,7 +113,7 @@ def uninterrupted(tmp_path_factory):
     return run
 
 
-@settings(max_examples=8)
+@settings(max_examples=6)
 @given(st.sampled_from(sorted(VARIANTS)), st.lists(st.integers(0, 4), min_size=1, max_size=3))
 def test_stopped_at_any_step_and_resumed_is_as_never_stopped(
     tmp_path_factory, uninterrupted, variant, sessions

@@ -88,7 +88,7 @@ def outputs_of(model, image, block_px, augmented=False):
 # -- tiled equals whole --------------------------------------------------------------------------
 
 
-@settings(max_examples=25)
+@settings(max_examples=20)
 @given(
     st.integers(0, 1000),
     st.tuples(st.integers(1, 200), st.integers(1, 150)),

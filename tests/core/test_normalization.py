@@ -39,8 +39,9 @@ def test_a_bool_image_becomes_zero_and_one():
 @given(hnp.arrays(np.uint16, (1, 9, 11)), st.floats(0, 49), st.floats(51, 100))
 def test_ranges_are_numpys_percentiles(image, low, high):
     (found,) = Normalization(low=low, high=high, noise_floor=0).ranges(image)
-    expected = tuple(np.percentile(image, [low, high], method="lower"))
-    if expected[0] < expected[1]:
+    expected = tuple(np.percentile(image, [low, high], method="lower").astype(float))
+    # Unless they lie so close that they are in a field without objects.
+    if expected[1] - expected[0] > 0.021 * (image.max() - expected[0]):
         assert found == expected
 
 
@@ -49,7 +50,10 @@ def test_ranges_of_floats_are_numpys_percentiles(image):
     (found,) = Normalization(noise_floor=0).ranges(image)
     low, high = np.percentile(image, [1, 99.8], method="lower")
     assert found[0] == low
-    assert found[1] == (high if high > low else image.max())
+    if high - low > 0.021 * (image.max() - low):
+        assert found[1] == high
+    elif high - low < 0.019 * (image.max() - low):
+        assert found[1] == image.max()
 
 
 def test_the_scope_is_the_whole_image_and_not_the_tile():

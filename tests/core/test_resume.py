@@ -305,9 +305,11 @@ def test_killed_during_a_checkpoint_the_run_loads_and_goes_on(tmp_path, never_ki
 
 def test_killed_before_the_first_checkpoint_it_can_only_start_again(tmp_path, never_killed):
     folder = tmp_path / "run"
-    killed_after(folder, 4)
+    killed_after(folder, 3)
     with pytest.raises(SettingsError, match="no checkpoint to resume from"):
         list(resume(folder, nuclei_pairs()))
     settings = TrainingSettings(**(TINY | {"epoch_steps": 1}), budget=Budget(steps=6))
-    list(train(nuclei_pairs(), OBJECTS, folder, settings))
-    assert_same_run(folder, never_killed)
+    with pytest.raises(SettingsError, match="already holds a run"):
+        list(train(nuclei_pairs(), OBJECTS, folder, settings))
+    list(train(nuclei_pairs(), OBJECTS, tmp_path / "again", settings))
+    assert_same_run(tmp_path / "again", never_killed)

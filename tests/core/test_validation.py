@@ -60,14 +60,14 @@ def test_planes_of_one_stack_stay_together():
 
 @pytest.mark.parametrize("unet", [SMALL, UNetConfig(depth=3)])
 def test_one_image_keeps_a_block_beyond_a_gap(unet):
-    division = divide([field(shape=(200, 150))], unet, 0.15, 0)
+    division = divide([field(shape=(320, 150))], unet, 0.15, 0)
     assert division.kind == "block"
     (train,), (validation,) = division.train, division.validation
     assert not (train.annotated & validation.annotated).any()
     rows = [np.flatnonzero(p.annotated.any(axis=1)) for p in (train, validation)]
     gap = max(rows[1].min() - rows[0].max(), rows[0].min() - rows[1].max()) - 1
     assert gap >= unet.receptive_radius_px
-    assert len(rows[1]) == 30
+    assert len(rows[1]) == 48
     assert train.image is validation.image
     assert division.counts["train_objects"] > 0
     assert division.counts["validation_objects"] > 0
@@ -140,3 +140,11 @@ def test_the_hash_tells_pixels_shape_and_type_apart():
     }
     assert len(hashes) == 4
     assert image_hash(image.reshape(3, 4).copy(order="F")) == image_hash(image.reshape(3, 4))
+
+
+def test_a_validation_side_without_labels_is_none():
+    empty = field("empty")
+    pairs = [field("a"), Pair(empty.image, np.zeros_like(empty.labels))]
+    division = divide(pairs, SMALL, 0.5, 0, Split((0,), (1,), "given"))
+    assert division.kind == "none"
+    assert "no checkpoint is called best" in division.describe()

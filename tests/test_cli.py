@@ -408,9 +408,9 @@ def test_a_model_is_scored_on_the_images_it_was_validated_on(
 
 
 def test_definitions_are_printed_on_request(cli: Cli, data: Path) -> None:
-    masks = data / "masks"
-    assert "TP / (TP + FP" in cli("evaluate {} {} --definitions", masks, masks).stdout
-    assert "TP / (TP + FP" not in cli("evaluate {} {}", masks, masks).stdout
+    mask = next((data / "masks").iterdir())
+    assert "TP / (TP + FP" in cli("evaluate {} {} --definitions", mask, mask).stdout
+    assert "TP / (TP + FP" not in cli("evaluate {} {}", mask, mask).stdout
 
 
 # -- models and demo -----------------------------------------------------------------------------
@@ -559,3 +559,10 @@ def test_durations_are_read_at_a_glance(seconds: float, text: str) -> None:
     from napari_unet.cli.console import duration
 
     assert duration(seconds) == text
+
+
+def test_a_resumed_run_keeps_its_settings(cli: Cli, run: Path) -> None:
+    result = cli("train --resume {} --lr 0.1 --minutes 3", run, code=1)
+    assert (
+        "leave --minutes, --lr out" in result.stderr or "leave --lr, --minutes out" in result.stderr
+    )

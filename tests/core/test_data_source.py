@@ -25,7 +25,7 @@ def test_a_source_reads_the_same_data_after_it_was_saved(tmp_path: Path) -> None
     (pair,) = again.load(again.find())
     np.testing.assert_array_equal(np.squeeze(pair.image.data), pixels[1])
     assert np.unique(pair.labels).tolist() == [0, 1, 2]
-    assert pair.group == "images"
+    assert pair.group == str(tmp_path)
 
 
 def test_a_table_says_which_side_an_image_is_on(tmp_path: Path) -> None:

@@ -204,8 +204,18 @@ def test_groups_from_pattern_table_and_folder(tiles):
     table.write_text("id,field\nf1_t1.tif,A\nf1_t2,A\nf2_t1,B\n")
     assert find_pairs(tiles).groups == ("f1_t1", "f1_t2", "f2_t1"), "never picked up by itself"
     assert find_pairs(tiles, groups=table).groups == ("A", "A", "B")
-    assert find_pairs(tiles, groups="folder").groups == ("images",) * 3
+    with pytest.raises(SettingsError, match="All 3 images lie in the folder"):
+        find_pairs(tiles, groups="folder")
     assert "3 image(s) with labels in 2 group(s)" in find_pairs(tiles, groups=table).describe()
+
+
+def test_folders_as_groups(tmp_path):
+    for plate in ("p1", "p2"):
+        for name in ("a", "b"):
+            put(tmp_path / f"{plate}_{name}" / "images" / f"{name}.tif")
+            put(tmp_path / f"{plate}_{name}" / "masks" / f"{name}.tif")
+    groups = find_pairs(tmp_path, groups="folder").groups
+    assert [Path(g).name for g in groups] == ["p1_a", "p1_b", "p2_a", "p2_b"]
 
 
 def test_grouping_that_leaves_images_out(tiles):

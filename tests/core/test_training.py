@@ -347,3 +347,11 @@ def test_a_folder_that_cannot_be_made(tmp_path):
 def test_settings_that_make_no_sense(values, sentence):
     with pytest.raises(SettingsError, match=sentence):
         parse_settings(TrainingSettings, values)
+
+
+def test_a_long_epoch_is_saved_in_between(tmp_path, monkeypatch):
+    monkeypatch.setattr("napari_unet.core.training._CHECKPOINT_S", 0)
+    events = run(tmp_path, nuclei_pairs(), epoch_steps=4)
+    saved = [e.step for e in events if isinstance(e, CheckpointSaved)]
+    assert saved[:3] == [1, 2, 3]
+    assert load_model(tmp_path / "run" / "last.safetensors").info.provenance["steps"] == 4

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,7 +47,7 @@ class ClassTable:
     def settings(self) -> dict[str, Any]:
         """Give the settings of `evaluate_many`."""
         if self.kind == "instances":
-            return {"kind": "instances"}
+            return {"kind": "instances", "sparse": self.sparse}
         return {
             "kind": "semantic",
             "classes": self.names or None,
@@ -243,15 +244,17 @@ def _predict(model: Model, pair: Pair, computing: Computing, should_stop: Any) -
 
     from napari_unet.core.prediction import predict
 
-    prediction = predict(
-        model,
-        pair.image,
-        test_time_augmentation=computing.test_time_augmentation,
-        device=computing.device,
-        precision=computing.precision,
-        should_stop=should_stop,
-    )
-    return np.asarray(prediction.labels)
+    with tempfile.TemporaryDirectory(prefix="napari-unet-") as folder:
+        prediction = predict(
+            model,
+            pair.image,
+            test_time_augmentation=computing.test_time_augmentation,
+            device=computing.device,
+            precision=computing.precision,
+            folder=Path(folder),
+            should_stop=should_stop,
+        )
+        return np.asarray(prediction.labels)
 
 
 def _class_tables(info: ModelInfo, names: dict[int, str]) -> tuple[ClassTable, dict[int, str]]:

@@ -73,6 +73,7 @@ _DATA, _TRAINING, _NETWORK, _COMPUTING = "Data", "Training", "Network", "Computi
 
 @in_sentences
 def train(
+    context: typer.Context,
     source: Annotated[
         Path | None,
         typer.Argument(
@@ -194,8 +195,7 @@ def train(
 
     output = Output(as_json)
     if resume is not None:
-        if out is not None:
-            raise SettingsError("A resumed run goes on in its own folder: leave --out out.")
+        _check_resume_options(context)
         resume_run(output, resume, source, threads)
         return
     if source is None:
@@ -263,6 +263,22 @@ def _data_source(
         "repair": tuple(repair or ()),
     }
     return parse_settings(DataSource, values)
+
+
+def _check_resume_options(context: typer.Context) -> None:
+    """Refuse what a resumed run cannot take: its settings are those it was started with."""
+    taken = {"source", "resume", "threads", "as_json"}
+    given = [
+        max(parameter.opts, key=len)
+        for parameter in context.command.params
+        if parameter.name not in taken
+        and str(context.get_parameter_source(parameter.name or "")).endswith("COMMANDLINE")
+    ]
+    if given:
+        raise SettingsError(
+            f"A resumed run goes on in its own folder with its own settings: leave "
+            f"{', '.join(given)} out. For other settings start a new run with --from RUN."
+        )
 
 
 def _settings(

@@ -123,7 +123,7 @@ def follow(output: Output, events: Iterator[Event]) -> Finished:
 
 def _check_folder(folder: Path) -> None:
     """Refuse before the data is read what training would refuse after it."""
-    if (folder / "state.safetensors").exists():
+    if any((folder / f"{name}.safetensors").exists() for name in ("state", "best", "last")):
         raise SettingsError(
             f"'{folder}' already holds a run. Go on with it (napari-unet train --resume {folder}), "
             "or choose another folder."

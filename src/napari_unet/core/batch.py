@@ -249,7 +249,7 @@ def _predict_file(
             should_stop=should_stop,
         )
         labels, probabilities = write_prediction(prediction, image, options.folder, item.name)
-        objects, summary = measure_prediction(prediction, image, item.path.name)
+        objects, summary = measure_prediction(prediction, image, item.label)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
         remove_empty(missing)

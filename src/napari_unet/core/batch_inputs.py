@@ -11,11 +11,12 @@ from pathlib import Path
 
 from napari_unet.core.errors import ImageError
 from napari_unet.core.files import IMAGE_SUFFIXES, bare_name, is_image_file
+from napari_unet.core.folder_layouts import LABEL_SUFFIXES
 from napari_unet.core.zarr_files import is_zarr
 
 __all__ = ["BatchInput", "BatchInputs", "find_inputs"]
 
-_NOT_IMAGES = ("_labels", "_probability", "_cp_masks", "_masks", "_mask", "_seg")
+_NOT_IMAGES = (*LABEL_SUFFIXES, "_probability")
 """Ends of names that say that a file beside an image is a result or its labels."""
 
 _KNOWN = ", ".join(IMAGE_SUFFIXES)
@@ -27,6 +28,12 @@ class BatchInput:
 
     path: Path
     name: str
+
+    @property
+    def label(self) -> str:
+        """What the tables call it: its file name, with the folder where another has it too."""
+        alone = self.name == bare_name(self.path)
+        return self.path.name if alone else f"{self.path.absolute().parent.name}/{self.path.name}"
 
 
 @dataclass(frozen=True)
@@ -110,7 +117,7 @@ def _sorted_out(paths: Sequence[Path], skipped: list[tuple[Path, str]]) -> list[
 def _owner(name: str) -> str | None:
     """Name of the image that a file of labels or results belongs to."""
     for end in _NOT_IMAGES:
-        if name.endswith(end) and len(name) > len(end):
+        if name.lower().endswith(end.lower()) and len(name) > len(end):
             return name[: -len(end)]
     return None
 

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = ["measure_prediction", "write_tables"]
 
+_ROWS = 512
+"""Rows of labels that are counted at a time: those of a chunk on disk."""
+
 _OBJECT_COLUMNS = ("file", "plane", "id", "area_px", "area_um2", "centroid_y", "centroid_x")
 _LAST_COLUMNS = ("touches_border", "confidence")
 _SUMMARY_COLUMNS = (
@@ -59,8 +62,8 @@ def _class_areas(
     labels: Any, classes: dict[int, str], file: str, area_um2: float | None
 ) -> dict[str, Any]:
     counts = dict.fromkeys(classes, 0)
-    for row in labels:
-        ids, n = np.unique(np.asarray(row), return_counts=True)
+    for start in range(0, len(labels), _ROWS):
+        ids, n = np.unique(np.asarray(labels[start : start + _ROWS]), return_counts=True)
         for class_id, count in zip(ids.tolist(), n.tolist(), strict=True):
             counts[class_id] = counts.get(class_id, 0) + count
     summary: dict[str, Any] = {"file": file}

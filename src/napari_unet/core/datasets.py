@@ -309,7 +309,7 @@ def _with_groups(
     if pattern is not None:
         found = [_group_in_name(pattern, m.name) for m in matches]
     elif groups == "folder":
-        found = [m.image.parent.name for m in matches]
+        found = _folders(matches)
     elif groups is not None:
         table = _group_table(Path(groups))
         found = [table.get(m.name) or table.get(bare_name(m.image)) for m in matches]
@@ -322,6 +322,19 @@ def _with_groups(
             f"'{without[0]}': expected one for each. Complete the table or change the pattern."
         )
     return [replace(m, group=group) for m, group in zip(matches, found, strict=True)]
+
+
+def _folders(matches: list[Match]) -> list[str | None]:
+    """The folder of each image as its group; of ``<id>/images`` it is the folder above."""
+    folders = [m.image.parent for m in matches]
+    if all(f.name in ("images", "image") for f in folders):
+        folders = [f.parent for f in folders]
+    if len(matches) > 1 and len(set(folders)) == 1:
+        raise SettingsError(
+            f"All {len(matches)} images lie in the folder '{folders[0]}', which would make one "
+            "group of them. Give a table or a pattern instead (--groups TABLE, --group-pattern)."
+        )
+    return [str(f) for f in folders]
 
 
 def _group_in_name(pattern: str, name: str) -> str | None:

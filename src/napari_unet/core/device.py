@@ -115,9 +115,15 @@ def _device(name: str) -> torch.device:
 def _quickest_precision(kind: str) -> str:
     if kind == "cuda":
         return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float16"
-    if kind == "cpu" and _convolution_s(torch.bfloat16) < 0.7 * _convolution_s(torch.float32):
-        return "bfloat16"
-    return "float32"
+    return "bfloat16" if kind == "cpu" and _has_quick_bfloat16() else "float32"
+
+
+def _has_quick_bfloat16() -> bool:
+    """Ask the processor; where torch cannot tell, measure."""
+    flags: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+    if "avx512_bf16" in flags:
+        return bool(flags["avx512_bf16"] or flags.get("amx_bf16"))
+    return _convolution_s(torch.bfloat16) < 0.7 * _convolution_s(torch.float32)
 
 
 def _convolution_s(dtype: torch.dtype) -> float:

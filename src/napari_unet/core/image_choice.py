@@ -96,6 +96,12 @@ def _validated(info: ModelInfo, seen: list[str]) -> list[int]:
         return validated
     if all(role == "unseen" for role in seen):
         return list(range(len(seen)))
+    if "both" in seen:
+        raise LabelsError(
+            f"The model '{info.name}' was validated on a block of an image that it was trained on "
+            "too: that score is in its run. Choose other images, or all of them (--split all), "
+            "knowing that they were trained on."
+        )
     raise LabelsError(
         f"The model '{info.name}' was validated on none of these {len(seen)} images and trained "
         "on some. Choose other images, or all of them (--split all)."

@@ -272,6 +272,12 @@ class Plane:
     group: str
     rgb: bool = False
 
+    @property
+    def labelled(self) -> bool:
+        """Whether anything is labelled where labels count."""
+        painted = self.labels > 0
+        return bool((painted if self.annotated is None else painted & self.annotated).any())
+
 
 @dataclass(frozen=True)
 class Pair:

@@ -162,9 +162,7 @@ def find_pieces(labels: NDArray[Any], ndim: int) -> Pieces:
     ids, planes = [np.zeros(1, np.int64)], [np.zeros(1, np.int64)]
     last = 0
     for i, plane in enumerate(stack):
-        pieces, n = connected(
-            plane, return_num=True, connectivity=ndim
-        )
+        pieces, n = connected(plane, return_num=True, connectivity=ndim)
         id_of_piece = np.zeros(n + 1, np.int64)
         id_of_piece[pieces.ravel()] = plane.ravel()
         numbered[i] = np.where(pieces > 0, pieces + last, 0)

@@ -38,6 +38,7 @@ class Learner:
     def __init__(self, info: ModelInfo, settings: TrainingSettings, compute: Compute) -> None:
         self._settings = settings
         self._compute = compute
+        self._dropout = info.unet.dropout > 0
         self._loss = loss_for(info.task)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)
@@ -125,10 +126,9 @@ class Learner:
             self._compute.place(torch.from_numpy(a))
             for a in (batch.images, batch.targets, batch.weight)
         )
-        dropout = self._settings.dropout > 0
         self._net.train()
-        with torch.random.fork_rng(devices=[], enabled=dropout), self._compute.autocast():
-            if dropout:
+        with torch.random.fork_rng(devices=[], enabled=self._dropout), self._compute.autocast():
+            if self._dropout:
                 torch.manual_seed(hash((self._settings.seed, step)) % 2**63)
             logits = self._net(images)
         return self._loss(logits.float(), targets, weight)

@@ -104,6 +104,17 @@ class ModelInfo(Settings):
                 f"trained on {wanted}{names}. Choose {wanted} channel(s) of the image, or "
                 "another model."
             )
+        if (
+            self.channel_names
+            and image.channel_names
+            and sorted(self.channel_names) == sorted(image.channel_names)
+            and self.channel_names != image.channel_names
+        ):
+            raise ModelFileError(
+                f"'{image.name}' has the channels {', '.join(image.channel_names)}, the model "
+                f"'{self.name}' expects them in the order {', '.join(self.channel_names)}. Choose "
+                "the channels in that order."
+            )
         if self.unet.ndim == 3 and "Z" not in image.axes:
             raise ModelFileError(
                 f"'{image.name}' has axes {image.axes}, the model '{self.name}' was trained on "
@@ -220,7 +231,7 @@ def parse_header(header: str | None, path: str) -> ModelInfo:
     try:
         values = json.loads(header)
         version = int(values.get("format_version", 1))
-    except (ValueError, AttributeError, TypeError):
+    except (ValueError, AttributeError, TypeError, OverflowError, RecursionError):
         raise ModelFileError(f"{path} has a damaged header. Get the file again.") from None
     if version > FORMAT_VERSION:
         raise ModelFileError(

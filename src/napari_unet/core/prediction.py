@@ -16,6 +16,7 @@ from napari_unet.core.errors import Cancelled
 from napari_unet.core.images import Image
 from napari_unet.core.model_file import Model, ModelInfo
 from napari_unet.core.stitching import decode_blockwise
+from napari_unet.core.storage import storage_error
 
 if TYPE_CHECKING:
     import dask.array as da
@@ -38,7 +39,7 @@ class Prediction:
     ----------
     labels
         Class ids, or object ids unique over the whole stack; the image's axes without C. A numpy
-        array, or a zarr array where it was written to disk.
+        array; where it was written to disk a zarr array, or a dask array over several.
     probabilities
         Float32 0 to 1 or None: of the foreground (axes as `labels`), or of each class (with a
         first axis C before Y and X).
@@ -140,16 +141,14 @@ class _Run:
         ndim = self._info.unet.ndim
         planes = list(image.planes(ndim))
         self._total = len(planes) * self._blocks_of(image)
-        large = len(planes) == 1 and self._output_bytes(image) > IN_MEMORY_BYTES
+        large = self._output_bytes(image) > IN_MEMORY_BYTES
         results = []
         first_id = 1
         for position, plane in planes:
             name = image.name + "".join(f" {a}={i}" for a, i in position.items())
-            labels, maps, confidence = self._plane(plane, image.rgb, name, large, probabilities)
+            labels, maps, confidence = self._plane(plane, name, large, probabilities)
             if self._info.task.kind == "instances" and first_id > 1:
-                # In 64 bits: the ids of one plane may fit 16 and those of the stack not.
-                shifted = labels.astype(np.int64) + (first_id - 1)
-                labels = _smallest(np.where(labels > 0, shifted, 0))
+                labels = _shifted(labels, first_id - 1)
             first_id += len(confidence)
             results.append((labels, maps, confidence))
         labels, maps, confidences = zip(*results, strict=True)
@@ -163,31 +162,39 @@ class _Run:
         )
 
     def _plane(
-        self, plane: Any, rgb: bool, name: str, large: bool, probabilities: bool
+        self, plane: Any, name: str, large: bool, probabilities: bool
     ) -> tuple[Any, Any, NDArray[np.float32]]:
         """Labels, probabilities and the objects' confidences (ids from 1) of one plane."""
         from napari_unet.core.blocks import network_outputs
 
-        ranges = self._info.normalization.ranges(plane, rgb, name)
+        ranges = self._info.normalization.ranges(plane, self._info.rgb, name)
         outputs = network_outputs(self._network, plane, ranges, self._block_px, self._on_block)
         if large:
             return self._large_plane(outputs, probabilities)
         maps = outputs.compute(scheduler="synchronous")
         labels = self._info.task.decode(maps)
         confidence = self._confidence(labels, maps)
-        return _smallest(labels), self._probability_maps(maps), confidence
+        wanted = self._probability_maps(maps).copy() if probabilities else None
+        return _smallest(labels), wanted, confidence
 
     def _large_plane(
         self, outputs: da.Array, probabilities: bool
     ) -> tuple[Any, Any, NDArray[np.float32]]:
-        if self._folder is not None:
-            return decode_blockwise(self._info.task, outputs, self._folder, probabilities)
-        folder = Path(tempfile.mkdtemp(prefix="napari-unet-"))
+        """Decode block by block, each plane in a folder of its own."""
+        folder = self._own_folder()
         try:
             return decode_blockwise(self._info.task, outputs, folder, probabilities)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
+
+    def _own_folder(self) -> Path:
+        try:
+            if self._folder is not None:
+                self._folder.mkdir(parents=True, exist_ok=True)
+            return Path(tempfile.mkdtemp(prefix="napari-unet-", dir=self._folder))
+        except OSError as error:
+            raise storage_error(error, self._folder or Path(tempfile.gettempdir())) from None
 
     def _probability_maps(self, maps: Any) -> Any:
         heads = self._info.task.heads
@@ -225,8 +232,25 @@ def _smallest(labels: NDArray[Any]) -> NDArray[Any]:
     return labels.astype(np.uint16 if labels.max(initial=0) <= 65_535 else np.uint32)
 
 
+def _shifted(labels: Any, by: int) -> Any:
+    """Add to every id but 0; in 64 bits, as the ids of a plane may fit 16 and a stack's not."""
+    if isinstance(labels, np.ndarray):
+        return _smallest(np.where(labels > 0, labels.astype(np.int64) + by, 0))
+    import dask.array as da
+
+    lazy = da.from_zarr(labels)
+    return da.where(lazy > 0, lazy + np.uint32(by), 0).astype(np.uint32)
+
+
 def _stacked(planes: tuple[Any, ...], leading: tuple[int, ...]) -> Any:
+    """Join planes into a stack; lazily where they lie on disk."""
     if not leading:
         return planes[0]
-    stack = np.stack(planes)
+    if all(isinstance(plane, np.ndarray) for plane in planes):
+        stack = np.stack(planes)
+        return stack.reshape(*leading, *stack.shape[1:])
+    import dask.array as da
+
+    lazy = [p if isinstance(p, da.Array) else da.from_zarr(p) for p in planes]
+    stack = da.stack(lazy)
     return stack.reshape(*leading, *stack.shape[1:])

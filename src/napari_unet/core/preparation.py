@@ -46,10 +46,8 @@ def check_data(pairs: list[Pair], task: Semantic | Instances, split: Split | Non
 
 def check_division(division: Division) -> None:
     """Raise `LabelsError` where nothing is labelled in what is left to train on."""
-    for plane in division.train:
-        labelled = plane.labels > 0
-        if (labelled if plane.annotated is None else labelled & plane.annotated).any():
-            return
+    if any(plane.labelled for plane in division.train):
+        return
     raise LabelsError(
         f"None of the {len(division.train)} plane(s) to train on has a label where labels count "
         f"({len(division.validation)} are held back for validation). Label another image, or "

@@ -118,7 +118,7 @@ class RunFolder:
 
     def check_free(self) -> None:
         """Raise `SettingsError` when a run lies there already."""
-        if self._state.exists():
+        if any(f.exists() for f in (self._state, self.best_model, self.last_model)):
             raise SettingsError(
                 f"{self.path} already holds a run. Resume it, or choose another folder."
             )
@@ -195,7 +195,10 @@ class RunFolder:
                 f"{self._state} is truncated, or not the state of a run. Start a new run, for "
                 "example from its last model."
             )
-        return SavedState(load_file(self._state), json.loads(header))
+        try:
+            return SavedState(load_file(self._state), json.loads(header))
+        except ValueError:
+            raise ModelFileError(f"{self._state} is damaged. Start a new run.") from None
 
     def write_history(self, rows: list[dict[str, Any]]) -> None:
         """Write the history and its picture."""

@@ -122,7 +122,8 @@ def _decode_objects(
     confidences: list[NDArray[np.float32]] = []
     next_id = 1
     for core in _blocks(chunks):
-        outer = _grown(core, task.reach_px, labels.shape)
+        # Twice: an object's neighbours must be decided as well, and they reach as far again.
+        outer = _grown(core, 2 * task.reach_px, labels.shape)
         maps = stored[(slice(None), *outer)]
         block = task.decode(maps)
         ids = _owned(block, core, outer)

@@ -41,6 +41,9 @@ __all__ = ["resume", "train"]
 
 ShouldStop = Callable[[], bool]
 
+_CHECKPOINT_S = 60
+"""A crash costs no more than this, however long an epoch is."""
+
 
 def train(
     pairs: list[Pair],
@@ -217,7 +220,14 @@ class _Loop:
     def check_same_images(self) -> None:
         """Raise `SettingsError` where an image is not the one that the run was started with."""
         before = read_info(self._folder.last_model).trained_on
-        for old, new in zip(before, self._division.trained_on, strict=False):
+        now = self._division.trained_on
+        if [(i.name, i.group, i.role) for i in before] != [(i.name, i.group, i.role) for i in now]:
+            raise SettingsError(
+                f"The images, their groups or what they are used for differ from those that the "
+                f"run in {self._folder.path} was started with. Restore them, or start a new run "
+                "from the run's last model."
+            )
+        for old, new in zip(before, now, strict=True):
             if old.sha256 != new.sha256:
                 raise SettingsError(
                     f"'{new.name}' is not the image that the run in {self._folder.path} was "
@@ -262,7 +272,8 @@ class _Loop:
     def run(self, should_stop: ShouldStop) -> Iterator[Event]:
         """Train until the budget is spent, nothing improves any more, or the caller stops it."""
         yield self._started()
-        self._clock = time.monotonic() - self._position.seconds
+        self._saved = time.monotonic()
+        self._clock = self._saved - self._position.seconds
         reason = FinishReason(self._position.finished) if self._position.finished else None
         with contextlib.closing(prefetched(self._sampler, self._position.step)) as batches:
             while reason is None:
@@ -275,6 +286,9 @@ class _Loop:
                     if self._position.step % self._epoch_steps == 0:
                         yield from self._end_epoch()
                         reason = self._improvement_reason()
+                    elif time.monotonic() - self._saved > _CHECKPOINT_S:
+                        self._save(self._model())
+                        yield CheckpointSaved(self._position.step, str(self._folder.path))
         yield from self._finish(reason)
 
     def _started(self) -> Started:
@@ -330,10 +344,10 @@ class _Loop:
         return loss, {k: v for k, v in scores.items() if math.isfinite(v)}
 
     def _note_improvement(self, scores: dict[str, float]) -> bool:
-        if not self._division.validation:
-            return False
-        score = scores.get(primary_score(self._task), 0.0)
+        score = scores.get(primary_score(self._task))
         position = self._position
+        if score is None:  # nothing to validate on
+            return False
         if score <= position.best_score:
             position.epochs_without_improvement += 1
             return False
@@ -371,6 +385,7 @@ class _Loop:
         self._folder.save_last(model)
         self._folder.write_history(self._position.history)
         self._folder.save_state(self._state())
+        self._saved = time.monotonic()
 
     # -- the budget ----------------------------------------------------------------------------
 

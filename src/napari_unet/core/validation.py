@@ -64,8 +64,9 @@ def divide(
     """Decide what to validate on.
 
     Whole groups where there are several; else a block at one end of each plane, separated from
-    the rest by a gap as wide as the network's receptive radius, so that no validated pixel is
-    predicted from what lies around a trained one; else nothing.
+    the rest by a gap as wide as the network's receptive radius, so that no pixel that is trained on
+    lies in the view of one that is validated; else nothing. A validation side on which nothing is
+    labelled counts as none.
 
     Parameters
     ----------
@@ -91,6 +92,8 @@ def divide(
         roles |= dict.fromkeys(split.validation, "validation")
         train = [p for i in split.train for p in pairs[i].planes(unet.ndim)]
         validation = [p for i in split.validation for p in pairs[i].planes(unet.ndim)]
+        if not any(p.labelled for p in validation):
+            validation = []
         return _division(train, validation, "groups" if validation else "none", pairs, roles)
     train = [p for pair in pairs for p in pair.planes(unet.ndim)]
     everything = range(len(pairs))
@@ -110,9 +113,7 @@ def _block(plane: Plane, unet: UNetConfig, fraction: float) -> tuple[Plane, Plan
         return None
     area = np.ones(plane.labels.shape, bool) if plane.annotated is None else plane.annotated
     train, validation = (replace(plane, annotated=area & m) for m in masks)
-    if any(not (p.labels.astype(bool) & p.annotated).any() for p in (train, validation)):
-        return None
-    return train, validation
+    return (train, validation) if train.labelled and validation.labelled else None
 
 
 def _division(

@@ -21,14 +21,17 @@ DPI = 150
 INK, _FAINT = "#333333", "#888888"
 _TRAIN, _VALIDATION = "#888888", "#d55e00"
 
-_CURVES = {
-    "mean_ap_by_image": ("mean AP 0.50:0.95", "#0072b2"),
-    "ap50_by_image": ("AP at IoU 0.5", "#d55e00"),
+_OBJECT_CURVES = {
+    "mean_ap_by_image": ("mean AP 0.50:0.95 by image", "#0072b2"),
+    "ap50_by_image": ("AP at IoU 0.5 by image", "#d55e00"),
+    "dice_foreground_by_image": ("Dice, foreground, by image", "#009e73"),
+}
+_CLASS_CURVES = {
     "mean_iou_with_background_pooled": ("mean IoU, pooled", "#0072b2"),
     "mean_iou_without_background_pooled": ("… without background", "#d55e00"),
-    "dice_foreground_by_image": ("Dice, foreground", "#009e73"),
+    "dice_foreground_by_image": ("Dice, foreground, by image", "#009e73"),
 }
-"""Validation scores worth a curve: label and colour; the first that is there decides the best."""
+"""Validation scores worth a curve: label and colour; the first decides the best."""
 
 
 def curves_figure(path: str | os.PathLike[str], history: Sequence[Mapping[str, Any]]) -> None:
@@ -49,7 +52,9 @@ def curves_figure(path: str | os.PathLike[str], history: Sequence[Mapping[str, A
     """
     from matplotlib.figure import Figure
 
-    scores = [key for key in _CURVES if np.isfinite(_column(history, key)).any()]
+    objects = any("mean_ap_by_image" in row for row in history)
+    curves = _OBJECT_CURVES if objects else _CLASS_CURVES
+    scores = {k: c for k, c in curves.items() if np.isfinite(_column(history, k)).any()}
     n = 2 if scores else 1
     figure = Figure(figsize=(5 * n, 3.4), dpi=DPI, facecolor="white")
     margins = {"left": 0.55 / (5 * n), "right": 1 - 0.15 / (5 * n), "bottom": 0.15, "top": 0.9}
@@ -93,19 +98,21 @@ def _draw_losses(axes: Axes, epochs: Values, history: Sequence[Mapping[str, Any]
 
 
 def _draw_scores(
-    axes: Axes, epochs: Values, history: Sequence[Mapping[str, Any]], scores: Sequence[str]
+    axes: Axes,
+    epochs: Values,
+    history: Sequence[Mapping[str, Any]],
+    scores: Mapping[str, tuple[str, str]],
 ) -> None:
-    for key in scores:
-        label, colour = _CURVES[key]
+    for key, (label, colour) in scores.items():
         values = _column(history, key)
         last = values[np.isfinite(values)][-1]
         _draw_curve(axes, epochs, values, f"{label}  {last:.3f}", colour)
-    best = _column(history, scores[0])
+    best = _column(history, next(iter(scores)))
     at = int(np.nanargmax(best))
     axes.plot(epochs[at], best[at], "o", mfc="none", mec=INK, ms=9)
     axes.annotate(
-        f"best {best[at]:.3f}", (float(epochs[at]), float(best[at])), (0, -16),
-        textcoords="offset points", ha="center", va="top", fontsize=8, color=INK,
+        f"best {best[at]:.3f}", (float(epochs[at]), float(best[at])), (4, -10),
+        textcoords="offset points", ha="right", va="top", fontsize=8, color=INK,
     )  # fmt: skip
     axes.set_ylim(0, 1)
     axes.set_title("validation scores", loc="left", fontsize=10, fontweight="bold", color=INK)

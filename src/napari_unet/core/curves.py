@@ -52,7 +52,7 @@ def curves_figure(path: str | os.PathLike[str], history: Sequence[Mapping[str, A
     """
     from matplotlib.figure import Figure
 
-    objects = any("mean_ap_by_image" in row for row in history)
+    objects = any("ap50_by_image" in row or "mean_ap_by_image" in row for row in history)
     curves = _OBJECT_CURVES if objects else _CLASS_CURVES
     scores = {k: c for k, c in curves.items() if np.isfinite(_column(history, k)).any()}
     n = 2 if scores else 1

@@ -16,6 +16,12 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 from napari_unet.core.decoders import Decoder, VoteDecoder
 from napari_unet.core.errors import LabelsError, SettingsError
 from napari_unet.core.images import Pair
+from napari_unet.core.targets import (
+    consecutive,
+    offsets_to_centre,
+    partly_outlined,
+    relative_distance,
+)
 
 __all__ = ["AnyTask", "ClassInfo", "Head", "Instances", "Semantic", "Task", "parse_task"]
 
@@ -354,15 +360,15 @@ class Instances(BaseModel):
         weight
             (3, ...) float32, for foreground, distance and offset.
         """
-        labels = _consecutive(labels)
+        labels = consecutive(labels)
         foreground = labels > 0
         targets = np.zeros((2 + self.ndim, *labels.shape), np.float32)
         targets[0] = foreground
-        targets[1] = _relative_distance(labels)
-        targets[2:] = _offsets_to_centre(labels) / OFFSET_UNIT_PX
+        targets[1] = relative_distance(labels)
+        targets[2:] = offsets_to_centre(labels) / OFFSET_UNIT_PX
         weight = np.stack([inside, inside, inside & foreground]).astype(np.float32)
         if self.sparse:
-            weight[1:] *= ~np.isin(labels, _partly_outlined(labels, inside))
+            weight[1:] *= ~np.isin(labels, partly_outlined(labels, inside))
         return targets, weight
 
     def decode(self, outputs: NDArray[np.float32]) -> Labels:
@@ -379,51 +385,3 @@ def parse_task(values: dict[str, Any]) -> Semantic | Instances:
     """Rebuild a task from what `model_dump` gave."""
     task: Semantic | Instances = TypeAdapter(AnyTask).validate_python(values)
     return task
-
-
-def _consecutive(labels: Labels) -> NDArray[np.intp]:
-    """Renumber ids to 0 (if present), 1, 2, ...; 0 stays 0."""
-    ids, inverse = np.unique(labels, return_inverse=True)
-    inverse = inverse.reshape(labels.shape)
-    return inverse if ids[0] == 0 else inverse + 1
-
-
-def _relative_distance(labels: NDArray[np.intp]) -> NDArray[np.float32]:
-    """Distance to the nearest pixel of another id, divided by its maximum in the object."""
-    from scipy import ndimage
-
-    interior = labels > 0
-    for axis in range(labels.ndim):
-        ahead = tuple(slice(1, None) if a == axis else slice(None) for a in range(labels.ndim))
-        behind = tuple(slice(-1) if a == axis else slice(None) for a in range(labels.ndim))
-        same = labels[ahead] == labels[behind]
-        interior[ahead] &= same
-        interior[behind] &= same
-    relative = np.zeros(labels.shape, np.float32)
-    pixels = np.nonzero(labels)
-    ids = labels[pixels]
-    # Outline pixels are at distance 1 of the outside, so one is added to the distance to them.
-    distance = ndimage.distance_transform_edt(interior)[pixels] + 1
-    largest = np.ones(int(labels.max()) + 1)
-    np.maximum.at(largest, ids, distance)
-    relative[pixels] = distance / largest[ids]
-    return relative
-
-
-def _offsets_to_centre(labels: NDArray[np.intp]) -> NDArray[np.float32]:
-    """Vector from each object pixel to its object's centroid, in px; 0 in the background."""
-    offsets = np.zeros((labels.ndim, *labels.shape), np.float32)
-    pixels = np.nonzero(labels)
-    ids = labels[pixels]
-    area = np.maximum(np.bincount(ids), 1)
-    for axis, position in enumerate(pixels):
-        centre = np.bincount(ids, weights=position) / area
-        offsets[axis][pixels] = centre[ids] - position
-    return offsets
-
-
-def _partly_outlined(labels: NDArray[np.intp], inside: NDArray[np.bool_]) -> NDArray[np.intp]:
-    """Ids of the objects that touch the outside of the annotated area."""
-    from scipy import ndimage
-
-    return np.setdiff1d(labels[ndimage.binary_dilation(~inside)], [0])

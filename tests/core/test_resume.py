@@ -19,6 +19,7 @@ from napari_unet.core.errors import ModelFileError, SettingsError
 from napari_unet.core.events import Finished, FinishReason, Started, StepDone
 from napari_unet.core.images import Image, Pair
 from napari_unet.core.model_file import load_model
+from napari_unet.core.prediction import predict
 from napari_unet.core.run_folder import RunFolder
 from napari_unet.core.synthetic import synthetic_nuclei
 from napari_unet.core.tasks import Instances, Semantic
@@ -111,6 +112,39 @@ def uninterrupted(tmp_path_factory):
         return folders[variant]
 
     return run
+
+
+@pytest.mark.parametrize("variant", ["steps", "dropout", "adam without average"])
+def test_previews_change_nothing(tmp_path, uninterrupted, variant):
+    task, values = VARIANTS[variant]
+    pairs = nuclei_pairs(binary=task is CLASSES)
+    steps = []
+
+    def preview(model, step):
+        steps.append(step)
+        torch.rand(3)
+        np.random.rand(3)  # noqa: NPY002
+        predict(model, pairs[0].image, device="cpu", precision="float32")
+        for weights in model.weights.values():
+            weights.zero_()
+
+    options = {"on_preview": preview, "preview_s": 0}
+    values = TrainingSettings(**(TINY | values))
+    list(train(pairs, task, tmp_path / "run", values, should_stop=stop_after(4), **options))
+    list(resume(tmp_path / "run", pairs, **options))
+    assert sorted(set(steps)) == list(range(1, 9))
+    assert_same_run(tmp_path / "run", uninterrupted(variant))
+
+
+def test_previews_show_the_averaged_model_and_keep_their_distance(tmp_path):
+    shown = {}
+    values = TrainingSettings(**TINY, budget=Budget(steps=7))
+    options = {"on_preview": lambda model, step: shown.update({step: model}), "preview_s": 1000}
+    list(train(nuclei_pairs(), OBJECTS, tmp_path / "run", values, **options))
+    assert list(shown) == [3, 6, 7]  # after each epoch of three steps, and at the end
+    last = load_model(tmp_path / "run" / "last.safetensors")
+    assert all(torch.equal(shown[7].weights[k], w) for k, w in last.weights.items())
+    assert shown[7].info.scores == last.info.scores
 
 
 @settings(max_examples=6)

@@ -40,6 +40,7 @@ from napari_unet.core.validation import Division, ValidationSet, divide, primary
 __all__ = ["resume", "train"]
 
 ShouldStop = Callable[[], bool]
+OnPreview = Callable[[Model, int], None]
 
 _CHECKPOINT_S = 60
 """A crash costs no more than this, however long an epoch is."""
@@ -56,6 +57,8 @@ def train(
     name: str = "model",
     sources: dict[str, Any] | None = None,
     should_stop: ShouldStop = lambda: False,
+    on_preview: OnPreview | None = None,
+    preview_s: float = 10,
 ) -> Iterator[Event]:
     """Train a U-Net; iterate over the result to make it happen.
 
@@ -79,6 +82,12 @@ def train(
         Where the data came from; kept with the run.
     should_stop
         Asked after each step; when true, everything is saved and the run ends.
+    on_preview
+        Called with the averaged model as it is now and the number of steps done: between steps at
+        most every `preview_s`, and after each epoch. The result of the training does not depend
+        on it; an exception that it raises ends the run.
+    preview_s
+        Least time between two previews within an epoch.
 
     Yields
     ------
@@ -117,11 +126,16 @@ def train(
     if start is not None:
         loop.learner.start_from(start.weights)
     folder.start(run_settings, pairs)
-    yield from loop.run(should_stop)
+    yield from loop.run(should_stop, _Preview(on_preview, preview_s))
 
 
 def resume(
-    run_folder: Path | str, pairs: list[Pair], *, should_stop: ShouldStop = lambda: False
+    run_folder: Path | str,
+    pairs: list[Pair],
+    *,
+    should_stop: ShouldStop = lambda: False,
+    on_preview: OnPreview | None = None,
+    preview_s: float = 10,
 ) -> Iterator[Event]:
     """Go on with a stopped run.
 
@@ -134,7 +148,7 @@ def resume(
         Folder of the run.
     pairs
         The same data as before.
-    should_stop
+    should_stop, on_preview, preview_s
         As in `train`.
 
     Raises
@@ -165,7 +179,27 @@ def resume(
             "run, for example from its last model."
         ) from None
     loop.check_same_images()
-    yield from loop.run(should_stop)
+    yield from loop.run(should_stop, _Preview(on_preview, preview_s))
+
+
+class _Preview:
+    """Shows the model while it learns, now and then."""
+
+    def __init__(self, show: OnPreview | None, every_s: float) -> None:
+        self._show = show
+        self._every_s = every_s
+        self._last = time.monotonic()
+
+    @property
+    def due(self) -> bool:
+        """Whether it is time for another one."""
+        return self._show is not None and time.monotonic() - self._last >= self._every_s
+
+    def __call__(self, model: Callable[[], Model], step: int) -> None:
+        """Show the model; the time until the next counts from when it has been shown."""
+        if self._show is not None:
+            self._show(model(), step)
+            self._last = time.monotonic()
 
 
 @dataclass
@@ -269,8 +303,9 @@ class _Loop:
 
     # -- the loop ------------------------------------------------------------------------------
 
-    def run(self, should_stop: ShouldStop) -> Iterator[Event]:
+    def run(self, should_stop: ShouldStop, preview: _Preview) -> Iterator[Event]:
         """Train until the budget is spent, nothing improves any more, or the caller stops it."""
+        self._preview = preview
         yield self._started()
         self._saved = time.monotonic()
         self._clock = self._saved - self._position.seconds
@@ -286,7 +321,10 @@ class _Loop:
                     if self._position.step % self._epoch_steps == 0:
                         yield from self._end_epoch()
                         reason = self._improvement_reason()
-                    elif time.monotonic() - self._saved > _CHECKPOINT_S:
+                        continue
+                    if preview.due:
+                        preview(self._model, self._position.step)
+                    if time.monotonic() - self._saved > _CHECKPOINT_S:
                         self._save(self._model())
                         yield CheckpointSaved(self._position.step, str(self._folder.path))
         yield from self._finish(reason)
@@ -335,6 +373,7 @@ class _Loop:
         position.seconds = time.monotonic() - self._clock
         yield EpochDone(position.epoch, position.step, train_loss, loss, scores, improved)
         yield CheckpointSaved(position.step, str(self._folder.path))
+        self._preview(self._model, position.step)
 
     def _validate(self) -> tuple[float | None, dict[str, float]]:
         if not self._division.validation:

@@ -1,0 +1,1 @@
+"""The plugin inside napari: forms in, layers out. Never imports torch."""

@@ -5,12 +5,12 @@ import pytest
 
 from napari_unet.core.config import UNetConfig
 from napari_unet.core.errors import LabelsError
+from napari_unet.core.fingerprint import image_hash
 from napari_unet.core.image_choice import ImageChoice, choose_images
 from napari_unet.core.images import Image, Pair
 from napari_unet.core.model_file import ModelInfo, TrainedOn
 from napari_unet.core.normalization import Normalization
 from napari_unet.core.tasks import Instances
-from napari_unet.core.validation import image_hash
 
 
 def pair(number: int) -> Pair:

@@ -6,10 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_unet.core.config import UNetConfig
+from napari_unet.core.fingerprint import image_hash
 from napari_unet.core.images import Image, Pair
 from napari_unet.core.splits import Split
 from napari_unet.core.synthetic import synthetic_nuclei
-from napari_unet.core.validation import divide, image_hash
+from napari_unet.core.validation import divide
 
 SMALL = UNetConfig(depth=1, base_channels=2)
 DEEP = UNetConfig(depth=4)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_unet.core.errors import LabelsError, SettingsError
+from napari_unet.core.independence import CopyCheck
 from napari_unet.core.metrics import (
     PixelCounts,
     check_labels,
@@ -94,7 +95,7 @@ def evaluate_many(
     if kind == "semantic" and classes and prediction_classes:
         mapping = class_map(prediction_classes, classes, background)
     images: list[ImageScores] = []
-    skipped = 0
+    skipped, copies = 0, CopyCheck()
     for name, prediction, truth, *area in samples:
         try:
             parts = _parts(prediction, truth, area[0] if area else None, ndim)
@@ -105,15 +106,19 @@ def evaluate_many(
                 label = name + "".join(f" {i}" for i in where)
                 if kind == "instances":
                     images.append(_score_objects(label, p, t, mask, thresholds))
+                    copies.add(p, t, mask)
                 else:
                     p = p if mapping is None else _map_classes(p, mapping)
                     mask = _painted(t, mask) if sparse else mask
                     counts = _score_classes(p, t, mask, classes, background)
                     images.append(ImageScores(label, counts))
+                    if not sparse:  # strokes hold no whole objects
+                        copies.add(p, t, mask, connected=True, background=background)
         except LabelsError as error:
             raise LabelsError(f"'{name}': {error}") from error
     _check_not_empty(images, skipped)
-    report = Report(kind, tuple(images), unmatched=tuple(unmatched), not_annotated=skipped)
+    notes = (copies.note(),) if copies.note() else ()
+    report = Report(kind, tuple(images), {}, notes, tuple(unmatched), skipped)
     if kind == "semantic":
         report = replace(report, classes=dict(classes)) if classes else _nameless(report)
     return report
@@ -268,7 +273,7 @@ def _nameless(report: Report) -> Report:
     images = tuple(replace(image, pixels=c) for image, c in zip(report.images, counts, strict=True))
     several = sorted(true | predicted) if len(true | predicted) > 1 else []
     names = {i: f"class {i}" for i in several}
-    return replace(report, images=images, classes=names, notes=(note,))
+    return replace(report, images=images, classes=names, notes=(*report.notes, note))
 
 
 def _rename(counts: PixelCounts, old: int, new: int) -> PixelCounts:

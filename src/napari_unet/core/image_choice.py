@@ -82,12 +82,11 @@ def choose_images(
 def what_model_saw(info: ModelInfo, pairs: Sequence[Pair]) -> list[str]:
     """Tell what each image was to the model: training, validation, both or unseen.
 
-    Images are recognised by their pixels, whatever they are called.
+    Images are recognised by their pixels, whatever they are called; see `independence.seen_by`.
     """
-    from napari_unet.core.validation import image_hash
+    from napari_unet.core.independence import seen_by
 
-    known = {image.sha256: str(image.role) for image in info.trained_on}
-    return [known.get(image_hash(pair.image.data), "unseen") for pair in pairs]
+    return [seen_by(info, pair.image) for pair in pairs]
 
 
 def _validated(info: ModelInfo, seen: list[str]) -> list[int]:

@@ -42,12 +42,15 @@ class TrainedOn(Settings):
         Whether it was trained on or validated on; ``"both"`` where a part was kept for validation.
     sha256
         Hash of its raw pixels, shape and type.
+    planes
+        Short hashes of its planes (YX, each channel for itself) where there are several.
     """
 
     name: str
     group: str
     role: Literal["training", "validation", "both"]
     sha256: str
+    planes: tuple[str, ...] = ()
 
 
 class ModelInfo(Settings):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -11,7 +10,8 @@ from numpy.typing import NDArray
 
 from napari_unet.core.config import UNetConfig
 from napari_unet.core.datasets import Split, split_block, split_by_group
-from napari_unet.core.images import Pair, Plane
+from napari_unet.core.fingerprint import image_hash, plane_hashes
+from napari_unet.core.images import Image, Pair, Plane
 from napari_unet.core.model_file import TrainedOn
 from napari_unet.core.tasks import Instances, Semantic
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Role = Literal["training", "validation", "both"]
 
-__all__ = ["Division", "ValidationSet", "divide", "image_hash", "primary_score"]
+__all__ = ["Division", "ValidationSet", "divide", "primary_score"]
 
 
 @dataclass(frozen=True)
@@ -135,23 +135,21 @@ def _division(
             group=pairs[i].group or pairs[i].name,
             role=role,
             sha256=image_hash(pairs[i].image.data),
+            planes=_planes_seen(pairs[i].image),
         )
         for i, role in sorted(roles.items())
     )
     return Division(train, validation, kind, counts, trained_on)
 
 
+def _planes_seen(image: Image) -> tuple[str, ...]:
+    """Hashes of the planes where there are several, so that each is recognised on its own."""
+    return plane_hashes(image) if len(image.shape) > 2 else ()
+
+
 def _objects(plane: Plane) -> int:
     labels = plane.labels if plane.annotated is None else plane.labels[plane.annotated]
     return int((np.unique(labels) > 0).sum())
-
-
-def image_hash(data: Any) -> str:
-    """SHA-256 of an image's raw pixels, shape and type, as hexadecimal digits."""
-    array = np.ascontiguousarray(data)
-    digest = hashlib.sha256(f"{array.shape} {array.dtype.str}".encode())
-    digest.update(array.tobytes())
-    return digest.hexdigest()
 
 
 def primary_score(task: Semantic | Instances) -> str:

@@ -71,6 +71,14 @@ def predict(
     min_area: Annotated[
         int | None, typer.Option(metavar="PX", help="Drop smaller objects.")
     ] = None,
+    min_votes: Annotated[
+        float | None,
+        typer.Option(metavar="N", help="Votes an object needs: more merge, fewer split objects."),
+    ] = None,
+    scale: Annotated[
+        float,
+        typer.Option(help="Resize images by this factor for the network; labels keep their size."),
+    ] = 1.0,
     channels: ChannelsOption = None,
     axes: AxesOption = None,
     overwrite: Annotated[
@@ -90,7 +98,7 @@ def predict(
 
     output = Output(as_json)
     use_threads(threads)
-    loaded = decode_with(load_model(find_model(model)), threshold, min_area)
+    loaded = decode_with(load_model(find_model(model)), threshold, min_area, min_votes)
     found = find_inputs(inputs)
     options = BatchOptions(
         folder=out,
@@ -101,6 +109,7 @@ def predict(
         block_px=block,
         device=device,
         precision=precision,
+        scale=scale,
         overwrite=overwrite,
     )
     output.say(f"{len(found.files)} image(s), model '{loaded.info.name}'.")

@@ -41,7 +41,7 @@ class BatchOptions:
         Where results are written; made if missing.
     channels, axes
         As in `napari_unet.core.files.read_image`.
-    probabilities, test_time_augmentation, block_px, device, precision
+    probabilities, test_time_augmentation, scale, block_px, device, precision
         As in `napari_unet.core.prediction.predict`.
     overwrite
         Whether results that are there already are replaced.
@@ -56,6 +56,7 @@ class BatchOptions:
     device: str = "auto"
     precision: str = "auto"
     overwrite: bool = False
+    scale: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,10 @@ def predict_files(
 
 
 def decode_with(
-    model: Model, threshold: float | None = None, min_area_px: int | None = None
+    model: Model,
+    threshold: float | None = None,
+    min_area_px: int | None = None,
+    min_votes: float | None = None,
 ) -> Model:
     """Give the same model with other decoder settings.
 
@@ -147,6 +151,8 @@ def decode_with(
         Probability above which a pixel is foreground.
     min_area_px
         Smaller objects are dropped.
+    min_votes
+        Votes that the centre of an object needs: more merge touching objects, fewer split them.
 
     Raises
     ------
@@ -158,16 +164,22 @@ def decode_with(
     from napari_unet.core.config import parse_settings
 
     task = model.info.task
-    changes: dict[str, Any] = {"threshold": threshold, "min_area_px": min_area_px}
+    changes: dict[str, Any] = {
+        "threshold": threshold,
+        "min_area_px": min_area_px,
+        "min_votes": min_votes,
+    }
     changes = {k: v for k, v in changes.items() if v is not None}
     if not changes:
         return model
     if task.kind == "instances":
         decoder = parse_settings(type(task.decoder), task.decoder.model_dump() | changes)
         changed: Any = task.model_copy(update={"decoder": decoder})
-    elif not task.binary or min_area_px is not None:
+    elif not task.binary or {"min_area_px", "min_votes"} & changes.keys():
         name, why = ("min-area", "classes have no objects")
-        if min_area_px is None:
+        if min_area_px is None and min_votes is not None:
+            name = "min-votes"
+        elif min_area_px is None:
             name, why = ("threshold", "the most probable of its classes is taken")
         raise SettingsError(f"The model '{model.info.name}' has no {name}: {why}. Leave it out.")
     else:
@@ -241,6 +253,7 @@ def _predict_file(
             image,
             probabilities=options.probabilities,
             test_time_augmentation=options.test_time_augmentation,
+            scale=options.scale,
             block_px=options.block_px,
             device=options.device,
             precision=options.precision,

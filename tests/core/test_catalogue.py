@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from napari_unet.core import catalogue
-from napari_unet.core.catalogue import find_model, list_models, user_folder
+from napari_unet.core.catalogue import add_model, find_model, list_models, user_folder
 from napari_unet.core.config import UNetConfig
-from napari_unet.core.errors import ModelFileError
-from napari_unet.core.model_file import Model, ModelInfo, save_model
+from napari_unet.core.errors import ModelFileError, SettingsError
+from napari_unet.core.model_file import Model, ModelInfo, read_info, save_model
 from napari_unet.core.normalization import Normalization
 from napari_unet.core.tasks import Instances
 from napari_unet.core.unet import UNet
@@ -95,3 +95,33 @@ def test_own_models_lie_where_the_system_keeps_data(
     monkeypatch.setattr(catalogue.sys, "platform", platform)
     monkeypatch.setenv(variable, str(tmp_path))
     assert user_folder() == tmp_path / tail
+
+
+def test_a_model_is_added_under_a_name_and_replaces_nothing(own: Path, tmp_path: Path) -> None:
+    first = write_model(tmp_path / "run" / "best.safetensors", "first run")
+    assert add_model(first, "nuclei") == own / "nuclei.safetensors"
+    second = write_model(tmp_path / "run2" / "best.safetensors", "second run")
+    assert add_model(second, "nuclei").stem == "nuclei-2"
+    entries = {e.name: e.info.name for e in list_models() if e.info}
+    assert entries == {"nuclei": "first run", "nuclei-2": "second run"}
+    assert add_model(second, "nuclei", replace=True).stem == "nuclei"
+    assert read_info(own / "nuclei.safetensors").name == "second run"
+
+
+def test_the_name_of_a_shipped_model_is_taken(own: Path, tmp_path: Path) -> None:
+    write_model(tmp_path / "shipped" / "nuclei.safetensors", "theirs")
+    assert add_model(write_model(tmp_path / "mine.safetensors"), "nuclei").stem == "nuclei-2"
+
+
+@pytest.mark.parametrize("name", ["", "  ", "a/b", "a\\b", ".hidden", "a:b", "x" * 101])
+def test_names_that_are_no_file_names_are_refused(own: Path, tmp_path: Path, name: str) -> None:
+    with pytest.raises(SettingsError, match="cannot be called"):
+        add_model(write_model(tmp_path / "mine.safetensors"), name)
+    assert not own.exists()
+
+
+def test_what_is_no_model_is_not_added(own: Path, tmp_path: Path) -> None:
+    (tmp_path / "bad.safetensors").write_bytes(b"PK\x03\x04 pickled")
+    with pytest.raises(ModelFileError, match="pickled"):
+        add_model(tmp_path / "bad.safetensors", "nuclei")
+    assert not own.exists()

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -345,3 +346,21 @@ def test_killed_before_the_first_checkpoint_it_can_only_start_again(tmp_path, ne
     settings = TrainingSettings(**(TINY | {"epoch_steps": 1}), budget=Budget(steps=6))
     list(train(nuclei_pairs(), OBJECTS, folder, settings))
     assert_same_run(folder, never_killed)
+
+
+def test_a_run_resumes_with_its_annotated_area_and_no_other(tmp_path):
+    (pair,) = nuclei_pairs(1)
+    area = np.zeros((64, 64), bool)
+    area[:, :48] = True
+    with_area = replace(pair, annotated=area)
+    settings = TrainingSettings(**TINY, budget=Budget(steps=6), validation_fraction=0)
+    list(train([with_area], OBJECTS, tmp_path / "run", settings, should_stop=stop_after(3)))
+    ((labels, kept),) = RunFolder(tmp_path / "run").snapshot()
+    np.testing.assert_array_equal(labels, pair.labels)
+    np.testing.assert_array_equal(kept, area)
+    for other in (pair, replace(pair, annotated=~area)):
+        with pytest.raises(SettingsError, match="annotated areas differ"):
+            list(resume(tmp_path / "run", [other]))
+    last = list(resume(tmp_path / "run", [with_area]))[-1]
+    assert isinstance(last, Finished)
+    assert last.step == 6

@@ -149,3 +149,13 @@ def test_a_validation_side_without_labels_is_none():
     division = divide(pairs, SMALL, 0.5, 0, Split((0,), (1,), "given"))
     assert division.kind == "none"
     assert "no checkpoint is called best" in division.describe()
+
+
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=5), st.sampled_from([0.0, 0.3]))
+def test_looking_ahead_counts_what_training_will_count(groups, fraction):
+    pairs = [field(f"field {i}", group=f"plate {g}") for i, g in enumerate(groups)]
+    division = divide(pairs, SMALL, fraction, 0)
+    ahead = divide(pairs, SMALL, fraction, 0, fingerprints=False)
+    assert (ahead.kind, ahead.counts) == (division.kind, division.counts)
+    assert len(division.trained_on) == len(pairs)
+    assert ahead.trained_on == ()

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from napari_unet.core.errors import ModelFileError
+from napari_unet.core.errors import ModelFileError, SettingsError
 from napari_unet.core.model_file import ModelInfo, read_info
 
 __all__ = [
     "CatalogueEntry",
+    "add_model",
+    "checked_name",
     "find_entry",
     "find_model",
+    "free_name",
     "list_models",
     "shipped_folder",
     "user_folder",
@@ -86,6 +90,68 @@ def list_models() -> list[CatalogueEntry]:
         for path in sorted(folder.glob(f"*{_SUFFIX}")):
             entries.setdefault(path.stem, _entry(path, origin))
     return list(entries.values())
+
+
+def add_model(path: Path | str, name: str | None = None, *, replace: bool = False) -> Path:
+    """Put a copy of a model file into the user's folder, whole or not at all.
+
+    Parameters
+    ----------
+    path
+        The model file.
+    name
+        What to call it; None: as its header says.
+    replace
+        Whether it takes the place of a model of that name. Without, that one stays and this one
+        becomes ``<name>-2``.
+
+    Returns
+    -------
+    Path
+        The copy.
+
+    Raises
+    ------
+    ModelFileError
+        When the file is no model.
+    SettingsError
+        When the name cannot be the name of a file.
+    StorageError
+        When the folder cannot be written.
+    """
+    from napari_unet.core.storage import atomic_write_bytes
+
+    info = read_info(path)
+    name = checked_name(info.name if name is None else name)
+    if not replace:
+        name = free_name(name)
+    copy = user_folder() / f"{name}{_SUFFIX}"
+    atomic_write_bytes(copy, Path(path).read_bytes())
+    return copy
+
+
+def free_name(name: str) -> str:
+    """Give the name, or ``<name>-2``, ``-3``, ... where a model has it already."""
+    taken = {path.stem for f in (user_folder(), shipped_folder()) for path in f.glob(f"*{_SUFFIX}")}
+    candidates = itertools.chain([name], (f"{name}-{i}" for i in itertools.count(2)))
+    return next(candidate for candidate in candidates if candidate not in taken)
+
+
+def checked_name(name: str) -> str:
+    """Give the name of a model without blanks around it.
+
+    Raises
+    ------
+    SettingsError
+        When it cannot be the name of a file, here or on another system.
+    """
+    name = name.strip()
+    if not name or name[0] == "." or len(name) > 100 or set(name) & set('/\\:*?"<>|\n\t\0'):
+        raise SettingsError(
+            f"A model cannot be called {name!r}: expected a name of up to 100 characters that can "
+            "also be the name of a file, for example 'nuclei-10x'."
+        )
+    return name
 
 
 def find_entry(name: str) -> CatalogueEntry | None:

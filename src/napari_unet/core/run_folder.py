@@ -5,7 +5,7 @@ last.safetensors    the model as it is now
 state.safetensors   everything needed to go on: weights, average, optimizer, position
 history.csv         one row per epoch
 settings.json       how and on what it is trained
-labels.npz          the labels as they were when training started
+labels.npz          the labels, and annotated areas, as they were when training started
 curves.png          the history as a picture
 """
 
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["RunFolder", "RunSettings", "SavedState"]
 
 _STATE_KEY = "napari_unet_state"
+_AREA = "area_"
 
 
 class RunSettings(Settings):
@@ -114,6 +115,11 @@ class RunFolder:
         atomic_write_text(self.path / "settings.json", settings.model_dump_json(indent=1))
         with atomic_path(self.path / "labels.npz") as temporary, temporary.open("wb") as file:
             arrays: Any = {f"{i:05d}": pair.labels for i, pair in enumerate(pairs)}
+            arrays |= {
+                f"{_AREA}{i:05d}": pair.annotated
+                for i, pair in enumerate(pairs)
+                if pair.annotated is not None
+            }
             np.savez_compressed(file, **arrays)
 
     def check_free(self) -> None:
@@ -148,11 +154,23 @@ class RunFolder:
         SettingsError
             When it is missing or damaged.
         """
+        return [labels for labels, _ in self.snapshot()]
+
+    def snapshot(self) -> list[tuple[Any, Any]]:
+        """Read labels and annotated area (None: everywhere) of each pair, in their order.
+
+        Raises
+        ------
+        SettingsError
+            When they are missing or damaged.
+        """
         path = self.path / "labels.npz"
         try:
             # Opened here: NumPy leaves a damaged file open.
             with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-                return [file[name] for name in sorted(file.files)]
+                names = sorted(n for n in file.files if not n.startswith(_AREA))
+                areas = {n: file[_AREA + n] for n in names if _AREA + n in file.files}
+                return [(file[n], areas.get(n)) for n in names]
         except (OSError, ValueError, AttributeError, zipfile.BadZipFile, zlib.error):
             problem = f"{path}, the labels that the run was started with, is missing or damaged."
         raise SettingsError(f"{problem} Start a new run, for example from its last model.")

@@ -161,14 +161,7 @@ def resume(
     folder = RunFolder(run_folder)
     settings = folder.settings()
     state = folder.load_state()
-    labels = folder.labels()
-    if len(labels) != len(pairs) or not all(
-        np.array_equal(a, p.labels) for a, p in zip(labels, pairs, strict=True)
-    ):
-        raise SettingsError(
-            f"The labels differ from those that the run in {folder.path} was started with. "
-            "Restore them, or start a new run from its last model."
-        )
+    _check_same_labels(folder, pairs)
     compute = choose_compute(settings.training.device, settings.training.precision)
     loop = _Loop(pairs, settings, compute, folder)
     try:
@@ -200,6 +193,29 @@ class _Preview:
         if self._show is not None:
             self._show(model(), step)
             self._last = time.monotonic()
+
+
+def _check_same_labels(folder: RunFolder, pairs: list[Pair]) -> None:
+    snapshot = folder.snapshot()
+    differ = None
+    if [labels.shape for labels, _ in snapshot] != [p.labels.shape for p in pairs]:
+        differ = "labels"
+    for (labels, area), pair in zip(snapshot, pairs, strict=False):
+        if not np.array_equal(labels, pair.labels):
+            differ = "labels"
+        elif not _same_area(area, pair.annotated):
+            differ = differ or "annotated areas"
+    if differ:
+        raise SettingsError(
+            f"The {differ} differ from those that the run in {folder.path} was started with. "
+            "Restore them, or start a new run from its last model."
+        )
+
+
+def _same_area(one: Any, other: Any) -> bool:
+    if one is None or other is None:
+        return one is other
+    return bool(np.array_equal(one, other))
 
 
 @dataclass

@@ -59,7 +59,13 @@ class Division:
 
 
 def divide(
-    pairs: list[Pair], unet: UNetConfig, fraction: float, seed: int, split: Split | None = None
+    pairs: list[Pair],
+    unet: UNetConfig,
+    fraction: float,
+    seed: int,
+    split: Split | None = None,
+    *,
+    fingerprints: bool = True,
 ) -> Division:
     """Decide what to validate on.
 
@@ -80,6 +86,9 @@ def divide(
         Of the choice of groups.
     split
         Indices into `pairs`, instead of choosing; an empty validation side means none.
+    fingerprints
+        Whether to read every image and keep its hash; without, `Division.trained_on` is empty
+        and only labels are looked at.
     """
     if split is None and fraction:
         groups = [p.group or p.name for p in pairs]
@@ -94,15 +103,18 @@ def divide(
         validation = [p for i in split.validation for p in pairs[i].planes(unet.ndim)]
         if not any(p.labelled for p in validation):
             validation = []
-        return _division(train, validation, "groups" if validation else "none", pairs, roles)
+        seen = _trained_on(pairs, roles) if fingerprints else ()
+        return _division(train, validation, "groups" if validation else "none", seen)
     train = [p for pair in pairs for p in pair.planes(unet.ndim)]
     everything = range(len(pairs))
     blocks = [_block(p, unet, fraction) for p in train] if fraction else [None]
-    if any(b is None for b in blocks):
-        return _division(train, [], "none", pairs, dict.fromkeys(everything, "training"))
     both = [b for b in blocks if b is not None]
-    roles = dict.fromkeys(everything, "both")
-    return _division([t for t, _ in both], [v for _, v in both], "block", pairs, roles)
+    complete = len(both) == len(blocks)
+    roles = dict.fromkeys(everything, "both" if complete else "training")
+    seen = _trained_on(pairs, roles) if fingerprints else ()
+    if not complete:
+        return _division(train, [], "none", seen)
+    return _division([t for t, _ in both], [v for _, v in both], "block", seen)
 
 
 def _block(plane: Plane, unet: UNetConfig, fraction: float) -> tuple[Plane, Plane] | None:
@@ -120,8 +132,7 @@ def _division(
     train: list[Plane],
     validation: list[Plane],
     kind: Literal["groups", "block", "none"],
-    pairs: list[Pair],
-    roles: dict[int, Role],
+    trained_on: tuple[TrainedOn, ...],
 ) -> Division:
     counts = {}
     for side, planes in (("train", train), ("validation", validation)):
@@ -129,7 +140,11 @@ def _division(
         counts[f"{side}_groups"] = len({p.group for p in planes})
         counts[f"{side}_objects"] = sum(_objects(p) for p in planes)
     counts["shared_groups"] = len({p.group for p in train} & {p.group for p in validation})
-    trained_on = tuple(
+    return Division(train, validation, kind, counts, trained_on)
+
+
+def _trained_on(pairs: list[Pair], roles: dict[int, Role]) -> tuple[TrainedOn, ...]:
+    return tuple(
         TrainedOn(
             name=pairs[i].name,
             group=pairs[i].group or pairs[i].name,
@@ -139,7 +154,6 @@ def _division(
         )
         for i, role in sorted(roles.items())
     )
-    return Division(train, validation, kind, counts, trained_on)
 
 
 def _planes_seen(image: Image) -> tuple[str, ...]:

@@ -1,0 +1,63 @@
+"""Layers to images and results to layers: the only place that knows what a layer looks like inside.
+
+Axes are letters: one of ``"TZCYX"`` per dimension of a layer, in the layer's own order; the colours
+of an RGB layer are no dimension. The core's arrays come in the order TZCYX.
+"""
+
+from napari_unet.gui.layers.areas import annotated_area
+from napari_unet.gui.layers.axes import check_axes, propose_axes
+from napari_unet.gui.layers.geometry import misalignment, result_geometry, to_layer_order, to_world
+from napari_unet.gui.layers.reading import (
+    current_plane,
+    image_from_layers,
+    labels_from_layer,
+    match_layers,
+    pair_from_layers,
+)
+from napari_unet.gui.layers.view import (
+    can_restore_view,
+    jump_to,
+    restore_view,
+    show_overlay,
+    show_side_by_side,
+)
+from napari_unet.gui.layers.writing import (
+    METADATA_KEY,
+    add_errors,
+    add_labels,
+    add_probability,
+    is_ours,
+    our_metadata,
+    set_features,
+    update_labels,
+    was_edited,
+)
+
+__all__ = [
+    "METADATA_KEY",
+    "add_errors",
+    "add_labels",
+    "add_probability",
+    "annotated_area",
+    "can_restore_view",
+    "check_axes",
+    "current_plane",
+    "image_from_layers",
+    "is_ours",
+    "jump_to",
+    "labels_from_layer",
+    "match_layers",
+    "misalignment",
+    "our_metadata",
+    "pair_from_layers",
+    "propose_axes",
+    "restore_view",
+    "result_geometry",
+    "set_features",
+    "show_overlay",
+    "show_side_by_side",
+    "to_layer_order",
+    "to_world",
+    "update_labels",
+    "was_edited",
+]

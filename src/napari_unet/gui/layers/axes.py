@@ -1,0 +1,176 @@
+"""What the dimensions of a layer mean: time, depth, channel, height or width."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_unet.core.errors import ImageError, UNetError
+from napari_unet.core.images import AXES
+
+if TYPE_CHECKING:
+    from napari.layers import Layer
+
+    from napari_unet.core.raw_image import RawImage
+
+__all__ = ["FileFacts", "check_axes", "file_facts", "layer_shape", "propose_axes"]
+
+_WORDS = {
+    "T": ("t", "time", "frame", "frames", "timepoint", "n", "p", "s", "scene", "sample", "series",
+          "position", "field", "image", "batch"),
+    "Z": ("z", "depth", "plane", "planes", "slice", "slices", "section"),
+    "C": ("c", "ch", "channel", "channels", "colour", "color", "wavelength"),
+    "Y": ("y", "height", "row", "rows"),
+    "X": ("x", "width", "col", "column", "columns"),
+}  # fmt: skip
+_LETTERS = {word: letter for letter, words in _WORDS.items() for word in words}
+_MOST_CHANNELS = 4
+"""A leading axis this short, of which nothing is known, is more often colours than a stack."""
+
+
+class FileFacts:
+    """What the file behind a layer says: a letter per axis, shape, and µm per pixel by letter."""
+
+    def __init__(self, axes: str, shape: tuple[int, ...], spacing_um: dict[str, float]) -> None:
+        self.axes, self.shape, self.spacing_um = axes, shape, spacing_um
+
+
+def layer_shape(layer: Layer) -> tuple[int, ...]:
+    """Shape of a layer's data at full resolution, without the colours of an RGB layer."""
+    data: Any = layer.data[0] if getattr(layer, "multiscale", False) else layer.data
+    return tuple(int(n) for n in data.shape[: layer.ndim])
+
+
+def propose_axes(layer: Layer) -> str:
+    """Say what each dimension of an Image or Labels layer most likely is.
+
+    Taken from the layer's axis labels; where those say nothing from the file behind it; otherwise
+    the last two are height and width, a short leading one (2 to 4) holds channels, and the rest is
+    depth, then time. A guess: show it and let people change it.
+
+    Parameters
+    ----------
+    layer
+        Image or Labels layer.
+
+    Returns
+    -------
+    str
+        One letter of ``"TZCYX"`` per dimension of the layer, in its order. The colours of an RGB
+        layer are no dimension: an RGB picture has the axes ``YX``.
+    """
+    shape = layer_shape(layer)
+    named = _from_labels(layer)
+    if "" in named and (facts := file_facts(layer)) is not None:
+        from_file = _fit(facts, shape)
+        if from_file is not None and all(
+            a in ("", b) for a, b in zip(named, from_file, strict=True)
+        ):
+            return from_file
+    return _fill(named, shape, rgb=bool(getattr(layer, "rgb", False)) or _is_labels(layer))
+
+
+def check_axes(layer: Layer, axes: str | None) -> str:
+    """Take the axes that a person gave, or propose some.
+
+    Raises
+    ------
+    ImageError
+        When they are not one letter of ``"TZCYX"`` per dimension of the layer, with Y and X.
+    """
+    if axes is None:
+        return propose_axes(layer)
+    letters = axes.strip().upper()
+    if getattr(layer, "rgb", False) and len(letters) == layer.ndim + 1 and letters[-1] in "SC":
+        letters = letters[:-1]
+    good = set(letters) <= set(AXES) and len(set(letters)) == len(letters)
+    if not good or len(letters) != layer.ndim or not {"Y", "X"} <= set(letters):
+        raise ImageError(
+            f"'{layer.name}' has {layer.ndim} dimensions {layer_shape(layer)} and the axes are "
+            f"given as {axes!r}: expected one letter for each, of T (time), Z (depth), C "
+            f"(channel), Y and X, for example {propose_axes(layer)!r}."
+        )
+    return letters
+
+
+def file_facts(layer: Layer) -> FileFacts | None:
+    """Ask the file behind a layer for axes and pixel size; None where there is no answer."""
+    source = getattr(layer, "source", None)
+    path = getattr(source, "path", None)
+    if not path:
+        return None
+    try:
+        return _read_facts(Path(path), Path(path).stat().st_mtime_ns)
+    except OSError:  # moved, or an address on the net
+        return None
+
+
+@lru_cache(maxsize=64)
+def _read_facts(path: Path, _changed_ns: int) -> FileFacts | None:
+    from napari_unet.core.raw_image import name_axes
+
+    try:
+        raw = _raw(path)
+        if raw is None:
+            return None
+        data, letters = name_axes(raw, None, path.name)
+    except UNetError:
+        return None
+    except Exception:  # every library fails in its own way on a foreign file
+        return None
+    return FileFacts(letters, tuple(int(n) for n in data.shape), dict(raw.spacing_um))
+
+
+def _raw(path: Path) -> RawImage | None:
+    from napari_unet.core.zarr_files import is_zarr, read_zarr
+
+    if is_zarr(path):
+        return read_zarr(path, lazy=True)
+    if path.suffix.lower() in (".tif", ".tiff", ".btf", ".tf8"):
+        from napari_unet.core.tiff_files import read_tiff
+
+        return read_tiff(path, lazy=True)
+    return None
+
+
+def _fit(facts: FileFacts, shape: tuple[int, ...]) -> str | None:
+    """Axes of the file for a layer of this shape, where it holds all of it."""
+    pairs = [(a, n) for a, n in zip(facts.axes, facts.shape, strict=True) if a != "S"]
+    if tuple(n for _, n in pairs) != shape:
+        pairs = [(a, n) for a, n in pairs if n > 1 or a in "YX"]
+    if tuple(n for _, n in pairs) == shape:
+        return "".join(a for a, _ in pairs)
+    # a reader may have made a layer of each channel
+    pairs = [(a, n) for a, n in pairs if a != "C"]
+    return "".join(a for a, _ in pairs) if tuple(n for _, n in pairs) == shape else None
+
+
+def _is_labels(layer: Layer) -> bool:
+    return getattr(layer, "selected_label", None) is not None
+
+
+def _from_labels(layer: Layer) -> list[str]:
+    """A letter per dimension, empty where the axis label says nothing or says it twice."""
+    labels = getattr(layer, "axis_labels", ("",) * layer.ndim)
+    letters = [_LETTERS.get(str(label).strip().lower(), "") for label in labels]
+    return [a if letters.count(a) == 1 else "" for a in letters]
+
+
+def _fill(named: list[str], shape: tuple[int, ...], *, rgb: bool) -> str:
+    """Name the axes that nobody named, from the right."""
+    letters = list(named)
+    for letter in "XY":
+        if letter not in letters:
+            free = [i for i, a in enumerate(letters) if not a]
+            if not free:  # nothing left to be it: the names were wrong
+                return _fill([""] * len(shape), shape, rgb=rgb)
+            letters[free[-1]] = letter
+    free = [i for i, a in enumerate(letters) if not a]
+    short = [i for i in free if 2 <= shape[i] <= _MOST_CHANNELS]
+    if short and "C" not in letters and not rgb:
+        letters[short[-1]] = "C"
+    for i in reversed([i for i in free if not letters[i]]):
+        left = [a for a in "ZTC" if a not in letters]
+        letters[i] = left[0] if left else "?"
+    return "".join(letters)

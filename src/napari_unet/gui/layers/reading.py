@@ -1,0 +1,329 @@
+"""From layers to the core's images and pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_unet.core.errors import ImageError, LabelsError
+from napari_unet.core.images import AXES, Image, Pair
+from napari_unet.gui.layers.areas import annotated_area
+from napari_unet.gui.layers.axes import check_axes, layer_shape
+from napari_unet.gui.layers.geometry import misalignment, pixel_size, to_data
+
+if TYPE_CHECKING:
+    import napari
+    from napari.layers import Image as ImageLayer
+    from napari.layers import Labels, Layer
+
+__all__ = [
+    "current_plane",
+    "image_from_layers",
+    "labels_from_layer",
+    "match_layers",
+    "pair_from_layers",
+]
+
+
+def image_from_layers(
+    layers: Sequence[ImageLayer],
+    axes: str | None = None,
+    channels: Sequence[int | str] | None = None,
+) -> Image:
+    """Make an image of one layer, or of several whose pictures are its channels.
+
+    Parameters
+    ----------
+    layers
+        Image layers of one shape that lie on each other. Any data type; numpy, dask, zarr;
+        of a multiscale layer the finest level. Lazy data stays lazy.
+    axes
+        One letter of ``"TZCYX"`` per dimension of a layer, in its order; None: `propose_axes`.
+    channels
+        Channels to keep, by name or by index from 0. None: all.
+
+    Returns
+    -------
+    Image
+        Axes in the order TZCYX; with its pixel size in µm where layer or file know it; named after
+        the first layer. Channels are called after their layers. Colours of a single RGB or RGBA
+        layer stay colours (``rgb``), without the alpha.
+
+    Raises
+    ------
+    ImageError
+        When there is no layer, or they differ in shape or place, or the axes do not fit.
+    """
+    if not layers:
+        raise ImageError("There is no image layer chosen. Open an image and choose its layer.")
+    images = [_image(layer, axes) for layer in layers]
+    for layer, image in zip(layers[1:], images[1:], strict=True):
+        _check_fits(layers[0], images[0], layer, image)
+    image = images[0] if len(images) == 1 else _stack_channels(images)
+    return image if channels is None else image.select_channels(tuple(channels))
+
+
+def labels_from_layer(
+    labels_layer: Labels, image_layer: Layer, axes: str | None = None
+) -> NDArray[Any]:
+    """Copy the labels that belong to an image, in the core's order of axes.
+
+    Parameters
+    ----------
+    labels_layer
+        Labels layer of the image's shape, with or without its channel axis: what was painted on
+        one channel counts for the pixel.
+    image_layer, axes
+        The image layer and its axes, as in `image_from_layers`.
+
+    Returns
+    -------
+    NDArray
+        A copy, axes TZYX (those of the image but C). Later strokes do not change it.
+
+    Raises
+    ------
+    LabelsError
+        When the shapes do not fit, or different labels were painted on the channels of one pixel.
+    """
+    axes = check_axes(image_layer, axes)
+    sizes = dict(zip(axes, layer_shape(image_layer), strict=True))
+    data: Any = labels_layer.data[0] if labels_layer.multiscale else labels_layer.data
+    labels = np.asarray(data)
+    shape = labels.shape
+    spatial = axes.replace("C", "")
+    fits = {axes: tuple(sizes[a] for a in axes), spatial: tuple(sizes[a] for a in spatial)}
+    if "C" in axes:
+        fits[axes.replace("C", "1")] = tuple(1 if a == "C" else sizes[a] for a in axes)
+    while labels.ndim > len(axes) and labels.shape[0] == 1:
+        labels = labels[0]
+    letters = next((name for name, fit in fits.items() if labels.shape == fit), None)
+    if letters is None:
+        expected = " x ".join(str(n) for n in fits[spatial])
+        raise LabelsError(
+            f"The labels '{labels_layer.name}' have shape {shape}, the image "
+            f"'{image_layer.name}' needs {expected} ({spatial}). Choose the labels that belong to "
+            "it, or select the image and make new ones with napari's button 'New labels layer'."
+        )
+    letters = letters.replace("1", "C")
+    if "C" in letters:
+        labels = _merge_channels(labels, letters.index("C"), labels_layer.name)
+        letters = letters.replace("C", "")
+    order = [letters.index(a) for a in AXES if a in letters]
+    return np.array(labels.transpose(order), order="C")
+
+
+def pair_from_layers(
+    images: Sequence[ImageLayer],
+    labels_layer: Labels,
+    annotated: Layer | None = None,
+    *,
+    axes: str | None = None,
+    channels: Sequence[int | str] | None = None,
+    empty_planes: Literal["ignore", "background"] = "ignore",
+    group: str | None = None,
+) -> Pair:
+    """Make a pair of image and labels from layers: a snapshot of what is painted now.
+
+    Parameters
+    ----------
+    images, axes, channels
+        As in `image_from_layers`.
+    labels_layer
+        As in `labels_from_layer`.
+    annotated
+        Shapes layer (what lies inside is annotated) or Labels layer (what is not 0). None:
+        everything.
+    empty_planes, group
+        As in `Pair`.
+
+    Raises
+    ------
+    ImageError, LabelsError
+        When the layers do not fit together.
+    """
+    image = image_from_layers(images, axes, channels)
+    labels = labels_from_layer(labels_layer, images[0], axes)
+    mask = None if annotated is None else annotated_area(annotated, images[0], axes)
+    return Pair(image, labels, mask, group=group, empty_planes=empty_planes)
+
+
+def match_layers(viewer: napari.Viewer) -> list[tuple[ImageLayer, Labels]]:
+    """Pair every Labels layer with the image it most likely belongs to, by name and shape.
+
+    Returns
+    -------
+    list of (Image layer, Labels layer)
+        In the order of the layer list; an image at most once, with the labels whose name is most
+        like its own. Results of ours that nobody corrected are left out.
+    """
+    from napari.layers import Image as ImageLayer
+    from napari.layers import Labels
+
+    from napari_unet.gui.layers.writing import is_ours, our_metadata, was_edited
+
+    images = [
+        layer
+        for layer in viewer.layers
+        if isinstance(layer, ImageLayer) and our_metadata(layer) is None
+    ]
+    labels = [layer for layer in viewer.layers if isinstance(layer, Labels)]
+    labels = [layer for layer in labels if not is_ours(layer) or was_edited(layer)]
+    scored = [
+        (_likeness(image.name, label.name), -i, -k)
+        for i, image in enumerate(images)
+        for k, label in enumerate(labels)
+        if _may_belong(image, label)
+    ]
+    taken_images: set[int] = set()
+    taken_labels: set[int] = set()
+    found: list[tuple[int, int]] = []
+    for _, i, k in sorted(scored, reverse=True):
+        if -i not in taken_images and -k not in taken_labels:
+            taken_images.add(-i)
+            taken_labels.add(-k)
+            found.append((-i, -k))
+    return [(images[i], labels[k]) for i, k in sorted(found)]
+
+
+def current_plane(
+    viewer: napari.Viewer, image: Image, layer: Layer, axes: str | None = None
+) -> tuple[Image, dict[str, int]]:
+    """Take the plane of an image that is in view.
+
+    Parameters
+    ----------
+    viewer
+        Its sliders say where.
+    image
+        Image made from `layer`, axes TZCYX.
+    layer, axes
+        The layer and its axes, as in `image_from_layers`.
+
+    Returns
+    -------
+    plane
+        Axes YX or CYX; the same image where it has only one plane.
+    position
+        Index along each axis that was left out, for example ``{"T": 3}``.
+    """
+    axes = check_axes(layer, axes)
+    point = np.asarray(viewer.dims.point, float)
+    point = np.concatenate([np.zeros(max(0, layer.ndim - point.size)), point])[-layer.ndim :]
+    indices = np.round(to_data(layer, point[None])[0]).astype(int)
+    position = {
+        a: int(np.clip(indices[axes.index(a)], 0, n - 1))
+        for a, n in image.sizes.items()
+        if a in "TZ"
+    }
+    data = image.data[tuple(position.get(a, slice(None)) for a in image.axes)]
+    left = "".join(a for a in image.axes if a not in position)
+    size = image.pixel_size
+    if size is not None and "Z" in position:
+        size = replace(size, spacing=size.yx)
+    return replace(image, data=data, axes=left, pixel_size=size), position
+
+
+def _image(layer: ImageLayer, axes: str | None) -> Image:
+    letters = check_axes(layer, axes)
+    data: Any = layer.data[0] if layer.multiscale else layer.data
+    path = getattr(getattr(layer, "source", None), "path", None)
+    rgb = bool(layer.rgb)
+    return Image.from_array(
+        _array(data),
+        letters + "S" if rgb else letters,
+        name=layer.name,
+        rgb=rgb,
+        path=Path(path) if path else None,
+        pixel_size=pixel_size(layer, letters),
+    )
+
+
+def _array(data: Any) -> Any:
+    """Numpy and dask as they are; anything else (zarr, xarray, memory maps of formats) as dask."""
+    if isinstance(data, np.ndarray) or type(data).__module__.startswith("dask."):
+        return data
+    import dask.array as da
+
+    chunks = getattr(data, "chunks", None)
+    return da.from_array(data, chunks=chunks or "auto")
+
+
+def _check_fits(first: ImageLayer, image: Image, layer: ImageLayer, other: Image) -> None:
+    if image.label_shape != other.label_shape or image.label_axes != other.label_axes:
+        raise ImageError(
+            f"'{layer.name}' has shape {other.label_shape} ({other.label_axes}) and '{first.name}' "
+            f"{image.label_shape} ({image.label_axes}): channels of one image must be alike. "
+            "Choose layers of one shape."
+        )
+    if misalignment(first, layer):
+        raise ImageError(
+            f"'{layer.name}' lies elsewhere than '{first.name}' (scale, position or rotation "
+            "differ): channels of one image must lie on each other. Give both layers the same "
+            "scale and position."
+        )
+
+
+def _stack_channels(images: list[Image]) -> Image:
+    names: list[str] = []
+    arrays = []
+    for image in images:
+        names += _channel_names(image)
+        axes = image.axes if "C" in image.axes else image.axes.replace("Y", "CY")
+        arrays.append(image.data if "C" in image.axes else image.data[..., None, :, :])
+    axis = axes.index("C")
+    if all(isinstance(array, np.ndarray) for array in arrays):
+        data: Any = np.concatenate(arrays, axis)
+    else:
+        import dask.array as da
+
+        data = da.concatenate([da.asarray(array) for array in arrays], axis)
+    unique = tuple(names) if len(set(names)) == len(names) else None
+    return replace(images[0], data=data, axes=axes, channel_names=unique, rgb=False)
+
+
+def _channel_names(image: Image) -> list[str]:
+    if "C" not in image.axes:
+        return [image.name]
+    inner = ("red", "green", "blue") if image.rgb else range(image.channels)
+    return [f"{image.name} {channel}" for channel in inner]
+
+
+def _merge_channels(labels: NDArray[Any], axis: int, name: str) -> NDArray[Any]:
+    """Labels painted on any channel; two different ones on a pixel contradict each other."""
+    merged: NDArray[Any] = labels.max(axis)
+    if ((labels != 0) & (labels != np.expand_dims(merged, axis))).any():
+        raise LabelsError(
+            f"In '{name}' some pixels have different labels on different channels: expected one "
+            "label per pixel. Erase those of all channels but one."
+        )
+    return merged
+
+
+def _may_belong(image: ImageLayer, labels: Labels) -> bool:
+    from napari_unet.gui.layers.axes import propose_axes
+
+    shape, axes = layer_shape(image), propose_axes(image)
+    theirs = layer_shape(labels)
+    without = tuple(n for a, n in zip(axes, shape, strict=True) if a != "C")
+    single = tuple(1 if a == "C" else n for a, n in zip(axes, shape, strict=True))
+    return theirs in (shape, without, single)
+
+
+def _likeness(image: str, labels: str) -> float:
+    """How alike two names are, 0 to 1: common words such as "mask" do not count."""
+    from difflib import SequenceMatcher
+
+    return round(SequenceMatcher(None, _bare(image), _bare(labels)).ratio(), 3)
+
+
+def _bare(name: str) -> str:
+    name = name.lower()
+    for word in ("labels", "label", "masks", "mask", "truth", "annotation", "gt", "image", "seg"):
+        name = name.replace(word, "")
+    return name.strip(" _-.[]")

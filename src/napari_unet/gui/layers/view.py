@@ -1,0 +1,215 @@
+"""What the viewer shows: jump to an object, compare layers, and back again."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_unet.gui.layers.axes import check_axes
+from napari_unet.gui.layers.geometry import to_world, world_matrix
+
+if TYPE_CHECKING:
+    import napari
+    from napari.layers import Layer
+
+__all__ = ["can_restore_view", "jump_to", "restore_view", "show_overlay", "show_side_by_side"]
+
+_FIELD_OF_VIEW = 8
+"""How many times an object's diameter is seen around it after a jump."""
+
+
+def jump_to(
+    viewer: napari.Viewer,
+    layer: Layer,
+    position: Mapping[str, int] | str,
+    centroid_yx: Sequence[float],
+    *,
+    label: int | None = None,
+    diameter_px: float = 20,
+    axes: str | None = None,
+) -> None:
+    """Bring an object into view.
+
+    Parameters
+    ----------
+    viewer
+        Its sliders and camera move.
+    layer
+        The layer that the coordinates belong to.
+    position
+        Index along each leading axis, ``{"T": 3}``, or the text that tables hold, ``"T=3 Z=1"`` or
+        bare numbers in the order of the core's axes, ``"3 1"``.
+    centroid_yx
+        Centre of the object in pixels.
+    label
+        Its id: selected, where the layer is a Labels layer.
+    diameter_px
+        Its size: the camera comes closer where the object would be tiny, and goes back where it
+        would not fit.
+    axes
+        One letter per dimension of `layer`; None: `propose_axes`.
+    """
+    axes = check_axes(layer, axes)
+    where = {**parse_position(position, axes), "Y": centroid_yx[0], "X": centroid_yx[1]}
+    point = to_world(layer, [[float(where.get(a, 0)) for a in axes]])[0]
+    first = viewer.dims.ndim - layer.ndim
+    for axis, letter in enumerate(axes):
+        if letter != "C":
+            viewer.dims.set_point(first + axis, float(point[axis]))
+    world = np.zeros(viewer.dims.ndim)
+    world[first:] = point
+    shown = list(viewer.dims.displayed)
+    _camera(viewer).center = tuple(float(v) for v in world[shown])
+    _zoom_to(viewer, layer, diameter_px)
+    if label is not None and hasattr(layer, "selected_label"):
+        layer.selected_label = int(label)
+
+
+def parse_position(position: Mapping[str, int] | str, axes: str) -> dict[str, int]:
+    """Read a position: a mapping, ``"T=3 Z=1"``, or bare numbers in the order T, Z."""
+    if not isinstance(position, str):
+        return {a: int(i) for a, i in position.items()}
+    words = position.split()
+    if all("=" in word for word in words):
+        return {word[0].upper(): int(word.split("=")[1]) for word in words}
+    leading = [a for a in "TZ" if a in axes]
+    return dict(zip(leading, (int(word) for word in words), strict=False))
+
+
+def show_side_by_side(viewer: napari.Viewer, layers: Sequence[Layer]) -> None:
+    """Show some layers next to each other in a row, hide the others; `restore_view` undoes it.
+
+    Parameters
+    ----------
+    viewer
+        The viewer.
+    layers
+        From left to right.
+    """
+    _remember(viewer)
+    _show_only(viewer, layers)
+    _raise(viewer, list(reversed(layers)))
+    # the grid counts from the top of the layer list
+    _grid(viewer).stride = 1
+    _grid(viewer).shape = (1, len(layers))
+    _grid(viewer).enabled = True
+    viewer.reset_view()
+
+
+def show_overlay(viewer: napari.Viewer, layers: Sequence[Layer]) -> None:
+    """Show some layers on each other, labels as outlines above images; `restore_view` undoes it.
+
+    Parameters
+    ----------
+    viewer
+        The viewer.
+    layers
+        From bottom to top. The last Labels layer stays filled where it is the only one.
+    """
+    _remember(viewer)
+    _grid(viewer).enabled = False
+    _show_only(viewer, layers)
+    _raise(viewer, layers)
+    outlined = [layer for layer in layers if hasattr(layer, "contour")]
+    for layer in outlined if len(outlined) > 1 else ():
+        layer.contour = 2
+        layer.opacity = 1.0
+
+
+def can_restore_view(viewer: napari.Viewer) -> bool:
+    """Whether there is something that `restore_view` would undo."""
+    return viewer in _BEFORE
+
+
+def restore_view(viewer: napari.Viewer) -> None:
+    """Undo `show_side_by_side` and `show_overlay`: the view as it was before the first of them."""
+    before = _BEFORE.pop(viewer, None)
+    if before is not None:
+        before.restore(viewer)
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What the helpers above change."""
+
+    order: tuple[weakref.ref[Layer], ...]
+    layers: tuple[tuple[weakref.ref[Layer], dict[str, Any]], ...]
+    grid: dict[str, Any]
+    camera: dict[str, Any]
+
+    @classmethod
+    def of(cls, viewer: napari.Viewer) -> _Look:
+        looks = tuple(
+            (weakref.ref(layer), {n: getattr(layer, n) for n in _LOOKS if hasattr(layer, n)})
+            for layer in viewer.layers
+        )
+        grid = {n: getattr(_grid(viewer), n) for n in ("enabled", "stride", "shape")}
+        camera = {n: getattr(_camera(viewer), n) for n in ("center", "zoom", "angles")}
+        return cls(tuple(ref for ref, _ in looks), looks, grid, camera)
+
+    def restore(self, viewer: napari.Viewer) -> None:
+        for ref, look in self.layers:
+            if (layer := ref()) is not None and layer in viewer.layers:
+                for name, value in look.items():
+                    setattr(layer, name, value)
+        _raise(viewer, [layer for ref in self.order if (layer := ref()) is not None])
+        for name, value in self.grid.items():
+            setattr(_grid(viewer), name, value)
+        for name, value in self.camera.items():
+            setattr(_camera(viewer), name, value)
+
+
+_LOOKS = ("visible", "opacity", "contour")
+_BEFORE: weakref.WeakKeyDictionary[Any, _Look] = weakref.WeakKeyDictionary()
+
+
+def _remember(viewer: napari.Viewer) -> None:
+    if viewer not in _BEFORE:
+        _BEFORE[viewer] = _Look.of(viewer)
+
+
+def _show_only(viewer: napari.Viewer, layers: Sequence[Layer]) -> None:
+    for layer in viewer.layers:
+        layer.visible = layer in layers
+
+
+def _raise(viewer: napari.Viewer, layers: Sequence[Layer]) -> None:
+    """Move layers to the top of the list, the last one highest."""
+    for layer in layers:
+        if layer in viewer.layers:
+            viewer.layers.move(viewer.layers.index(layer), len(viewer.layers))
+
+
+def _zoom_to(viewer: napari.Viewer, layer: Layer, diameter_px: float) -> None:
+    matrix = world_matrix(layer)[:-1, :-1]
+    diameter = max(diameter_px, 5) * float(np.linalg.norm(matrix[:, -1]))
+    canvas = min(_canvas_size(viewer))
+    wanted = canvas / (_FIELD_OF_VIEW * diameter)
+    if not wanted / 1.5 <= _camera(viewer).zoom <= 4 * wanted:
+        _camera(viewer).zoom = wanted
+
+
+def _canvas_size(viewer: napari.Viewer) -> tuple[int, int]:
+    """Height and width, in screen pixels, of the part that shows one layer."""
+    canvas = getattr(viewer, "canvas", None)
+    if hasattr(canvas, "viewbox_size"):  # napari 0.9
+        size: Any = canvas.viewbox_size(viewer.layers)
+    else:
+        size = getattr(viewer, "_canvas_size", (600, 600))
+    return max(int(size[0]), 100), max(int(size[1]), 100)
+
+
+def _camera(viewer: napari.Viewer) -> Any:
+    """The camera, which napari 0.9 moved (the old place warns)."""
+    scene = getattr(viewer, "scene", None)
+    return viewer.camera if scene is None else scene.camera
+
+
+def _grid(viewer: napari.Viewer) -> Any:
+    """The grid, which napari 0.9 moved (the old place warns)."""
+    canvas = getattr(viewer, "canvas", None)
+    return canvas.grid if hasattr(canvas, "grid") else viewer.grid

@@ -1,0 +1,345 @@
+"""From results to layers: always new ones, lying on their image, and never over a person's work."""
+
+from __future__ import annotations
+
+import weakref
+import zlib
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_unet.core.errors import LabelsError
+from napari_unet.gui.layers.geometry import result_geometry, to_layer_order
+
+if TYPE_CHECKING:
+    import napari
+    from napari.layers import Image as ImageLayer
+    from napari.layers import Labels, Layer
+
+    from napari_unet.core.error_map import ErrorMap
+
+__all__ = [
+    "METADATA_KEY",
+    "add_errors",
+    "add_labels",
+    "add_probability",
+    "is_ours",
+    "our_metadata",
+    "set_features",
+    "update_labels",
+    "was_edited",
+]
+
+METADATA_KEY = "napari-unet"
+"""Where a result's metadata says what made it."""
+
+_ROOM_TO_PAINT = 0.9
+"""Share of a data type's numbers that a result may use: the rest is for objects painted later."""
+
+
+class _Seal:
+    """What a result of ours was when we last wrote it, and whether anybody painted since."""
+
+    def __init__(self, layer: Labels) -> None:
+        self.painted = False
+        self.sign(layer)
+        layer.events.paint.connect(self._on_paint)
+
+    def sign(self, layer: Labels) -> None:
+        self.data, self.checksum = layer.data, _checksum(layer.data)
+
+    def _on_paint(self) -> None:
+        self.painted = True
+
+    def broken(self, layer: Labels) -> bool:
+        if self.painted or layer.data is not self.data:
+            return True
+        return self.checksum != _checksum(layer.data)
+
+
+_SEALS: weakref.WeakKeyDictionary[Layer, _Seal] = weakref.WeakKeyDictionary()
+
+
+def add_labels(
+    viewer: napari.Viewer,
+    source_layer: Layer,
+    labels: Any,
+    *,
+    name: str,
+    metadata: Mapping[str, Any],
+    features: Any = None,
+    position: Mapping[str, int] | None = None,
+    colours: Mapping[int, str] | None = None,
+    axes: str | None = None,
+) -> Labels:
+    """Show labels as a new layer that lies exactly on the layer they were made from.
+
+    Parameters
+    ----------
+    viewer
+        Where to add it.
+    source_layer
+        The image layer.
+    labels
+        Integers or bool, the core's order of axes: those of the image but C and `position`.
+        Numpy arrays get the smallest of uint8, uint16 and int32 that leaves room to paint more;
+        dask and zarr stay as they are.
+    name
+        Name of the layer; napari adds a number where it is taken.
+    metadata
+        What made it: kept under ``layer.metadata["napari-unet"]``.
+    features
+        Rows (dictionaries with ``id``), or columns, for the layer's features table.
+    position
+        Index along each axis that `labels` does not have, when it is one plane of a stack.
+    colours
+        Colour of each id; None: napari's own.
+    axes
+        One letter per dimension of `source_layer`; None: `propose_axes`.
+
+    Returns
+    -------
+    Labels
+    """
+    from napari.layers import Labels
+
+    data = _compact(to_layer_order(labels, source_layer, axes, position))
+    layer = Labels(
+        data,
+        name=name,
+        metadata={METADATA_KEY: dict(metadata)},
+        **result_geometry(source_layer, axes, position),
+    )
+    if colours is not None:
+        layer.colormap = _colormap(colours)
+    if features is not None:
+        set_features(layer, features)
+    viewer.add_layer(layer)
+    _SEALS[layer] = _Seal(layer)
+    return layer
+
+
+def update_labels(
+    layer: Labels,
+    labels: Any,
+    *,
+    source_layer: Layer | None = None,
+    axes: str | None = None,
+    position: Mapping[str, int] | None = None,
+    metadata: Mapping[str, Any] | None = None,
+    features: Any = None,
+) -> bool:
+    """Write new labels into a result of ours that nobody edited, quickly and in place.
+
+    Parameters
+    ----------
+    layer
+        Made by `add_labels`.
+    labels
+        As in `add_labels`.
+    source_layer, axes, position
+        As in `add_labels`; without them `labels` has the layer's own shape.
+    metadata, features
+        What to replace; None: stays.
+
+    Returns
+    -------
+    bool
+        False, with nothing written, where the layer is not ours or a person edited it: then add a
+        new one.
+    """
+    if not is_ours(layer) or was_edited(layer):
+        return False
+    if source_layer is not None:
+        labels = to_layer_order(labels, source_layer, axes, position)
+    labels = _compact(labels)
+    if tuple(labels.shape) != tuple(layer.data.shape):
+        raise LabelsError(
+            f"New labels of shape {tuple(labels.shape)} do not fit into '{layer.name}' "
+            f"{tuple(layer.data.shape)}. Add them as a new layer."
+        )
+    old = layer.data
+    if isinstance(old, np.ndarray) and np.can_cast(labels.dtype, old.dtype) and old.flags.writeable:
+        old[...] = labels
+        layer.refresh(thumbnail=False, highlight=False, extent=False)
+    else:
+        layer.data = labels
+    _SEALS[layer].sign(layer)
+    if metadata is not None:
+        layer.metadata[METADATA_KEY] = dict(metadata)
+    if features is not None:
+        set_features(layer, features)
+    return True
+
+
+def add_probability(
+    viewer: napari.Viewer,
+    source_layer: Layer,
+    probability: Any,
+    *,
+    name: str,
+    metadata: Mapping[str, Any],
+    class_names: Sequence[str] | None = None,
+    position: Mapping[str, int] | None = None,
+    axes: str | None = None,
+) -> list[ImageLayer]:
+    """Show probabilities as new Image layers, one per class, on the layer they were made from.
+
+    Parameters
+    ----------
+    viewer, source_layer, name, metadata, position, axes
+        As in `add_labels`.
+    probability
+        Floats 0 to 1: axes as labels, or with a class axis C before Y and X.
+    class_names
+        Name of each class, put behind `name`.
+
+    Returns
+    -------
+    list of Image layers
+        From 0 to 1 in contrast, blended on top of the image.
+    """
+    from napari.layers import Image as ImageLayer
+
+    geometry = result_geometry(source_layer, axes, position)
+    classes: list[tuple[str, Any]] = [(name, probability)]
+    if probability.ndim > _result_ndim(source_layer, axes, position):
+        count = probability.shape[-3]
+        names = class_names or [f"class {i + 1}" for i in range(count)]
+        classes = [(f"{name}: {names[i]}", probability[..., i, :, :]) for i in range(count)]
+    made = []
+    for title, values in classes:
+        layer = ImageLayer(
+            to_layer_order(values, source_layer, axes, position),
+            name=title,
+            metadata={METADATA_KEY: dict(metadata)},
+            contrast_limits=(0, 1),
+            colormap="magma",
+            blending="additive",
+            rgb=False,
+            **geometry,
+        )
+        viewer.add_layer(layer)
+        made.append(layer)
+    return made
+
+
+def add_errors(
+    viewer: napari.Viewer,
+    source_layer: Layer,
+    errors: ErrorMap,
+    *,
+    name: str = "errors",
+    metadata: Mapping[str, Any] | None = None,
+    position: Mapping[str, int] | None = None,
+    axes: str | None = None,
+) -> Labels:
+    """Show an error map as a Labels layer in its own colours, on the layer that was scored.
+
+    Parameters
+    ----------
+    viewer, source_layer, name, position, axes
+        As in `add_labels`; `source_layer` may be a Labels layer.
+    errors
+        Its labels have the order of axes TZYX.
+    metadata
+        What was compared.
+    """
+    from napari_unet.core.error_map import ERROR_CATEGORIES
+
+    layer = add_labels(
+        viewer,
+        source_layer,
+        errors.labels,
+        name=name,
+        metadata={"kind": "errors", **(metadata or {})},
+        features={"index": list(range(1, len(ERROR_CATEGORIES))), "error": ERROR_CATEGORIES[1:]},
+        position=position,
+        colours=errors.colours,
+        axes=axes,
+    )
+    layer.opacity = 0.8
+    return layer
+
+
+def set_features(layer: Labels, features: Any) -> None:
+    """Fill the features table of a Labels layer: the row with ``index`` i belongs to label i.
+
+    Parameters
+    ----------
+    layer
+        The layer.
+    features
+        Rows (as of `measure_objects`) or columns, with the label's number in ``index`` or ``id``.
+    """
+    columns = _columns(features) if isinstance(features, Sequence) else dict(features)
+    if "index" not in columns and "id" in columns:
+        columns["index"] = columns.pop("id")
+    if "index" in columns:
+        columns = {"index": columns.pop("index"), **columns}
+    layer.features = columns
+
+
+def our_metadata(layer: Layer) -> dict[str, Any] | None:
+    """What made this layer, or None where we did not."""
+    found = layer.metadata.get(METADATA_KEY)
+    return found if isinstance(found, dict) else None
+
+
+def is_ours(layer: Layer) -> bool:
+    """Whether this very layer is a result that we added to a viewer since napari was started.
+
+    A copy that a person makes of it is theirs, whatever its metadata says.
+    """
+    return layer in _SEALS
+
+
+def was_edited(layer: Layer) -> bool:
+    """Whether a person may have changed a result of ours; True for any layer that is not ours.
+
+    Two things are watched. napari's `paint` event fires at the end of every stroke, fill or
+    polygon, and from then on the layer belongs to the person, also if they undo. A checksum of
+    the pixels notices what emits no event: a stroke that is still being drawn, undo and redo, `layer.data`
+    replaced, values written by a script. For dask and zarr data, which are not read just for
+    this, the event and the replacement alone count.
+    """
+    seal = _SEALS.get(layer)
+    return seal is None or seal.broken(layer)
+
+
+def _checksum(data: Any) -> int:
+    if not isinstance(data, np.ndarray):
+        return 0
+    return zlib.crc32(np.ascontiguousarray(data).view(np.uint8).data)
+
+
+def _columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    names = dict.fromkeys(name for row in rows for name in row)
+    return {name: [row.get(name) for row in rows] for name in names}
+
+
+def _compact(labels: Any) -> Any:
+    """Numpy labels in the smallest type that leaves room for more; others as they are."""
+    if not isinstance(labels, np.ndarray):
+        return labels
+    largest = int(labels.max(initial=0))
+    for dtype in (np.uint8, np.uint16):
+        if largest <= _ROOM_TO_PAINT * np.iinfo(dtype).max:
+            return labels.astype(dtype)
+    return labels.astype(np.int32 if largest < 2**31 else np.int64)
+
+
+def _colormap(colours: Mapping[int, str]) -> Any:
+    from napari.utils.colormaps import DirectLabelColormap
+
+    table: dict[int | None, str] = {None: "#808080", 0: "#00000000"}
+    table.update({int(i): colour for i, colour in colours.items()})
+    return DirectLabelColormap(color_dict=table)
+
+
+def _result_ndim(layer: Layer, axes: str | None, position: Mapping[str, int] | None) -> int:
+    from napari_unet.gui.layers.axes import check_axes
+
+    letters = check_axes(layer, axes)
+    return sum(a != "C" and a not in (position or {}) for a in letters)

@@ -1,3 +1,8 @@
+import pickle
+import subprocess
+import sys
+from dataclasses import replace
+
 import dask.array as da
 import numpy as np
 import pytest
@@ -14,7 +19,8 @@ from napari_unet.core.errors import Cancelled, ImageError, ModelFileError, Setti
 from napari_unet.core.images import Image
 from napari_unet.core.model_file import Model, ModelInfo
 from napari_unet.core.normalization import Normalization
-from napari_unet.core.prediction import predict
+from napari_unet.core.prediction import predict, redecode
+from napari_unet.core.rescale import rescaled
 from napari_unet.core.synthetic import synthetic_nuclei
 from napari_unet.core.tasks import Instances, Semantic
 from napari_unet.core.unet import UNet
@@ -357,3 +363,144 @@ def test_values_that_are_not_finite_are_named_with_their_plane(bad):
     data[1, 3, 3] = bad
     with pytest.raises(ImageError, match="'cells T=1' holds 1 values that are NaN or infinite"):
         predict(random_model(), Image(data, "TYX", name="cells"), **CPU)
+
+
+# -- another scale -------------------------------------------------------------------------------
+
+
+def enlarged(array, shape):
+    return rescaled(array, shape).compute(scheduler="synchronous")
+
+
+def nuclei_seen_at(scale):
+    """An image for the copying model with objects of another size, and the labels as it knows them.
+
+    The grid on which the objects have the right size is 160 x 192 px.
+    """
+    _, labels = synthetic_nuclei((160, 192), 40, seed=3, diameter_px=(10, 18), touching=0.5)
+    shape = (round(160 / scale), round(192 / scale))
+    return Image(enlarged(logits_of(OBJECTS, labels), shape), "CYX"), labels
+
+
+def test_objects_of_another_size_are_found_at_the_right_scale_on_the_images_grid():
+    image, labels = nuclei_seen_at(0.4)
+    result = predict(copying_model(OBJECTS), image, scale=0.4, probabilities=True, **CPU)
+    assert result.scale == 0.4
+    assert result.labels.shape == result.probabilities.shape == (400, 480)
+    seen = predict(copying_model(OBJECTS), Image(logits_of(OBJECTS, labels), "CYX"), **CPU).labels
+    assert set(np.unique(result.labels)) == set(np.unique(seen)) == set(range(labels.max() + 1))
+    # The same ids as on the network's grid, in the same places.
+    coarse, fine = result.labels[1::5, 1::5], seen[::2, ::2]
+    both = (coarse > 0) & (fine > 0)
+    assert (coarse == fine)[both].mean() > 0.97
+    np.testing.assert_array_less(0.5, result.probabilities[result.labels > 0])
+    assert len(result.confidence) == labels.max() + 1
+    assert (result.confidence[1:] > 0.9).all()
+
+
+@pytest.mark.parametrize("scale", [0.4, 1.6])
+@pytest.mark.parametrize("task", [TWO, THREE, OBJECTS])
+def test_a_scaled_image_is_the_same_on_disk_in_blocks_and_in_memory(
+    tmp_path, monkeypatch, scale, task
+):
+    model, image = random_model(task), Image(synthetic_nuclei((150, 210), 20)[0], "YX")
+    if task is OBJECTS:
+        model, image = copying_model(task), nuclei_seen_at(scale)[0]
+    whole = predict(model, image, scale=scale, probabilities=True, **CPU)
+    assert whole.labels.shape == image.label_shape
+    assert len(np.unique(whole.labels)) >= 2
+    monkeypatch.setattr(prediction_module, "IN_MEMORY_BYTES", 0)
+    options = {"scale": scale, "probabilities": True, "block_px": 64, "folder": tmp_path}
+    tiled = predict(model, image, **options, **CPU)
+    np.testing.assert_array_equal(np.asarray(tiled.labels), whole.labels)
+    np.testing.assert_allclose(np.asarray(tiled.probabilities), whole.probabilities, atol=1e-5)
+    np.testing.assert_allclose(tiled.confidence, whole.confidence, rtol=1e-4)
+
+
+def test_a_scale_of_a_class_model_gives_the_image_back():
+    _, labels = synthetic_nuclei((90, 120), 12, seed=1)
+    image = Image(np.where(labels > 0, 6, -6).astype(np.float32)[None], "CYX")
+    for scale in (0.5, 2):
+        found = predict(copying_model(TWO), image, scale=scale, **CPU).labels
+        assert found.dtype == np.uint8
+        dice = 2 * ((found == 3) & (labels > 0)).sum() / ((found == 3).sum() + (labels > 0).sum())
+        assert dice > 0.95
+
+
+def test_scaled_stacks_count_their_blocks_and_keep_ids_unique():
+    image, labels = nuclei_seen_at(0.4)
+    seen = []
+    result = predict(
+        copying_model(OBJECTS),
+        Image(np.stack([image.data] * 2), "TCYX"),
+        scale=0.4,
+        block_px=40,
+        progress=lambda done, total: seen.append((done, total)),
+        **CPU,
+    )
+    assert seen == [(i, len(seen)) for i in range(1, len(seen) + 1)]
+    assert result.labels.max() == 2 * labels.max()
+    np.testing.assert_array_equal(result.labels[0] > 0, result.labels[1] > 0)
+
+
+def test_a_scale_that_makes_no_sense_is_a_sentence():
+    with pytest.raises(SettingsError, match=r"Scale -2: expected a number from 0\.05 to 20"):
+        predict(random_model(), Image(np.zeros((9, 9)), "YX"), scale=-2, **CPU)
+
+
+# -- decoding again ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.4])
+@pytest.mark.parametrize("axes", ["YX", "ZYX", "TZYX"])
+def test_decoding_again_is_predicting_again(axes, scale):
+    image = np.stack([synthetic_nuclei((90, 110), 14, seed=s)[0] for s in range(4)])
+    shaped = {"YX": image[0], "ZYX": image, "TZYX": image.reshape(2, 2, 90, 110)}[axes]
+    model = random_model(OBJECTS)
+    first = predict(model, Image(shaped, axes), scale=scale, keep_outputs=True, **CPU)
+    decoder = OBJECTS.decoder.model_copy(update={"threshold": 0.7, "min_area_px": 30})
+    task = OBJECTS.model_copy(update={"decoder": decoder})
+    other = replace(model, info=model.info.model_copy(update={"task": task}))
+    second = predict(other, Image(shaped, axes), scale=scale, probabilities=True, **CPU)
+    assert second.outputs is None
+    again = redecode(first, task)
+    np.testing.assert_array_equal(again.labels, second.labels)
+    np.testing.assert_array_equal(again.confidence, second.confidence)
+    assert again.labels.max() < first.labels.max()
+    assert again.model == second.model
+    assert again.scale == scale
+    np.testing.assert_array_equal(redecode(again, OBJECTS).labels, first.labels)
+
+
+def test_decoding_classes_again_at_another_threshold():
+    image = Image(synthetic_nuclei((60, 70), 9)[0], "YX")
+    first = predict(random_model(TWO), image, keep_outputs=True, **CPU)
+    assert first.outputs.shape == (1, 60, 70)
+    again = redecode(first, TWO.model_copy(update={"threshold": 0.8}))
+    np.testing.assert_array_equal(again.labels, np.where(first.outputs[0] > 0.8, 3, 0))
+
+
+def test_what_cannot_be_decoded_again_is_a_sentence(monkeypatch):
+    image = Image(synthetic_nuclei((60, 70), 9)[0], "YX")
+    kept = predict(random_model(TWO), image, keep_outputs=True, **CPU)
+    with pytest.raises(SettingsError, match="Change decoder settings only"):
+        redecode(kept, OBJECTS)
+    with pytest.raises(SettingsError, match=r"were not kept.*Predict once more"):
+        redecode(predict(random_model(TWO), image, **CPU), TWO)
+    monkeypatch.setattr(prediction_module, "KEPT_BYTES", 1000)
+    assert predict(random_model(TWO), image, keep_outputs=True, **CPU).outputs is None
+
+
+def test_decoding_again_needs_no_torch(tmp_path):
+    image = Image(synthetic_nuclei((60, 70), 9)[0], "YX")
+    first = predict(random_model(OBJECTS), image, keep_outputs=True, **CPU)
+    (tmp_path / "prediction").write_bytes(pickle.dumps(replace(first, scale=1.0)))
+    code = (
+        "import pickle, sys; from pathlib import Path\n"
+        "from napari_unet.core.prediction import redecode\n"
+        f"first = pickle.loads(Path({str(tmp_path / 'prediction')!r}).read_bytes())\n"
+        "assert redecode(first, first.model.task).labels.max() > 2\n"
+        "print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"

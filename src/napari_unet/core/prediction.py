@@ -5,30 +5,35 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unet.core.errors import Cancelled
+from napari_unet.core.decoding import PlaneLabels, decoded, joined, regridded, stacked
+from napari_unet.core.errors import Cancelled, SettingsError
 from napari_unet.core.images import Image
 from napari_unet.core.model_file import Model, ModelInfo
+from napari_unet.core.rescale import check_scale, rescaled, scaled_shape
 from napari_unet.core.stitching import decode_blockwise
 from napari_unet.core.storage import storage_error
+from napari_unet.core.tasks import Instances, Semantic
 
 if TYPE_CHECKING:
     import dask.array as da
 
     from napari_unet.core.blocks import BlockNetwork
 
-__all__ = ["Prediction", "predict"]
+__all__ = ["Prediction", "predict", "redecode"]
 
 Progress = Callable[[int, int], None]
-
 IN_MEMORY_BYTES = 256 << 20
 """Planes whose network outputs need more than this are decoded block by block."""
+
+KEPT_BYTES = 1 << 30
+"""Outputs are kept for decoding again up to this size, all planes together."""
 
 
 @dataclass(frozen=True)
@@ -47,12 +52,20 @@ class Prediction:
         Mean foreground probability of each object by id (index 0 is not used); empty for classes.
     model
         Header of the model that was used, with the task as it was decoded.
+    outputs
+        The network's outputs, float32, axes of `labels` with C before the last two (three for a
+        3-D model), on the network's grid; None unless they were to be kept, or where they are too
+        large. `redecode` needs them.
+    scale
+        By which factor the image was enlarged for the network.
     """
 
     labels: Any
     probabilities: Any
     confidence: NDArray[np.float32]
     model: ModelInfo
+    outputs: NDArray[np.float32] | None = None
+    scale: float = 1.0
 
 
 def predict(
@@ -64,6 +77,8 @@ def predict(
     block_px: int = 1024,
     device: str = "auto",
     precision: str = "auto",
+    scale: float = 1.0,
+    keep_outputs: bool = False,
     folder: Path | None = None,
     progress: Progress | None = None,
     should_stop: Callable[[], bool] = lambda: False,
@@ -84,6 +99,12 @@ def predict(
         Side of the blocks in which large planes are computed. The result does not depend on it.
     device, precision
         See `napari_unet.core.device.choose_compute`.
+    scale
+        By which factor the image is enlarged (below 1: shrunk) before the network sees it, for
+        objects of another size than those of the training images. Lengths and areas of the
+        decoder count on that grid; labels and probabilities are on the image's own grid.
+    keep_outputs
+        Whether to return the network's outputs, so that `redecode` can decode them again.
     folder
         Where results too large for memory are written as zarr; None: a temporary folder, which
         the caller removes.
@@ -102,6 +123,8 @@ def predict(
         When the model does not fit the image.
     ImageError
         When the image holds NaN or infinite values.
+    SettingsError
+        When the scale or the block size makes no sense.
     DeviceError
         When the device is missing or its memory full.
     Cancelled
@@ -110,10 +133,53 @@ def predict(
     from napari_unet.core.blocks import BlockNetwork
     from napari_unet.core.device import choose_compute
 
+    check_scale(scale)
     model.info.check_image(image)
     network = BlockNetwork(model, choose_compute(device, precision), test_time_augmentation)
-    run = _Run(model.info, network, block_px, folder, should_stop, progress)
-    return run.predict(image, probabilities)
+    run = _Run(model.info, network, block_px, scale, folder, should_stop, progress)
+    return run.predict(image, probabilities, keep_outputs)
+
+
+def redecode(prediction: Prediction, task: Semantic | Instances) -> Prediction:
+    """Turn the outputs of a prediction into labels once more, with other decoder settings.
+
+    Needs neither the model's weights nor torch.
+
+    Parameters
+    ----------
+    prediction
+        Made with ``keep_outputs=True``.
+    task
+        The model's task with other decoder settings.
+
+    Returns
+    -------
+    Prediction
+        The same but for its labels, confidence and task.
+
+    Raises
+    ------
+    SettingsError
+        When the outputs were not kept, or the task has other ones.
+    """
+    info = prediction.model
+    if prediction.outputs is None:
+        raise SettingsError(
+            "The outputs of this prediction were not kept: the image is too large, or it was not "
+            "asked for. Predict once more with the new settings."
+        )
+    if task.heads != info.task.heads:
+        raise SettingsError(
+            f"The prediction was made with the task {info.task.kind} of {info.unet.out_channels} "
+            f"outputs, this is {task.kind} with others. Change decoder settings only."
+        )
+    info = info.model_copy(update={"task": task})
+    ndim = info.unet.ndim
+    shape = prediction.labels.shape
+    maps = prediction.outputs.reshape(-1, *prediction.outputs.shape[-ndim - 1 :])
+    planes = [decoded(task, plane, shape[-ndim:]) for plane in maps]
+    labels, confidence = joined(planes, shape[:-ndim])
+    return replace(prediction, labels=labels, confidence=confidence, model=info)
 
 
 class _Run:
@@ -124,6 +190,7 @@ class _Run:
         info: ModelInfo,
         network: BlockNetwork,
         block_px: int,
+        scale: float,
         folder: Path | None,
         should_stop: Callable[[], bool],
         progress: Progress | None,
@@ -131,62 +198,71 @@ class _Run:
         self._info = info
         self._network = network
         self._block_px = block_px
+        self._scale = scale
         self._folder = folder
         self._should_stop = should_stop
         self._progress = progress
         self._done = 0
         self._total = 0
 
-    def predict(self, image: Image, probabilities: bool) -> Prediction:
+    def predict(self, image: Image, probabilities: bool, keep_outputs: bool) -> Prediction:
         ndim = self._info.unet.ndim
+        shape = image.label_shape
+        own, seen = shape[-ndim:], self._seen(shape[-ndim:])
         planes = list(image.planes(ndim))
-        self._total = len(planes) * self._blocks_of(image)
-        large = self._output_bytes(image) > IN_MEMORY_BYTES
-        results = []
-        first_id = 1
+        self._total = len(planes) * self._blocks_of(seen)
+        # Scaled down, it is the labels that are large.
+        large = max(self._output_bytes(seen), 8 * int(np.prod(own))) > IN_MEMORY_BYTES
+        keep_outputs &= not large and len(planes) * self._output_bytes(seen) <= KEPT_BYTES
+        results: list[PlaneLabels] = []
+        kept, maps = [], []
         for position, plane in planes:
             name = image.name + "".join(f" {a}={i}" for a, i in position.items())
-            labels, maps, confidence = self._plane(plane, name, large, probabilities)
-            if self._info.task.kind == "instances" and first_id > 1:
-                labels = _shifted(labels, first_id - 1)
-            first_id += len(confidence)
-            results.append((labels, maps, confidence))
-        labels, maps, confidences = zip(*results, strict=True)
-        shape = image.label_shape
-        leading = shape[: len(shape) - ndim]
+            outputs = self._outputs(plane, name, seen)
+            if large:
+                result, probability = self._large_plane(outputs, own, probabilities)
+            else:
+                array = outputs.compute(scheduler="synchronous")
+                result = decoded(self._info.task, array, own)
+                probability = self._probabilities(array, own).copy() if probabilities else None
+                kept += [array] if keep_outputs else []
+            results.append(result)
+            maps.append(probability)
+        labels, confidence = joined(results, shape[:-ndim])
         return Prediction(
-            labels=_stacked(labels, leading),
-            probabilities=_stacked(maps, leading) if probabilities else None,
-            confidence=np.concatenate([[np.float32(np.nan)], *confidences]),
+            labels=labels,
+            probabilities=stacked(maps, shape[:-ndim]) if probabilities else None,
+            confidence=confidence,
             model=self._info,
+            outputs=stacked(kept, shape[:-ndim]) if keep_outputs else None,
+            scale=self._scale,
         )
 
-    def _plane(
-        self, plane: Any, name: str, large: bool, probabilities: bool
-    ) -> tuple[Any, Any, NDArray[np.float32]]:
-        """Labels, probabilities and the objects' confidences (ids from 1) of one plane."""
+    def _outputs(self, plane: Any, name: str, seen: tuple[int, ...]) -> da.Array:
+        """The network's outputs on its own grid; normalised by the image as it is."""
         from napari_unet.core.blocks import network_outputs
 
         ranges = self._info.normalization.ranges(plane, self._info.rgb, name)
-        outputs = network_outputs(self._network, plane, ranges, self._block_px, self._on_block)
-        if large:
-            return self._large_plane(outputs, probabilities)
-        maps = outputs.compute(scheduler="synchronous")
-        labels = self._info.task.decode(maps)
-        confidence = self._confidence(labels, maps)
-        wanted = self._probability_maps(maps).copy() if probabilities else None
-        return _smallest(labels), wanted, confidence
+        if seen != plane.shape[1:]:
+            plane = rescaled(plane, seen)
+        return network_outputs(self._network, plane, ranges, self._block_px, self._on_block)
 
     def _large_plane(
-        self, outputs: da.Array, probabilities: bool
-    ) -> tuple[Any, Any, NDArray[np.float32]]:
+        self, outputs: da.Array, own: tuple[int, ...], probabilities: bool
+    ) -> tuple[PlaneLabels, Any]:
         """Decode block by block, each plane in a folder of its own."""
         folder = self._own_folder()
+        other_grid = outputs.shape[1:] != own
         try:
-            return decode_blockwise(self._info.task, outputs, folder, probabilities)
+            labels, maps, confidence = decode_blockwise(
+                self._info.task, outputs, folder, probabilities or other_grid
+            )
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
+        if other_grid:
+            labels, maps = regridded(self._info.task, labels, maps, own)
+        return (labels, confidence), maps if probabilities else None
 
     def _own_folder(self) -> Path:
         try:
@@ -196,16 +272,12 @@ class _Run:
         except OSError as error:
             raise storage_error(error, self._folder or Path(tempfile.gettempdir())) from None
 
-    def _probability_maps(self, maps: Any) -> Any:
-        heads = self._info.task.heads
-        return maps[0] if heads[0].channels == 1 else maps[: heads[0].channels]
-
-    def _confidence(self, labels: Any, maps: Any) -> NDArray[np.float32]:
-        if self._info.task.kind != "instances":
-            return np.empty(0, np.float32)
-        area = np.bincount(labels.ravel())
-        total = np.bincount(labels.ravel(), weights=maps[0].ravel())
-        return (total / np.maximum(area, 1)).astype(np.float32)[1:]
+    def _probabilities(self, outputs: NDArray[np.float32], own: tuple[int, ...]) -> Any:
+        channels = self._info.task.heads[0].channels
+        maps = outputs[:channels]
+        if maps.shape[1:] != own:
+            maps = rescaled(maps, own).compute(scheduler="synchronous")
+        return maps[0] if channels == 1 else maps
 
     def _on_block(self) -> None:
         if self._should_stop():
@@ -214,43 +286,13 @@ class _Run:
         if self._progress is not None:
             self._progress(self._done, self._total)
 
-    def _blocks_of(self, image: Image) -> int:
+    def _seen(self, own: tuple[int, ...]) -> tuple[int, ...]:
+        return own if self._scale == 1 else scaled_shape(own, self._scale)
+
+    def _blocks_of(self, seen: tuple[int, ...]) -> int:
         from napari_unet.core.blocks import block_chunks
 
-        spatial = image.label_shape[-self._info.unet.ndim :]
-        return int(np.prod([len(block_chunks(n, self._block_px, self._network)) for n in spatial]))
+        return int(np.prod([len(block_chunks(n, self._block_px, self._network)) for n in seen]))
 
-    def _output_bytes(self, image: Image) -> int:
-        spatial = image.label_shape[-self._info.unet.ndim :]
-        return int(np.prod(spatial)) * self._network.channels * 4
-
-
-def _smallest(labels: NDArray[Any]) -> NDArray[Any]:
-    """Store ids as uint16 where they fit, class ids as they are."""
-    if labels.dtype.itemsize <= 2:
-        return labels
-    return labels.astype(np.uint16 if labels.max(initial=0) <= 65_535 else np.uint32)
-
-
-def _shifted(labels: Any, by: int) -> Any:
-    """Add to every id but 0; in 64 bits, as the ids of a plane may fit 16 and a stack's not."""
-    if isinstance(labels, np.ndarray):
-        return _smallest(np.where(labels > 0, labels.astype(np.int64) + by, 0))
-    import dask.array as da
-
-    lazy = da.from_zarr(labels)
-    return da.where(lazy > 0, lazy + np.uint32(by), 0).astype(np.uint32)
-
-
-def _stacked(planes: tuple[Any, ...], leading: tuple[int, ...]) -> Any:
-    """Join planes into a stack; lazily where they lie on disk."""
-    if not leading:
-        return planes[0]
-    if all(isinstance(plane, np.ndarray) for plane in planes):
-        stack = np.stack(planes)
-        return stack.reshape(*leading, *stack.shape[1:])
-    import dask.array as da
-
-    lazy = [p if isinstance(p, da.Array) else da.from_zarr(p) for p in planes]
-    stack = da.stack(lazy)
-    return stack.reshape(*leading, *stack.shape[1:])
+    def _output_bytes(self, seen: tuple[int, ...]) -> int:
+        return int(np.prod(seen)) * self._network.channels * 4

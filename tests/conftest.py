@@ -1,11 +1,14 @@
 """Fixtures for every test: a seeded generator, and the real images where they are at hand."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
 import numpy as np
 import pytest
+
+from napari_unet.compute import Engine
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
@@ -41,3 +44,12 @@ def dsb2018() -> Path:
 def dsb2018_brightfield() -> Path:
     """Folder of stained tissue in the Kaggle layout: <id>/images and <id>/masks."""
     return _real_data("dsb2018_brightfield", "stage1_train")
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[Engine]:
+    """One computing process for all tests, started when the first of them asks for it."""
+    engine = Engine(environment={"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "2")})
+    engine.start()
+    yield engine
+    engine.close()

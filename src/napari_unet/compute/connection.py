@@ -1,0 +1,382 @@
+"""A connection to a scheduler: of a child process of our own, or at an address."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from napari_unet.compute.events import Accepted, Ended, Preview, PreviewReady
+from napari_unet.compute.jobs import ComputeError, Job, WorkerLost
+from napari_unet.compute.parcels import Parcel, unpack
+from napari_unet.compute.requests import ResumeRequest, TrainRequest
+from napari_unet.compute.worker import Failure, fetch_preview, run_job, stop_job
+from napari_unet.core.errors import Cancelled, UNetError
+
+__all__ = ["Connection", "HostProcess", "connect"]
+
+_START_S = 60
+_CONNECT_S = 10
+_WATCH_S = 0.25
+
+
+class HostProcess:
+    """The child process that computes on this computer.
+
+    Parameters
+    ----------
+    environment
+        Variables to set for it.
+
+    Raises
+    ------
+    ComputeError
+        When it does not start.
+    """
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        from distributed import Security
+
+        self.folder = Path(tempfile.mkdtemp(prefix="napari-unet-worker-"))
+        self.log = self.folder / "worker.log"
+        self.security = Security.temporary()
+        with self.log.open("wb") as log:  # not a pipe: one that nobody reads stops its writer
+            self._process = subprocess.Popen(
+                # -P: a file in the current folder must not take the place of a library.
+                [sys.executable, "-P", "-m", "napari_unet.compute.host"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env=os.environ | dict(environment),
+                **_detached(),
+            )
+        self.address = self._introduce()
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs."""
+        return self._process.poll() is None
+
+    def last_words(self) -> str:
+        """Say what became of it."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(1)
+        code = self._process.returncode
+        if code == -9:
+            return "it was killed, most often because the computer's memory ran out"
+        return f"its exit code is {code}"
+
+    def close(self, timeout_s: float) -> None:
+        """Let jobs save and the process end; after the time allowed, end it."""
+        process = self._process
+        for pipe in (process.stdin, process.stdout):
+            with contextlib.suppress(OSError):
+                assert pipe is not None
+                pipe.close()
+        for end, wait_s in ((None, timeout_s), (process.terminate, 1.0), (process.kill, 5.0)):
+            if end is not None:
+                end()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(wait_s)
+                break
+
+    def remove_folder(self) -> None:
+        """Remove log and scratch files."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _introduce(self) -> str:
+        """Send the certificates, get the address. Never on the command line: others can read it."""
+        security = {k: getattr(self.security, k) for k in self.security.__slots__ if "tls_" in k}
+        security = {k: v for k, v in security.items() if isinstance(v, str)}
+        first = {
+            "security": security | {"require_encryption": True},
+            "folder": str(self.folder),
+            "path": [str(Path(p).absolute()) for p in sys.path],
+        }
+        stdin, stdout = self._process.stdin, self._process.stdout
+        assert stdin is not None
+        assert stdout is not None
+        timer = threading.Timer(_START_S, self._process.kill)
+        timer.daemon = True
+        timer.start()
+        try:
+            stdin.write(json.dumps(first).encode() + b"\n")
+            stdin.flush()
+            answer = stdout.readline()
+        except OSError:
+            answer = b""
+        finally:
+            timer.cancel()
+        if not answer:
+            words = self.last_words()
+            self.close(1.0)
+            raise ComputeError(
+                f"The computing process did not start: {words}. What it said is in {self.log}; "
+                "the last lines usually name what is missing."
+            )
+        return str(json.loads(answer)["address"])
+
+
+def _detached() -> dict[str, Any]:
+    """Keep Ctrl-C in a terminal from reaching the child, and on Windows a console from opening."""
+    if sys.platform == "win32":
+        return {"creationflags": subprocess.CREATE_NO_WINDOW}
+    return {"start_new_session": True}
+
+
+class Connection:
+    """A client of a scheduler, and the jobs that it has under way.
+
+    Parameters
+    ----------
+    client
+        A `distributed.Client` with an event loop in a thread of its own.
+    host
+        The process behind it, if it is ours.
+    on_lost
+        Called once with a sentence when it breaks.
+    """
+
+    def __init__(
+        self, client: Any, host: HostProcess | None, on_lost: Callable[[str], None]
+    ) -> None:
+        self._client = client
+        self._loop: asyncio.AbstractEventLoop = client.loop.asyncio_loop
+        self._host = host
+        self._on_lost = on_lost
+        self._workers: dict[str, str] = {}
+        self._jobs: dict[str, asyncio.Task[Any]] = {}
+        self._closing = False
+        self._broken = False
+        self._schedule(self._watch())
+        client.subscribe_topic("all", self._on_scheduler_event)
+
+    @property
+    def host(self) -> HostProcess | None:
+        """The process, if it is ours."""
+        return self._host
+
+    @property
+    def usable(self) -> bool:
+        """Whether it can take jobs."""
+        alive = self._host is None or self._host.alive
+        return alive and not self._broken and self._client.status == "running"
+
+    def run(self, job: Job, parcel: Parcel, at_job: str | None = None) -> None:
+        """Start a job; `at_job`: on the worker that did that one."""
+        self._schedule(self._run(job, parcel, at_job))
+
+    def stop(self, job: Job) -> None:
+        """Ask a job's worker to stop it, or withdraw it where none has begun."""
+        self._schedule(self._stop(job))
+
+    def close(self, timeout_s: float) -> None:
+        """End; a process of our own lets its jobs save first."""
+        self._closing = True
+        if self._host is not None:
+            self._host.close(timeout_s)
+        for task in list(self._jobs.values()):
+            self._loop.call_soon_threadsafe(task.cancel)
+        with contextlib.suppress(Exception):  # the other side is gone already
+            self._client.close(timeout=0 if self._host else 2)
+        if self._host is not None and not self._broken:
+            self._host.remove_folder()
+
+    # -- in the client's event loop --------------------------------------------------------------
+
+    def _schedule(self, coroutine: Any) -> None:
+        asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+
+    async def _watch(self) -> None:
+        """Notice that the process died or the scheduler went away."""
+        while not self._closing:
+            gone = self._host is not None and not self._host.alive
+            if gone or self._client.status in ("connecting", "closed"):
+                await self._break()
+                return
+            await asyncio.sleep(_WATCH_S)
+
+    async def _break(self) -> None:
+        if self._broken or self._closing:
+            return
+        self._broken = True
+        sentence = self._loss()
+        for task in list(self._jobs.values()):
+            task.cancel()
+        self._on_lost(sentence)
+        with contextlib.suppress(Exception):
+            await self._client._close(fast=True)
+
+    def _loss(self) -> str:
+        if self._host is None:
+            return "The connection to the scheduler broke."
+        words = self._host.last_words()
+        return f"The computing process ended without warning: {words} (log: {self._host.log})."
+
+    async def _run(self, job: Job, parcel: Parcel, at_job: str | None) -> None:
+        """See a job through; whatever happens, `Ended` is its last event."""
+        self._jobs[job.id] = task = asyncio.ensure_future(self._outcome(job, parcel, at_job))
+        try:
+            end = Ended(await task, None)
+        except UNetError as error:
+            end = Ended(None, error)
+        except asyncio.CancelledError:
+            end = Ended(None, self._interrupted(job))
+        except Exception as error:
+            end = Ended(None, _unforeseen(f"{type(error).__name__}: {error}"))
+        finally:
+            del self._jobs[job.id]
+            with contextlib.suppress(Exception):
+                self._client.unsubscribe_topic(job.id)
+        job.post(end)
+
+    async def _outcome(self, job: Job, parcel: Parcel, at_job: str | None) -> Any:
+        client, direct = self._client, self._host is not None
+        previews: asyncio.Queue[Any] = asyncio.Queue(1)
+        client.subscribe_topic(job.id, lambda event: self._on_event(job, event[1], previews))
+        workers = [self._workers[at_job]] if at_job in self._workers else None
+        fetching = asyncio.ensure_future(self._fetch_previews(job, previews))
+        long = isinstance(job.request, TrainRequest | ResumeRequest)
+        try:
+            data = await client.scatter([parcel], direct=direct, hash=False, workers=workers)
+            future = client.submit(
+                run_job, job.id, data[0], long, key=f"job-{job.id}", pure=False, workers=workers
+            )
+            done = await client.gather([future], direct=direct)
+            await self._fetch(job)
+        finally:
+            fetching.cancel()
+        result = await asyncio.get_running_loop().run_in_executor(None, unpack, done[0])
+        if isinstance(result, Failure):
+            raise result.error or _unforeseen(result.trace)
+        return result.value
+
+    def _on_event(self, job: Job, message: bytes, previews: asyncio.Queue[Any]) -> None:
+        event = pickle.loads(message)
+        if isinstance(event, Accepted):
+            if job.id in self._workers:  # the first one died, and this one began anew
+                self._jobs[job.id].cancel()
+                return
+            self._workers[job.id] = event.worker
+            job.started()
+        elif isinstance(event, PreviewReady):
+            with contextlib.suppress(asyncio.QueueFull):
+                previews.put_nowait(event)
+        else:
+            job.post(event)
+
+    async def _fetch_previews(self, job: Job, previews: asyncio.Queue[Any]) -> None:
+        while True:
+            await previews.get()
+            await self._fetch(job)
+
+    async def _fetch(self, job: Job) -> None:
+        """Get the latest preview, if there is one that was not shown."""
+        if job.id not in self._workers or getattr(job.request, "preview", None) is None:
+            return
+        worker = self._workers[job.id]
+        found = await self._client.run(fetch_preview, job.id, workers=[worker])
+        if found[worker] is not None:
+            job.post(Preview(*unpack(found[worker])))
+
+    async def _stop(self, job: Job) -> None:
+        task = self._jobs.get(job.id)
+        if task is None:
+            return
+        worker = self._workers.get(job.id)
+        if worker is None:
+            task.cancel()
+        with contextlib.suppress(Exception):
+            await self._client.run(stop_job, job.id, workers=worker and [worker])
+
+    def _on_scheduler_event(self, event: tuple[float, Any]) -> None:
+        """End the jobs of a cluster's worker that died."""
+        message = event[1]
+        if isinstance(message, dict) and message.get("action") == "remove-worker":
+            for job, worker in self._workers.items():
+                if worker == message.get("worker") and job in self._jobs:
+                    self._jobs[job].cancel()
+
+    def _interrupted(self, job: Job) -> UNetError:
+        if job.status == "stopping":
+            return Cancelled("It was stopped before it began; nothing was written.")
+        if self._closing:
+            return Cancelled("It was stopped, as the computing process was closed.")
+        loss = "The worker that computed it is gone." if not self._broken else self._loss()
+        return WorkerLost(f"{loss} {_how_to_go_on(job)}")
+
+
+def _how_to_go_on(job: Job) -> str:
+    request = job.request
+    if not isinstance(request, TrainRequest | ResumeRequest):
+        return "Nothing was written. Try again: a new process starts by itself."
+    folder = request.run_folder
+    if (folder / "state.safetensors").exists():
+        return (
+            f"The run is saved up to its last checkpoint in {folder}. Resume it: a new process "
+            "starts by itself. Where memory was short, choose a smaller batch or patch size."
+        )
+    return (
+        "Nothing was saved yet. Start again: a new process starts by itself. Where memory was "
+        "short, choose a smaller batch or patch size."
+    )
+
+
+def _unforeseen(trace: str) -> ComputeError:
+    """Write a stack trace to a file and say where it is."""
+    number, path = tempfile.mkstemp(prefix="napari-unet-error-", suffix=".log")
+    with os.fdopen(number, "w", encoding="utf-8") as file:
+        file.write(trace)
+    last = trace.strip().splitlines()[-1] if trace.strip() else "no reason given"
+    return ComputeError(
+        f"Something went wrong that nobody foresaw ({last[:200]}). The details are in {path}: "
+        "please report them."
+    )
+
+
+def connect(
+    address: str, environment: Mapping[str, str], on_lost: Callable[[str], None]
+) -> Connection:
+    """Connect to the scheduler at `address`, or start a process of our own where that is empty.
+
+    Raises
+    ------
+    ComputeError
+        When the process does not start or nobody answers.
+    """
+    from distributed import Client
+
+    host = None if address else HostProcess(environment)
+    try:
+        client = Client(
+            host.address if host else address,
+            security=host.security if host else None,
+            set_as_default=False,
+            timeout=_CONNECT_S,
+            name="napari-unet",
+        )
+    except (OSError, ValueError, ImportError) as error:
+        if host is not None:
+            host.close(1.0)
+        problem = f"There is no answer from a scheduler at '{address}' ({error})."
+    else:
+        return Connection(client, host, on_lost)
+    raise ComputeError(
+        f"{problem} Expected an address such as tcp://workstation:8786 of a dask scheduler that "
+        "runs. Check it, or leave it empty to compute on this computer."
+    )

@@ -1,0 +1,110 @@
+"""``python -m napari_unet.compute.host``: a dask scheduler and a worker, for one client.
+
+Reads one line of JSON (certificates, folder, the client's module path) from standard input, prints
+one line of JSON with its address, and ends when standard input closes: a client that is killed
+leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+import threading
+from pathlib import Path
+from typing import IO, Any
+
+__all__ = ["main"]
+
+_SAVE_S = 4.0
+"""How long jobs may take to save when the client is gone."""
+
+_THREADS = 8
+"""Jobs at once; each takes as many processor cores as it likes."""
+
+
+def main() -> None:
+    """Serve one client until it goes away."""
+    answer = _private_stdout()
+    settings = json.loads(sys.stdin.buffer.readline())
+    _step_back()
+    # Behind our own: a file beside the client's script must not take the place of a library.
+    sys.path += [p for p in settings["path"] if p not in sys.path]
+    asyncio.run(_serve(settings, answer))
+    _leave()
+
+
+def _private_stdout() -> IO[str]:
+    """Keep standard output for the one answer; what libraries print goes to the log."""
+    answer = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    return answer
+
+
+def _step_back() -> None:
+    """Let napari go first: for the processor, and for memory when there is none left."""
+    import psutil
+
+    process = psutil.Process()
+    process.nice(10 if os.name == "posix" else psutil.BELOW_NORMAL_PRIORITY_CLASS)
+    score = Path("/proc/self/oom_score_adj")
+    if score.exists():
+        score.write_text("500")
+
+
+async def _serve(settings: dict[str, Any], answer: IO[str]) -> None:
+    from distributed import Scheduler, Security, Worker
+
+    class QuietScheduler(Scheduler):
+        def start_http_server(self, *args: Any, **kwargs: Any) -> None:
+            """Serve no logs and call stacks to other users of the computer."""
+
+    class QuietWorker(Worker):
+        def start_http_server(self, *args: Any, **kwargs: Any) -> None:
+            """Serve no logs and call stacks to other users of the computer."""
+
+    security = Security(**settings["security"])
+    local: dict[str, Any] = {"host": "127.0.0.1", "protocol": "tls", "security": security}
+    async with (
+        QuietScheduler(port=0, dashboard=False, **local) as scheduler,
+        QuietWorker(
+            scheduler.address,
+            nthreads=_THREADS,
+            memory_limit=0,
+            local_directory=settings["folder"],
+            name="napari-unet",
+            **local,
+        ),
+    ):
+        answer.write(json.dumps({"address": scheduler.address}) + "\n")
+        answer.close()
+        await _client_gone()
+        _leave()
+
+
+async def _client_gone() -> None:
+    """Wait until standard input closes, then until the jobs have saved."""
+    from napari_unet.compute.worker import stop_all
+
+    loop = asyncio.get_running_loop()
+    gone = asyncio.Event()
+
+    def watch() -> None:
+        while sys.stdin.buffer.read(4096):
+            pass
+        stop_all(_SAVE_S)
+        loop.call_soon_threadsafe(gone.set)
+
+    threading.Thread(target=watch, name="watch-stdin", daemon=True).start()
+    await gone.wait()
+
+
+def _leave() -> None:
+    """End at once, whatever threads of libraries still do."""
+    sys.stderr.flush()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,133 @@
+"""A job as the caller sees it: its events in order, and a way to stop it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import uuid
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal
+
+from napari_unet.compute.events import Ended, Preview, Progress
+from napari_unet.core.errors import UNetError
+from napari_unet.core.events import StepDone
+
+if TYPE_CHECKING:
+    from napari_unet.compute.requests import Request
+
+__all__ = ["ComputeError", "Job", "WorkerLost"]
+
+Status = Literal["waiting", "running", "stopping", "done", "failed"]
+
+_log = logging.getLogger(__name__)
+
+_PASSING = (StepDone, Progress, Preview)
+"""Of several such events in a row only the last is kept for late listeners."""
+
+
+class ComputeError(UNetError):
+    """Something went wrong in the computing process that nobody foresaw."""
+
+
+class WorkerLost(ComputeError):
+    """The computing process ended without warning."""
+
+
+class Job:
+    """Something that a worker was asked to do; made by `Engine.submit`.
+
+    Parameters
+    ----------
+    request
+        What was asked.
+    on_stop
+        Called when somebody wants the job to stop.
+    """
+
+    def __init__(self, request: Request, on_stop: Callable[[Job], None]) -> None:
+        self.id = uuid.uuid4().hex
+        self.request = request
+        self._on_stop = on_stop
+        self._lock = threading.RLock()
+        self._status: Status = "waiting"
+        self._events: list[object] = []
+        self._listeners: list[Callable[[object], None]] = []
+        self._ended = threading.Event()
+
+    @property
+    def status(self) -> Status:
+        """Where it stands: waiting, running, stopping, done or failed."""
+        return self._status
+
+    def on_event(self, callback: Callable[[object], None]) -> None:
+        """Call a function with each event, in order, the last being `Ended`.
+
+        Parameters
+        ----------
+        callback
+            Called on a thread of the engine's, one event at a time; with what has happened
+            already, at once. Of a row of steps or progress that is past, only the last is told.
+        """
+        with self._lock:
+            for event in self._events:
+                _tell(callback, event)
+            self._listeners.append(callback)
+
+    def stop(self) -> None:
+        """Ask it to stop: a training saves and finishes, anything else ends with `Cancelled`."""
+        with self._lock:
+            if self._status in ("done", "failed", "stopping"):
+                return
+            self._status = "stopping"
+        self._on_stop(self)
+
+    def wait(self, timeout_s: float | None = None) -> Any:
+        """Wait for the end and return the result; not from a GUI's main thread.
+
+        Raises
+        ------
+        UNetError
+            What the job ended with.
+        TimeoutError
+            When it has not ended in time.
+        """
+        if not self._ended.wait(timeout_s):
+            raise TimeoutError(f"The job has not ended after {timeout_s} s.")
+        last = self._events[-1]
+        assert isinstance(last, Ended)
+        if last.error is not None:
+            raise last.error
+        return last.result
+
+    def started(self) -> None:
+        """Note that a worker has begun; for the engine."""
+        with self._lock:
+            if self._status == "waiting":
+                self._status = "running"
+
+    def post(self, event: object) -> None:
+        """Tell the listeners; for the engine. Nothing comes after `Ended`."""
+        with self._lock:
+            if self._ended.is_set():
+                return
+            if self._events and isinstance(event, _PASSING) and _alike(event, self._events[-1]):
+                self._events[-1] = event
+            else:
+                self._events.append(event)
+            if isinstance(event, Ended):
+                self._status = "failed" if event.error else "done"
+                self._ended.set()
+            for listener in self._listeners:
+                _tell(listener, event)
+
+
+def _alike(a: object, b: object) -> bool:
+    return type(a) is type(b)
+
+
+def _tell(callback: Callable[[object], None], event: object) -> None:
+    """Call a listener; its faults are its own and must not end the job."""
+    try:
+        callback(event)
+    except Exception:
+        _log.exception("A listener failed on %s", type(event).__name__)

@@ -1,0 +1,225 @@
+"""What a worker can be asked to do: plain data, sent as it is.
+
+Nothing here imports torch, and almost nothing is imported at all. Paths must mean the same to the
+worker: on a cluster, name folders that it shares with this computer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    from napari_unet.core.batch import BatchOptions, FileFailed, FilePredicted
+    from napari_unet.core.config import TrainingSettings
+    from napari_unet.core.error_map import ErrorMap
+    from napari_unet.core.images import Image, Pair
+    from napari_unet.core.report import Report
+    from napari_unet.core.splits import Split
+    from napari_unet.core.tasks import Instances, Semantic
+
+__all__ = [
+    "DecodeRequest",
+    "EvaluateFilesRequest",
+    "EvaluateRequest",
+    "Evaluation",
+    "FilesDone",
+    "FilesRequest",
+    "PredictRequest",
+    "Request",
+    "ResumeRequest",
+    "TrainRequest",
+]
+
+
+@dataclass(frozen=True)
+class TrainRequest:
+    """Train a network; the result is the event `Finished`.
+
+    Parameters
+    ----------
+    pairs, task, run_folder, settings, split, name, sources
+        As for `napari_unet.core.training.train`.
+    start
+        Model file to start from.
+    preview
+        Image of one plane (axes YX or CYX) that is predicted now and then: event `Preview`.
+    preview_s
+        Least time between two previews.
+    """
+
+    pairs: tuple[Pair, ...]
+    task: Semantic | Instances
+    run_folder: Path
+    settings: TrainingSettings | None = None
+    start: Path | None = None
+    split: Split | None = None
+    name: str = "model"
+    sources: dict[str, Any] = field(default_factory=dict)
+    preview: Image | None = None
+    preview_s: float = 10.0
+
+
+@dataclass(frozen=True)
+class ResumeRequest:
+    """Go on with a run; `pairs` as it was started with, the rest as in `TrainRequest`."""
+
+    run_folder: Path
+    pairs: tuple[Pair, ...]
+    preview: Image | None = None
+    preview_s: float = 10.0
+
+
+@dataclass(frozen=True)
+class PredictRequest:
+    """Predict an image; the result is a `napari_unet.core.prediction.Prediction`.
+
+    Parameters
+    ----------
+    model
+        Model file.
+    image, probabilities, test_time_augmentation, block_px, device, scale
+        As for `napari_unet.core.prediction.predict`.
+    task
+        The model's task with other decoder settings; None: as the model says.
+    keep_outputs
+        Let the worker keep the network's outputs for a `DecodeRequest`.
+    folder
+        Where results too large for memory are written as zarr. None: a temporary folder that is
+        removed when this process ends; a cluster then sends them whole.
+    """
+
+    model: Path
+    image: Image
+    probabilities: bool = False
+    task: Semantic | Instances | None = None
+    test_time_augmentation: bool = False
+    block_px: int = 1024
+    device: str = "auto"
+    scale: float = 1.0
+    keep_outputs: bool = False
+    folder: Path | None = None
+
+
+@dataclass(frozen=True)
+class DecodeRequest:
+    """Decode a prediction again, without the network; the result is a `Prediction`.
+
+    Parameters
+    ----------
+    prediction
+        `Job.id` of a `PredictRequest` with `keep_outputs`.
+    task
+        The model's task with other decoder settings.
+    """
+
+    prediction: str
+    task: Semantic | Instances
+
+
+@dataclass(frozen=True)
+class FilesRequest:
+    """Predict files; the result is `FilesDone`, with an event per file.
+
+    Parameters
+    ----------
+    model
+        Model file.
+    sources
+        Files, folders and patterns, as for `napari_unet.core.batch_inputs.find_inputs`.
+    options
+        How, and where to; see `napari_unet.core.batch.BatchOptions`.
+    task
+        The model's task with other decoder settings; None: as the model says.
+    """
+
+    model: Path
+    sources: tuple[str, ...]
+    options: BatchOptions
+    task: Semantic | Instances | None = None
+
+
+class FilesDone(NamedTuple):
+    """What became of many files; the objects' rows are in ``objects.csv``, not here.
+
+    Parameters
+    ----------
+    predicted, failed
+        One entry per file.
+    skipped
+        What was passed over, and why.
+    """
+
+    predicted: tuple[FilePredicted, ...]
+    failed: tuple[FileFailed, ...]
+    skipped: tuple[tuple[Path, str], ...]
+
+
+@dataclass(frozen=True)
+class EvaluateRequest:
+    """Compare a prediction with the truth; the result is an `Evaluation`.
+
+    Parameters
+    ----------
+    prediction, truth
+        Labels of one shape: numpy, dask or zarr.
+    annotated
+        Mask of what is scored.
+    name
+        What the report calls it.
+    kind, classes, prediction_classes, background, sparse, ndim, empty_planes, thresholds
+        As for `napari_unet.core.evaluation.evaluate_many`.
+    iou_threshold
+        Least intersection over union of a hit in the error map.
+    """
+
+    prediction: Any
+    truth: Any
+    annotated: Any = None
+    name: str = "image"
+    kind: Literal["instances", "semantic"] = "instances"
+    classes: Mapping[int, str] | None = None
+    prediction_classes: Mapping[int, str] | None = None
+    background: int | None = None
+    sparse: bool = False
+    ndim: int = 2
+    empty_planes: Literal["ignore", "background"] = "ignore"
+    thresholds: Sequence[float] | None = None
+    iou_threshold: float = 0.5
+
+
+@dataclass(frozen=True)
+class EvaluateFilesRequest:
+    """Compare label files, or folders of them, with the truth; the result is an `Evaluation`.
+
+    Parameters
+    ----------
+    prediction, truth
+        Two files or two folders, as for `napari_unet.core.label_matching.match_labels`.
+    settings
+        Keywords for `napari_unet.core.evaluation.evaluate_many`.
+    """
+
+    prediction: Path
+    truth: Path
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Evaluation(NamedTuple):
+    """Scores, and for a single image where it is wrong; None for files."""
+
+    report: Report
+    errors: ErrorMap | None
+
+
+Request = (
+    TrainRequest
+    | ResumeRequest
+    | PredictRequest
+    | DecodeRequest
+    | FilesRequest
+    | EvaluateRequest
+    | EvaluateFilesRequest
+)

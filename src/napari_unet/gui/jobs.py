@@ -1,0 +1,61 @@
+"""A job's events on Qt's main thread, where widgets and layers may be touched."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QObject, Qt, Signal  # type: ignore[attr-defined]
+
+from napari_unet.compute.events import Ended
+
+if TYPE_CHECKING:
+    from napari_unet.compute.jobs import Job
+
+__all__ = ["QtJob"]
+
+
+class QtJob(QObject):
+    """Brings the events of a job to the thread that made this object.
+
+    Parameters
+    ----------
+    job
+        What to listen to. All its events come, those that have happened already too, but only
+        after control is back in Qt's event loop.
+    parent
+        With it this object ends, and the signals with it; the job goes on.
+
+    Attributes
+    ----------
+    event
+        Signal: an event of the job, the last excepted.
+    ended
+        Signal: the last event, `napari_unet.compute.events.Ended`; exactly once.
+    """
+
+    event = Signal(object)
+    ended = Signal(object)
+    _arrived = Signal(object)
+
+    def __init__(self, job: Job, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.job = job
+        self._arrived.connect(self._deliver, Qt.ConnectionType.QueuedConnection)
+        job.on_event(self._send)
+
+    def stop(self) -> None:
+        """Ask the job to stop."""
+        self.job.stop()
+
+    def _send(self, event: object) -> None:
+        """Runs on the engine's thread."""
+        try:
+            self._arrived.emit(event)
+        except RuntimeError:  # the widget was closed and Qt has deleted this object
+            return
+
+    def _deliver(self, event: object) -> None:
+        if isinstance(event, Ended):
+            self.ended.emit(event)
+        else:
+            self.event.emit(event)

@@ -1,0 +1,47 @@
+"""What all widgets of one napari share: the engine, and news about models."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from psygnal import Signal
+
+from napari_unet.compute import Engine
+from napari_unet.gui.preferences import Preferences, preferences
+
+__all__ = ["Preferences", "Session", "preferences", "session"]
+
+
+class Session:
+    """One per process; see `session`."""
+
+    models_changed = Signal()
+    """Emitted when a model was made, renamed or removed."""
+
+    def __init__(self) -> None:
+        self._engine: Engine | None = None
+
+    @property
+    def engine(self) -> Engine:
+        """The engine, started in the background when it is first asked for.
+
+        After a change of the address in the preferences, or after `Engine.close`, a new one.
+        """
+        address = preferences().address
+        engine = self._engine
+        if engine is None or engine.state == "closed" or engine.address != address:
+            if engine is not None:
+                engine.close(0)
+            self._engine = engine = Engine(address)
+        engine.start()
+        return engine
+
+    @engine.setter
+    def engine(self, engine: Engine) -> None:
+        self._engine = engine
+
+
+@cache
+def session() -> Session:
+    """Give the session of this process."""
+    return Session()

@@ -1,0 +1,213 @@
+"""What the evaluation's tables show: rows and sentences made of a report, without any widget."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from napari_unet.core.error_map import ErrorMap
+    from napari_unet.core.report import Report
+
+__all__ = [
+    "How",
+    "category_counts",
+    "class_rows",
+    "export_csv",
+    "headline",
+    "image_rows",
+    "object_rows",
+    "overall_scores",
+    "threshold_rows",
+]
+
+How = Literal["pooled", "by_image"]
+Row = dict[str, Any]
+
+_PIXEL = {"IoU": "iou", "Dice": "dice", "precision": "precision", "recall": "recall"}
+_OBJECT = {"AP": "ap", "F1": "f1", "PQ": "pq", "SQ": "sq", "prec.": "precision", "rec.": "recall"}
+
+
+def headline(report: Report, errors: ErrorMap | None, iou_threshold: float) -> str:
+    """Say the result in a line: the scores that people look at first, and how many objects."""
+    summary = report.summary()
+    if report.kind == "semantic":
+        dice, accuracy = summary["dice_foreground_pooled"], summary["pixel_accuracy_pooled"]
+        return f"Dice {_short(dice)}, foreground · pixel accuracy {_short(accuracy)}"
+    if errors is None:
+        scores = [f"{n} {_short(summary[f'{k}_pooled'])}" for n, k in _AT_HALF]
+        tp = sum(i.objects.at[0].tp for i in report.images if i.objects)
+        counts = (tp, int(summary["objects_true"]), int(summary["objects_predicted"]))
+        iou_threshold = 0.5
+    else:
+        counts = _object_counts(errors)
+        scores = _scores_of(*counts)
+    tp, true, predicted = counts
+    return (
+        f"{' · '.join(scores)} at IoU {iou_threshold:g}<br>"
+        f"{tp} of {true} true objects found, {predicted} predicted"
+    )
+
+
+def class_rows(report: Report, how: How) -> list[Row]:
+    """Give a row per class, and one for all that is not background, with its pixel scores."""
+    from napari_unet.core.metrics import flat_name
+
+    summary = report.summary()
+    together = "all objects" if report.kind == "instances" else "foreground"
+    keys = {together: "foreground"} | {n: flat_name(n) for n in report.classes.values()}
+    return [
+        {"class": name}
+        | {label: summary.get(f"{s}_{key}_{how}", math.nan) for label, s in _PIXEL.items()}
+        for name, key in keys.items()
+    ]
+
+
+def overall_scores(report: Report, how: How) -> str:
+    """Say the scores that belong to no class."""
+    summary = report.summary()
+    parts = [f"Pixel accuracy {_short(summary[f'pixel_accuracy_{how}'])}"]
+    if report.kind == "semantic":
+        for word in ("with", "without"):
+            mean = summary[f"mean_iou_{word}_background_{how}"]
+            parts.append(f"mean IoU {word} background {_short(mean)}")
+    else:
+        parts.append(f"mean AP {_short(summary[f'mean_ap_{how}'])}")
+    return " · ".join(parts)
+
+
+def threshold_rows(report: Report, how: How) -> list[Row]:
+    """Give a row per threshold of intersection over union with the object scores."""
+    return [
+        {"IoU": row["iou_threshold"]}
+        | {label: row[f"{score}_{how}"] for label, score in _OBJECT.items()}
+        for row in report.threshold_rows()
+    ]
+
+
+def image_rows(report: Report) -> list[Row]:
+    """Give a row per image or plane with its scores; objects at an IoU of 0.5."""
+    rows: list[Row] = []
+    for image in report.images:
+        row: Row = {"image": image.name}
+        if image.objects is not None:
+            at = image.objects.at[0]
+            row |= {"AP": at.ap, "F1": at.f1, "PQ": at.pq, "true": at.n_true}
+            row |= {"pred.": at.n_predicted}
+        foreground = image.pixels.foreground()
+        row |= {"IoU": float(foreground.score("iou")[1])}
+        row |= {"Dice": float(foreground.score("dice")[1])}
+        if image.objects is None:
+            row |= {"accuracy": image.pixels.accuracy}
+        rows.append(row)
+    return rows
+
+
+def object_rows(errors: ErrorMap, show: str = "errors") -> list[Row]:
+    """Give a row per object, the worst first.
+
+    A hit has one row, though it is two objects: the true one.
+
+    Parameters
+    ----------
+    errors
+        From `napari_unet.core.error_map.error_map`.
+    show
+        ``"all"``, ``"errors"`` (all but hits), or one of the categories.
+    """
+    chosen = [
+        row
+        for row in errors.objects
+        if not (row["category"] == "hit" and row["object"] == "prediction")
+        and (
+            show == "all"
+            or row["category"] == show
+            or (show == "errors" and row["category"] != "hit")
+        )
+    ]
+    return sorted(chosen, key=lambda row: (row["category"] == "hit", -row["area_px"]))
+
+
+def category_counts(report: Report, errors: ErrorMap) -> dict[str, int]:
+    """Count objects (pixels, for classes) of each category; categories that cannot occur are out.
+
+    For objects, what the table lists under that category: true and predicted objects, a hit once.
+    """
+    if report.kind == "semantic":
+        return _pixel_categories(report)
+    counts = Counter(row["category"] for row in object_rows(errors, "all"))
+    return {name: counts[name] for name in ("hit", "missed", "invented", "split", "merged")}
+
+
+def export_csv(
+    report: Report, errors: ErrorMap | None, folder: Path, settings: Mapping[str, Any]
+) -> list[Path]:
+    """Write every table: scores, by image, by threshold, by object, and what was compared.
+
+    Raises
+    ------
+    StorageError
+        When the folder cannot be written.
+    """
+    from napari_unet.core.report import write_report
+    from napari_unet.core.storage import atomic_write_csv
+
+    tables: dict[str, Sequence[Mapping[str, Any]]] = {
+        "scores_by_threshold.csv": [_defined(row) for row in report.threshold_rows()],
+        "objects.csv": errors.objects if errors is not None else (),
+        "evaluation.csv": [{"what": k, "value": v} for k, v in settings.items()]
+        + [{"what": "note", "value": note} for note in report.notes]
+        + [{"what": "without a partner", "value": name} for name in report.unmatched],
+    }
+    written = list(write_report(report, folder))
+    for name, rows in tables.items():
+        if rows:
+            atomic_write_csv(folder / name, rows)
+            written.append(folder / name)
+    return written
+
+
+_AT_HALF = (("AP", "ap50"), ("F1", "f1_50"), ("PQ", "pq_50"))
+
+
+def _object_counts(errors: ErrorMap) -> tuple[int, int, int]:
+    """Matches, true and predicted objects."""
+    tp = sum(r["object"] == "truth" and r["category"] == "hit" for r in errors.objects)
+    true = sum(r["object"] == "truth" for r in errors.objects)
+    return tp, true, len(errors.objects) - true
+
+
+def _scores_of(tp: int, true: int, predicted: int) -> list[str]:
+    if not true + predicted:
+        return ["No objects in truth and prediction: no score"]
+    ap, f1 = tp / (true + predicted - tp), 2 * tp / (true + predicted)
+    return [f"AP {_short(ap)}", f"F1 {_short(f1)}"]
+
+
+def _pixel_categories(report: Report) -> dict[str, int]:
+    from napari_unet.core.metrics import PixelCounts
+
+    pooled = PixelCounts.pool([image.pixels for image in report.images])
+    table, background = pooled.confusion, pooled.classes.index(pooled.background)
+    right, all_px = int(table.trace()), int(table.sum())
+    missed = int(table[:, background].sum() - table[background, background])
+    invented = int(table[background].sum() - table[background, background])
+    return {
+        "hit": right - int(table[background, background]),
+        "missed": missed,
+        "invented": invented,
+        "wrong class": all_px - right - missed - invented,
+    }
+
+
+def _short(value: float) -> str:
+    from napari_unet.core.report import format_score
+
+    return format_score(value)
+
+
+def _defined(row: Mapping[str, Any]) -> Row:
+    return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in row.items()}

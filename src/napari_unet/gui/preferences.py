@@ -1,0 +1,90 @@
+"""What a user sets once, in napari's preferences or by environment variables."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["Preferences", "preferences"]
+
+_DEFAULTS: dict[str, str | int] = {
+    "device": "auto",
+    "address": "",
+    "data_folder": "",
+    "block_px": 1024,
+}
+"""The same as in the manifest."""
+
+
+@dataclass(frozen=True)
+class Preferences:
+    """What is set in napari's preferences, below U-Net live.
+
+    Parameters
+    ----------
+    device
+        Where to compute: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
+    address
+        Address of a dask scheduler; empty: a process of our own on this computer.
+    data_folder
+        Where downloads, runs and whatever else is the plugin's own go; it need not exist.
+    block_px
+        Height and width of the blocks in which large planes are predicted, in pixels.
+    """
+
+    device: str
+    address: str
+    data_folder: Path
+    block_px: int
+
+
+def preferences() -> Preferences:
+    """Read the preferences as they are now.
+
+    Each can be set by an environment variable (``NAPARI_UNET_DEVICE``, ``NAPARI_UNET_ADDRESS``,
+    ``NAPARI_UNET_DATA_FOLDER``, ``NAPARI_UNET_BLOCK_PX``), which has precedence. Before napari 0.9,
+    which knows no preferences of plugins, that is the only way.
+    """
+    values = _DEFAULTS | _of_napari() | _of_environment(os.environ)
+    folder = str(values["data_folder"]).strip()
+    return Preferences(
+        device=str(values["device"]),
+        address=str(values["address"]).strip(),
+        data_folder=Path(folder).expanduser() if folder else _user_data_folder(),
+        block_px=int(values["block_px"]),
+    )
+
+
+def _of_napari() -> dict[str, str | int]:
+    try:
+        from napari.settings import get_plugin_settings
+
+        settings = get_plugin_settings("napari-unet-live")
+        computing, files = settings.computing, settings.files
+    except (ImportError, KeyError, AttributeError):  # napari before 0.9; the plugin is disabled
+        return {}
+    return {
+        "device": computing.device,
+        "address": computing.address,
+        "block_px": computing.block_px,
+        "data_folder": files.data_folder,
+    }
+
+
+def _of_environment(environment: Mapping[str, str]) -> dict[str, str | int]:
+    found: dict[str, str | int] = {}
+    for name, default in _DEFAULTS.items():
+        text = environment.get(f"NAPARI_UNET_{name.upper()}", "").strip()
+        if isinstance(default, str) and text:
+            found[name] = text
+        elif text.isdecimal() and int(text) > 0:
+            found[name] = int(text)
+    return found
+
+
+def _user_data_folder() -> Path:
+    import platformdirs
+
+    return platformdirs.user_data_path("napari-unet-live", appauthor=False)

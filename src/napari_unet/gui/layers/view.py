@@ -195,7 +195,7 @@ def _zoom_to(viewer: napari.Viewer, layer: Layer, diameter_px: float) -> None:
 
 def _canvas_size(viewer: napari.Viewer) -> tuple[int, int]:
     """Height and width, in screen pixels, of the part that shows one layer."""
-    canvas = getattr(viewer, "canvas", None)
+    canvas: Any = getattr(viewer, "canvas", None)
     if hasattr(canvas, "viewbox_size"):  # napari 0.9
         size: Any = canvas.viewbox_size(viewer.layers)
     else:
@@ -211,5 +211,5 @@ def _camera(viewer: napari.Viewer) -> Any:
 
 def _grid(viewer: napari.Viewer) -> Any:
     """The grid, which napari 0.9 moved (the old place warns)."""
-    canvas = getattr(viewer, "canvas", None)
+    canvas: Any = getattr(viewer, "canvas", None)
     return canvas.grid if hasattr(canvas, "grid") else viewer.grid

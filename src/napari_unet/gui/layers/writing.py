@@ -300,9 +300,9 @@ def was_edited(layer: Layer) -> bool:
 
     Two things are watched. napari's `paint` event fires at the end of every stroke, fill or
     polygon, and from then on the layer belongs to the person, also if they undo. A checksum of
-    the pixels notices what emits no event: a stroke that is still being drawn, undo and redo, `layer.data`
-    replaced, values written by a script. For dask and zarr data, which are not read just for
-    this, the event and the replacement alone count.
+    the pixels notices what emits no such event: a stroke that is still being drawn, undo and redo,
+    `layer.data` replaced, values written by a script. For dask and zarr data, which are not read
+    just for this, the event and the replacement alone count.
     """
     seal = _SEALS.get(layer)
     return seal is None or seal.broken(layer)

@@ -1,0 +1,286 @@
+"""A table of rows: sorted as numbers are, clicked to jump, copied and saved as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from magicgui.widgets import Container, Widget
+from psygnal import Signal
+from qtpy.QtCore import QAbstractTableModel, QModelIndex, QSortFilterProxyModel, Qt
+from qtpy.QtGui import QKeySequence
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QAction,  # type: ignore[attr-defined]
+    QApplication,
+    QFileDialog,
+    QHeaderView,
+    QTableView,
+)
+
+from napari_unet.core.errors import StorageError
+
+__all__ = ["Table"]
+
+Row = Mapping[str, Any]
+
+_SORT_ROLE = int(Qt.ItemDataRole.UserRole)
+_ROW_PX = 20
+
+
+class Table(Container[Widget]):
+    """Rows of values under headings, for a dock.
+
+    A click on a heading sorts (numbers as numbers, empty cells last). A click on a row, or an arrow
+    key, emits `row_clicked`. Ctrl+C copies the selected rows with their headings, as a spreadsheet
+    takes them; the context menu copies everything and saves CSV.
+
+    Parameters
+    ----------
+    rows
+        A mapping per row.
+    columns
+        Which keys to show, in that order; None: all, in the order in which they first come.
+    headings
+        What to show instead of a key.
+    tooltips
+        A plain sentence per key.
+    """
+
+    row_clicked = Signal(dict)
+    """Emitted with the row as it was given."""
+    failed = Signal(str)
+    """Emitted with a sentence when a file could not be saved."""
+
+    def __init__(
+        self,
+        rows: Sequence[Row] = (),
+        columns: Sequence[str] | None = None,
+        *,
+        headings: Mapping[str, str] | None = None,
+        tooltips: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(labels=False)
+        self.margins = (0, 0, 0, 0)
+        self._model = _Rows(headings or {}, tooltips or {})
+        self._sorted = _Sorted()
+        self._sorted.setSourceModel(self._model)
+        self._sorted.setSortRole(_SORT_ROLE)
+        self._view: Any = _make_view(self._sorted)
+        self.native.layout().addWidget(self._view)
+        self._connect()
+        self.show_rows(rows, columns)
+
+    @property
+    def view(self) -> QTableView:
+        """The Qt view."""
+        view: QTableView = self._view
+        return view
+
+    @property
+    def rows(self) -> list[Row]:
+        """The rows in the order in which they are seen."""
+        return [self._row(i) for i in range(self._sorted.rowCount())]
+
+    @property
+    def selected_rows(self) -> list[Row]:
+        """The selected rows, from top to bottom."""
+        selection = self._view.selectionModel()
+        return [self._row(i) for i in sorted(index.row() for index in selection.selectedRows())]
+
+    def show_rows(self, rows: Sequence[Row], columns: Sequence[str] | None = None) -> None:
+        """Replace all rows; nothing is selected then, and the sorting stays."""
+        blocked = self._view.selectionModel().blockSignals(True)
+        self._model.replace(rows, columns)
+        self._view.selectionModel().blockSignals(blocked)
+        self._view.clearSelection()
+        if self._model.rowCount() <= 2000:
+            self._view.resizeColumnsToContents()
+
+    def sort_by(self, column: str, *, descending: bool = False) -> None:
+        """Sort by a column."""
+        order = Qt.SortOrder.DescendingOrder if descending else Qt.SortOrder.AscendingOrder
+        self._view.sortByColumn(self._model.columns.index(column), order)
+
+    def csv_text(self, *, selected: bool = False, delimiter: str = ",") -> str:
+        """Write rows as CSV in the order seen: keys as headings, numbers unrounded.
+
+        Parameters
+        ----------
+        selected
+            Only the selected rows.
+        delimiter
+            A tab for the clipboard.
+        """
+        text = io.StringIO()
+        writer = csv.writer(text, delimiter=delimiter, lineterminator="\n")
+        writer.writerow(self._model.columns)
+        for row in self.selected_rows if selected else self.rows:
+            writer.writerow([_plain(row.get(column)) for column in self._model.columns])
+        return text.getvalue()
+
+    def save_csv(self, path: Path | str) -> None:
+        """Save all rows as CSV, all or nothing.
+
+        Raises
+        ------
+        StorageError
+            When the file cannot be written.
+        """
+        from napari_unet.core.storage import atomic_write_text
+
+        atomic_write_text(Path(path), self.csv_text())
+
+    def copy(self, *, selected: bool = True) -> None:
+        """Copy the selected rows (all, where none is) to the clipboard."""
+        text = self.csv_text(selected=selected and bool(self.selected_rows), delimiter="\t")
+        clipboard: Any = QApplication.clipboard()
+        clipboard.setText(text)
+
+    def ask_and_save(self) -> None:
+        """Ask where, and save as CSV."""
+        name, _ = QFileDialog.getSaveFileName(self.native, "Save table", "table.csv", "CSV (*.csv)")
+        if not name:
+            return
+        try:
+            self.save_csv(name)
+        except StorageError as error:
+            self.failed.emit(str(error))
+
+    def _row(self, shown: int) -> Row:
+        index = self._sorted.mapToSource(self._sorted.index(shown, 0))
+        return self._model.rows[index.row()]
+
+    def _connect(self) -> None:
+        view = self._view
+        view.selectionModel().currentRowChanged.connect(self._on_current)
+        view.clicked.connect(self._on_click)
+        self._told: Row | None = None
+        for text, shortcut, call in (
+            ("Copy rows", QKeySequence(QKeySequence.StandardKey.Copy), self.copy),
+            ("Copy all", QKeySequence(), lambda: self.copy(selected=False)),
+            ("Save as CSV …", QKeySequence(), self.ask_and_save),
+        ):
+            action = QAction(text, view)
+            action.setShortcut(shortcut)
+            action.setShortcutContext(Qt.ShortcutContext.WidgetShortcut)
+            action.triggered.connect(lambda _checked=False, call=call: call())
+            view.addAction(action)
+
+    def _on_current(self, current: QModelIndex, _previous: QModelIndex) -> None:
+        if current.isValid():
+            self._told = self._row(current.row())
+            self.row_clicked.emit(dict(self._told))
+
+    def _on_click(self, index: QModelIndex) -> None:
+        """A click on the row that is current already: jump there again."""
+        row = self._row(index.row())
+        if self._told is not row:
+            self._told = row
+            self.row_clicked.emit(dict(row))
+        else:
+            self._told = None
+
+
+class _Rows(QAbstractTableModel):
+    """The rows as they were given."""
+
+    def __init__(self, headings: Mapping[str, str], tooltips: Mapping[str, str]) -> None:
+        super().__init__()
+        self.rows: list[Row] = []
+        self.columns: list[str] = []
+        self._headings, self._tooltips = headings, tooltips
+
+    def replace(self, rows: Sequence[Row], columns: Sequence[str] | None) -> None:
+        self.beginResetModel()
+        self.rows = list(rows)
+        self.columns = list(columns or dict.fromkeys(key for row in rows for key in row))
+        self.endResetModel()
+
+    def rowCount(self, parent: QModelIndex | None = None) -> int:  # noqa: N802
+        return 0 if parent is not None and parent.isValid() else len(self.rows)
+
+    def columnCount(self, parent: QModelIndex | None = None) -> int:  # noqa: N802
+        return 0 if parent is not None and parent.isValid() else len(self.columns)
+
+    def data(self, index: QModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        value = self.rows[index.row()].get(self.columns[index.column()])
+        if role == Qt.ItemDataRole.DisplayRole:
+            return _shown(value)
+        if role == _SORT_ROLE:
+            return value
+        if role == Qt.ItemDataRole.TextAlignmentRole and _is_number(value):
+            return Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+        return None
+
+    def headerData(  # noqa: N802
+        self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole
+    ) -> Any:
+        if orientation != Qt.Orientation.Horizontal or section >= len(self.columns):
+            return None
+        column = self.columns[section]
+        if role == Qt.ItemDataRole.DisplayRole:
+            return self._headings.get(column, column.replace("_", " "))
+        return self._tooltips.get(column) if role == Qt.ItemDataRole.ToolTipRole else None
+
+
+class _Sorted(QSortFilterProxyModel):
+    """Numbers by value, text in a person's order ("cell 2" before "cell 10"), nothing last."""
+
+    def lessThan(self, left: QModelIndex, right: QModelIndex) -> bool:  # noqa: N802
+        a, b = left.data(_SORT_ROLE), right.data(_SORT_ROLE)
+        descending = self.sortOrder() == Qt.SortOrder.DescendingOrder
+        if _is_empty(a) or _is_empty(b):
+            return _is_empty(a) if descending else (_is_empty(b) and not _is_empty(a))
+        return _key(a) < _key(b)
+
+
+def _make_view(model: QSortFilterProxyModel) -> QTableView:
+    view: Any = QTableView()
+    view.setModel(model)
+    view.setSortingEnabled(True)
+    view.sortByColumn(-1, Qt.SortOrder.AscendingOrder)
+    view.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+    view.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+    view.setContextMenuPolicy(Qt.ContextMenuPolicy.ActionsContextMenu)
+    view.setWordWrap(False)
+    view.verticalHeader().setVisible(False)
+    view.verticalHeader().setDefaultSectionSize(_ROW_PX)
+    view.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
+    view.horizontalHeader().setStretchLastSection(True)
+    view.setMinimumHeight(6 * _ROW_PX)
+    table: QTableView = view
+    return table
+
+
+def _key(value: Any) -> tuple[int, Any]:
+    import re
+
+    if _is_number(value):
+        return 0, float(value)
+    parts = re.split(r"(\d+)", str(value).lower())
+    return 1, [(int(p), "") if p.isdigit() else (-1, p) for p in parts]
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) or (hasattr(value, "dtype") and value.ndim == 0)
+
+
+def _is_empty(value: Any) -> bool:
+    return value is None or value == "" or (isinstance(value, float) and math.isnan(value))
+
+
+def _shown(value: Any) -> str:
+    if _is_empty(value):
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{float(value):.4g}" if isinstance(value, float) else str(value)
+
+
+def _plain(value: Any) -> Any:
+    return "" if _is_empty(value) else value

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from napari_unet import Image, PixelSize, read_image, read_labels, write_image, write_labels
 from napari_unet.cli import app
 from napari_unet.core.measure import um_per_px
+from napari_unet.core.model_file import read_info
 from napari_unet.core.synthetic import synthetic_dataset
 
 PIXEL_UM = (0.25, 0.25)
@@ -323,6 +324,48 @@ def test_the_decoder_can_be_set(
     cli(line, run, data / "images" / "cell_0.tif", tmp_path / "out")
     assert table(tmp_path / "out" / "summary.csv")[0]["objects"] == "0"
     assert table(results / "summary.csv")[0]["objects"] != "0"
+
+
+def test_objects_of_another_size_are_resized_for_the_model(
+    cli: Cli, run: Path, data: Path, results: Path, tmp_path: Path
+) -> None:
+    image = read_image(data / "images" / "cell_0.tif")
+    size = PixelSize((PIXEL_UM[0] / 2,) * 2)
+    twice = Image(np.kron(image.data, np.ones((2, 2), image.data.dtype)), "YX", pixel_size=size)
+    write_image(tmp_path / "twice.tif", twice)
+    expected = read_labels(results / "cell_0_labels.tif") > 0
+    result = cli("predict {} {} --out {}", run, tmp_path / "twice.tif", tmp_path / "plain")
+    assert "2 times larger than it knows it. A scale of 0.5 fits. --rescale" in " ".join(
+        result.stderr.split()
+    )
+    diameter = 2 * read_info(run / "best.safetensors").object_diameter_px
+    for i, option in enumerate(["--scale 0.5", f"--diameter {diameter}", "--rescale"]):
+        result = cli(
+            f"predict {{}} {{}} --out {{}} {option}", run, tmp_path / "twice.tif", tmp_path / str(i)
+        )
+        assert "pixels of" not in result.stderr
+        assert [row["scale"] for row in table(tmp_path / str(i) / "summary.csv")] == ["0.5"]
+        found = read_labels(tmp_path / str(i) / "twice_labels.tif") > 0
+        assert found.shape == (128, 160)
+        assert (found[::2, ::2] == expected).mean() > 0.95
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ("--scale 0", "Scale 0: expected a number from 0.05 to 20"),
+        ("--diameter -3", "Diameter -3 px: expected a positive number"),
+        ("--diameter 0.1", "Check the object diameters"),
+        ("--scale 2 --rescale", "exclude each other"),
+    ],
+)
+def test_scales_that_make_no_sense_are_sentences(
+    cli: Cli, run: Path, data: Path, tmp_path: Path, options: str, sentence: str
+) -> None:
+    line = f"predict {{}} {{}} --out {{}} {options}"
+    result = cli(line, run, data / "images", tmp_path / "out", code=1)
+    assert sentence in " ".join(result.stderr.split())
+    assert not (tmp_path / "out").exists()
 
 
 def test_stopping_a_batch_keeps_what_is_finished(

@@ -1,7 +1,11 @@
 """Predicting files: what counts as an input, what results are called, what exceeds memory."""
 
+import csv
+import errno
 import os
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +15,7 @@ from napari_unet.core import prediction
 from napari_unet.core.batch import BatchOptions, FilePredicted, decode_with, predict_files
 from napari_unet.core.batch_inputs import find_inputs
 from napari_unet.core.config import UNetConfig
+from napari_unet.core.decoders import VoteDecoder
 from napari_unet.core.errors import Cancelled, ImageError, SettingsError, StorageError
 from napari_unet.core.files import read_image, read_labels, write_image
 from napari_unet.core.images import Image, PixelSize
@@ -22,7 +27,7 @@ from napari_unet.core.unet import UNet
 CLASSES = (ClassInfo(id=0, name="background", background=True), ClassInfo(id=2, name="cell"))
 
 
-def make_model(task: Instances | Semantic, **unet: int) -> Model:
+def make_model(task: Instances | Semantic, **unet: Any) -> Model:
     """A network of random weights."""
     outputs = sum(head.channels for head in task.heads)
     config = UNetConfig(depth=1, base_channels=2, out_channels=outputs, **unet)
@@ -171,6 +176,126 @@ def test_a_stopped_image_leaves_nothing_half_written(
         )
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
     assert names == ["a_labels.tif", "summary.csv"]
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def bright_dots(n: int, shape: tuple[int, int] = (64, 64)) -> np.ndarray:
+    image = np.zeros(shape, np.uint8)
+    for i in range(n):
+        image[5 + 20 * (i // 3) : 15 + 20 * (i // 3), 5 + 20 * (i % 3) : 15 + 20 * (i % 3)] = 200
+    return image
+
+
+def threshold_model() -> Model:
+    """Finds as objects what is brighter than half of the range."""
+    model = make_model(Instances(decoder=VoteDecoder(min_votes=5)), norm="none")
+    for weights in model.weights.values():
+        weights.zero_()
+    for name in ("encoder.0.0", "encoder.0.2", "decoder.0.2"):
+        model.weights[f"{name}.weight"][0, 0, 1, 1] = 1
+    model.weights["decoder.0.0.weight"][0, 2, 1, 1] = 1  # the skip connection
+    model.weights["head.weight"][:2, 0] = 20
+    model.weights["head.bias"][:2] = -10
+    return model
+
+
+def test_tables_grow_with_each_file_whatever_columns_it_brings(tmp_path: Path) -> None:
+    """Without objects, with them, with a pixel size, and without again."""
+    model, folder = threshold_model(), tmp_path / "images"
+    size = PixelSize((0.5, 0.5))
+    write_image(folder / "a.tif", Image(bright_dots(0), "YX"))
+    write_image(folder / "b.tif", Image(bright_dots(3), "YX"))
+    write_image(folder / "c.tif", Image(bright_dots(2), "YX", pixel_size=size))
+    write_image(folder / "d.tif", Image(bright_dots(4), "YX"))
+    seen = []
+    for result in predict_files(model, find_inputs([folder]).files, BatchOptions(tmp_path / "out")):
+        assert isinstance(result, FilePredicted)
+        objects = rows_of(tmp_path / "out" / "objects.csv")
+        seen.append((len(objects), len(rows_of(tmp_path / "out" / "summary.csv"))))
+    assert seen == [(0, 1), (3, 2), (5, 3), (9, 4)]
+    assert [o["file"] for o in objects] == ["b.tif"] * 3 + ["c.tif"] * 2 + ["d.tif"] * 4
+    assert [bool(o["area_um2"]) for o in objects] == [False] * 3 + [True] * 2 + [False] * 4
+    assert list(objects[0])[:5] == ["file", "plane", "id", "area_px", "area_um2"]
+    assert list(objects[0])[-2:] == ["touches_border", "confidence"]
+    assert [float(o["mean_0"]) for o in objects] == [200.0] * 9
+    names = {p.name for p in (tmp_path / "out").iterdir()}
+    assert names == {*(f"{n}_labels.tif" for n in "abcd"), "objects.csv", "summary.csv"}
+
+
+def test_a_killed_batch_has_the_rows_of_what_is_finished(folder: Path, tmp_path: Path) -> None:
+    results = predict_files(
+        make_model(Instances()), find_inputs([folder]).files, BatchOptions(tmp_path / "out")
+    )
+    next(results)  # and nothing after it: no clean-up runs in a process that is killed
+    assert [r["file"] for r in rows_of(tmp_path / "out" / "summary.csv")] == ["a.tif"]
+    assert (tmp_path / "out" / "objects.csv").exists()
+
+
+def test_a_disk_that_fills_up_leaves_whole_rows(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from napari_unet.core import batch_tables
+
+    class FullDisk:
+        def __init__(self, file, columns) -> None:
+            self._file = file
+
+        def writerows(self, rows) -> None:
+            self._file.write("half of a ro")
+            self._file.flush()
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    results = predict_files(
+        make_model(Semantic(classes=CLASSES)),
+        find_inputs([folder]).files,
+        BatchOptions(tmp_path / "out"),
+    )
+    next(results)
+    before = (tmp_path / "out" / "summary.csv").read_text()
+    monkeypatch.setattr(batch_tables, "csv_writer", FullDisk)
+    with pytest.raises(StorageError, match="the disk is full"):
+        next(results)
+    assert (tmp_path / "out" / "summary.csv").read_text() == before
+
+
+def test_an_earlier_table_is_replaced_as_a_whole(
+    classes_model: Model, folder: Path, tmp_path: Path
+) -> None:
+    inputs = find_inputs([folder]).files
+    list(predict_files(classes_model, inputs, BatchOptions(tmp_path / "out")))
+    list(predict_files(classes_model, inputs[1:], BatchOptions(tmp_path / "out", overwrite=True)))
+    assert [r["file"] for r in rows_of(tmp_path / "out" / "summary.csv")] == ["b.tif"]
+
+
+def test_images_are_brought_to_the_pixel_size_of_the_model(tmp_path: Path) -> None:
+    model = threshold_model()
+    model = replace(model, info=model.info.model_copy(update={"pixel_size_um": (0.5, 0.5)}))
+    folder = tmp_path / "images"
+    coarse = bright_dots(4)[::2, ::2]
+    write_image(folder / "a.tif", Image(coarse, "YX", pixel_size=PixelSize((1.0, 1.0))))
+    write_image(folder / "b.tif", Image(bright_dots(4), "YX", pixel_size=PixelSize((0.55, 0.55))))
+    write_image(folder / "c.tif", Image(bright_dots(4), "YX"))
+    inputs = find_inputs([folder]).files
+    plain = list(predict_files(model, inputs, BatchOptions(tmp_path / "plain")))
+    notes = [result.note for result in plain]
+    assert notes[1:] == ["", ""]
+    assert "'a' has pixels of 1 µm, the model 'model' was trained on 0.5 µm" in notes[0]
+    assert "2 times smaller" in notes[0]
+    assert "A scale of 2 fits" in notes[0]
+    assert "scale" not in plain[0].summary
+    fitted = list(predict_files(model, inputs, BatchOptions(tmp_path / "fitted", rescale=True)))
+    assert [r.note for r in fitted] == ["", "", ""]
+    scales = [float(r["scale"]) for r in rows_of(tmp_path / "fitted" / "summary.csv")]
+    assert scales == pytest.approx([2, 1.1, 1])
+    # On its own grid 25 px are nearly too few for an object, at the model's 100 px are not.
+    assert plain[0].summary["objects"] == fitted[0].summary["objects"] == 4
+    labels = read_image(fitted[0].labels)
+    assert labels.shape == (32, 32)
+    assert ((np.asarray(labels.data) > 0) == (coarse > 100)).mean() > 0.95
 
 
 def test_a_folder_that_cannot_be_made_ends_the_batch(

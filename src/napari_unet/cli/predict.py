@@ -19,7 +19,7 @@ from napari_unet.cli.options import (
     parse_channels,
     use_threads,
 )
-from napari_unet.core.errors import Cancelled
+from napari_unet.core.errors import Cancelled, SettingsError
 
 if TYPE_CHECKING:
     from napari_unet.core.batch import BatchOptions, FileFailed, FilePredicted
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from napari_unet.core.model_file import Model
 
 __all__ = ["EPILOG", "predict"]
+
+_SIZE = "Objects of another size than the model knows"
 
 EPILOG = """
 **Examples**
@@ -42,6 +44,10 @@ A pattern, one channel of several, with test-time augmentation:
 Stacks whose files do not name their axes:
 
 `napari-unet predict run stacks --axes TYX --out results`
+
+Objects of another size than the model was trained on, 40 px wide:
+
+`napari-unet predict run zoomed --diameter 40 --out results`
 
 Results: NAME_labels.tif for each image, objects.csv and summary.csv.
 """
@@ -69,16 +75,35 @@ def predict(
         float | None, typer.Option(help="Probability above which a pixel is foreground.")
     ] = None,
     min_area: Annotated[
-        int | None, typer.Option(metavar="PX", help="Drop smaller objects.")
+        int | None, typer.Option(metavar="PX", help="Drop smaller objects (after resizing).")
     ] = None,
     min_votes: Annotated[
         float | None,
         typer.Option(metavar="N", help="Votes an object needs: more merge, fewer split objects."),
     ] = None,
     scale: Annotated[
-        float,
-        typer.Option(help="Resize images by this factor for the network; labels keep their size."),
-    ] = 1.0,
+        float | None,
+        typer.Option(
+            help="Resize images by this factor for the network; labels keep the image's size.",
+            rich_help_panel=_SIZE,
+        ),
+    ] = None,
+    diameter: Annotated[
+        float | None,
+        typer.Option(
+            metavar="PX",
+            help="Width of a typical object: resizes so that it has the size the model knows.",
+            rich_help_panel=_SIZE,
+        ),
+    ] = None,
+    rescale: Annotated[
+        bool,
+        typer.Option(
+            "--rescale",
+            help="Resize each image to the model's pixel size, where both are known.",
+            rich_help_panel=_SIZE,
+        ),
+    ] = False,
     channels: ChannelsOption = None,
     axes: AxesOption = None,
     overwrite: Annotated[
@@ -109,7 +134,8 @@ def predict(
         block_px=block,
         device=device,
         precision=precision,
-        scale=scale,
+        scale=_scale(loaded, scale, diameter, rescale),
+        rescale=rescale,
         overwrite=overwrite,
     )
     output.say(f"{len(found.files)} image(s), model '{loaded.info.name}'.")
@@ -126,12 +152,31 @@ def predict(
         raise typer.Exit(FAILED)
 
 
+def _scale(model: Model, scale: float | None, diameter: float | None, rescale: bool) -> float:
+    """By which factor all images are enlarged; also where their pixel size is not known."""
+    from napari_unet.core.rescale import check_scale
+    from napari_unet.core.scale import scale_for_diameter
+
+    if sum((scale is not None, diameter is not None, rescale)) > 1:
+        raise SettingsError("--scale, --diameter and --rescale exclude each other: choose one.")
+    if diameter is not None:
+        scale = scale_for_diameter(model.info, diameter)
+    elif rescale and model.info.pixel_size_um is None:
+        raise SettingsError(
+            f"--rescale: the model '{model.info.name}' does not say its pixel size. Give --scale "
+            "or --diameter instead."
+        )
+    check_scale(1.0 if scale is None else scale)
+    return 1.0 if scale is None else scale
+
+
 def _run(
     output: Output, model: Model, found: BatchInputs, options: BatchOptions
 ) -> tuple[list[FilePredicted], list[FileFailed], bool]:
     from napari_unet.core.batch import FilePredicted, predict_files
 
-    predicted, failed = [], []
+    predicted: list[FilePredicted] = []
+    failed: list[FileFailed] = []
     total = len(found.files)
     with (
         stoppable("Stopping after this block") as should_stop,
@@ -147,6 +192,7 @@ def _run(
         try:
             for result in results:
                 if isinstance(result, FilePredicted):
+                    _show_note(output, result, predicted, options)
                     predicted.append(result)
                 else:
                     failed.append(result)
@@ -154,6 +200,14 @@ def _run(
         except Cancelled:
             return predicted, failed, True
     return predicted, failed, False
+
+
+def _show_note(
+    output: Output, result: FilePredicted, before: list[FilePredicted], options: BatchOptions
+) -> None:
+    """Say once that pixel sizes differ, and how to mend it."""
+    if result.note and not any(r.note for r in before):
+        output.warn(result.note + ("" if options.rescale else " --rescale applies it."))
 
 
 def _show_end(
@@ -172,6 +226,8 @@ def _show_end(
         output.say(f"{text}.", style="bold")
         tables = "summary.csv and objects.csv" if objects else "summary.csv"
         output.say(f"Labels, {tables}: {options.folder}")
+    if (other := sum(bool(r.note) for r in predicted)) > 1:
+        output.warn(f"Pixel sizes other than the model's in {other} images.")
     if failed:
         output.warn(f"{len(failed)} image(s) failed:")
         for result in failed:
@@ -191,5 +247,6 @@ def _as_json(
             for r in predicted
         ],
         "failed": [{"input": r.input, "problem": r.problem} for r in failed],
+        "notes": [r.note for r in predicted if r.note],
         "passed_over": [{"path": p, "reason": reason} for p, reason in found.skipped],
     }

@@ -5,12 +5,12 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_unet.core.batch_inputs import BatchInput
-from napari_unet.core.batch_tables import measure_prediction, write_tables
+from napari_unet.core.batch_tables import BatchTables, measure_prediction
 from napari_unet.core.errors import (
     Cancelled,
     DeviceError,
@@ -20,9 +20,11 @@ from napari_unet.core.errors import (
 )
 from napari_unet.core.files import read_image
 from napari_unet.core.prediction_files import result_paths, write_prediction
+from napari_unet.core.scale import pixel_size_note, scale_for_pixel_size
 from napari_unet.core.storage import remove_empty, storage_error
 
 if TYPE_CHECKING:
+    from napari_unet.core.images import Image
     from napari_unet.core.model_file import Model
 
 __all__ = ["BatchOptions", "FileFailed", "FilePredicted", "decode_with", "predict_files"]
@@ -45,6 +47,9 @@ class BatchOptions:
         As in `napari_unet.core.prediction.predict`.
     overwrite
         Whether results that are there already are replaced.
+    rescale
+        Whether images whose pixel size is known are enlarged to that of the model; the others by
+        `scale`.
     """
 
     folder: Path
@@ -57,17 +62,21 @@ class BatchOptions:
     precision: str = "auto"
     overwrite: bool = False
     scale: float = 1.0
+    rescale: bool = False
 
 
 @dataclass(frozen=True)
 class FilePredicted:
-    """A file is predicted: where the results are, its row of ``summary.csv`` and its objects."""
+    """A file is predicted: where the results are, and its row of ``summary.csv``.
+
+    `note` says where the pixel size is another than the model's.
+    """
 
     input: Path
     labels: Path
     probabilities: Path | None
     summary: dict[str, Any]
-    objects: list[dict[str, Any]] = field(default_factory=list)
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -88,8 +97,8 @@ def predict_files(
 ) -> Iterator[FilePredicted | FileFailed]:
     """Predict files one after the other; a file that cannot be used does not end the batch.
 
-    Writes ``<name>_labels.tif`` for each, and at the end (also when stopped) ``summary.csv`` and,
-    for objects, ``objects.csv``.
+    Writes ``<name>_labels.tif`` for each. ``summary.csv`` and, for objects, ``objects.csv`` grow
+    with each file, so that a stopped or killed batch has the rows of all that is finished.
 
     Parameters
     ----------
@@ -121,18 +130,10 @@ def predict_files(
         When `should_stop` said so; what was finished before is kept.
     """
     _check_free(inputs, options)
-    done: list[FilePredicted] = []
-    try:
-        for index, item in enumerate(inputs):
-            on_block = _progress_of(index, progress)
-            result = _attempt(model, item, options, on_block, should_stop)
-            if isinstance(result, FilePredicted):
-                done.append(result)
-            yield result
-    finally:
-        if done:
-            objects = [row for result in done for row in result.objects]
-            write_tables(options.folder, [result.summary for result in done], objects)
+    tables = BatchTables(options.folder)
+    for index, item in enumerate(inputs):
+        on_block = _progress_of(index, progress)
+        yield _attempt(model, item, options, tables, on_block, should_stop)
 
 
 def decode_with(
@@ -205,13 +206,14 @@ def _attempt(
     model: Model,
     item: BatchInput,
     options: BatchOptions,
+    tables: BatchTables,
     progress: Callable[[int, int], None] | None,
     should_stop: Callable[[], bool],
 ) -> FilePredicted | FileFailed:
     if should_stop():
         raise Cancelled("The prediction was stopped; files that were finished are kept.")
     try:
-        return _predict_file(model, item, options, progress, should_stop)
+        return _predict_file(model, item, options, tables, progress, should_stop)
     except (Cancelled, DeviceError, StorageError):  # these would stop the next file too
         raise
     except MemoryError:
@@ -238,6 +240,7 @@ def _predict_file(
     model: Model,
     item: BatchInput,
     options: BatchOptions,
+    tables: BatchTables,
     progress: Callable[[int, int], None] | None,
     should_stop: Callable[[], bool],
 ) -> FilePredicted:
@@ -245,6 +248,7 @@ def _predict_file(
 
     lazy = _is_lazy(item.path)
     image = read_image(item.path, options.channels, axes=options.axes, lazy=lazy)
+    scale = _scale(model, image, options)
     missing = [f for f in (options.folder, *options.folder.parents) if not f.exists()]
     scratch = _scratch_folder(options.folder)
     try:
@@ -253,7 +257,7 @@ def _predict_file(
             image,
             probabilities=options.probabilities,
             test_time_augmentation=options.test_time_augmentation,
-            scale=options.scale,
+            scale=scale,
             block_px=options.block_px,
             device=options.device,
             precision=options.precision,
@@ -263,10 +267,18 @@ def _predict_file(
         )
         labels, probabilities = write_prediction(prediction, image, options.folder, item.name)
         objects, summary = measure_prediction(prediction, image, item.label)
+        summary |= {"scale": scale} if options.rescale or scale != 1 else {}
+        tables.add(summary, objects)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
         remove_empty(missing)
-    return FilePredicted(item.path, labels, probabilities, summary, objects)
+    note = pixel_size_note(model.info, image, scale)
+    return FilePredicted(item.path, labels, probabilities, summary, note)
+
+
+def _scale(model: Model, image: Image, options: BatchOptions) -> float:
+    fitting = scale_for_pixel_size(model.info, image) if options.rescale else None
+    return options.scale if fitting is None else fitting
 
 
 def _scratch_folder(folder: Path) -> Path:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import csv
+import itertools
+import os
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_unet.core.measure import measure_objects, summarise_objects, um_per_px
-from napari_unet.core.storage import atomic_write_csv
+from napari_unet.core.storage import atomic_write_csv, csv_writer, storage_error
 
 if TYPE_CHECKING:
     from napari_unet.core.images import Image
     from napari_unet.core.prediction import Prediction
 
-__all__ = ["measure_prediction", "write_tables"]
+__all__ = ["BatchTables", "measure_prediction"]
 
 _ROWS = 512
 """Rows of labels that are counted at a time: those of a chunk on disk."""
@@ -75,28 +78,67 @@ def _class_areas(
     return summary | {f"share_{name}": counts[i] / total for i, name in classes.items()}
 
 
-def write_tables(
-    folder: Path, summaries: Sequence[dict[str, Any]], objects: Sequence[dict[str, Any]]
-) -> None:
-    """Write ``summary.csv`` and, where there are objects to count, ``objects.csv``.
+class BatchTables:
+    """``summary.csv`` and ``objects.csv`` of a batch, with a row more as each file is finished.
 
-    Raises
-    ------
-    StorageError
-        When they cannot be written.
+    Parameters
+    ----------
+    folder
+        Where they are written; tables of an earlier batch are replaced by the first file.
     """
-    if "objects" not in summaries[0]:
-        atomic_write_csv(folder / "summary.csv", summaries)
-        return
-    atomic_write_csv(folder / "summary.csv", summaries, _ordered(summaries, _SUMMARY_COLUMNS))
-    atomic_write_csv(folder / "objects.csv", objects, _ordered(objects, _OBJECT_COLUMNS))
+
+    def __init__(self, folder: Path) -> None:
+        self._objects = _GrowingTable(folder / "objects.csv", _OBJECT_COLUMNS)
+        self._summary = _GrowingTable(folder / "summary.csv", _SUMMARY_COLUMNS)
+
+    def add(self, summary: dict[str, Any], objects: Sequence[dict[str, Any]]) -> None:
+        """Write the rows of one image; raises `StorageError` and then leaves the tables as before.
+
+        A row of ``summary.csv`` is written last: what it says of an image is complete.
+        """
+        if "objects" in summary:
+            self._objects.add(objects)
+        self._summary.add([summary])
 
 
-def _ordered(rows: Sequence[dict[str, Any]], first: Sequence[str]) -> list[str]:
-    """Columns in a fixed order, whichever file brought them first; those of all files."""
-    found = list(dict.fromkeys(key for row in rows for key in row))
-    if not rows:
-        return [*first, *_LAST_COLUMNS]
-    head = [c for c in first if c in found]
-    tail = [c for c in _LAST_COLUMNS if c in found]
-    return [*head, *(c for c in found if c not in {*head, *tail}), *tail]
+class _GrowingTable:
+    """A CSV file that is appended to, and rewritten only where a row brings a new column."""
+
+    def __init__(self, path: Path, first: Sequence[str]) -> None:
+        self._path = path
+        self._first = first
+        self._columns: list[str] | None = None
+
+    def add(self, rows: Sequence[dict[str, Any]]) -> None:
+        before = self._columns or []
+        columns = self._ordered(dict.fromkeys([*before, *(key for row in rows for key in row)]))
+        if self._columns is not None and columns == before:
+            self._append(rows)
+            return
+        kept = self._rows() if before else ()
+        header = columns or [*self._first, *_LAST_COLUMNS]  # a table without rows has one too
+        atomic_write_csv(self._path, itertools.chain(kept, rows), header)
+        self._columns = columns
+
+    def _ordered(self, found: Iterable[str]) -> list[str]:
+        """Columns in a fixed order, whichever file brought them first."""
+        found = list(found)
+        head = [c for c in self._first if c in found]
+        tail = [c for c in _LAST_COLUMNS if c in found]
+        return [*head, *(c for c in found if c not in {*head, *tail}), *tail]
+
+    def _rows(self) -> Iterator[dict[str, str]]:
+        with self._path.open(encoding="utf-8", newline="") as file:
+            yield from csv.DictReader(file)
+
+    def _append(self, rows: Sequence[dict[str, Any]]) -> None:
+        try:
+            size = self._path.stat().st_size
+            try:
+                with self._path.open("a", encoding="utf-8", newline="") as file:
+                    csv_writer(file, self._columns or ()).writerows(rows)
+            except OSError:
+                os.truncate(self._path, size)
+                raise
+        except OSError as error:
+            raise storage_error(error, self._path) from error

@@ -8,10 +8,10 @@ import io
 import os
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TextIO
 
 from napari_unet.core.errors import StorageError
 
@@ -21,6 +21,7 @@ __all__ = [
     "atomic_write_csv",
     "atomic_write_text",
     "checked_file",
+    "csv_writer",
     "remove_empty",
     "storage_error",
 ]
@@ -109,7 +110,7 @@ def atomic_write_text(path: str | os.PathLike[str], text: str) -> None:
 
 def atomic_write_csv(
     path: str | os.PathLike[str],
-    rows: Sequence[Mapping[str, Any]],
+    rows: Iterable[Mapping[str, Any]],
     columns: Sequence[str] | None = None,
 ) -> None:
     """Write rows as CSV, all or nothing.
@@ -119,7 +120,8 @@ def atomic_write_csv(
     path
         The CSV file.
     rows
-        One mapping per row; a missing value is left blank.
+        One mapping per row; a missing value is left blank. With `columns` they are written as they
+        come, and need not all be in memory.
     columns
         Column names in order. None: every key of `rows`, in order of appearance. Give them where
         `rows` may be empty: the file then holds the header alone.
@@ -130,12 +132,20 @@ def atomic_write_csv(
         When the file cannot be written.
     """
     if columns is None:
+        rows = list(rows)
         columns = list(dict.fromkeys(key for row in rows for key in row))
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=columns, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    atomic_write_text(path, text.getvalue())
+    with (
+        atomic_path(path) as temporary,
+        temporary.open("w", encoding="utf-8", newline="") as file,
+    ):
+        writer = csv_writer(file, columns)
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def csv_writer(file: TextIO, columns: Sequence[str]) -> csv.DictWriter[str]:
+    """Write rows of a table in the one dialect that all our tables have."""
+    return csv.DictWriter(file, fieldnames=columns, restval="", lineterminator="\n")
 
 
 def _put_in_place(temporary: Path, path: Path) -> None:

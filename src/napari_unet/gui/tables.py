@@ -13,9 +13,9 @@ from magicgui.widgets import Container, Widget
 from psygnal import Signal
 from qtpy.QtCore import QAbstractTableModel, QModelIndex, QSortFilterProxyModel, Qt
 from qtpy.QtGui import QKeySequence
-from qtpy.QtWidgets import (
+from qtpy.QtWidgets import (  # type: ignore[attr-defined]
     QAbstractItemView,
-    QAction,  # type: ignore[attr-defined]
+    QAction,
     QApplication,
     QFileDialog,
     QHeaderView,

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 __all__ = ["LayerChooser", "LayersChooser", "PairTable", "follow_layers"]
 
 _EVENTS = ("inserted", "removed", "reordered", "renamed")
-_LINE_PX = 22
-_LINES = 4
+_LINE_PX = 25
+_FRAME_PX = 8
+_LINES = 5
 
 Wanted = Callable[["Layer"], bool]
 
@@ -106,6 +107,9 @@ class LayerChooser(ComboBox):
             if before is not None and before in self.choices:
                 self.value = before
             self.native.blockSignals(blocked)
+        for i in range(self.native.count()):
+            tip = Qt.ItemDataRole.ToolTipRole
+            self.native.setItemData(i, self.native.itemText(i), tip)
         if self.value is not before:
             self.changed.emit(self.value)
 
@@ -141,7 +145,8 @@ class LayersChooser(Container[Widget]):
         self._layers: list[Any] = []
         self._ticks = QListWidget()
         self._ticks.setToolTip(tooltip)
-        self._ticks.setMaximumHeight(_LINES * _LINE_PX)
+        self._ticks.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self._ticks.setTextElideMode(Qt.TextElideMode.ElideMiddle)
         self._ticks.itemChanged.connect(lambda _item: self.changed.emit(self.value))
         self.native.layout().addWidget(self._ticks)
         self.refresh()
@@ -178,7 +183,10 @@ class LayersChooser(Container[Widget]):
             item.setFlags(Qt.ItemFlag.ItemIsUserCheckable | Qt.ItemFlag.ItemIsEnabled)
             on = any(layer is other for other in ticked)
             item.setCheckState(Qt.CheckState.Checked if on else Qt.CheckState.Unchecked)
+            item.setToolTip(layer.name)
             self._ticks.addItem(item)
+        lines = min(max(len(self._layers), 1), _LINES)
+        self._ticks.setFixedHeight(lines * _LINE_PX + _FRAME_PX)
         self._ticks.blockSignals(blocked)
 
 

@@ -11,7 +11,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QComboBox, QFileDialog, QLabel, QSizePolicy
 
 from napari_unet.core.errors import ModelFileError
-from napari_unet.gui.forms.pieces import Collapsible, Message
+from napari_unet.gui.forms.pieces import Collapsible, Message, row
 
 if TYPE_CHECKING:
     from napari_unet.core.catalogue import CatalogueEntry
@@ -29,6 +29,8 @@ class ModelChooser(Container[Widget]):
     ----------
     none
         What stands for no model, for example ``"from scratch"``; None: one has to be chosen.
+    label
+        In front of the list; the card below has the full width. Empty: no label.
     tooltip
         A plain sentence.
     """
@@ -36,14 +38,15 @@ class ModelChooser(Container[Widget]):
     changed = Signal(object)
     """Emitted with the path of the chosen model, or None."""
 
-    def __init__(self, *, none: str | None = None, tooltip: str = "") -> None:
+    def __init__(self, *, none: str | None = None, label: str = "", tooltip: str = "") -> None:
         super().__init__(labels=False)
         self.margins = (0, 0, 0, 0)
         self.native.layout().setSpacing(2)
         self._none = none
         self._entries: list[CatalogueEntry] = []
         self._path: Path | None = None
-        self._box: ComboBox = ComboBox(tooltip=tooltip)
+        # a function, because magicgui goes back to the first choices when a widget moves
+        self._box: ComboBox = ComboBox(choices=self._choices, tooltip=tooltip)
         native = self._box.native
         native.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         native.setMinimumContentsLength(8)
@@ -56,7 +59,8 @@ class ModelChooser(Container[Widget]):
         self._card.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
         self.about = Collapsible("About this model")
         self.about.inner.native.layout().addWidget(self._card)
-        self.extend([self._box, self._message, self.about])
+        head = row(label, self._box, tooltip=tooltip) if label else self._box
+        self.extend([head, self._message, self.about])
         self._box.changed.connect(self._on_choice)
         self.refresh()
         self._follow_session()
@@ -118,14 +122,9 @@ class ModelChooser(Container[Widget]):
         return next((entry for entry in self._entries if entry.path == self._path), None)
 
     def _show_choices(self) -> None:
-        choices: list[tuple[str, Any]] = []
-        if self._none is not None or self._path is None:
-            choices.append((self._none or "no model yet", None))
-        choices += [(_title(entry), entry.path) for entry in self._entries]
-        choices.append((_FILE, _FILE))
         with self._box.changed.blocked():
             self._box.native.clear()
-            self._box.choices = choices
+            self._box.reset_choices()
             self._box.value = self._path
         info = self.info
         self._message.say(self.problem, "error")
@@ -133,6 +132,11 @@ class ModelChooser(Container[Widget]):
         entry = self._entry()
         if info is not None and entry is not None:
             self._card.setText(model_card(info))
+
+    def _choices(self, _widget: Any = None) -> list[tuple[str, Any]]:
+        nothing = self._none or ("no model yet" if self._path is None else None)
+        none: list[tuple[str, Any]] = [] if nothing is None else [(nothing, None)]
+        return [*none, *((_title(e), e.path) for e in self._entries), (_FILE, _FILE)]
 
     def _on_choice(self, choice: Any) -> None:
         if choice == _FILE:
@@ -149,7 +153,7 @@ def model_card(info: ModelInfo) -> str:
 
     lines = [("", info.description), ("Finds", _task_words(info)), ("Needs", _input_words(info))]
     lines += [("Trained on", _training_words(info)), ("Pixels", _size_words(info))]
-    lines.append(("Scores", ", ".join(f"{k} {v:.3g}" for k, v in info.scores.items())))
+    lines.append(("Validation", _score_words(info)))
     lines += [("Licence", info.licence)]
     rows = [
         f"<b>{escape(head)}</b>: {escape(text)}" if head else escape(text)
@@ -181,6 +185,19 @@ def _training_words(info: ModelInfo) -> str:
         return ""
     words = f"{len(trained)} image{'s' if len(trained) != 1 else ''}"
     return f"{words}, validated on {len(checked)}" if checked else f"{words}, not validated"
+
+
+def _score_words(info: ModelInfo) -> str:
+    """The scores that fit the task, over all validation images together."""
+    if info.task.kind == "instances":
+        names = {"ap50": "AP at IoU 0.5", "ap75": "AP at IoU 0.75", "f1_50": "F1 at IoU 0.5"}
+    else:
+        names = {
+            "mean_iou_with_background": "mean IoU",
+            "mean_dice_without_background": "mean Dice without background",
+        }
+    found = {words: info.scores.get(f"{name}_pooled") for name, words in names.items()}
+    return ", ".join(f"{words}: {value:.2f}" for words, value in found.items() if value is not None)
 
 
 def _size_words(info: ModelInfo) -> str:

@@ -35,10 +35,17 @@ __all__ = [
 
 _LABEL_PX = 92
 _LEAST_WIDTH_PX = 260
+_TALL_PX = 50
 _NO_LIMIT_PX = 16777215  # QWIDGETSIZE_MAX
 _BARS = {"info": "#7f8fa3", "good": "#009e73", "warning": "#e69f00", "error": "#d55e00"}
 """Colour of the bar beside a sentence: seen on dark and light, by any colour vision."""
 _MARKS = {"info": "", "good": "", "warning": "⚠ ", "error": "✖ "}
+
+_TITLE_STYLE = (
+    "QPushButton, QPushButton:checked, QPushButton:hover, QPushButton:pressed "
+    "{ background: transparent; border: none; text-align: left; padding: 3px 0px; }"
+    "QPushButton:hover { text-decoration: underline; }"
+)
 
 Kind = Literal["info", "good", "warning", "error"]
 
@@ -102,7 +109,10 @@ def row(label: str, *widgets: Widget, tooltip: str = "") -> Container[Any]:
     for widget in (head, *widgets):
         if tooltip and not widget.tooltip:
             widget.tooltip = tooltip
-    return plain_container([head, *widgets], layout="horizontal")
+    container = plain_container([head, *widgets], layout="horizontal")
+    if any(widget.native.sizeHint().height() > _TALL_PX for widget in widgets):
+        container.native.layout().setAlignment(head.native, Qt.AlignmentFlag.AlignTop)
+    return container
 
 
 class Collapsible(Container[Widget]):
@@ -143,6 +153,7 @@ class Collapsible(Container[Widget]):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(2)
         self._fold.toggleButton().setToolTip(tooltip)
+        self._fold.toggleButton().setStyleSheet(_TITLE_STYLE)
         self._fold.setContent(self.inner.native)
         self._fold.toggled.connect(self._on_toggled)
         super().native.layout().addWidget(self._fold)

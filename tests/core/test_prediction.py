@@ -320,6 +320,31 @@ def test_stopping_leaves_nothing(tmp_path, monkeypatch, on_disk):
         assert sorted(p.name for p in tmp_path.rglob("*")) == ["mine.txt", "temporary"]
 
 
+@pytest.mark.parametrize("task", [TWO, OBJECTS])
+def test_large_planes_are_stopped_in_any_pass(tmp_path, monkeypatch, task):
+    """Through the network, decoding and (objects) renumbering: each block can be the last."""
+    monkeypatch.setattr(prediction_module, "IN_MEMORY_BYTES", 0)
+    image = Image(synthetic_nuclei((100, 130), 9)[0], "YX")
+    seen = []
+    options = {"block_px": 50, "folder": tmp_path / "out"} | CPU
+    predict(random_model(task), image, progress=lambda *n: seen.append(n), **options)
+    passes = 3 if task is OBJECTS else 2
+    assert len(seen) == seen[0][1]
+    assert len(seen) % passes == 0
+    assert len(seen) // passes > 1
+    for last in range(len(seen)):
+        asked = []
+        with pytest.raises(Cancelled):
+            predict(
+                random_model(task),
+                image,
+                should_stop=lambda asked=asked, last=last: len(asked) == last or asked.append(1),
+                **(options | {"folder": tmp_path / "stopped"}),
+            )
+        assert len(asked) == last
+        assert list((tmp_path / "stopped").iterdir()) == []
+
+
 @pytest.mark.parametrize("on_disk", [False, True])
 def test_progress_counts_every_block_once(monkeypatch, tmp_path, on_disk):
     if on_disk:

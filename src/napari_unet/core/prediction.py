@@ -17,7 +17,7 @@ from napari_unet.core.errors import Cancelled, SettingsError
 from napari_unet.core.images import Image
 from napari_unet.core.model_file import Model, ModelInfo
 from napari_unet.core.rescale import check_scale, rescaled, scaled_shape
-from napari_unet.core.stitching import decode_blockwise
+from napari_unet.core.stitching import decode_blockwise, passes
 from napari_unet.core.storage import storage_error
 from napari_unet.core.tasks import Instances, Semantic
 
@@ -109,9 +109,10 @@ def predict(
         Where results too large for memory are written as zarr; None: a temporary folder, which
         the caller removes.
     progress
-        Called with (blocks done, blocks in all).
+        Called with (blocks done, blocks in all); where a plane is decoded block by block, each
+        counts as often as it is gone over.
     should_stop
-        Asked before each block.
+        Asked before each of these.
 
     Returns
     -------
@@ -210,9 +211,10 @@ class _Run:
         shape = image.label_shape
         own, seen = shape[-ndim:], self._seen(shape[-ndim:])
         planes = list(image.planes(ndim))
-        self._total = len(planes) * self._blocks_of(seen)
         # Scaled down, it is the labels that are large.
         large = max(self._output_bytes(seen), 8 * int(np.prod(own))) > IN_MEMORY_BYTES
+        self._total = len(planes) * self._blocks_of(seen)
+        self._total *= 1 + passes(self._info.task) if large else 1
         keep_outputs &= not large and len(planes) * self._output_bytes(seen) <= KEPT_BYTES
         results: list[PlaneLabels] = []
         kept, maps = [], []
@@ -255,7 +257,7 @@ class _Run:
         other_grid = outputs.shape[1:] != own
         try:
             labels, maps, confidence = decode_blockwise(
-                self._info.task, outputs, folder, probabilities or other_grid
+                self._info.task, outputs, folder, probabilities or other_grid, self._on_block
             )
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)

@@ -9,6 +9,7 @@ and the result does not depend on the block size.
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -22,14 +23,24 @@ from napari_unet.core.tasks import Instances, Semantic
 if TYPE_CHECKING:
     import dask.array as da
 
-__all__ = ["decode_blockwise"]
+__all__ = ["decode_blockwise", "passes"]
 
 Labels = NDArray[np.integer[Any]]
 Slices = tuple[slice, ...]
+OnBlock = Callable[[], None]
+
+
+def passes(task: Semantic | Instances) -> int:
+    """How often `decode_blockwise` goes over the blocks, and so calls `on_block` for each."""
+    return 2 if isinstance(task, Instances) else 1
 
 
 def decode_blockwise(
-    task: Semantic | Instances, outputs: da.Array, folder: Path, probabilities: bool
+    task: Semantic | Instances,
+    outputs: da.Array,
+    folder: Path,
+    probabilities: bool,
+    on_block: OnBlock = lambda: None,
 ) -> tuple[Any, Any, NDArray[np.float32]]:
     """Compute outputs block by block, decode them, write the labels to zarr.
 
@@ -44,6 +55,8 @@ def decode_blockwise(
         `probabilities` are wanted.
     probabilities
         Whether to keep them.
+    on_block
+        Called before each block is decoded, and before it is renumbered; may raise to stop.
 
     Returns
     -------
@@ -59,7 +72,7 @@ def decode_blockwise(
     """
     complete = False
     try:
-        result = _decode_blockwise(task, outputs, folder, probabilities)
+        result = _decode_blockwise(task, outputs, folder, probabilities, on_block)
         complete = True
         return result
     except OSError as error:
@@ -73,7 +86,11 @@ def decode_blockwise(
 
 
 def _decode_blockwise(
-    task: Semantic | Instances, outputs: da.Array, folder: Path, probabilities: bool
+    task: Semantic | Instances,
+    outputs: da.Array,
+    folder: Path,
+    probabilities: bool,
+    on_block: OnBlock,
 ) -> tuple[Any, Any, NDArray[np.float32]]:
     import dask
     import dask.array as da
@@ -95,9 +112,10 @@ def _decode_blockwise(
     )
     confidence = np.empty(0, np.float32)
     if isinstance(task, Instances):
-        confidence = _decode_objects(task, stored, labels, outputs.chunks[1:])
+        confidence = _decode_objects(task, stored, labels, outputs.chunks[1:], on_block)
     else:
         for core in _blocks(outputs.chunks[1:]):
+            on_block()
             labels[core] = task.decode(np.asarray(stored[(slice(None), *core)]))
     if probabilities:
         return labels, _first_maps(task, folder), confidence
@@ -115,13 +133,18 @@ def _first_maps(task: Semantic | Instances, folder: Path) -> Any:
 
 
 def _decode_objects(
-    task: Instances, stored: Any, labels: Any, chunks: tuple[tuple[int, ...], ...]
+    task: Instances,
+    stored: Any,
+    labels: Any,
+    chunks: tuple[tuple[int, ...], ...],
+    on_block: OnBlock,
 ) -> NDArray[np.float32]:
     """Write every block's own objects; number them in raster order of their first pixels."""
     firsts: list[NDArray[np.int64]] = []
     confidences: list[NDArray[np.float32]] = []
     next_id = 1
     for core in _blocks(chunks):
+        on_block()
         # Twice: an object's neighbours must be decided as well, and they reach as far again.
         outer = _grown(core, 2 * task.reach_px, labels.shape)
         maps = stored[(slice(None), *outer)]
@@ -143,6 +166,7 @@ def _decode_objects(
     final = np.zeros(next_id, np.uint32)
     final[order + 1] = np.arange(1, next_id)
     for core in _blocks(chunks):
+        on_block()
         labels[core] = final[labels[core]]
     return np.concatenate(confidences)[order]
 

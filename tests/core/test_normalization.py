@@ -140,6 +140,35 @@ def test_a_volume_is_one_whole():
     assert (low, high) == tuple(np.percentile(volume, [1, 99.8], method="lower"))
 
 
+@pytest.mark.parametrize("dtype", [np.uint16, np.float32])
+def test_a_large_stack_is_read_once_and_never_held(monkeypatch, dtype):
+    """What is read at a time, and what is kept for the percentiles, is bounded."""
+    from napari_unet.core import normalization
+
+    monkeypatch.setattr(normalization, "_MOST_SAMPLES", 4000)
+    data = np.random.default_rng(0).gamma(2, 300, (1, 12, 90, 80)).astype(dtype)
+    read, kept = [], []
+
+    class Watched:
+        def __init__(self, values):
+            self.values = values
+            self.shape, self.dtype, self.size = values.shape, values.dtype, values.size
+
+        def __getitem__(self, key):
+            part = self.values[key]
+            read.append(part.size)
+            return part
+
+    real = normalization._noise
+    monkeypatch.setattr(normalization, "_noise", lambda rows: kept.append(rows.size) or real(rows))
+    ranges = Normalization(noise_floor=0)._range(Watched(data[0]), "stack")
+    assert sum(read) == data.size
+    assert max(read) <= 4000
+    assert kept[0] <= 2 * 4000
+    exact = np.percentile(data, [1, 99.8], method="lower")
+    np.testing.assert_allclose(ranges, exact, rtol=1e-6 if dtype == np.uint16 else 0.15)
+
+
 def test_a_manual_range_and_none_are_taken_literally():
     image = np.array([[[0, 50, 100, 200]]], np.uint8)
     manual = Normalization(mode="manual", manual=(50, 150))

@@ -251,10 +251,34 @@ def test_ids_are_unique_over_a_stack_and_confidences_follow_them():
 
 def test_time_and_depth_of_a_stack_keep_their_places():
     image = np.stack([synthetic_nuclei((40, 48), 4, seed=s)[0] for s in range(6)])
-    stack = predict(random_model(), Image(image.reshape(2, 3, 40, 48), "TZYX"), **CPU)
+    stack = Image(image.reshape(2, 3, 40, 48), "TZYX")
+    labels = predict(random_model(), stack, **CPU).labels
     for i, plane in enumerate(image):
-        single = predict(random_model(), Image(plane, "YX"), **CPU)
-        np.testing.assert_array_equal(stack.labels[divmod(i, 3)], single.labels)
+        ranges = Normalization().ranges(stack.scope({"T": i // 3, "Z": i % 3}))
+        single = predict(random_model(), Image(plane, "YX"), ranges=ranges, **CPU)
+        np.testing.assert_array_equal(labels[divmod(i, 3)], single.labels)
+
+
+def test_depth_is_normalised_as_one_and_each_time_for_itself():
+    """A plane of background between planes of nuclei stays background; over time it would not."""
+    image, _ = synthetic_nuclei((64, 64), 6, noise=0)
+    faint = np.stack([image, image // 8]).astype(np.float32)
+    task = TWO
+    model = copying_model(task)
+    info = model.info.model_copy(update={"normalization": Normalization()})
+    model.weights["head.bias"].fill_(-0.5)  # foreground: above half of the range
+    model = replace(model, info=info)
+    depth = predict(model, Image(faint, "ZYX"), **CPU).labels
+    time = predict(model, Image(faint, "TYX"), **CPU).labels
+    assert (depth[0] > 0).mean() > 0.05
+    assert (depth[1] > 0).sum() == 0
+    np.testing.assert_array_equal(time[1], predict(model, Image(faint[1], "YX"), **CPU).labels)
+    assert (time[1] > 0).mean() > 0.05
+
+
+def test_ranges_for_other_channels_are_a_sentence():
+    with pytest.raises(SettingsError, match=r"2 intensity range\(s\) for 1 channel\(s\)"):
+        predict(random_model(), Image(np.zeros((9, 9)), "YX"), ranges=[(0, 1)] * 2, **CPU)
 
 
 def many_dots(n):

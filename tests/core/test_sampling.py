@@ -5,8 +5,8 @@ import pytest
 
 from napari_unet.core.augment import Augmentation
 from napari_unet.core.config import TrainingSettings
-from napari_unet.core.images import Plane
-from napari_unet.core.normalization import Normalization
+from napari_unet.core.images import Image, Pair, Plane
+from napari_unet.core.normalization import Normalization, apply_ranges
 from napari_unet.core.sampling import PatchSampler, normalized, prefetched
 from napari_unet.core.synthetic import synthetic_nuclei
 from napari_unet.core.tasks import Instances, Semantic
@@ -120,6 +120,27 @@ def test_normalising_is_of_the_whole_plane():
     (found,) = normalized([plane(image, labels)], Normalization())
     np.testing.assert_array_equal(found.image, Normalization()(image[None].astype(np.float32)))
     np.testing.assert_array_equal(found.labels, labels)
+
+
+@pytest.mark.parametrize(("axes", "ranges"), [("TYX", 3), ("ZYX", 1), ("TZYX", 2), ("ZCYX", 1)])
+def test_a_depth_stack_has_one_range_for_each_time_and_channel(axes, ranges):
+    """Planes of a stack that differ in brightness keep that difference, those over time do not."""
+    image, labels = synthetic_nuclei((48, 56), 6)
+    size = {"TYX": 3, "ZYX": 3, "TZYX": (2, 3), "ZCYX": (3, 1)}[axes]
+    gain = np.arange(1, np.prod(size) + 1).reshape(*np.atleast_1d(size), 1, 1)
+    stack = (image * gain).astype(np.uint16)
+    pair = Pair(
+        Image(stack, axes),
+        np.broadcast_to(labels, stack[:, 0].shape if "C" in axes else stack.shape),
+    )
+    planes = pair.planes()
+    found = normalized(planes, Normalization())
+    scopes = {"TYX": stack, "ZYX": [stack], "TZYX": stack, "ZCYX": [stack[:, 0]]}[axes]
+    expected = [Normalization(mode="percentile").ranges(np.asarray(s)[None]) for s in scopes]
+    assert len(expected) == ranges
+    for i, (before, after) in enumerate(zip(planes, found, strict=True)):
+        here = expected[i * ranges // len(planes)]
+        np.testing.assert_array_equal(after.image, apply_ranges(before.image, here))
 
 
 def test_batches_made_ahead_are_those_of_the_steps_and_the_thread_ends():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -227,15 +227,32 @@ class Image:
                 "Choose a 2-D model, or an image with depth."
             )
         leading = [a for a in self.axes if a not in spatial and a != "C"]
-        inside = "".join(a for a in self.axes if a not in leading)
         for index in np.ndindex(*(self.sizes[a] for a in leading)):
             position = dict(zip(leading, index, strict=True))
-            data = self.data[tuple(position.get(a, slice(None)) for a in self.axes)]
-            if "C" not in inside:
-                data = data[None]
-            elif inside.index("C") != 0:
-                data = data.swapaxes(0, 1)
-            yield position, data
+            yield position, self._at(position)
+
+    def scope(self, position: Mapping[str, int]) -> Any:
+        """Give what a plane is normalised with: all of the image at the same time.
+
+        Parameters
+        ----------
+        position
+            As `planes` gives it.
+
+        Returns
+        -------
+        array
+            Axes CYX, or CZYX where there is depth, whatever the network's dimensions.
+        """
+        return self._at({a: i for a, i in position.items() if a == "T"})
+
+    def _at(self, position: Mapping[str, int]) -> Any:
+        """Take out what lies at a position along some axes; the channels come first."""
+        data = self.data[tuple(position.get(a, slice(None)) for a in self.axes)]
+        inside = "".join(a for a in self.axes if a not in position)
+        if "C" not in inside:
+            return data[None]
+        return data if inside.index("C") == 0 else data.swapaxes(0, 1)
 
     def describe(self) -> str:
         """Say in words what the image is: ``"cells: TYX 5 x 512 x 512 uint16, 0.65 µm"``."""
@@ -263,6 +280,8 @@ class Plane:
         What must stay together in a split.
     rgb
         Whether the channels are red, green and blue.
+    scope
+        What the plane is normalised with, axes CYX or CZYX, see `Image.scope`; None: itself.
     """
 
     image: NDArray[Any]
@@ -271,6 +290,7 @@ class Plane:
     name: str
     group: str
     rgb: bool = False
+    scope: Any = None
 
     @property
     def labelled(self) -> bool:
@@ -329,6 +349,7 @@ class Pair:
         """Take the pair apart into annotated planes (volumes for `ndim` 3)."""
         leading = self.image.label_axes[: -ndim if ndim else None]
         planes = []
+        scopes: dict[int | None, Any] = {}
         for position, data in self.image.planes(ndim):
             index = tuple(position[a] for a in leading)
             labels = self.labels[index]
@@ -336,6 +357,9 @@ class Pair:
             if leading and self.empty_planes == "ignore" and not labels.any():
                 continue
             where = "".join(f" {a}={i}" for a, i in position.items())
+            time = position.get("T")
+            if "Z" in position and time not in scopes:
+                scopes[time] = self.image.scope(position)
             planes.append(
                 Plane(
                     image=np.asarray(data),
@@ -344,6 +368,7 @@ class Pair:
                     name=self.name + where,
                     group=self.group or self.name,
                     rgb=self.image.rgb,
+                    scope=scopes.get(time),
                 )
             )
         return planes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from napari_unet.core.decoding import PlaneLabels, decoded, joined, regridded, s
 from napari_unet.core.errors import Cancelled, SettingsError
 from napari_unet.core.images import Image
 from napari_unet.core.model_file import Model, ModelInfo
+from napari_unet.core.normalization import IntensityRange
 from napari_unet.core.rescale import check_scale, rescaled, scaled_shape
 from napari_unet.core.stitching import decode_blockwise, passes
 from napari_unet.core.storage import storage_error
@@ -79,6 +80,7 @@ def predict(
     precision: str = "auto",
     scale: float = 1.0,
     keep_outputs: bool = False,
+    ranges: Sequence[IntensityRange] | None = None,
     folder: Path | None = None,
     progress: Progress | None = None,
     should_stop: Callable[[], bool] = lambda: False,
@@ -105,6 +107,9 @@ def predict(
         decoder count on that grid; labels and probabilities are on the image's own grid.
     keep_outputs
         Whether to return the network's outputs, so that `redecode` can decode them again.
+    ranges
+        One (low, high) per channel, instead of what the model's normalisation finds: for an image
+        that is a part of another, such as one plane of a depth stack (see `Image.scope`).
     folder
         Where results too large for memory are written as zarr; None: a temporary folder, which
         the caller removes.
@@ -137,7 +142,11 @@ def predict(
     check_scale(scale)
     model.info.check_image(image)
     network = BlockNetwork(model, choose_compute(device, precision), test_time_augmentation)
-    run = _Run(model.info, network, block_px, scale, folder, should_stop, progress)
+    if ranges is not None and len(ranges) != image.channels:
+        raise SettingsError(
+            f"{len(ranges)} intensity range(s) for {image.channels} channel(s): expected one each."
+        )
+    run = _Run(model.info, network, block_px, scale, ranges, folder, should_stop, progress)
     return run.predict(image, probabilities, keep_outputs)
 
 
@@ -192,6 +201,7 @@ class _Run:
         network: BlockNetwork,
         block_px: int,
         scale: float,
+        ranges: Sequence[IntensityRange] | None,
         folder: Path | None,
         should_stop: Callable[[], bool],
         progress: Progress | None,
@@ -200,9 +210,11 @@ class _Run:
         self._network = network
         self._block_px = block_px
         self._scale = scale
+        self._given = ranges
         self._folder = folder
         self._should_stop = should_stop
         self._progress = progress
+        self._found: dict[int | None, list[IntensityRange]] = {}
         self._done = 0
         self._total = 0
 
@@ -219,8 +231,7 @@ class _Run:
         results: list[PlaneLabels] = []
         kept, maps = [], []
         for position, plane in planes:
-            name = image.name + "".join(f" {a}={i}" for a, i in position.items())
-            outputs = self._outputs(plane, name, seen)
+            outputs = self._outputs(plane, self._ranges(image, position), seen)
             if large:
                 result, probability = self._large_plane(outputs, own, probabilities)
             else:
@@ -240,11 +251,21 @@ class _Run:
             scale=self._scale,
         )
 
-    def _outputs(self, plane: Any, name: str, seen: tuple[int, ...]) -> da.Array:
-        """The network's outputs on its own grid; normalised by the image as it is."""
+    def _ranges(self, image: Image, position: dict[str, int]) -> list[IntensityRange]:
+        """Intensity ranges of the image at its own scale, found once for each time."""
+        if self._given is not None:
+            return list(self._given)
+        time = position.get("T")
+        if time not in self._found:
+            where = image.name if time is None else f"{image.name} T={time}"
+            scope = image.scope(position)
+            self._found[time] = self._info.normalization.ranges(scope, self._info.rgb, where)
+        return self._found[time]
+
+    def _outputs(self, plane: Any, ranges: list[IntensityRange], seen: tuple[int, ...]) -> da.Array:
+        """The network's outputs on its own grid."""
         from napari_unet.core.blocks import network_outputs
 
-        ranges = self._info.normalization.ranges(plane, self._info.rgb, name)
         if seen != plane.shape[1:]:
             plane = rescaled(plane, seen)
         return network_outputs(self._network, plane, ranges, self._block_px, self._on_block)

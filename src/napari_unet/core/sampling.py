@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from napari_unet.core.augment import sample_patch
 from napari_unet.core.config import TrainingSettings
 from napari_unet.core.images import Plane
-from napari_unet.core.normalization import Normalization
+from napari_unet.core.normalization import IntensityRange, Normalization, apply_ranges
 from napari_unet.core.tasks import Task
 
 __all__ = ["Batch", "PatchSampler", "normalized", "prefetched"]
@@ -45,8 +45,16 @@ class Batch:
 
 
 def normalized(planes: list[Plane], normalization: Normalization) -> list[Plane]:
-    """Normalise the images of planes, each as a whole."""
-    return [replace(p, image=normalization(p.image, rgb=p.rgb, name=p.name)) for p in planes]
+    """Normalise the images of planes, each within its scope."""
+    ranges: dict[int, list[IntensityRange]] = {}  # planes of one stack share their scope
+    done = []
+    for plane in planes:
+        scope = plane.image if plane.scope is None else plane.scope
+        if id(scope) not in ranges:
+            ranges[id(scope)] = normalization.ranges(scope, plane.rgb, plane.name)
+        image = apply_ranges(plane.image, ranges[id(scope)])
+        done.append(replace(plane, image=image, scope=None))
+    return done
 
 
 class PatchSampler:

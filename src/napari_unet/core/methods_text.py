@@ -8,7 +8,7 @@ from napari_unet.core.provenance import PredictionRecord
 from napari_unet.core.report import DEFINITIONS
 from napari_unet.core.tasks import Instances
 
-__all__ = ["methods_text"]
+__all__ = ["methods_text", "trained_on_text"]
 
 
 def methods_text(record: PredictionRecord, info: ModelInfo) -> str:
@@ -30,6 +30,11 @@ def methods_text(record: PredictionRecord, info: ModelInfo) -> str:
     sentences = [_what_was_done(record, info), _training(info), *_validation(info)]
     sentences += [_normalization(info.normalization), *_settings(record, info)]
     return " ".join(s for s in sentences if s)
+
+
+def trained_on_text(info: ModelInfo) -> str:
+    """Say what a model was trained and validated on, with its scores and their definitions."""
+    return " ".join([_training(info), *_validation(info)])
 
 
 def _what_was_done(record: PredictionRecord, info: ModelInfo) -> str:

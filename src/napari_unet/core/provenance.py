@@ -64,8 +64,12 @@ class PredictionRecord(Settings):
         With the decoder's settings that were used.
     image
         Name of the image, or of the folder.
+    path
+        The file that the image is said to come from.
     file
-        The file behind the image; None where there is none, or where it holds something else.
+        How that file is read, once it is known that it holds this image; see `find_file_source`.
+    channels
+        Channels of the layer that were used; None: all.
     layers
         Names of the layers that the image was taken from, one or one per channel.
     axes
@@ -80,6 +84,8 @@ class PredictionRecord(Settings):
         Folder, file or pattern whose files were predicted, instead of one image.
     out
         Where their results were written.
+    rescale
+        Whether they were resized to the model's pixel size where both are known.
     """
 
     version: str
@@ -89,7 +95,9 @@ class PredictionRecord(Settings):
     model_sha256: str
     task: AnyTask
     image: str
+    path: str | None = None
     file: FileSource | None = None
+    channels: tuple[str | int, ...] | None = None
     layers: tuple[str, ...] = ()
     axes: str = "YX"
     position: dict[str, int] = Field(default_factory=dict)
@@ -98,6 +106,7 @@ class PredictionRecord(Settings):
     test_time_augmentation: bool = False
     folder: str | None = None
     out: str | None = None
+    rescale: bool = False
 
     def decoding(self) -> dict[str, Any]:
         """Settings that turn the network's outputs into labels, by name."""
@@ -201,7 +210,10 @@ def as_command(record: PredictionRecord) -> str:
     names = {"threshold": "--threshold", "min_area_px": "--min-area", "min_votes": "--min-votes"}
     for name, value in record.decoding().items():
         words += [names[name], f"{value:.12g}"]
-    words += ["--scale", f"{record.scale:.12g}"] if record.scale != 1 else []
+    if record.rescale:
+        words.append("--rescale")
+    elif record.scale != 1:
+        words += ["--scale", f"{record.scale:.12g}"]
     words += ["--tta"] if record.test_time_augmentation else []
     words += ["--probability"] if record.probabilities else []
     return subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)
@@ -253,7 +265,10 @@ def _read_lines(record: PredictionRecord) -> list[str]:
         lines.append(f"data = np.stack([layers[name].data for name in {list(record.layers)!r}])")
         letters = "C" + record.axes
     named = {"name": record.image}
-    return [*lines, f"image = Image.from_array(data, {letters!r}{_keywords(named)})"]
+    lines.append(f"image = Image.from_array(data, {letters!r}{_keywords(named)})")
+    if record.channels is not None:
+        lines.append(f"image = image.select_channels({record.channels!r})")
+    return lines
 
 
 def _python_folder(record: PredictionRecord) -> str:
@@ -263,6 +278,7 @@ def _python_folder(record: PredictionRecord) -> str:
         options |= {name: value for name, value in given.items() if value is not None}
     options |= {"probabilities": True} if record.probabilities else {}
     options |= {"scale": record.scale} if record.scale != 1 else {}
+    options |= {"rescale": True} if record.rescale else {}
     options |= {"test_time_augmentation": True} if record.test_time_augmentation else {}
     lines = [
         "from pathlib import Path",

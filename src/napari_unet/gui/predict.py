@@ -1,0 +1,398 @@
+"""The Predict widget: a model and images in, Labels layers out."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from magicgui import widgets as w
+from qtpy.QtCore import QTimer
+
+from napari_unet.core.errors import ImageError, LabelsError, ModelFileError, UNetError
+from napari_unet.gui.forms import (
+    Collapsible,
+    Form,
+    LayerChooser,
+    Message,
+    ModelChooser,
+    ProgressRow,
+    follow_layers,
+    row,
+)
+from napari_unet.gui.predict_fields import SCOPES, Decoding, Folders, More
+from napari_unet.gui.predict_form import PredictForm, channel_layers, rescale_offer, summary
+from napari_unet.gui.predict_results import Result, hash_of
+from napari_unet.gui.predict_run import PredictRun
+from napari_unet.gui.predict_sections import Correction, Reproduce, Retrain
+from napari_unet.gui.session import preferences, session
+
+if TYPE_CHECKING:
+    import napari
+    from napari.layers import Image as ImageLayer
+
+    from napari_unet.core.images import Image
+    from napari_unet.core.model_file import ModelInfo
+    from napari_unet.core.provenance import PredictionRecord
+
+__all__ = ["PredictWidget"]
+
+_DECODE_MS = 120
+_CHECK_MS = 80
+_MEASURED_TOLERANCE = 1.7
+"""Objects that were found must differ so much in size before resizing is offered."""
+_LEAST_OBJECTS = 10
+
+
+class PredictWidget(Form):
+    """Predicts image layers, or a folder of files, with a trained model.
+
+    Parameters
+    ----------
+    viewer
+        Whose layers are predicted, and which gets the results.
+    """
+
+    def __init__(self, viewer: napari.Viewer) -> None:
+        self._viewer = viewer
+        self._measured_px: float | None = None
+        self._said = ""
+        self.model = ModelChooser(tooltip="What was trained to find the objects or classes.")
+        self.image = LayerChooser(viewer, ["image"], wanted=_is_picture, tooltip="What to predict.")
+        self.scope = w.ComboBox(name="scope", choices=list(SCOPES.items()))
+        self.folders = Folders()
+        self.decoding = Decoding()
+        self.more = More()
+        self.message = Message()
+        self.run_button = w.PushButton(
+            text="Predict", tooltip="Adds the result as a new layer. Nothing of yours is changed."
+        )
+        self.progress = ProgressRow(stop_tooltip="Stop; images that are finished stay.")
+        self.offer = Message()
+        self.rescale_button = w.PushButton(text="Resize", visible=False)
+        self.reproduce = Reproduce(self.record)
+        self.retrain = Retrain(
+            self._correction, self._model_in_use, self._open_train, _default_training_set()
+        )
+        self._image_row = row("Image", self.image, tooltip="The image layer to predict.")
+        votes = self.decoding.rows["min_votes"]
+        super().__init__(
+            [
+                row("Model", self.model, tooltip="Shipped models, your own, or a file."),
+                self._image_row,
+                row("Predict", self.scope, tooltip="How much of it."),
+                *self.folders.rows,
+                self.offer,
+                self.rescale_button,
+                self.run_button,
+                self.progress,
+                self.message,
+                self.decoding.rows["threshold"],
+                self.decoding.rows["min_area_px"],
+                Collapsible("More settings", [votes, *self.more.rows]),
+                self.reproduce,
+                self.retrain,
+            ],
+            name="predict",
+        )
+        self.run = PredictRun(viewer, self.native)
+        self._check_soon = self._timer(_CHECK_MS, self.check)
+        self._decode_soon = self._timer(_DECODE_MS, self._redecode)
+        self._connect()
+        self._on_model()
+        self._on_scope()
+        session().engine.start()
+
+    # -- what the form says ----------------------------------------------------------------------
+
+    @property
+    def form(self) -> PredictForm:
+        """What the form is set to."""
+        wished = preferences()
+        return PredictForm(
+            model=self.model.path,
+            info=self.model.info,
+            scope=self.scope.value,
+            axes=self.more.given_axes,
+            compute={"device": wished.device, "block_px": wished.block_px},
+            **{name: slider.value for name, slider in self.decoding.sliders.items()},
+            **self.folders.values,
+            **self.more.values,
+        )
+
+    def inputs(self) -> list[Result]:
+        """Find what would be predicted: an entry for each image.
+
+        Raises
+        ------
+        UNetError
+            When layers and settings do not fit together.
+        """
+        form = self.form
+        if form.scope == "folder":
+            return []
+        return [self._input(form, layer) for layer in self._chosen()]
+
+    def _chosen(self) -> list[ImageLayer]:
+        if self.scope.value != "selected":
+            return [] if self.image.layer is None else [self.image.layer]
+        selected = self._viewer.layers.selection
+        return [x for x in self._viewer.layers if x in selected and _is_image(x)]
+
+    def _input(self, form: PredictForm, layer: ImageLayer) -> Result:
+        from napari_unet.gui.layers import check_axes, current_plane, image_from_layers
+
+        axes = check_axes(layer, form.axes if form.scope != "selected" else None)
+        layers, channels = [layer], form.channels
+        if "C" not in axes and not layer.rgb:
+            same = {x.name: x for x in self._viewer.layers if _is_image(x)}
+            names = channel_layers(layer.name, list(same), form.info, form.channels)
+            layers = [same[name] for name in names]
+            channels = None if layers != [layer] or form.channels == (layer.name,) else channels
+        image = image_from_layers(layers, axes, channels)
+        position: dict[str, int] = {}
+        whole = image
+        if form.scope == "plane":
+            image, position = current_plane(self._viewer, image, layer, axes)
+        record = form.record(
+            layer.name,
+            "",
+            layers=tuple(x.name for x in layers),
+            axes=axes + "S" * bool(layer.rgb),
+            channels=channels,
+            path=str(whole.path) if whole.path else None,
+            position=position,
+        )
+        return Result(layer, axes, image, position, record, whole)
+
+    def check(self) -> str:
+        """Say what will be predicted, or what is wrong; the latter is returned, too."""
+        if self.run.busy:
+            return ""
+        form = self.form
+        try:
+            images = [result.image for result in self.inputs()]
+            problem = form.problem(images)
+        except UNetError as error:
+            images, problem = [], str(error)
+        self.run_button.enabled = not problem
+        text = problem or summary(form, images)
+        if text != self._said:  # how the last run ended stays until something changes
+            self.message.say(text, "warning" if problem else "info")
+            self._said = text
+        self._offer_rescale(form, images)
+        return problem
+
+    # -- predicting ------------------------------------------------------------------------------
+
+    def predict(self) -> None:
+        """Start; what comes of it is shown as new layers."""
+        if self.run.busy or self.check():
+            return
+        form = self.form
+        if form.scope == "folder":
+            self.run.start_files(form.files_request())
+            return
+        assert form.model is not None
+        # The hash is ready when the first result is.
+        threading.Thread(target=hash_of, args=(form.model,), daemon=True).start()
+        self._measured_px = None
+        self.run.start(form, self.inputs())
+
+    def _redecode(self) -> None:
+        task = self.form.task
+        if task is not None and self.run.results:
+            self.run.redecode(task)
+
+    # -- reacting --------------------------------------------------------------------------------
+
+    def _connect(self) -> None:
+        soon = self._soon
+        self.model.changed.connect(self._on_model)
+        self.scope.changed.connect(self._on_scope)
+        self.image.changed.connect(self._on_image)
+        for field in (*self.more.fields, *self.folders.fields):
+            field.changed.connect(soon)
+        for slider in self.decoding.sliders.values():
+            slider.changed.connect(lambda _value: self._decode_soon.start())
+        self.run_button.clicked.connect(self.predict)
+        self.rescale_button.clicked.connect(self._rescale)
+        self.progress.stopped.connect(self.run.stop)
+        self.run.told.connect(self._on_told)
+        self.run.progressed.connect(self._on_progress)
+        self.run.busy_changed.connect(self._on_busy)
+        self.run.measured.connect(self._on_measured)
+        follow_layers(self._viewer, soon, self.native)
+        self._follow(self._viewer.layers.selection.events.changed)
+        self._follow(self._viewer.dims.events.current_step)
+
+    def _follow(self, emitter: Any) -> None:
+        """Check again when something in the viewer changes, until the widget is closed."""
+
+        def changed(_event: Any = None) -> None:
+            if self.scope.value in ("selected", "plane") and not self.run.busy:
+                self._soon()
+
+        emitter.connect(changed)
+        self.native.destroyed.connect(lambda: emitter.disconnect(changed))
+
+    def _soon(self, *_: Any) -> None:
+        self._check_soon.start()
+
+    def _on_model(self, *_: Any) -> None:
+        self.decoding.follow(self.model.info)
+        self.run.forget()
+        self._measured_px = None
+        self._check_soon.start()
+
+    def _on_scope(self, *_: Any) -> None:
+        folder = self.scope.value == "folder"
+        self.folders.show(folder)
+        self._image_row.visible = self.scope.value in ("stack", "plane")
+        self._check_soon.start()
+
+    def _on_image(self, *_: Any) -> None:
+        from napari_unet.gui.layers import propose_axes
+
+        self._measured_px = None
+        layer = self.image.layer
+        self.more.propose_axes("" if layer is None else propose_axes(layer))
+        self._check_soon.start()
+
+    def _on_told(self, sentence: str, kind: Any) -> None:
+        self.message.say(sentence, kind)
+
+    def _on_progress(self, share: float, seconds_left: float | None) -> None:
+        self.progress.show_progress(round(1000 * share), 1000, seconds_left)
+
+    def _on_busy(self, busy: bool) -> None:
+        self.run_button.visible = not busy
+        if busy:
+            self.progress.start()
+        else:
+            self.progress.finish()
+
+    def _on_measured(self, result: Result, rows: list[dict[str, Any]]) -> None:
+        areas = sorted(row["area_px"] for row in rows if "area_px" in row and "id" in row)
+        if len(areas) >= _LEAST_OBJECTS:
+            self._measured_px = 2 * (areas[len(areas) // 2] / 3.1416) ** 0.5
+        self._offer_rescale(self.form, [result.image])
+
+    # -- pixels and objects of another size -------------------------------------------------------
+
+    def _offer_rescale(self, form: PredictForm, images: list[Image]) -> None:
+        offer = None
+        if form.info is not None and len(images) == 1:
+            given = float(self.more.diameter_px.value) or None
+            offer = rescale_offer(form.info, images[0], given, form.scale)
+            unknown = images[0].pixel_size is None or form.info.pixel_size_um is None
+            if offer is None and given is None and unknown and self._measured_px:
+                offer = rescale_offer(
+                    form.info, None, self._measured_px, form.scale, _MEASURED_TOLERANCE
+                )
+        self.offer.say("" if offer is None else offer.why, "warning")
+        self.rescale_button.visible = offer is not None
+        if offer is not None:
+            self.rescale_button.text = f"Resize by {offer.scale:g} for the model"
+            self._offered = offer.scale
+
+    def _rescale(self) -> None:
+        self.more.scale.value = self._offered
+
+    # -- reproducing and retraining ---------------------------------------------------------------
+
+    def record(self) -> PredictionRecord:
+        """How the selected result came about; else the last one; else what the form would make.
+
+        Raises
+        ------
+        UNetError
+            When there is nothing to be predicted.
+        """
+        from napari_unet.core.provenance import PredictionRecord
+        from napari_unet.gui.layers import our_metadata
+
+        active = self._viewer.layers.selection.active
+        known = {r.layer: r for r in self.run.history if r.layer is not None}
+        if active in known:
+            return known[active].located()
+        found = our_metadata(active) if active is not None else None
+        if found is not None and found.get("kind") in ("prediction", "probability"):
+            return PredictionRecord.model_validate({k: v for k, v in found.items() if k != "kind"})
+        if self.run.results:
+            return self.run.results[-1].located()
+        form = self.form
+        if form.model is None:
+            raise ModelFileError(form.problem())
+        if form.scope == "folder":
+            return form.record(Path(form.source).name, hash_of(form.model))
+        inputs = self.inputs()
+        if problem := form.problem([r.image for r in inputs]):
+            raise ImageError(problem)
+        return inputs[0].located()
+
+    def _correction(self) -> Correction:
+        """Copy the labels that are to be learnt from: the selected ones, else the last result."""
+        from napari.layers import Labels
+
+        from napari_unet.gui.layers import labels_from_layer
+
+        active = self._viewer.layers.selection.active
+        known = {r.layer: r for r in self.run.history if r.layer is not None}
+        labels = active if type(active) is Labels else None
+        if labels is None and self.run.results:
+            labels = self.run.results[-1].layer
+        if labels is None:
+            raise LabelsError("Select the Labels layer that you corrected, or predict an image.")
+        result = known.get(labels) or self._input_for(labels)
+        image = result.image
+        if result.position:
+            import numpy as np
+
+            array = np.array(labels.data).reshape(image.label_shape)
+            where = "_".join(f"{a}{i}" for a, i in result.position.items())
+            return Correction(image, array, f"{image.name}_{where}", image.name)
+        array = labels_from_layer(labels, result.source, result.axes)
+        return Correction(image, array, image.name, None)
+
+    def _input_for(self, labels: Any) -> Result:
+        """The whole image that is chosen, for labels that are no result of ours."""
+        if self.image.layer is None:
+            raise ImageError(f"Choose the image that '{labels.name}' belongs to.")
+        return self._input(replace(self.form, scope="stack"), self.image.layer)
+
+    def _model_in_use(self) -> tuple[Path | None, ModelInfo | None]:
+        return self.model.path, self.model.info
+
+    def _open_train(self, folder: Path, start: Path | None) -> None:
+        """Open Train beside this; it takes folder and model over where it knows how."""
+        _, train = self._viewer.window.add_plugin_dock_widget("napari-unet-live", "Train")
+        take_over = getattr(train, "use_training_set", None)
+        if take_over is not None:
+            take_over(folder, start)
+            return
+        start_words = f", start from '{start.stem}'" if start else ""
+        self.retrain.message.say(f"In Train, choose the folder '{folder}'{start_words}.", "info")
+
+    def _timer(self, interval_ms: int, function: Any) -> QTimer:
+        timer = QTimer(self.native)
+        timer.setSingleShot(True)
+        timer.setInterval(interval_ms)
+        timer.timeout.connect(function)
+        return timer
+
+
+def _is_image(layer: Any) -> bool:
+    return bool(layer._type_string == "image")
+
+
+def _is_picture(layer: Any) -> bool:
+    """Whether it is an image that was opened, and no probability of ours."""
+    from napari_unet.gui.layers import our_metadata
+
+    return our_metadata(layer) is None
+
+
+def _default_training_set() -> Path:
+    return preferences().data_folder / "training_set"

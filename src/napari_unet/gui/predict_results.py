@@ -1,0 +1,260 @@
+"""Predictions as layers: shown, decoded again in place, measured; never over a person's work."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from qtpy.QtCore import QObject, Qt, Signal  # type: ignore[attr-defined]
+
+from napari_unet.core.errors import UNetError
+from napari_unet.core.tasks import Semantic
+
+if TYPE_CHECKING:
+    import napari
+    from napari.layers import Image as ImageLayer
+    from napari.layers import Labels
+
+    from napari_unet.core.images import Image
+    from napari_unet.core.prediction import Prediction
+    from napari_unet.core.provenance import PredictionRecord
+
+__all__ = ["Background", "Result", "features_of", "hash_of", "show", "show_again"]
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass
+class Result:
+    """A prediction of one image, and the layer that shows it.
+
+    Parameters
+    ----------
+    source, axes
+        The image layer that was predicted, and its axes.
+    image, position
+        What was predicted: all of it, or the plane at this position.
+    record
+        How it came about.
+    whole
+        The whole image.
+    job
+        Id of the prediction, whose outputs can be decoded again.
+    layer
+        The labels, once they are there.
+    decodable
+        Whether the outputs are kept.
+    round
+        Counts how often labels came, so that measurements of old ones are dropped.
+    """
+
+    source: ImageLayer
+    axes: str
+    image: Image
+    position: dict[str, int]
+    record: PredictionRecord
+    whole: Image
+    job: str = ""
+    layer: Labels | None = None
+    decodable: bool = True
+    round: int = 0
+    probability: list[ImageLayer] = field(default_factory=list)
+
+    def located(self) -> PredictionRecord:
+        """The record, with the model's hash and the file behind the image as far as it is known."""
+        from napari_unet.core.provenance import find_file_source
+
+        record = self.record
+        file = find_file_source(self.whole, record.path, self.axes)
+        sha256 = record.model_sha256 or hash_of(Path(record.model))
+        return record.model_copy(update={"file": file, "model_sha256": sha256})
+
+
+def show(viewer: napari.Viewer, result: Result, prediction: Prediction) -> None:
+    """Add the labels, and the probabilities where there are any, as new layers."""
+    from napari_unet.gui.layers import add_labels, add_probability
+
+    place: dict[str, Any] = {"position": result.position, "axes": result.axes}
+    sha256 = hash_of(Path(result.record.model))
+    result.record = result.record.model_copy(update={"model_sha256": sha256})
+    metadata = _metadata(result.record)
+    name = result.source.name
+    if prediction.probabilities is not None:
+        task = prediction.model.task
+        names = [c.name for c in task.classes] if isinstance(task, Semantic) else None
+        result.probability = add_probability(
+            viewer,
+            result.source,
+            prediction.probabilities,
+            name=f"{name} probability",
+            metadata=metadata | {"kind": "probability"},
+            class_names=names,
+            **place,
+        )
+    result.layer = add_labels(
+        viewer,
+        result.source,
+        prediction.labels,
+        name=f"{name} {_noun(result.record)}",
+        metadata=metadata,
+        colours=_colours(result.record),
+        **place,
+    )
+    result.round += 1
+
+
+def show_again(viewer: napari.Viewer, result: Result, prediction: Prediction) -> bool:
+    """Show other labels of the same prediction: in its layer, or beside it where a person painted.
+
+    Returns
+    -------
+    bool
+        Whether they were written into the layer that was there.
+    """
+    from napari_unet.gui.layers import update_labels
+
+    written = result.layer is not None and update_labels(
+        result.layer,
+        prediction.labels,
+        source_layer=result.source,
+        axes=result.axes,
+        position=result.position,
+        metadata=_metadata(result.record),
+    )
+    if written:
+        result.round += 1
+    else:
+        result.layer = None
+        show(viewer, result, _without_probabilities(prediction))
+    return written
+
+
+def features_of(prediction: Prediction, image: Image) -> list[dict[str, Any]]:
+    """Measure every object, or for classes every class; the rows of the layer's features table.
+
+    Returns
+    -------
+    list of dict
+        For objects as `napari_unet.core.measure.measure_objects` has them; for classes ``index,
+        class, area_px, share``. Slow for large images: not on the main thread.
+    """
+    from napari_unet.core.measure import measure_objects
+
+    labels: Any = prediction.labels
+    if not isinstance(labels, np.ndarray):
+        import dask.array as da
+
+        labels = da.asarray(labels)  # type: ignore[no-untyped-call, unused-ignore]
+    info = prediction.model
+    if isinstance(info.task, Semantic):
+        return _class_features(labels, info.task)
+    rows = measure_objects(labels, image, confidence=prediction.confidence, ndim=info.unet.ndim)
+    stack = bool(image.label_shape[: -info.unet.ndim])
+    unwanted = {"file"} if stack else {"file", "plane"}
+    return [{k: v for k, v in row.items() if k not in unwanted} for row in rows]
+
+
+@lru_cache(maxsize=8)
+def _hash(path: Path, _changed_ns: int, _size: int) -> str:
+    from napari_unet.core.model_file import model_hash
+
+    return model_hash(path)
+
+
+def hash_of(path: Path) -> str:
+    """SHA-256 of a model file, remembered until it changes; empty where it is gone."""
+    try:
+        stat = path.stat()
+        return _hash(path, stat.st_mtime_ns, stat.st_size)
+    except OSError:
+        return ""
+
+
+class Background(QObject):
+    """Does something on another thread and hands what it returns to the thread that made this.
+
+    Parameters
+    ----------
+    function
+        What to do; touches neither Qt nor layers.
+    done
+        Called with the result, or with the `UNetError` that it raised.
+    parent
+        With it, `done` is no longer called.
+    """
+
+    _arrived = Signal(object)
+
+    def __init__(
+        self, function: Callable[[], Any], done: Callable[[Any], None], parent: QObject
+    ) -> None:
+        super().__init__(parent)
+        self._function, self._done = function, done
+        self._arrived.connect(self._deliver, Qt.ConnectionType.QueuedConnection)
+        threading.Thread(target=self._run, name="napari-unet-background", daemon=True).start()
+
+    def _run(self) -> None:
+        try:
+            result = self._function()
+        except UNetError as error:
+            result = error
+        except Exception as error:
+            _log.exception("Something failed in the background")
+            result = UNetError(f"That did not work: {type(error).__name__}: {error}.")
+        try:
+            self._arrived.emit(result)
+        except RuntimeError:  # the widget was closed and Qt has deleted this object
+            return
+
+    def _deliver(self, result: Any) -> None:
+        self._done(result)
+        self.deleteLater()
+
+
+def _metadata(record: PredictionRecord) -> dict[str, Any]:
+    values: Mapping[str, Any] = record.model_dump(mode="json")
+    return {"kind": "prediction", **values}
+
+
+def _noun(record: PredictionRecord) -> str:
+    task = record.task
+    if isinstance(task, Semantic):
+        return "classes"
+    return {"nucleus": "nuclei"}.get(task.object_name, f"{task.object_name}s")
+
+
+def _colours(record: PredictionRecord) -> dict[int, str] | None:
+    """Colours of the classes where the model has them; the background is clear."""
+    task = record.task
+    if not isinstance(task, Semantic):
+        return None
+    colours = {c.id: c.color for c in task.classes if c.color is not None and not c.background}
+    if len(colours) < len(task.classes) - 1:
+        return None
+    return colours | {task.background.id: "#00000000"}
+
+
+def _without_probabilities(prediction: Prediction) -> Prediction:
+    from dataclasses import replace
+
+    return replace(prediction, probabilities=None)
+
+
+def _class_features(labels: Any, task: Semantic) -> list[dict[str, Any]]:
+    counts = dict.fromkeys((c.id for c in task.classes), 0)
+    for plane in labels if labels.ndim > 2 else [labels]:
+        ids, numbers = np.unique(np.asarray(plane), return_counts=True)
+        for class_id, number in zip(ids.tolist(), numbers.tolist(), strict=True):
+            counts[class_id] = counts.get(class_id, 0) + number
+    total = max(1, sum(counts.values()))
+    names = {c.id: c.name for c in task.classes}
+    return [
+        {"index": i, "class": names.get(i, ""), "area_px": n, "share": n / total}
+        for i, n in counts.items()
+    ]

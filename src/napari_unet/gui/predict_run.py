@@ -1,0 +1,303 @@
+"""Predictions under way: one image after the other, decoded again when a slider moves, measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
+
+from qtpy.QtCore import QObject, Qt, QTimer, Signal  # type: ignore[attr-defined]
+
+from napari_unet.compute import DecodeRequest, Ended, Progress
+from napari_unet.core.errors import Cancelled, UNetError
+from napari_unet.gui.predict_results import Background, Result, features_of, show, show_again
+from napari_unet.gui.session import session
+
+if TYPE_CHECKING:
+    import napari
+
+    from napari_unet.compute import FilesRequest, Job, Request
+    from napari_unet.core.prediction import Prediction
+    from napari_unet.core.tasks import Instances, Semantic
+    from napari_unet.gui.predict_form import PredictForm
+
+__all__ = ["PredictRun"]
+
+Tone = Literal["info", "warning", "error"]
+
+_MEASURE_MS = 300
+"""Objects are measured when the sliders have been still for so long."""
+
+_MOST_KEPT = 4
+"""Of more images than this the worker does not keep the outputs for the sliders."""
+
+
+class PredictRun(QObject):
+    """Hands requests to the engine, and turns what comes back into layers.
+
+    Parameters
+    ----------
+    viewer
+        Gets the layers.
+    parent
+        The widget that this belongs to; when it is closed, what runs is stopped.
+
+    Attributes
+    ----------
+    results
+        What came of the last prediction.
+    history
+        All results whose layers are still there.
+    told
+        Signal: a sentence for the user, and its tone.
+    progressed
+        Signal: share that is done (0 to 1), and the seconds left, or None.
+    busy_changed
+        Signal: whether a prediction runs.
+    measured
+        Signal: a result whose objects were measured, and the rows.
+    """
+
+    told = Signal(str, str)
+    progressed = Signal(float, object)
+    busy_changed = Signal(bool)
+    measured = Signal(object, object)
+    _arrived = Signal(str, object)
+
+    def __init__(self, viewer: napari.Viewer, parent: QObject) -> None:
+        super().__init__(parent)
+        self._viewer = viewer
+        self.results: list[Result] = []
+        self.history: list[Result] = []
+        self._waiting: list[tuple[Result, Request]] = []
+        self._job: Job | None = None
+        self._decoding: set[str] = set()
+        self._on_end: dict[str, Callable[[Ended], None]] = {}
+        self._arrived.connect(self._deliver, Qt.ConnectionType.QueuedConnection)
+        self._wanted: Semantic | Instances | None = None
+        self._fresh: list[tuple[Result, Prediction]] = []
+        self._done = self._all = 0
+        self._quiet = QTimer(self)
+        self._quiet.setSingleShot(True)
+        self._quiet.setInterval(_MEASURE_MS)
+        self._quiet.timeout.connect(self._measure)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a prediction runs."""
+        return self._job is not None
+
+    @property
+    def decodable(self) -> bool:
+        """Whether the sliders act on what is shown."""
+        return any(r.decodable and r.layer is not None for r in self.results)
+
+    def start(self, form: PredictForm, results: Sequence[Result]) -> None:
+        """Predict images, one after the other."""
+        keep = len(results) <= _MOST_KEPT
+        for result in results:
+            result.decodable = keep
+        self.results = []
+        self._waiting = [(r, form.request(r.image, keep_outputs=keep)) for r in results]
+        self._done, self._all = 0, len(results)
+        self.told.emit(_waiting_sentence(), "info")
+        self._next()
+
+    def start_files(self, request: FilesRequest) -> None:
+        """Predict files; their results are files."""
+        self._waiting, self.results = [], []
+        self._done, self._all = 0, 1
+        self.told.emit(_waiting_sentence(), "info")
+        self._run(request, self._files_ended)
+
+    def stop(self) -> None:
+        """Stop what runs; what was finished before stays."""
+        self._waiting = []
+        if self._job is not None:
+            self._job.stop()
+
+    def forget(self) -> None:
+        """The sliders no longer belong to what is shown: another model was chosen."""
+        self.results = []
+        self._wanted = None
+
+    # -- predicting -----------------------------------------------------------------------------
+
+    def _next(self) -> None:
+        result, request = self._waiting.pop(0)
+        result.job = self._run(request, partial(self._ended, result)).id
+
+    def _run(self, request: Request, ended: Callable[[Ended], None]) -> Job:
+        was_busy = self.busy
+        self._job = job = self._submit(request, ended)
+        if not was_busy:
+            self.busy_changed.emit(True)
+        return job
+
+    def _submit(self, request: Request, ended: Callable[[Ended], None]) -> Job:
+        """Hand in a request; nothing of the job is kept once it has ended, as results are large."""
+        job = session().engine.submit(request)
+        self._on_end[job.id] = ended
+        job.on_event(partial(self._send, job.id))
+        return job
+
+    def _send(self, job: str, event: object) -> None:
+        """Runs on the engine's thread."""
+        try:
+            self._arrived.emit(job, event)
+        except RuntimeError:  # the widget was closed and Qt has deleted this object
+            return
+
+    def _deliver(self, job: str, event: object) -> None:
+        if isinstance(event, Ended):
+            self._on_end.pop(job)(event)
+        elif isinstance(event, Progress):
+            share = (self._done + event.done / max(1, event.total)) / max(1, self._all)
+            self.progressed.emit(share, event.seconds_left)
+        elif type(event).__name__ == "FileFailed":
+            self.told.emit(_file_sentence(event), "warning")
+
+    def _ended(self, result: Result, event: Ended) -> None:
+        self._done += 1
+        problem = event.error
+        if event.result is not None:
+            problem = self._show(result, event.result)
+        if problem is None and self._waiting:
+            self._next()
+            return
+        self._finish(problem)
+
+    def _show(self, result: Result, prediction: Prediction) -> UNetError | None:
+        try:
+            show(self._viewer, result, prediction)
+        except UNetError as error:  # the image was changed since
+            return error
+        self.results.append(result)
+        layers = self._viewer.layers
+        self.history = [r for r in self.history if r.layer in layers] + [result]
+        self._note_fresh(result, prediction)
+        self._measure()
+        return None
+
+    def _finish(self, problem: UNetError | None) -> None:
+        left = len(self._waiting)
+        self._waiting, self._job = [], None
+        self.busy_changed.emit(False)
+        shown = len(self.results)
+        if problem is not None:
+            kept = f" {shown} image(s) were finished." if shown else ""
+            undone = f" {left} more were not begun." if left else ""
+            tone: Tone = "info" if isinstance(problem, Cancelled) else "error"
+            self.told.emit(f"{problem}{kept}{undone}", tone)
+        elif shown == 1:
+            self.told.emit(f"Done: '{_name(self.results[0])}'.", "info")
+        else:
+            self.told.emit(f"Done: {shown} images, each a new layer.", "info")
+
+    def _files_ended(self, event: Ended) -> None:
+        self._job = None
+        self.busy_changed.emit(False)
+        if event.error is not None:
+            tone = "info" if isinstance(event.error, Cancelled) else "error"
+            self.told.emit(str(event.error), tone)
+            return
+        self.told.emit(*_files_sentence(event.result))
+
+    # -- decoding again -------------------------------------------------------------------------
+
+    def redecode(self, task: Semantic | Instances) -> None:
+        """Decode what is shown with other settings; of many calls in a row the last one counts."""
+        self._wanted = task
+        if not self._decoding and not self.busy:
+            self._decode_next()
+
+    def _decode_next(self) -> None:
+        task = self._wanted
+        shown = [r for r in self.results if r.layer is not None and r.layer in self._viewer.layers]
+        self.results = shown
+        if task is None:
+            return
+        for result in shown:
+            if result.decodable and result.record.task != task:
+                self._decoding.add(result.job)
+                ended = partial(self._decoded, result, task)
+                self._submit(DecodeRequest(result.job, task), ended)
+
+    def _decoded(self, result: Result, task: Semantic | Instances, event: Ended) -> None:
+        self._decoding.discard(result.job)
+        if event.result is None:
+            result.decodable = False
+            self.told.emit(f"{event.error} Press Predict to apply the settings.", "warning")
+        elif result in self.results and result.layer in self._viewer.layers:
+            self._show_decoded(result, task, event.result)
+        if not self._decoding:
+            self._decode_next()
+
+    def _show_decoded(
+        self, result: Result, task: Semantic | Instances, prediction: Prediction
+    ) -> None:
+        name = _name(result)
+        result.record = result.record.model_copy(update={"task": task})
+        try:
+            written = show_again(self._viewer, result, prediction)
+        except UNetError as error:
+            result.decodable = False
+            self.told.emit(str(error), "error")
+            return
+        if not written:
+            self.told.emit(
+                f"'{name}' was edited and stays as it is: the new labels are in '{_name(result)}'.",
+                "info",
+            )
+        self._note_fresh(result, prediction)
+        self._quiet.start()
+
+    # -- measuring ------------------------------------------------------------------------------
+
+    def _note_fresh(self, result: Result, prediction: Prediction) -> None:
+        self._fresh = [(r, p) for r, p in self._fresh if r is not result]
+        self._fresh.append((result, prediction))
+
+    def _measure(self) -> None:
+        for result, prediction in self._fresh:
+            work = partial(features_of, prediction, result.image)
+            Background(work, partial(self._on_measured, result, result.round), self)
+        self._fresh = []
+
+    def _on_measured(self, result: Result, number: int, rows: Any) -> None:
+        from napari_unet.gui.layers import set_features
+
+        if isinstance(rows, UNetError):
+            self.told.emit(f"The objects could not be measured: {rows}", "warning")
+        elif result.round == number and result.layer is not None:
+            set_features(result.layer, rows)
+            self.measured.emit(result, rows)
+
+
+def _name(result: Result) -> str:
+    return str(result.layer.name if result.layer is not None else result.source.name)
+
+
+def _waiting_sentence() -> str:
+    state = session().engine.state
+    return "Predicting ..." if state == "ready" else "The computing process starts ..."
+
+
+def _file_sentence(event: Any) -> str:
+    return f"{event.input.name}: {event.problem}"
+
+
+def _files_sentence(done: Any) -> tuple[str, Tone]:
+    """What became of the files, and whether that is good."""
+    text = f"{len(done.predicted)} image(s) predicted"
+    objects = sum(int(file.summary.get("objects", 0)) for file in done.predicted)
+    text += f", {objects:,} objects" if objects else ""
+    if done.predicted:
+        text += f". Labels and tables are in '{done.predicted[0].labels.parent}'"
+    text += "."
+    if done.skipped:
+        text += f" {len(done.skipped)} file(s) passed over."
+    if not done.failed:
+        return text, "info"
+    first = done.failed[0]
+    return f"{text} {len(done.failed)} failed; {first.input.name}: {first.problem}", "warning"

@@ -4,11 +4,12 @@ BIN := .venv/bin
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types format setup screen clean
+.PHONY: help demo test test-lowest lint types format setup screen clean
 
 help:
 	@echo "make demo    train, predict and evaluate on synthetic nuclei; say where the pictures are"
 	@echo "make test    run the tests (ARGS='-k name' chooses)"
+	@echo "make test-lowest  the quick tests of the plugin with the lowest supported napari"
 	@echo "make lint    check style with ruff"
 	@echo "make types   check types with mypy --strict"
 	@echo "make format  let ruff mend what it can"
@@ -19,6 +20,12 @@ demo: setup
 
 test: setup screen
 	@scripts/with_screen.sh $(BIN)/python -m pytest $(ARGS)
+
+# Old napari and its libraries warn of what is deprecated since: not ours to mend.
+test-lowest: screen
+	@scripts/setup.sh lowest
+	@scripts/with_screen.sh .venv-lowest/bin/python -m pytest -o filterwarnings=default \
+		tests/test_manifest.py tests/test_samples.py tests/gui/test_preferences.py $(ARGS)
 
 lint: setup
 	@$(BIN)/ruff check .
@@ -38,5 +45,5 @@ screen:
 	@scripts/system_libraries.sh
 
 clean:
-	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-lowest build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

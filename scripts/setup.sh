@@ -1,11 +1,18 @@
 #!/usr/bin/env bash
-# Prepare .venv so that `make demo` and `make test` run from a bare Debian or Ubuntu machine.
+# Prepare .venv so that `make demo` and `make test` run from a bare Debian or Ubuntu machine; with
+# "lowest", prepare .venv-lowest with the lowest supported napari, and without torch: the plugin must
+# not need it in napari's process.
 #
-# The second time it only compares a stamp: pyproject.toml, constraints.txt, this file, the place.
+# The second time it only compares a stamp: pyproject.toml, the versions, this file, the place.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-venv=.venv
+kind=${1:-newest}
+if [ "$kind" = lowest ]; then
+    venv=.venv-lowest constraints=constraints-lowest.txt
+else
+    venv=.venv constraints=constraints.txt
+fi
 stamp="$venv/.setup-stamp"
 
 say() { printf '%s\n' "$*" >&2; }
@@ -15,7 +22,7 @@ stop() {
 }
 
 fingerprint() {
-    { pwd -P; cat pyproject.toml constraints.txt scripts/setup.sh; } | cksum
+    { pwd -P; cat pyproject.toml "$constraints" scripts/setup.sh; } | cksum
 }
 
 is_current() {
@@ -62,8 +69,14 @@ make_venv() {
 install_packages() {
     local pip=("$venv/bin/python" -m pip --disable-pip-version-check install --quiet)
     # Pins reach the build too: it runs in .venv with a pinned hatchling, not in one of its own.
-    "${pip[@]}" --constraint constraints.txt hatchling &&
-        "${pip[@]}" --constraint constraints.txt --no-build-isolation --editable '.[dev]'
+    "${pip[@]}" --constraint "$constraints" hatchling || return
+    if [ "$kind" = newest ]; then
+        "${pip[@]}" --constraint "$constraints" --no-build-isolation --editable '.[dev]'
+        return
+    fi
+    "$venv/bin/python" scripts/requirements.py all test --without torch >"$venv/requirements.txt" &&
+        "${pip[@]}" --constraint "$constraints" --requirement "$venv/requirements.txt" &&
+        "${pip[@]}" --no-deps --no-build-isolation --editable .
 }
 
 if is_current; then
@@ -71,6 +84,6 @@ if is_current; then
 fi
 rm -f "$stamp"
 is_reusable || make_venv
-say "Installing the packages that pyproject.toml names, in the versions of constraints.txt."
+say "Installing the packages that pyproject.toml names, in the versions of $constraints."
 install_packages || stop "the packages could not be installed: see pip's message above."
 fingerprint >"$stamp"

@@ -1,6 +1,8 @@
 """What a user installs: complete, without Qt, and known to napari."""
 
 import ast
+import re
+import runpy
 import subprocess
 import sys
 import tarfile
@@ -24,7 +26,7 @@ def package_files() -> set[str]:
     return {
         path.relative_to(ROOT / "src").as_posix()
         for path in PACKAGE.rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts
+        if path.is_file() and not re.search(r"/(__pycache__|\.)", path.as_posix()[len(str(ROOT)) :])
     }
 
 
@@ -54,7 +56,7 @@ def test_wheel_from_sdist_is_complete(
 
 
 @pytest.mark.parametrize(
-    "name", ["napari.yaml", "py.typed", "sample_data/README.md", "models/README.md"]
+    "name", ["napari.yaml", "py.typed", "icon.svg", "sample_data/dsb2018.toml", "models/README.md"]
 )
 def test_wheel_has_the_data_inside_the_package(wheel_files: set[str], name: str) -> None:
     assert f"napari_unet/{name}" in wheel_files
@@ -83,6 +85,48 @@ def test_base_dependencies_bring_no_napari_and_no_qt(built: tuple[Path, Path, se
     assert {"numpy", "torch"} <= base
     assert not base & {"napari", "qtpy", "superqt", "magicgui", "pyqt5", "pyqt6", "pyside6"}
     assert "Framework :: napari" in text.get_all("Classifier", [])
+
+
+def test_readme_of_the_wheel_has_absolute_links_to_what_is_there(
+    built: tuple[Path, Path, set[str]],
+) -> None:
+    """The napari hub and PyPI show this text, far from the repository's files."""
+    with zipfile.ZipFile(built[1]) as archive:
+        (metadata,) = (n for n in archive.namelist() if n.endswith(".dist-info/METADATA"))
+        text = message_from_bytes(archive.read(metadata))
+    shown = str(text.get_payload())
+    assert text["Description-Content-Type"].startswith("text/markdown")
+    targets = re.findall(r'(?:\]\(|src=")([^)"\s]+)', shown)
+    assert [t for t in targets if not t.startswith(("https://", "http://", "#"))] == []
+    (repository,) = (u.split(", ")[1] for u in text.get_all("Project-URL", []) if "Reposit" in u)
+    own = [t.removeprefix(f"{repository}/") for t in targets if t.startswith(repository)]
+    assert "blob/main/CONTRIBUTING.md" in own
+    for target in own:
+        view, branch, path = target.split("/", 2)
+        assert view == ("raw" if path.endswith((".png", ".svg", ".gif")) else "blob")
+        assert branch == "main"
+        assert (ROOT / path).exists(), f"README.md points at {path}, which is not there"
+
+
+@pytest.mark.parametrize(
+    ("link", "expected"),
+    [
+        ("![x](docs/images/a.png)", "![x](https://h/o/r/raw/main/docs/images/a.png)"),
+        ("[x](LICENSE)", "[x](https://h/o/r/blob/main/LICENSE)"),
+        (
+            "[![x](docs/a.png)](docs/a.md)",
+            "[![x](https://h/o/r/raw/main/docs/a.png)](https://h/o/r/blob/main/docs/a.md)",
+        ),
+        (
+            '<img width="3" src="docs/a.svg">',
+            '<img width="3" src="https://h/o/r/raw/main/docs/a.svg">',
+        ),
+        ("[x](#here) [y](https://napari.org) [z](mailto:a@b.c)", None),
+    ],
+)
+def test_relative_links_become_absolute(link: str, expected: str | None) -> None:
+    hook = runpy.run_path(str(ROOT / "hatch_build.py"))
+    assert hook["absolute"](link, "https://h/o/r/") == (link if expected is None else expected)
 
 
 @pytest.mark.parametrize("name", ["napari.yaml", "sample_data"])

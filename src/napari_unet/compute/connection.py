@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import pickle
 import shutil
@@ -12,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -186,16 +187,16 @@ class Connection:
         self._schedule(self._stop(job))
 
     def close(self, timeout_s: float) -> None:
-        """End; a process of our own lets its jobs save first."""
+        """End; a process of our own lets jobs save that have not ended."""
         self._closing = True
-        if self._host is not None:
-            self._host.close(timeout_s)
         for task in list(self._jobs.values()):
             self._loop.call_soon_threadsafe(task.cancel)
-        with contextlib.suppress(Exception):  # the other side is gone already
-            self._client.close(timeout=0 if self._host else 2)
-        if self._host is not None and not self._broken:
-            self._host.remove_folder()
+        with _quiet_client(), contextlib.suppress(Exception):  # the other side may be gone
+            self._client.close(timeout=2)
+        if self._host is not None:
+            self._host.close(timeout_s)
+            if not self._broken:
+                self._host.remove_folder()
 
     # -- in the client's event loop --------------------------------------------------------------
 
@@ -219,8 +220,10 @@ class Connection:
         for task in list(self._jobs.values()):
             task.cancel()
         self._on_lost(sentence)
-        with contextlib.suppress(Exception):
+        with _quiet_client(), contextlib.suppress(Exception):
             await self._client._close(fast=True)
+        if self._host is not None:  # it is dead: this closes its pipes
+            await self._loop.run_in_executor(None, self._host.close, 0.0)
 
     def _loss(self) -> str:
         if self._host is None:
@@ -257,14 +260,23 @@ class Connection:
             future = client.submit(
                 run_job, job.id, data[0], long, key=f"job-{job.id}", pure=False, workers=workers
             )
-            done = await client.gather([future], direct=direct)
+            await self._until_done(future)
             await self._fetch(job)
+            done = await client.gather([future], direct=direct)
         finally:
             fetching.cancel()
         result = await asyncio.get_running_loop().run_in_executor(None, unpack, done[0])
         if isinstance(result, Failure):
             raise result.error or _unforeseen(result.trace)
         return result.value
+
+    async def _until_done(self, future: Any) -> None:
+        """Wait for a task; cancelled where the worker or the scheduler is gone."""
+        over = asyncio.Event()
+        future.add_done_callback(lambda _: self._loop.call_soon_threadsafe(over.set))
+        await over.wait()
+        if future.status in ("cancelled", "lost"):
+            raise asyncio.CancelledError
 
     def _on_event(self, job: Job, message: bytes, previews: asyncio.Queue[Any]) -> None:
         event = pickle.loads(message)
@@ -292,7 +304,7 @@ class Connection:
         worker = self._workers[job.id]
         found = await self._client.run(fetch_preview, job.id, workers=[worker])
         if found[worker] is not None:
-            job.post(Preview(*unpack(found[worker])))
+            job.post(Preview(*pickle.loads(found[worker])))
 
     async def _stop(self, job: Job) -> None:
         task = self._jobs.get(job.id)
@@ -319,6 +331,21 @@ class Connection:
             return Cancelled("It was stopped, as the computing process was closed.")
         loss = "The worker that computed it is gone." if not self._broken else self._loss()
         return WorkerLost(f"{loss} {_how_to_go_on(job)}")
+
+
+@contextlib.contextmanager
+def _quiet_client() -> Iterator[None]:
+    """Keep dask from printing stack traces about a scheduler that is known to be gone."""
+    logger = logging.getLogger("distributed.client")
+
+    def nothing(record: logging.LogRecord) -> bool:
+        return False
+
+    logger.addFilter(nothing)
+    try:
+        yield
+    finally:
+        logger.removeFilter(nothing)
 
 
 def _how_to_go_on(job: Job) -> str:

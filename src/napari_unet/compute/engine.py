@@ -8,6 +8,7 @@ import queue
 import shutil
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from napari_unet.compute.connection import Connection
 
 __all__ = ["Engine"]
+
+_CLOSED = "It was not finished, as the computing process was closed. Start it again."
 
 State = Literal["new", "starting", "ready", "lost", "closed"]
 
@@ -102,6 +105,9 @@ class Engine:
         """
         job = Job(request, self._stop)
         with self._lock:
+            if self._state == "closed":
+                job.post(Ended(None, Cancelled(_CLOSED)))
+                return job
             self._jobs[job.id] = job
         job.on_event(lambda event: self._forget(job, event))
         self._order(lambda: self._send(job))
@@ -124,9 +130,10 @@ class Engine:
         atexit.unregister(self.close)
         self._orders.put(None)
         if connection is not None:
+            _stop_all(connection, jobs, timeout_s)
             connection.close(timeout_s)
         for job in jobs:
-            job.post(Ended(None, Cancelled("It was stopped, as the computing process was closed.")))
+            job.post(Ended(None, Cancelled(_CLOSED)))
 
     def __enter__(self) -> Engine:
         self.start()
@@ -222,6 +229,17 @@ class Engine:
             self._state, self._sentence = state, sentence
             for listener in self._listeners:
                 listener(state, sentence)
+
+
+def _stop_all(connection: Connection, jobs: list[Job], timeout_s: float) -> None:
+    """Let jobs end as they do when they are stopped, with their last events."""
+    deadline = time.monotonic() + timeout_s
+    for job in jobs:
+        job.stop()
+        connection.stop(job)
+    for job in jobs:
+        with contextlib.suppress(UNetError, TimeoutError):
+            job.wait(max(0.0, deadline - time.monotonic()))
 
 
 def _packed(request: Request) -> Parcel:

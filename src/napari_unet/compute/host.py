@@ -43,11 +43,16 @@ def _private_stdout() -> IO[str]:
 
 
 def _step_back() -> None:
-    """Let napari go first: for the processor, and for memory when there is none left."""
+    """Let napari go first: for the processor, and for memory when there is none left.
+
+    The environment variable NAPARI_UNET_NICE says by how much on POSIX, where others compute too.
+    """
     import psutil
 
     process = psutil.Process()
-    process.nice(10 if os.name == "posix" else psutil.BELOW_NORMAL_PRIORITY_CLASS)
+    posix = os.name == "posix"
+    nice = int(os.environ.get("NAPARI_UNET_NICE", "5")) + process.nice() if posix else 0
+    process.nice(nice if posix else psutil.BELOW_NORMAL_PRIORITY_CLASS)
     score = Path("/proc/self/oom_score_adj")
     if score.exists():
         score.write_text("500")

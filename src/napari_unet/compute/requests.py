@@ -85,7 +85,8 @@ class PredictRequest:
     task
         The model's task with other decoder settings; None: as the model says.
     keep_outputs
-        Let the worker keep the network's outputs for a `DecodeRequest`.
+        Let the worker keep the network's outputs for a `DecodeRequest`. The result's ``outputs``
+        are then an empty array, or None where they are too large to be kept.
     folder
         Where results too large for memory are written as zarr. None: a temporary folder that is
         removed when this process ends; a cluster then sends them whole.

@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+import logging
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from napari_unet.compute import requests as ask
-from napari_unet.core.errors import SettingsError
+from napari_unet.compute.kept_outputs import kept
+from napari_unet.core.errors import Cancelled, SettingsError, UNetError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from napari_unet.compute.worker import JobContext
     from napari_unet.core.events import Event, Finished
+    from napari_unet.core.images import Image
+    from napari_unet.core.model_file import Model
+    from napari_unet.core.prediction import Prediction
+    from napari_unet.core.tasks import Instances, Semantic
 
 __all__ = ["work"]
+
+_log = logging.getLogger("napari_unet")
 
 
 def work(request: Any, context: JobContext) -> Any:
@@ -27,34 +40,54 @@ def work(request: Any, context: JobContext) -> Any:
     kinds: dict[type, Any] = {
         ask.TrainRequest: _train,
         ask.ResumeRequest: _resume,
+        ask.PredictRequest: _predict,
+        ask.DecodeRequest: _decode,
+        ask.FilesRequest: _predict_files,
+        ask.EvaluateRequest: _evaluate,
+        ask.EvaluateFilesRequest: _evaluate_files,
     }
     if type(request) not in kinds:
         raise SettingsError(f"A worker cannot do {type(request).__name__}. Update both sides.")
     return kinds[type(request)](request, context)
 
 
+# -- training ----------------------------------------------------------------------------------
+
+
 def _train(request: ask.TrainRequest, context: JobContext) -> Finished:
+    from napari_unet.core.config import TrainingSettings
     from napari_unet.core.model_file import load_model
     from napari_unet.core.training import train
 
+    settings = request.settings or TrainingSettings()
     events = train(
         list(request.pairs),
         request.task,
         request.run_folder,
-        request.settings,
+        settings,
         start=load_model(request.start) if request.start else None,
         split=request.split,
         name=request.name,
         sources=request.sources,
         should_stop=context.should_stop,
+        on_preview=_previewer(request.preview, settings.device, context),
+        preview_s=request.preview_s,
     )
     return _follow(events, context)
 
 
 def _resume(request: ask.ResumeRequest, context: JobContext) -> Finished:
+    from napari_unet.core.run_folder import RunFolder
     from napari_unet.core.training import resume
 
-    events = resume(request.run_folder, list(request.pairs), should_stop=context.should_stop)
+    device = RunFolder(request.run_folder).settings().training.device
+    events = resume(
+        request.run_folder,
+        list(request.pairs),
+        should_stop=context.should_stop,
+        on_preview=_previewer(request.preview, device, context),
+        preview_s=request.preview_s,
+    )
     return _follow(events, context)
 
 
@@ -66,3 +99,199 @@ def _follow(events: Iterator[Event], context: JobContext) -> Finished:
         if isinstance(event, Finished):
             return event
     raise AssertionError("training ended without saying so")
+
+
+def _previewer(
+    image: Image | None, device: str, context: JobContext
+) -> Callable[[Model, int], None] | None:
+    """Make what shows the model in training on an image; a failure there ends no training."""
+    if image is None:
+        return None
+    broken = False
+
+    def show(model: Model, step: int) -> None:
+        nonlocal broken
+        from napari_unet.core.prediction import predict
+
+        if broken:
+            return
+        try:
+            found = predict(model, image, device=device, should_stop=context.should_stop)
+        except Cancelled:
+            return
+        except UNetError as error:
+            broken = True
+            _log.warning("There is no preview: %s", error)
+            return
+        context.show_preview(np.asarray(found.labels), step)
+
+    return show
+
+
+# -- prediction --------------------------------------------------------------------------------
+
+
+def _predict(request: ask.PredictRequest, context: JobContext) -> Prediction:
+    from napari_unet.core.prediction import predict
+
+    folder = request.folder or Path(tempfile.mkdtemp(prefix="napari-unet-results-"))
+    try:
+        found = predict(
+            _load_model(request.model, request.task),
+            request.image,
+            probabilities=request.probabilities,
+            test_time_augmentation=request.test_time_augmentation,
+            block_px=request.block_px,
+            device=request.device,
+            scale=request.scale,
+            keep_outputs=request.keep_outputs,
+            folder=folder,
+            progress=context.progress,
+            should_stop=context.should_stop,
+        )
+        if request.folder is None:
+            found = _in_memory(found)
+    finally:
+        if request.folder is None:
+            shutil.rmtree(folder, ignore_errors=True)
+    return kept.keep(context.id, found)
+
+
+def _decode(request: ask.DecodeRequest, context: JobContext) -> Prediction:
+    from napari_unet.core.prediction import redecode
+
+    return kept.without_outputs(redecode(kept.find(request.prediction), request.task))
+
+
+def _load_model(path: Path, task: Semantic | Instances | None) -> Model:
+    from napari_unet.core.model_file import load_model
+
+    model = load_model(path)
+    if task is None:
+        return model
+    if task.heads != model.info.task.heads:
+        raise SettingsError(
+            f"The model '{model.info.name}' predicts {model.info.task.kind}, asked for is "
+            f"{task.kind} with other outputs. Change decoder settings only."
+        )
+    return replace(model, info=model.info.model_copy(update={"task": task}))
+
+
+def _in_memory(found: Prediction) -> Prediction:
+    """Load what lies on the worker's disk, which the client may not see."""
+    maps = found.probabilities
+    return replace(
+        found,
+        labels=np.asarray(found.labels),
+        probabilities=None if maps is None else np.asarray(maps),
+    )
+
+
+def _predict_files(request: ask.FilesRequest, context: JobContext) -> ask.FilesDone:
+    from napari_unet.core.batch import FileFailed, FilePredicted, predict_files
+    from napari_unet.core.batch_inputs import find_inputs
+
+    model = _load_model(request.model, request.task)
+    found = find_inputs(request.sources)
+    total = len(found.files)
+    predicted: list[FilePredicted] = []
+    failed: list[FileFailed] = []
+    results = predict_files(
+        model,
+        found.files,
+        request.options,
+        progress=lambda index, done, blocks: context.progress(index + done / blocks, total),
+        should_stop=context.should_stop,
+    )
+    for result in results:
+        if isinstance(result, FilePredicted):
+            predicted.append(result)
+        else:
+            failed.append(result)
+        context.emit(result)
+    return ask.FilesDone(tuple(predicted), tuple(failed), found.skipped)
+
+
+# -- evaluation --------------------------------------------------------------------------------
+
+
+def _evaluate(request: ask.EvaluateRequest, context: JobContext) -> ask.Evaluation:
+    from napari_unet.core.error_map import error_map
+    from napari_unet.core.evaluation import evaluate
+
+    prediction, truth = np.asarray(request.prediction), np.asarray(request.truth)
+    annotated = None if request.annotated is None else np.asarray(request.annotated)
+    settings: dict[str, Any] = {
+        "kind": request.kind,
+        "classes": request.classes,
+        "prediction_classes": request.prediction_classes,
+        "background": request.background,
+        "sparse": request.sparse,
+        "ndim": request.ndim,
+        "empty_planes": request.empty_planes,
+    }
+    if request.thresholds is not None:
+        settings["thresholds"] = tuple(request.thresholds)
+    report = evaluate(prediction, truth, annotated=annotated, name=request.name, **settings)
+    _go_on(context)
+    errors = error_map(
+        _as_true_classes(request, prediction),
+        truth,
+        kind=request.kind,
+        annotated=_scored(request, truth, annotated),
+        iou_threshold=request.iou_threshold,
+        background=_background(request),
+        ndim=request.ndim,
+    )
+    return ask.Evaluation(report, errors)
+
+
+def _evaluate_files(request: ask.EvaluateFilesRequest, context: JobContext) -> ask.Evaluation:
+    from napari_unet.core.evaluation import Sample, evaluate_many
+    from napari_unet.core.label_matching import match_labels
+
+    found = match_labels(request.prediction, request.truth)
+
+    def samples() -> Iterator[Sample]:
+        for index, match in enumerate(found.matches):
+            _go_on(context)
+            context.progress(index, len(found.matches))
+            yield match.name, *match.load()
+
+    report = evaluate_many(samples(), unmatched=found.unmatched, **request.settings)
+    context.progress(len(found.matches), len(found.matches))
+    return ask.Evaluation(report, None)
+
+
+def _go_on(context: JobContext) -> None:
+    if context.should_stop():
+        raise Cancelled("The evaluation was stopped; nothing was written.")
+
+
+def _background(request: ask.EvaluateRequest) -> int:
+    if request.background is not None:
+        return request.background
+    return min(request.classes) if request.sparse and request.classes else 0
+
+
+def _as_true_classes(request: ask.EvaluateRequest, prediction: Any) -> Any:
+    """Give predicted classes the ids of the truth's; `evaluate` has checked that they have one."""
+    if request.kind != "semantic" or not request.classes or not request.prediction_classes:
+        return prediction
+    from napari_unet.core.evaluation import class_map
+
+    mapping = class_map(request.prediction_classes, request.classes, _background(request))
+    found, places = np.unique(prediction, return_inverse=True)
+    return np.array([mapping[int(i)] for i in found])[places].reshape(prediction.shape)
+
+
+def _scored(request: ask.EvaluateRequest, truth: Any, annotated: Any) -> Any:
+    """What counts: the annotated area, painted pixels, and planes that somebody looked at."""
+    mask = annotated
+    if request.sparse:
+        mask = truth != 0 if mask is None else (truth != 0) & mask.astype(bool)
+    if request.empty_planes == "ignore" and truth.ndim > request.ndim:
+        inner = tuple(range(truth.ndim - request.ndim, truth.ndim))
+        looked_at = np.broadcast_to((truth != 0).any(axis=inner, keepdims=True), truth.shape)
+        mask = looked_at if mask is None else mask.astype(bool) & looked_at
+    return mask

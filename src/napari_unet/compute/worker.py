@@ -27,7 +27,7 @@ _EVENT_S = 0.05
 """Least time between two steps, or two bits of progress, that are told."""
 
 _stops: dict[str, threading.Event] = {}
-_previews: dict[str, Parcel] = {}
+_previews: dict[str, bytes] = {}
 _running: set[str] = set()
 
 
@@ -94,7 +94,7 @@ class JobContext:
 
     def show_preview(self, labels: Any, step: int) -> None:
         """Keep a preview for the client, who fetches it: arrays are too large for events."""
-        _previews[self.id] = pack((labels, step))
+        _previews[self.id] = pickle.dumps((labels, step))
         self.emit(PreviewReady(step))
 
 
@@ -153,8 +153,8 @@ def stop_all(timeout_s: float) -> None:
         time.sleep(0.02)
 
 
-def fetch_preview(job: str) -> Parcel | None:
-    """Hand over the latest preview, once."""
+def fetch_preview(job: str) -> bytes | None:
+    """Hand over the latest preview, pickled labels and step, once."""
     return _previews.pop(job, None)
 
 

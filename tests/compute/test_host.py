@@ -1,0 +1,217 @@
+"""The computing process: who reaches it, how it ends, what it leaves behind."""
+
+import contextlib
+import gc
+import os
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from distributed import Client, Security
+
+from napari_unet.compute import ComputeError, Engine, EvaluateRequest, WorkerLost
+from napari_unet.core.errors import Cancelled
+from napari_unet.core.events import CheckpointSaved, FinishReason, StepDone
+
+# Other tests compute at the same time: these shall not wait for all of them.
+ALONE = {"OMP_NUM_THREADS": "1", "NAPARI_UNET_NICE": "0"}
+
+posix = pytest.mark.skipif(os.name != "posix", reason="signals and priorities of POSIX")
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.01)
+
+
+def evaluation() -> EvaluateRequest:
+    labels = np.eye(16, dtype=np.uint8)
+    return EvaluateRequest(labels, labels)
+
+
+def is_gone(pid: int) -> bool:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    return True
+
+
+@pytest.fixture
+def own_engine() -> Iterator[Engine]:
+    """An engine that a test may break."""
+    with Engine(environment=ALONE) as engine:
+        yield engine
+
+
+@posix
+def test_a_killed_worker_is_a_sentence_and_the_next_job_works(own_engine, small, tmp_path) -> None:
+    states: list[str] = []
+    own_engine.on_state(lambda state, sentence: states.append(state))
+    job = own_engine.submit(small.request(tmp_path / "run", steps=50_000))
+    events: list[object] = []
+    job.on_event(events.append)
+    wait_for(lambda: any(isinstance(e, CheckpointSaved) for e in events))
+    os.kill(own_engine.pid, signal.SIGKILL)
+    with pytest.raises(WorkerLost, match=r"killed.*saved up to its last checkpoint.*Resume it"):
+        job.wait(10)
+    assert own_engine.state == "lost"
+    assert own_engine.submit(evaluation()).wait(30).report.images
+    assert states[-2:] == ["starting", "ready"]
+    assert (tmp_path / "run" / "state.safetensors").is_file()
+
+
+@posix
+def test_an_idle_worker_that_dies_is_noticed_and_replaced(own_engine) -> None:
+    own_engine.submit(evaluation()).wait(30)
+    os.kill(own_engine.pid, signal.SIGKILL)
+    wait_for(lambda: own_engine.state == "lost", 10)
+    assert own_engine.submit(evaluation()).wait(30).report.images
+
+
+def test_close_saves_what_trains(small, tmp_path) -> None:
+    engine = Engine(environment=ALONE)
+    job = engine.submit(small.request(tmp_path / "run", steps=50_000))
+    events: list[object] = []
+    job.on_event(events.append)
+    wait_for(lambda: any(isinstance(e, StepDone) for e in events))
+    pid = engine.pid
+    engine.close(20)
+    assert job.wait(0).reason is FinishReason.STOPPED
+    assert (tmp_path / "run" / "state.safetensors").is_file()
+    assert is_gone(pid)
+    with pytest.raises(Cancelled):
+        engine.submit(evaluation()).wait(5)
+
+
+@posix
+def test_a_killed_parent_leaves_no_process_and_a_saved_run(small, tmp_path) -> None:
+    script = f"""
+        import time
+        from pathlib import Path
+        from napari_unet import *
+        from napari_unet.compute import Engine, TrainRequest
+        import numpy as np
+        labels = np.zeros((96, 96), np.uint8)
+        labels[10:40, 12:44] = 1
+        settings = TrainingSettings(**{small.settings.model_dump(exclude={"budget"})!r})
+        settings = settings.model_copy(update=dict(budget=Budget(steps=50000)))
+        engine = Engine(environment={ALONE!r})
+        pair = Pair(Image(labels * 100, "YX"), labels)
+        run = Path({str(tmp_path / "run")!r})
+        job = engine.submit(TrainRequest((pair,), Instances(), run, settings))
+        job.on_event(lambda event: print(engine.pid, type(event).__name__, flush=True))
+        time.sleep(60)
+    """
+    parent = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(script)], stdout=subprocess.PIPE, text=True
+    )
+    with parent:
+        line = next(line for line in parent.stdout if "StepDone" in line)
+        parent.kill()
+    pid = int(line.split()[0])
+    wait_for(lambda: is_gone(pid), 15)
+    assert (tmp_path / "run" / "state.safetensors").is_file()
+
+
+def address_of(engine: Engine) -> str:
+    engine.submit(evaluation()).wait(30)
+    return engine._connection.host.address
+
+
+@pytest.mark.parametrize("certificate", ["none", "a stranger's", "none, no encryption"])
+def test_a_strangers_client_is_refused(engine, certificate) -> None:
+    address = address_of(engine)
+    if certificate == "none, no encryption":
+        security, address = None, address.replace("tls://", "tcp://")
+    elif certificate == "none":
+        security = Security(tls_ca_file=engine._connection.host.security.tls_ca_file)
+    else:
+        security = Security.temporary()
+
+    with pytest.raises((OSError, TypeError, RuntimeError)):
+        Client(address, security=security, timeout=3, set_as_default=False)
+    assert engine.submit(evaluation()).wait(30).report.images  # and it still works
+
+
+def test_only_this_computer_reaches_it_and_no_web_server_runs(engine) -> None:
+    address_of(engine)
+    listening = [
+        c.laddr
+        for c in psutil.Process(engine.pid).net_connections("tcp")
+        if c.status == psutil.CONN_LISTEN
+    ]
+    assert {place.ip for place in listening} == {"127.0.0.1"}
+    assert len(listening) == 2  # the scheduler's and the worker's
+    for place in listening:
+        with socket.create_connection(tuple(place), timeout=5) as plain:
+            plain.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            with contextlib.suppress(ConnectionError):
+                assert b"HTTP" not in plain.recv(100)
+
+
+def test_no_secret_is_on_the_command_line(engine) -> None:
+    address_of(engine)
+    process = psutil.Process(engine.pid)
+    assert "BEGIN" not in " ".join(process.cmdline())
+    assert not any("BEGIN" in value for value in process.environ().values())
+
+
+@posix
+def test_napari_goes_first(engine) -> None:
+    address_of(engine)
+    assert psutil.Process(engine.pid).nice() > psutil.Process().nice()
+    with contextlib.suppress(FileNotFoundError):
+        assert int(Path(f"/proc/{engine.pid}/oom_score_adj").read_text()) >= 500
+
+
+def test_a_process_that_does_not_start_says_where_to_look(tmp_path) -> None:
+    (tmp_path / "distributed.py").write_text("raise ImportError('not here')")
+    with Engine(environment={"PYTHONPATH": str(tmp_path)}) as engine:
+        with pytest.raises(ComputeError, match=r"did not start.*worker\.log"):
+            engine.submit(evaluation()).wait(30)
+        assert engine.state == "lost"
+
+
+def test_much_noise_on_standard_output_and_error_blocks_nothing(own_engine) -> None:
+    import dask.array as da
+
+    def noise(block: np.ndarray) -> np.ndarray:
+        print("x" * 300_000)
+        sys.stderr.write("y" * 300_000)
+        return block
+
+    truth = np.eye(16, dtype=np.uint8)
+    labels = da.from_array(truth).map_blocks(noise, meta=truth[:0, :0])
+    assert own_engine.submit(EvaluateRequest(labels, truth)).wait(30).report.images
+
+
+def used() -> tuple[int, int, float]:
+    """Threads, child processes and megabytes of this process."""
+    gc.collect()
+    process = psutil.Process()
+    return threading.active_count(), len(process.children()), process.memory_info().rss / 2**20
+
+
+def test_starting_and_stopping_leaves_nothing() -> None:
+    cycles = int(os.environ.get("ENGINE_CYCLES", "5"))
+    sizes = []
+    for _ in range(cycles):
+        with Engine() as engine:
+            engine.submit(evaluation()).wait(30)
+        time.sleep(0.1)
+        sizes.append(used())
+        print(*sizes[-1])
+    first, last = sizes[1], sizes[-1]  # the first start imports modules
+    assert last[0] <= first[0]
+    assert last[1] <= first[1]
+    assert last[2] <= 1.05 * first[2]

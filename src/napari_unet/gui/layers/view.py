@@ -92,8 +92,8 @@ def show_side_by_side(viewer: napari.Viewer, layers: Sequence[Layer]) -> None:
     """
     _remember(viewer)
     _show_only(viewer, layers)
-    _raise(viewer, list(reversed(layers)))
-    # the grid counts from the top of the layer list
+    # the grid counts from the bottom of the list, and older napari counts hidden layers too
+    _raise(viewer, [*layers, *(layer for layer in viewer.layers if layer not in layers)])
     _grid(viewer).stride = 1
     _grid(viewer).shape = (1, len(layers))
     _grid(viewer).enabled = True

@@ -295,3 +295,9 @@ def test_an_image_that_does_not_fit_is_named():
     volumes = random_model(ndim=3).info
     with pytest.raises(ModelFileError, match=r"'cells' has axes TYX.*was trained on ZYX"):
         volumes.check_image(Image(np.zeros((3, 8, 8), np.uint8), "TYX", name="cells"))
+
+
+@pytest.mark.parametrize("path", ["x" * 300, "/" + "x" * 300 + "/m.safetensors", "a\0b"])
+def test_a_name_that_no_file_can_have_is_a_sentence(path):
+    with pytest.raises(ModelFileError, match="There is no model file"):
+        load_model(path)

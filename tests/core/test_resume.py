@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from napari_unet.core.config import Budget, TrainingSettings
 from napari_unet.core.errors import ModelFileError, SettingsError
-from napari_unet.core.events import Finished, FinishReason, Started, StepDone
+from napari_unet.core.events import CheckpointSaved, Finished, FinishReason, Started, StepDone
 from napari_unet.core.images import Image, Pair
 from napari_unet.core.model_file import load_model
 from napari_unet.core.prediction import predict
@@ -213,6 +213,19 @@ def test_a_finished_run_stays_finished(tmp_path):
     assert [type(e) for e in events] == [Started, Finished]
     assert events[-1] == first
     assert RunFolder(folder).last_model.read_bytes() == before
+
+
+def test_killed_between_the_last_epoch_and_the_end_nothing_more_is_trained(tmp_path):
+    values = {"learning_rate": 1e-30, "patience": 2, "epoch_steps": 2, "budget": Budget(steps=40)}
+    settings = TrainingSettings(**(TINY | values))
+    whole = list(train(nuclei_pairs(), OBJECTS, tmp_path / "whole", settings))[-1]
+    for event in train(nuclei_pairs(), OBJECTS, tmp_path / "killed", settings):
+        if isinstance(event, CheckpointSaved) and event.step == whole.step == 6:
+            break  # the epoch is saved, that the run has ended is not
+    events = list(resume(tmp_path / "killed", nuclei_pairs()))
+    assert not any(isinstance(e, StepDone) for e in events)
+    assert events[-1].reason == FinishReason.NO_IMPROVEMENT
+    assert_same_run(tmp_path / "killed", tmp_path / "whole")
 
 
 def test_early_stopping_counts_on_after_a_stop(tmp_path):

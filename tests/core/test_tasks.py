@@ -107,6 +107,20 @@ def test_the_background_of_sparse_classes_can_be_chosen():
     np.testing.assert_array_equal(task.decode(np.array([[[0.9, 0.2]]], np.float32)), [[3, 7]])
 
 
+def test_a_background_other_than_zero_adds_no_class_that_nobody_painted():
+    labels = np.array([[1, 1, 2, 3]])
+    task = Semantic.from_labels([labels], background=1)
+    assert [(c.id, c.name, c.background) for c in task.classes] == [
+        (1, "background", True),
+        (2, "class 2", False),
+        (3, "class 3", False),
+    ]
+    with_zero = Semantic.from_labels([np.array([[0, 1, 2]])], background=1)
+    assert [c.id for c in with_zero.classes if not c.background] == [0, 2]
+    with pytest.raises(LabelsError, match=r"background 9 is painted nowhere: found \[1, 2, 3\]"):
+        Semantic.from_labels([labels], sparse=True, background=9)
+
+
 def test_the_threshold_moves_the_foreground():
     task = Semantic.from_labels([np.array([0, 5])], threshold=0.8)
     outputs = np.array([[[0.7, 0.79, 0.81]]], np.float32)

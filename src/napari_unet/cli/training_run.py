@@ -49,7 +49,7 @@ def start_run(
     from napari_unet.core.run_folder import RunFolder
     from napari_unet.core.training import train
 
-    _check_folder(RunFolder(folder).path)
+    RunFolder(folder).check_free()  # before the data is read
     pairs, groups = _load(output, data)
     task = make_task(pairs)
     _show_label_check(output, pairs, task, data)
@@ -119,15 +119,6 @@ def follow(output: Output, events: Iterator[Event]) -> Finished:
             elif isinstance(event, Finished):
                 return event
     raise AssertionError("training ended without saying so")
-
-
-def _check_folder(folder: Path) -> None:
-    """Refuse before the data is read what training would refuse after it."""
-    if any((folder / f"{name}.safetensors").exists() for name in ("state", "best", "last")):
-        raise SettingsError(
-            f"'{folder}' already holds a run. Go on with it (napari-unet train --resume {folder}), "
-            "or choose another folder."
-        )
 
 
 def _load(output: Output, data: DataSource) -> tuple[list[Pair], list[str]]:

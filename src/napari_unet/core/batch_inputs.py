@@ -12,6 +12,7 @@ from pathlib import Path
 from napari_unet.core.errors import ImageError
 from napari_unet.core.files import IMAGE_SUFFIXES, bare_name, is_image_file
 from napari_unet.core.folder_layouts import LABEL_SUFFIXES
+from napari_unet.core.storage import exists
 from napari_unet.core.zarr_files import is_zarr
 
 __all__ = ["BatchInput", "BatchInputs", "find_inputs"]
@@ -84,10 +85,8 @@ def find_inputs(sources: Sequence[str | os.PathLike[str]]) -> BatchInputs:
 def _expand(source: Path, skipped: list[tuple[Path, str]]) -> list[Path]:
     if is_zarr(source):
         return [source]
-    if source.is_dir():
-        return _sorted_out(sorted(source.iterdir()), skipped)
-    if source.exists():
-        return [source]
+    if exists(source):
+        return _sorted_out(sorted(source.iterdir()), skipped) if source.is_dir() else [source]
     if not glob.has_magic(str(source)):
         raise ImageError(f"There is no file or folder '{source}'. Check the name.")
     matches = [Path(p) for p in sorted(glob.glob(str(source), recursive=True))]  # noqa: PTH207

@@ -11,6 +11,7 @@ from typing import Literal
 
 from napari_unet.core.errors import ModelFileError, SettingsError
 from napari_unet.core.model_file import ModelInfo, read_info
+from napari_unet.core.storage import atomic_write_bytes, exists
 
 __all__ = [
     "CatalogueEntry",
@@ -119,8 +120,6 @@ def add_model(path: Path | str, name: str | None = None, *, replace: bool = Fals
     StorageError
         When the folder cannot be written.
     """
-    from napari_unet.core.storage import atomic_write_bytes
-
     info = read_info(path)
     name = checked_name(info.name if name is None else name)
     if not replace:
@@ -174,10 +173,8 @@ def find_model(model: str | os.PathLike[str]) -> Path:
         When there is no such model.
     """
     path = Path(model)
-    if path.is_dir():
-        return _model_of_run(path)
-    if path.exists():
-        return path
+    if exists(path):
+        return _model_of_run(path) if path.is_dir() else path
     if entry := find_entry(str(model)):
         return entry.path
     names = ", ".join(e.name for e in list_models()) or "none yet"

@@ -21,6 +21,7 @@ from napari_unet.core.storage import (
     atomic_write_csv,
     atomic_write_text,
     checked_file,
+    exists,
 )
 from napari_unet.core.tiff_files import read_tiff, write_tiff
 from napari_unet.core.zarr_files import is_zarr, read_zarr, write_zarr
@@ -289,7 +290,7 @@ def _read(path: Path, *, lazy: bool, indices: bool = False) -> RawImage:
 
 def _reader(path: Path, lazy: bool, indices: bool) -> Callable[[], RawImage]:
     suffix = path.suffix.lower()
-    if not path.exists():
+    if not exists(path):
         raise ImageError(f"There is no file '{path}'. Check the name and the folder.")
     if is_zarr(path):
         return lambda: read_zarr(path, lazy=lazy)

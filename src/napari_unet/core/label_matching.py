@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from napari_unet.core.errors import LabelsError
 from napari_unet.core.files import bare_name, is_image_file, read_image, read_labels
 from napari_unet.core.folder_layouts import LABEL_SUFFIXES
+from napari_unet.core.storage import exists
 
 if TYPE_CHECKING:
     from napari_unet.core.images import Image
@@ -74,7 +75,7 @@ def match_labels(prediction: Path, truth: Path, images: Path | None = None) -> L
         When something is missing, one is a folder and the other a file, or nothing matches.
     """
     for path in (prediction, truth, *([images] if images else [])):
-        if not path.exists():
+        if not exists(path):
             raise LabelsError(f"There is no file or folder '{path}'. Check the name.")
     if _is_folder(prediction) != _is_folder(truth):
         raise LabelsError(

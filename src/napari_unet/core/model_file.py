@@ -18,6 +18,7 @@ from napari_unet.core.config import Settings, UNetConfig
 from napari_unet.core.errors import ModelFileError, SettingsError
 from napari_unet.core.images import Image
 from napari_unet.core.normalization import Normalization
+from napari_unet.core.storage import atomic_write_bytes, exists
 from napari_unet.core.tasks import AnyTask
 
 if TYPE_CHECKING:
@@ -167,8 +168,6 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str,
     """Write a ``.safetensors`` file, whole or not at all; raises `StorageError`."""
     from safetensors.torch import save
 
-    from napari_unet.core.storage import atomic_write_bytes
-
     # Not save_file: when the disk is full it raises an error of its own, without the reason.
     own = {name: t.detach().cpu().clone().contiguous() for name, t in tensors.items()}
     atomic_write_bytes(path, save(own, metadata))
@@ -211,7 +210,7 @@ def read_header(path: Path) -> dict[str, str]:
     """Read the metadata of a ``.safetensors`` file, or say what the file is instead."""
     from safetensors import SafetensorError, safe_open
 
-    if not path.is_file():
+    if not (exists(path) and path.is_file()):
         raise ModelFileError(f"There is no model file {path}. Check the name, or train one.")
     problem: str
     try:

@@ -26,7 +26,7 @@ from napari_unet.core.config import Settings, TrainingSettings
 from napari_unet.core.errors import ModelFileError, SettingsError
 from napari_unet.core.images import Pair
 from napari_unet.core.model_file import Model, ModelInfo, read_header, save_model, write_tensors
-from napari_unet.core.storage import atomic_path, atomic_write_csv, atomic_write_text
+from napari_unet.core.storage import atomic_path, atomic_write_csv, atomic_write_text, exists
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -124,9 +124,10 @@ class RunFolder:
 
     def check_free(self) -> None:
         """Raise `SettingsError` when a run lies there already."""
-        if any(f.exists() for f in (self._state, self.best_model, self.last_model)):
+        if any(exists(f) for f in (self._state, self.best_model, self.last_model)):
             raise SettingsError(
-                f"{self.path} already holds a run. Resume it, or choose another folder."
+                f"{self.path} already holds a run. Resume it (napari-unet train --resume "
+                f"{self.path}), or choose another folder."
             )
 
     def settings(self) -> RunSettings:

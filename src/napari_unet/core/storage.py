@@ -22,6 +22,7 @@ __all__ = [
     "atomic_write_text",
     "checked_file",
     "csv_writer",
+    "exists",
     "remove_empty",
     "storage_error",
 ]
@@ -146,6 +147,14 @@ def atomic_write_csv(
 def csv_writer(file: TextIO, columns: Sequence[str]) -> csv.DictWriter[str]:
     """Write rows of a table in the one dialect that all our tables have."""
     return csv.DictWriter(file, fieldnames=columns, restval="", lineterminator="\n")
+
+
+def exists(path: Path) -> bool:
+    """Whether there is anything at a path; at one too long for the file system there is not."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
 
 
 def _put_in_place(temporary: Path, path: Path) -> None:

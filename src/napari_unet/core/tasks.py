@@ -176,7 +176,7 @@ class Semantic(BaseModel):
         LabelsError
             When nothing or only one class is painted.
         """
-        found: set[int] = set() if sparse else {0}
+        found: set[int] = set() if sparse else {background or 0}
         for array in labels:
             found.update(int(i) for i in np.unique(array))
         if sparse:
@@ -193,6 +193,11 @@ class Semantic(BaseModel):
                 "If each id is an object, choose instances."
             )
         background = min(found) if background is None else background
+        if background not in found:
+            raise LabelsError(
+                f"The background {background} is painted nowhere: found {sorted(found)[:10]}. "
+                "Name another id as the background, or paint some."
+            )
         names = names or {}
         classes = tuple(
             ClassInfo(

@@ -325,7 +325,7 @@ class _Loop:
         yield self._started()
         self._saved = time.monotonic()
         self._clock = self._saved - self._position.seconds
-        reason = FinishReason(self._position.finished) if self._position.finished else None
+        reason = self._end_reason()
         with contextlib.closing(prefetched(self._sampler, self._position.step)) as batches:
             while reason is None:
                 if self._progress() >= 1:
@@ -409,6 +409,12 @@ class _Loop:
         position.best_score, position.best_scores = score, scores
         position.epochs_without_improvement = 0
         return True
+
+    def _end_reason(self) -> FinishReason | None:
+        """Why a resumed run has ended already; also where it was killed before it could say so."""
+        if self._position.finished:
+            return FinishReason(self._position.finished)
+        return self._improvement_reason()
 
     def _improvement_reason(self) -> FinishReason | None:
         patience = self._settings.patience

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from napari_unet.core.errors import ImageError
 from napari_unet.core.raw_image import RawImage, to_um
+from napari_unet.core.storage import exists
 
 __all__ = ["is_zarr", "read_zarr", "write_zarr"]
 
@@ -19,7 +20,7 @@ _CHUNK_PX = 1024
 
 def is_zarr(path: Path) -> bool:
     """Whether a folder is a Zarr array or group."""
-    return path.is_dir() and any((path / marker).is_file() for marker in _MARKERS)
+    return exists(path) and path.is_dir() and any((path / marker).is_file() for marker in _MARKERS)
 
 
 def read_zarr(path: Path, *, lazy: bool = False) -> RawImage:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["QtJob"]
 
 
-class QtJob(QObject):
+class QtJob:
     """Brings the events of a job to the thread that made this object.
 
     Parameters
@@ -23,7 +23,7 @@ class QtJob(QObject):
         What to listen to. All its events come, those that have happened already too, but only
         after control is back in Qt's event loop.
     parent
-        With it this object ends, and the signals with it; the job goes on.
+        With it the signals end; the job goes on.
 
     Attributes
     ----------
@@ -33,21 +33,29 @@ class QtJob(QObject):
         Signal: the last event, `napari_unet.compute.events.Ended`; exactly once.
     """
 
-    event = Signal(object)
-    ended = Signal(object)
-    _arrived = Signal(object)
-
     def __init__(self, job: Job, parent: QObject | None = None) -> None:
-        super().__init__(parent)
         self.job = job
-        self._arrived.connect(self._deliver, Qt.ConnectionType.QueuedConnection)
-        job.on_event(self._send)
+        self._relay = _Relay(parent)
+        self.event, self.ended = self._relay.happened, self._relay.ended
+        job.on_event(self._relay.send)
 
     def stop(self) -> None:
         """Ask the job to stop."""
         self.job.stop()
 
-    def _send(self, event: object) -> None:
+
+class _Relay(QObject):
+    """What Qt knows of it. No signal here is called ``event``: Qt calls the method of that name."""
+
+    happened = Signal(object)
+    ended = Signal(object)
+    _arrived = Signal(object)
+
+    def __init__(self, parent: QObject | None) -> None:
+        super().__init__(parent)
+        self._arrived.connect(self._deliver, Qt.ConnectionType.QueuedConnection)
+
+    def send(self, event: object) -> None:
         """Runs on the engine's thread."""
         try:
             self._arrived.emit(event)
@@ -58,4 +66,4 @@ class QtJob(QObject):
         if isinstance(event, Ended):
             self.ended.emit(event)
         else:
-            self.event.emit(event)
+            self.happened.emit(event)

@@ -55,7 +55,7 @@ def test_headline_follows_the_threshold(truth: np.ndarray) -> None:
     strict = tables.headline(report, error_map(moved, truth, iou_threshold=0.7), 0.7)
     assert "AP 0.000" in strict
     assert "0 of 9 true objects found" in strict
-    assert "at IoU 0.7" in strict
+    assert "At IoU 0.7" in strict
 
 
 def test_nothing_at_all_has_no_score() -> None:
@@ -75,7 +75,7 @@ def test_every_class_has_a_row() -> None:
     rows = {row["class"]: row for row in tables.class_rows(report, "pooled")}
     assert set(rows) == {"foreground", *names.values()}
     assert rows["cell"] == pytest.approx(
-        {"class": "cell", "IoU": 0.8, "Dice": 8 / 9, "precision": 1.0, "recall": 0.8}
+        {"class": "cell", "IoU": 0.8, "Dice": 0.889, "precision": 1.0, "recall": 0.8}
     )
     assert "Pixel accuracy 0.950" in tables.overall_scores(report, "pooled")
     errors = error_map(prediction, truth, kind="semantic")

@@ -96,6 +96,11 @@ class Overlay:
     layer: Labels
     axes: str
 
+    def position(self, plane: str) -> dict[str, int]:
+        """Read a plane's position, bare numbers as in ``"3 1"``, as an index by axis."""
+        leading = [a for a in AXES if a in self.axes]
+        return dict(zip(leading, map(int, plane.split()), strict=False))
+
 
 def problem(values: EvaluateValues) -> str:
     """Say in a sentence why this cannot be evaluated and how to mend it; empty if it can."""

@@ -28,7 +28,7 @@ How = Literal["pooled", "by_image"]
 Row = dict[str, Any]
 
 _PIXEL = {"IoU": "iou", "Dice": "dice", "precision": "precision", "recall": "recall"}
-_OBJECT = {"AP": "ap", "F1": "f1", "PQ": "pq", "SQ": "sq", "prec.": "precision", "rec.": "recall"}
+_OBJECT = {"AP": "ap", "F1": "f1", "PQ": "pq", "prec.": "precision", "rec.": "recall", "SQ": "sq"}
 
 
 def headline(report: Report, errors: ErrorMap | None, iou_threshold: float) -> str:
@@ -44,11 +44,11 @@ def headline(report: Report, errors: ErrorMap | None, iou_threshold: float) -> s
         iou_threshold = 0.5
     else:
         counts = _object_counts(errors)
-        scores = _scores_of(*counts)
+        scores = _scores_of(*counts) + _pq_at(report, iou_threshold)
     tp, true, predicted = counts
     return (
-        f"{' · '.join(scores)} at IoU {iou_threshold:g}<br>"
-        f"{tp} of {true} true objects found, {predicted} predicted"
+        f"{' · '.join(scores)}<br>"
+        f"At IoU {iou_threshold:g}: {tp} of {true} true objects found, {predicted} predicted"
     )
 
 
@@ -61,7 +61,7 @@ def class_rows(report: Report, how: How) -> list[Row]:
     keys = {together: "foreground"} | {n: flat_name(n) for n in report.classes.values()}
     return [
         {"class": name}
-        | {label: summary.get(f"{s}_{key}_{how}", math.nan) for label, s in _PIXEL.items()}
+        | {label: round(summary[f"{s}_{key}_{how}"], 3) for label, s in _PIXEL.items()}
         for name, key in keys.items()
     ]
 
@@ -83,7 +83,7 @@ def threshold_rows(report: Report, how: How) -> list[Row]:
     """Give a row per threshold of intersection over union with the object scores."""
     return [
         {"IoU": row["iou_threshold"]}
-        | {label: row[f"{score}_{how}"] for label, score in _OBJECT.items()}
+        | {label: round(row[f"{score}_{how}"], 3) for label, score in _OBJECT.items()}
         for row in report.threshold_rows()
     ]
 
@@ -102,14 +102,15 @@ def image_rows(report: Report) -> list[Row]:
         row |= {"Dice": float(foreground.score("dice")[1])}
         if image.objects is None:
             row |= {"accuracy": image.pixels.accuracy}
-        rows.append(row)
+        rows.append({k: round(v, 3) if isinstance(v, float) else v for k, v in row.items()})
     return rows
 
 
 def object_rows(errors: ErrorMap, show: str = "errors") -> list[Row]:
     """Give a row per object, the worst first.
 
-    A hit has one row, though it is two objects: the true one.
+    A hit has one row, though it is two objects: the true one. To the keys of `ErrorMap.objects`
+    come ``in`` and ``IoU``, in short.
 
     Parameters
     ----------
@@ -128,7 +129,9 @@ def object_rows(errors: ErrorMap, show: str = "errors") -> list[Row]:
             or (show == "errors" and row["category"] != "hit")
         )
     ]
-    return sorted(chosen, key=lambda row: (row["category"] == "hit", -row["area_px"]))
+    chosen.sort(key=lambda row: (row["category"] == "hit", -row["area_px"]))
+    short = {"truth": "truth", "prediction": "pred."}
+    return [row | {"in": short[row["object"]], "IoU": round(row["iou"], 3)} for row in chosen]
 
 
 def category_counts(report: Report, errors: ErrorMap) -> dict[str, int]:
@@ -185,6 +188,14 @@ def _scores_of(tp: int, true: int, predicted: int) -> list[str]:
         return ["No objects in truth and prediction: no score"]
     ap, f1 = tp / (true + predicted - tp), 2 * tp / (true + predicted)
     return [f"AP {_short(ap)}", f"F1 {_short(f1)}"]
+
+
+def _pq_at(report: Report, iou_threshold: float) -> list[str]:
+    """PQ, where the report has it at this threshold."""
+    for row in report.threshold_rows():
+        if math.isclose(row["iou_threshold"], iou_threshold) and not math.isnan(row["pq_pooled"]):
+            return [f"PQ {_short(row['pq_pooled'])}"]
+    return []
 
 
 def _pixel_categories(report: Report) -> dict[str, int]:

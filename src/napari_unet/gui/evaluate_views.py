@@ -1,0 +1,98 @@
+"""Buttons that arrange what was compared in the viewer: side by side, as outlines, as errors."""
+
+from __future__ import annotations
+
+import weakref
+from typing import TYPE_CHECKING, Any, Literal
+
+from magicgui.widgets import Container, PushButton, Widget
+
+from napari_unet.gui.forms import Legend, plain_container
+
+if TYPE_CHECKING:
+    import napari
+    from napari.layers import Image, Labels, Layer
+
+__all__ = ["How", "Views"]
+
+How = Literal["side by side", "overlay", "errors", "back"]
+
+_OUTLINES = {"truth": "#4df3ff", "prediction": "#ff4fa3"}
+"""Bright on grey images, and unlike the colours of errors."""
+
+
+class Views(Container[Widget]):
+    """Shows image, truth, prediction and errors next to or on each other, and goes back.
+
+    Parameters
+    ----------
+    viewer
+        Whose layers are shown and hidden.
+    """
+
+    def __init__(self, viewer: napari.Viewer) -> None:
+        super().__init__(labels=False)
+        self.margins = (0, 0, 0, 0)
+        self._viewer = viewer
+        self._image: Image | None = None
+        self._compared: dict[str, Labels] = {}
+        self._errors: Labels | None = None
+        self._colours_before: list[tuple[weakref.ref[Labels], Any]] = []
+        self._legend = Legend(_OUTLINES)
+        buttons = [
+            self._button("Side by side", "side by side", "Image, truth and prediction in a row."),
+            self._button("Overlay", "overlay", "Outlines of truth and prediction on the image."),
+            self._button("Errors", "errors", "The errors in their colours on the image."),
+            self._button("Back", "back", "Show the layers as they were before."),
+        ]
+        self.append(plain_container(buttons, layout="horizontal"))
+        self.append(self._legend)
+        self._legend.visible = False
+
+    def show_compared(
+        self, image: Image | None, truth: Labels, prediction: Labels, errors: Labels | None
+    ) -> None:
+        """Say which layers the buttons show."""
+        self._image, self._errors = image, errors
+        self._compared = {"truth": truth, "prediction": prediction}
+
+    def look(self, how: How) -> None:
+        """Arrange the layers, those that are still in the viewer."""
+        from napari_unet.gui.layers import restore_view, show_overlay, show_side_by_side
+
+        self._restore_colours()
+        restore_view(self._viewer)
+        self._legend.visible = how == "overlay"
+        labels: list[Layer | None] = [*self._compared.values()]
+        shown = self._present([self._image, *([self._errors] if how == "errors" else labels)])
+        if how == "side by side":
+            show_side_by_side(self._viewer, shown)
+        elif how != "back":
+            show_overlay(self._viewer, shown)
+        if how == "overlay":
+            self._paint_outlines()
+
+    def _button(self, text: str, how: How, tooltip: str) -> PushButton:
+        button = PushButton(text=text, tooltip=tooltip)
+        button.clicked.connect(lambda _on: self.look(how))
+        return button
+
+    def _present(self, layers: list[Layer | None]) -> list[Layer]:
+        return [layer for layer in layers if layer is not None and layer in self._viewer.layers]
+
+    def _paint_outlines(self) -> None:
+        """One colour for all of the truth and one for all of the prediction."""
+        from napari.utils.colormaps import DirectLabelColormap
+
+        for name, layer in self._compared.items():
+            if layer in self._viewer.layers:
+                self._colours_before.append((weakref.ref(layer), layer.colormap))
+                layer.colormap = DirectLabelColormap(
+                    color_dict={None: _OUTLINES[name], 0: "#00000000"}
+                )
+
+    def _restore_colours(self) -> None:
+        for ref, colours in self._colours_before:
+            if (layer := ref()) is not None:
+                layer.colormap = colours
+        self._colours_before = []

@@ -25,6 +25,8 @@ from napari_unet.core.events import CheckpointSaved, FinishReason, StepDone
 # Other tests compute at the same time: these shall not wait for all of them.
 ALONE = {"OMP_NUM_THREADS": "1", "NAPARI_UNET_NICE": "0"}
 
+# Each test starts processes, which import much on a machine that may be busy.
+pytestmark = pytest.mark.timeout(150)
 posix = pytest.mark.skipif(os.name != "posix", reason="signals and priorities of POSIX")
 
 
@@ -60,7 +62,7 @@ def test_a_killed_worker_is_a_sentence_and_the_next_job_works(own_engine, small,
     job = own_engine.submit(small.request(tmp_path / "run", steps=50_000))
     events: list[object] = []
     job.on_event(events.append)
-    wait_for(lambda: any(isinstance(e, CheckpointSaved) for e in events))
+    wait_for(lambda: any(isinstance(e, CheckpointSaved) for e in events), 60)
     os.kill(own_engine.pid, signal.SIGKILL)
     with pytest.raises(WorkerLost, match=r"killed.*saved up to its last checkpoint.*Resume it"):
         job.wait(10)

@@ -12,6 +12,7 @@ import json
 import os
 import sys
 import threading
+from importlib import import_module
 from pathlib import Path
 from typing import IO, Any
 
@@ -84,6 +85,8 @@ async def _serve(settings: dict[str, Any], answer: IO[str]) -> None:
     ):
         answer.write(json.dumps({"address": scheduler.address}) + "\n")
         answer.close()
+        # The slowest import, while the user still looks at the form.
+        threading.Thread(target=import_module, args=("torch",), daemon=True).start()
         await _client_gone()
         _leave()
 

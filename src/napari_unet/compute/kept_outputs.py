@@ -36,12 +36,13 @@ class KeptOutputs:
     def keep(self, job: str, prediction: Prediction) -> Prediction:
         """Remember a prediction if it has outputs, and return it without them."""
         outputs = prediction.outputs
-        if outputs is not None and outputs.nbytes <= self._limit:
-            shape = np.broadcast_to(np.uint8(0), prediction.labels.shape)
-            with self._lock:
-                self._predictions[job] = replace(prediction, labels=shape, probabilities=None)
-                while self._size() > self._limit:
-                    self._predictions.popitem(last=False)
+        if outputs is None or outputs.nbytes > self._limit:
+            return replace(prediction, outputs=None)
+        shape = np.broadcast_to(np.uint8(0), prediction.labels.shape)
+        with self._lock:
+            self._predictions[job] = replace(prediction, labels=shape, probabilities=None)
+            while self._size() > self._limit:
+                self._predictions.popitem(last=False)
         return self.without_outputs(prediction)
 
     def find(self, job: str) -> Prediction:

@@ -24,6 +24,11 @@ class Parcel:
         """Size on the way."""
         return len(self.content) + sum(memoryview(a).nbytes for a in self.arrays)
 
+    def __reduce_ex__(self, protocol: Any) -> tuple[type, tuple[bytes, list[Any]]]:
+        # Some of dask's ways pickle with protocol 4, which cannot carry memory beside the pickle.
+        arrays = self.arrays if protocol >= 5 else [memoryview(a).tobytes() for a in self.arrays]
+        return Parcel, (self.content, arrays)
+
 
 def pack(value: Any) -> Parcel:
     """Pack an object; functions and classes of scripts and notebooks travel with it.

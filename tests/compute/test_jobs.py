@@ -1,0 +1,65 @@
+import threading
+
+import pytest
+
+from napari_unet.compute import Ended, Job, Progress
+from napari_unet.core.errors import Cancelled
+from napari_unet.core.events import CheckpointSaved, StepDone
+
+
+def steps(*numbers: int) -> list[StepDone]:
+    return [StepDone(n, 0.1, 0.1, 0.1, 1.0) for n in numbers]
+
+
+def job() -> Job:
+    return Job(None, lambda job: None)
+
+
+def test_events_come_in_order_and_nothing_after_the_last() -> None:
+    one, heard = job(), []
+    one.on_event(heard.append)
+    events = [*steps(1, 2), CheckpointSaved(2, "run"), Ended(1, None)]
+    for event in [*events, Progress(1, 1), Ended(2, None)]:
+        one.post(event)
+    assert heard == events
+    assert one.wait() == 1
+
+
+def test_a_late_listener_hears_the_last_of_a_row_of_steps() -> None:
+    one, heard = job(), []
+    for event in [*steps(1, 2, 3), CheckpointSaved(3, "run"), *steps(4, 5)]:
+        one.post(event)
+    one.on_event(heard.append)
+    one.post(Ended(None, None))
+    assert heard == [*steps(3), CheckpointSaved(3, "run"), *steps(5), Ended(None, None)]
+
+
+def test_a_listener_that_fails_harms_nobody(caplog) -> None:
+    one, heard = job(), []
+    one.on_event(lambda event: 1 / 0)
+    one.on_event(heard.append)
+    one.post(Ended(3, None))
+    assert heard == [Ended(3, None)]
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_waiting_raises_what_the_job_ended_with() -> None:
+    one = job()
+    threading.Timer(0.05, one.post, [Ended(None, Cancelled("stopped"))]).start()
+    with pytest.raises(Cancelled, match="stopped"):
+        one.wait(5)
+    assert one.status == "failed"
+    with pytest.raises(TimeoutError, match="0"):
+        job().wait(0)
+
+
+def test_stopping_is_told_once_and_not_after_the_end() -> None:
+    told = []
+    one = Job(None, told.append)
+    one.stop()
+    one.stop()
+    assert one.status == "stopping"
+    one.post(Ended(1, None))
+    one.stop()
+    assert told == [one]
+    assert one.status == "done"

@@ -1,0 +1,114 @@
+"""What happens in the worker, in this process: no engine needed."""
+
+import pickle
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from napari_unet.compute import PredictRequest, Progress
+from napari_unet.compute.kept_outputs import KeptOutputs
+from napari_unet.compute.parcels import pack, unpack
+from napari_unet.compute.work import work
+from napari_unet.compute.worker import Failure, JobContext, _failure, fetch_preview
+from napari_unet.core.errors import DeviceError, SettingsError, UNetError
+from napari_unet.core.events import CheckpointSaved, StepDone
+from napari_unet.core.prediction import Prediction
+
+
+def test_of_many_steps_some_are_told_and_always_the_last() -> None:
+    heard: list[object] = []
+    context = JobContext("job", heard.append)
+    for number in range(1, 1001):
+        context.emit(StepDone(number, 0.0, 0.0, 0.0, 0.0))
+    saved = CheckpointSaved(1000, "run")
+    context.emit(saved)
+    assert 2 < len(heard) < 200
+    assert heard[0].step == 1
+    assert heard[-2].step == 1000
+    assert heard[-1] == saved
+
+
+def test_progress_says_what_is_left() -> None:
+    heard: list[Progress] = []
+    context = JobContext("job", heard.append)
+    context._start_s -= 10
+    context.progress(1, 4)
+    assert heard[0].done == 1
+    assert heard[0].seconds_left == pytest.approx(30, abs=1)
+
+
+def test_events_are_small() -> None:
+    heard: list[object] = []
+    context = JobContext("preview", heard.append)
+    context.show_preview(np.zeros((512, 512), np.uint16), 7)
+    assert len(pickle.dumps(heard)) < 500
+    labels, step = pickle.loads(fetch_preview("preview"))
+    assert labels.shape == (512, 512)
+    assert step == 7
+    assert fetch_preview("preview") is None
+
+
+def test_errors_travel_without_what_caused_them() -> None:
+    class Special(DeviceError):
+        """A kind that only the worker knows."""
+
+    try:
+        try:
+            raise RuntimeError("torch")
+        except RuntimeError as cause:
+            raise Special("The memory is full.") from cause
+    except UNetError as error:
+        failure = unpack(pack(_failure(error)))
+    assert type(failure.error) is DeviceError
+    assert str(failure.error) == "The memory is full."
+    assert failure.error.__cause__ is None
+    assert failure.error.__context__ is None
+
+
+def test_what_nobody_foresaw_travels_as_text() -> None:
+    failure = _failure(ZeroDivisionError("oh"))
+    assert isinstance(failure, Failure)
+    assert failure.error is None
+    assert "ZeroDivisionError: oh" in failure.trace
+    assert isinstance(_failure(MemoryError()).error, DeviceError)
+
+
+def prediction(size: int) -> Prediction:
+    labels = np.ones((size, size), np.uint16)
+    outputs = np.zeros((1, size, size), np.float32)
+    return Prediction(labels, None, np.zeros(2, np.float32), None, outputs)
+
+
+def test_kept_outputs_make_room_for_what_was_used_last() -> None:
+    kept = KeptOutputs(limit_bytes=2 * 4 * 100)
+    for name in "ab":
+        assert kept.keep(name, prediction(10)).outputs.size == 0
+    kept.find("a")
+    kept.keep("c", prediction(10))
+    assert kept.find("a").outputs.shape == (1, 10, 10)
+    assert kept.find("c").labels.shape == (10, 10)
+    with pytest.raises(SettingsError, match="Predict again"):
+        kept.find("b")
+
+
+def test_outputs_that_are_too_large_are_not_said_to_be_kept() -> None:
+    kept = KeptOutputs(limit_bytes=100)
+    assert kept.keep("a", prediction(10)).outputs is None
+    assert kept.keep("b", replace(prediction(2), outputs=None)).outputs is None
+
+
+def test_large_results_lie_in_the_folder_or_come_whole(
+    trained, small, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setattr("napari_unet.core.prediction.IN_MEMORY_BYTES", 1000)
+    context = JobContext("job", lambda event: None)
+    request = PredictRequest(trained, small.image, probabilities=True, device="cpu")
+    monkeypatch.setattr(JobContext, "should_stop", lambda self: False)
+    on_disk = unpack(pack(work(replace(request, folder=tmp_path), context)))
+    whole = unpack(pack(work(request, context)))
+    assert list(tmp_path.iterdir())
+    assert not isinstance(on_disk.labels, np.ndarray)
+    assert isinstance(whole.labels, np.ndarray)
+    assert isinstance(whole.probabilities, np.ndarray)
+    np.testing.assert_array_equal(np.asarray(on_disk.labels), whole.labels)

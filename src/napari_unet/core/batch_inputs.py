@@ -11,7 +11,7 @@ from pathlib import Path
 
 from napari_unet.core.errors import ImageError
 from napari_unet.core.files import IMAGE_SUFFIXES, bare_name, is_image_file
-from napari_unet.core.folder_layouts import LABEL_SUFFIXES
+from napari_unet.core.folder_layouts import LABEL_SUFFIXES, label_owner
 from napari_unet.core.storage import exists
 from napari_unet.core.zarr_files import is_zarr
 
@@ -100,25 +100,17 @@ def _sorted_out(paths: Sequence[Path], skipped: list[tuple[Path, str]]) -> list[
     stems = {bare_name(path) for path in paths}
     kept = []
     for path in paths:
-        owner = _owner(bare_name(path))
+        owner = label_owner(path, _NOT_IMAGES)
         if path.name.startswith("."):
             continue
         if not is_image_file(path):
             reason = "a folder" if path.is_dir() else f"not one of the formats read ({_KNOWN})"
             skipped.append((path, reason))
-        elif owner in stems:
+        elif owner != bare_name(path) and owner in stems:
             skipped.append((path, f"labels or a result of '{owner}'"))
         else:
             kept.append(path)
     return kept
-
-
-def _owner(name: str) -> str | None:
-    """Name of the image that a file of labels or results belongs to."""
-    for end in _NOT_IMAGES:
-        if name.lower().endswith(end.lower()) and len(name) > len(end):
-            return name[: -len(end)]
-    return None
 
 
 def _result_names(paths: Sequence[Path]) -> list[str]:

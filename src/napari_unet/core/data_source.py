@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from napari_unet.core.config import Settings
 from napari_unet.core.errors import SettingsError
@@ -36,10 +36,12 @@ class DataSource(Settings):
         The folder or the CSV table.
     channels, axes
         As in `napari_unet.core.files.read_image`.
-    groups, group_pattern
+    groups, group_pattern, annotated
         As in `napari_unet.core.datasets.find_pairs`.
     repair
         Kinds of trouble to repair in the labels, see `napari_unet.core.label_check`.
+    empty_planes
+        As in `napari_unet.core.images.Pair`.
     """
 
     source: Path
@@ -48,12 +50,19 @@ class DataSource(Settings):
     groups: str | None = None
     group_pattern: str | None = None
     repair: tuple[str, ...] = ()
+    annotated: Path | None = None
+    empty_planes: Literal["ignore", "background"] = "ignore"
 
     def find(self) -> Dataset:
         """Find the pairs; errors as for `napari_unet.core.datasets.find_pairs`."""
         from napari_unet.core.datasets import find_pairs
 
-        return find_pairs(self.source, groups=self.groups, group_pattern=self.group_pattern)
+        return find_pairs(
+            self.source,
+            groups=self.groups,
+            group_pattern=self.group_pattern,
+            annotated=self.annotated,
+        )
 
     def load(
         self, dataset: Dataset, progress: Callable[[int, int], None] | None = None
@@ -61,7 +70,9 @@ class DataSource(Settings):
         """Read the pairs; errors as for `napari_unet.core.datasets.load_pairs`."""
         from napari_unet.core.datasets import load_pairs
 
-        return load_pairs(dataset, self.channels, self.axes, progress, self.repair)
+        return load_pairs(
+            dataset, self.channels, self.axes, progress, self.repair, self.empty_planes
+        )
 
 
 def choose_split(
@@ -118,26 +129,12 @@ def check_pairs(
 
 def _split_of_table(path: Path, names: Sequence[str]) -> Split:
     from napari_unet.core.files import bare_name
-    from napari_unet.core.folder_layouts import read_table
+    from napari_unet.core.groups import read_column
     from napari_unet.core.splits import Split
 
-    rows = read_table(path)
-    columns = list(rows[0]) if rows else []
-    name = next((c for c in ("id", "name", "image") if c in columns), None)
-    side = next((c for c in ("split", "side", "role") if c in columns), None)
-    if name is None or side is None:
-        raise SettingsError(
-            f"The table '{path.name}' has the columns {', '.join(columns) or 'none'}: expected id "
-            "(or name, image) and split (or side, role)."
-        )
-    sides: dict[str, str] = {}
-    for row in rows:
-        image, chosen = bare_name(Path(row[name])), row[side].strip().lower()
-        if sides.setdefault(image, chosen) != chosen:
-            raise SettingsError(
-                f"The table '{path.name}' puts '{image}' on two sides, {sides[image]!r} and "
-                f"{chosen!r}: expected one. Correct the table."
-            )
+    said = "split (or side, role)"
+    column = read_column(path, ("split", "side", "role"), said, "on two sides,")
+    sides = {image: side.lower() for image, side in column.items()}
     if wrong := sorted(set(sides.values()) - set(_SIDES)):
         raise SettingsError(
             f"The table '{path.name}' has the split {wrong[0]!r}: expected train or validation."

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unet.core.errors import ImageError, LabelsError, SettingsError
-from napari_unet.core.files import bare_name, read_image, read_label_array, read_labels
-from napari_unet.core.folder_layouts import Match, match_files, read_table
+from napari_unet.core.annotated_areas import describe_areas, read_area, read_like, with_areas
+from napari_unet.core.errors import ImageError, LabelsError
+from napari_unet.core.files import read_image, read_label_array, read_labels
+from napari_unet.core.folder_layouts import match_files
+from napari_unet.core.groups import with_groups
 from napari_unet.core.images import Image, Pair, PixelSize
 from napari_unet.core.label_check import repair_labels
 from napari_unet.core.splits import Split, split_block, split_by_group, split_random_state
@@ -33,6 +34,9 @@ __all__ = [
     "split_random_state",
 ]
 
+EmptyPlanes = Literal["ignore", "background"]
+"""What a plane of a stack without any label means; see `napari_unet.core.images.Pair`."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -50,18 +54,22 @@ class PairFiles:
         Its label file; or several, each the mask of one object.
     group
         What must stay on one side of a split; None: the pair alone.
+    annotated
+        Mask of the annotated area; None: everywhere.
     """
 
     name: str
     image: Path
     labels: tuple[Path, ...]
     group: str | None = None
+    annotated: Path | None = None
 
     def load(
         self,
         channels: Sequence[str | int] | None = None,
         axes: str | None = None,
         repair: Collection[str] = (),
+        empty_planes: EmptyPlanes = "ignore",
     ) -> Pair:
         """Read both.
 
@@ -71,6 +79,8 @@ class PairFiles:
             As in `files.read_image`.
         repair
             Kinds of trouble to repair in the labels, see `label_check.repair_labels`.
+        empty_planes
+            As in `napari_unet.core.images.Pair`.
 
         Raises
         ------
@@ -84,7 +94,8 @@ class PairFiles:
                 _log.info("'%s': %d pixels belong to more than one mask", self.name, overlap_px)
         else:
             labels = _read_labels_like(self.labels[0], image, repair)
-        return Pair(image, labels, group=self.group)
+        area = None if self.annotated is None else read_area(self.annotated, image.label_axes)
+        return Pair(image, labels, area, self.group, empty_planes)
 
 
 @dataclass(frozen=True)
@@ -104,6 +115,8 @@ class Dataset:
         text = f"{len(self.pairs)} image(s) with labels"
         if any(pair.group for pair in self.pairs):
             text += f" in {len(set(self.groups))} group(s)"
+        if areas := describe_areas([pair.annotated for pair in self.pairs]):
+            text += f", {areas}"
         if self.skipped:
             lines = [f"  {path.name}: {reason}" for path, reason in self.skipped]
             text += f"\n{len(lines)} passed over:\n" + "\n".join(lines)
@@ -117,6 +130,7 @@ def find_pairs(
     labels: Path | None = None,
     groups: Path | str | None = None,
     group_pattern: str | None = None,
+    annotated: Path | None = None,
 ) -> Dataset:
     """Find images and the labels that belong to them.
 
@@ -131,11 +145,11 @@ def find_pairs(
         The folder or the CSV table.
     images, labels
         Folders to take instead of those that the layout suggests; relative to `source`.
-    groups
-        A CSV table with the columns id (or name, or image) and group (or field); or ``"folder"``
-        for the folder that an image is in.
-    group_pattern
-        Regular expression that finds the group in a name: its first bracket, or all of it.
+    groups, group_pattern
+        As in `groups.with_groups`.
+    annotated
+        Masks of the annotated areas, as in `annotated_areas.with_areas`; None: those in a folder
+        ``annotated`` in `source`, if it is there.
 
     Returns
     -------
@@ -149,12 +163,13 @@ def find_pairs(
     LabelsError
         When no image has labels.
     SettingsError
-        When the grouping leaves images without a group.
+        When the grouping leaves images without a group, or the areas belong to none of them.
     """
     source = Path(source)
     matches = match_files(source, images, labels)
-    found = _with_groups(matches.found, groups, group_pattern)
-    pairs = tuple(PairFiles(m.name, m.image, m.labels, m.group) for m in found)
+    found = with_groups(matches.found, groups, group_pattern)
+    found = with_areas(found, source, annotated)
+    pairs = tuple(PairFiles(m.name, m.image, m.labels, m.group, m.annotated) for m in found)
     return Dataset(pairs, tuple(matches.skipped))
 
 
@@ -164,6 +179,7 @@ def load_pairs(
     axes: str | None = None,
     progress: Callable[[int, int], None] | None = None,
     repair: Collection[str] = (),
+    empty_planes: EmptyPlanes = "ignore",
 ) -> list[Pair]:
     """Read all pairs of a data set.
 
@@ -177,6 +193,8 @@ def load_pairs(
         Called with the number of pairs read and of all pairs.
     repair
         Kinds of trouble to repair in the labels, see `label_check.repair_labels`.
+    empty_planes
+        As in `napari_unet.core.images.Pair`.
 
     Raises
     ------
@@ -185,7 +203,7 @@ def load_pairs(
     """
     pairs: list[Pair] = []
     for files in dataset.pairs:
-        pair = files.load(channels, axes, repair)
+        pair = files.load(channels, axes, repair, empty_planes)
         first = pairs[0].image if pairs else pair.image
         if pair.image.channels != first.channels:
             raise ImageError(
@@ -290,80 +308,7 @@ def count_objects(labels: NDArray[np.integer]) -> int:
 
 def _read_labels_like(path: Path, image: Image, repair: Collection[str]) -> NDArray[Any]:
     """Read labels; where their file does not name its axes as the image's does, the image says."""
-    axes = None
-    try:
-        array, is_colour = read_label_array(path)
-    except LabelsError:
-        axes = image.label_axes  # raises again where the axes were not the trouble
-        array, is_colour = read_label_array(path, axes=axes)
+    array, is_colour, axes = read_like(path, image.label_axes)
     if repair:
         return repair_labels(array, repair, is_colour=is_colour)
     return read_labels(path, axes=axes) if is_colour or array.dtype.kind not in "ui" else array
-
-
-def _with_groups(
-    matches: list[Match], groups: Path | str | None, pattern: str | None
-) -> list[Match]:
-    if groups is not None and pattern is not None:
-        raise SettingsError("Groups come from a table or from a pattern: give one of the two.")
-    if pattern is not None:
-        found = [_group_in_name(pattern, m.name) for m in matches]
-    elif groups == "folder":
-        found = _folders(matches)
-    elif groups is not None:
-        table = _group_table(Path(groups))
-        found = [table.get(m.name) or table.get(bare_name(m.image)) for m in matches]
-    else:
-        return matches
-    without = [m.name for m, group in zip(matches, found, strict=True) if not group]
-    if without:
-        raise SettingsError(
-            f"{len(without)} of {len(matches)} images have no group, for example "
-            f"'{without[0]}': expected one for each. Complete the table or change the pattern."
-        )
-    return [replace(m, group=group) for m, group in zip(matches, found, strict=True)]
-
-
-def _folders(matches: list[Match]) -> list[str | None]:
-    """The folder of each image as its group; of ``<id>/images`` it is the folder above."""
-    folders = [m.image.parent for m in matches]
-    if all(f.name in ("images", "image") for f in folders):
-        folders = [f.parent for f in folders]
-    if len(matches) > 1 and len(set(folders)) == 1:
-        raise SettingsError(
-            f"All {len(matches)} images lie in the folder '{folders[0]}', which would make one "
-            "group of them. Give a table or a pattern instead (--groups TABLE, --group-pattern)."
-        )
-    return [str(f) for f in folders]
-
-
-def _group_in_name(pattern: str, name: str) -> str | None:
-    try:
-        match = re.search(pattern, name)
-    except re.error as error:
-        raise SettingsError(
-            f"The group pattern {pattern!r} is no regular expression ({error}): for example "
-            "'^(.+)_tile' takes what stands before '_tile'."
-        ) from error
-    return match and (match.group(1) if match.re.groups else match.group())
-
-
-def _group_table(path: Path) -> dict[str, str]:
-    rows = read_table(path)
-    columns = list(rows[0]) if rows else []
-    name = next((c for c in ("id", "name", "image") if c in columns), None)
-    group = next((c for c in ("field", "group") if c in columns), None)
-    if name is None or group is None:
-        raise SettingsError(
-            f"The table '{path.name}' has the columns {', '.join(columns) or 'none'}: expected id "
-            "(or name, image) and group (or field)."
-        )
-    found: dict[str, str] = {}
-    for row in rows:
-        image = bare_name(Path(row[name]))
-        if found.setdefault(image, row[group]) != row[group]:
-            raise SettingsError(
-                f"The table '{path.name}' puts '{image}' into the groups {found[image]!r} and "
-                f"{row[group]!r}: expected one. Correct the table."
-            )
-    return found

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import csv
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from napari_unet.core.errors import ImageError, LabelsError, SettingsError
 from napari_unet.core.files import IMAGE_SUFFIXES, bare_name, is_image_file
 
-__all__ = ["LABEL_SUFFIXES", "Match", "Matches", "match_files", "read_table"]
+__all__ = ["LABEL_SUFFIXES", "Match", "Matches", "label_owner", "match_files", "read_table"]
 
 LABEL_SUFFIXES = (
     "_Simple Segmentation",
@@ -45,6 +45,7 @@ class Match:
     image: Path
     labels: tuple[Path, ...]
     group: str | None = None
+    annotated: Path | None = None
 
 
 @dataclass
@@ -162,14 +163,14 @@ def _match_folders(images: Path, labels: Path) -> Matches:
     label_files = image_files if images == labels else _image_files(labels, matches)
     names = {bare_name(p) for p in image_files}
     if images == labels:
-        label_files = [p for p in image_files if _label_owner(p) != bare_name(p)]
-        image_files = [p for p in image_files if _label_owner(p) == bare_name(p)]
+        label_files = [p for p in image_files if label_owner(p) != bare_name(p)]
+        image_files = [p for p in image_files if label_owner(p) == bare_name(p)]
         names -= {bare_name(p) for p in label_files}
     owned = defaultdict(list)
     for path in label_files:
-        owner = next((n for n in (bare_name(path), _label_owner(path)) if n in names), None)
+        owner = next((n for n in (bare_name(path), label_owner(path)) if n in names), None)
         if owner is None:
-            matches.skipped.append((path, f"labels, but there is no image '{_label_owner(path)}'"))
+            matches.skipped.append((path, f"labels, but there is no image '{label_owner(path)}'"))
         else:
             owned[owner].append(path)
     same_name = defaultdict(list)
@@ -273,10 +274,10 @@ def _image_files(folder: Path, matches: Matches) -> list[Path]:
     return files
 
 
-def _label_owner(path: Path) -> str:
-    """Name of the image that a label file belongs to."""
+def label_owner(path: Path, suffixes: Sequence[str] = LABEL_SUFFIXES) -> str:
+    """Name of the image that a label file belongs to; its own where its end says no other."""
     name = bare_name(path)
-    for suffix in LABEL_SUFFIXES:
+    for suffix in suffixes:
         if name.lower().endswith(suffix.lower()) and len(name) > len(suffix):
             return name[: -len(suffix)]
     return name

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from napari_unet.core.errors import LabelsError
 from napari_unet.core.files import bare_name, is_image_file, read_image, read_labels
-from napari_unet.core.folder_layouts import LABEL_SUFFIXES
+from napari_unet.core.folder_layouts import LABEL_SUFFIXES, label_owner
 from napari_unet.core.storage import exists
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def match_labels(prediction: Path, truth: Path, images: Path | None = None) -> L
     pictures = {} if images is None else _image_files(images)
     if not _is_folder(prediction):
         only = images if images is not None and not _is_folder(images) else None
-        name = _owner(truth)
+        name = label_owner(truth)
         match = LabelMatch(name, prediction, (truth,), only or pictures.get(name))
         return LabelMatches((match,))
     return _match_folders(prediction, truth, pictures)
@@ -159,7 +159,7 @@ def _label_files(folder: Path) -> dict[str, Path]:
     for path in sorted(folder.iterdir()):
         if path.name.startswith(".") or not is_image_file(path) or _is_no_label(path):
             continue
-        name = _owner(path)
+        name = label_owner(path)
         if name not in found or bare_name(path) != name:
             found[name] = path
     return found
@@ -177,14 +177,6 @@ def _is_no_label(path: Path) -> bool:
 
 def _is_folder(path: Path) -> bool:
     return path.is_dir() and not is_image_file(path)
-
-
-def _owner(path: Path) -> str:
-    name = bare_name(path)
-    for suffix in LABEL_SUFFIXES:
-        if name.lower().endswith(suffix.lower()) and len(name) > len(suffix):
-            return name[: -len(suffix)]
-    return name
 
 
 def _examples(names: dict[str, Any]) -> str:

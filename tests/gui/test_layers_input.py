@@ -9,6 +9,7 @@ import pytest
 from napari.components import ViewerModel
 from napari.layers import Image as ImageLayer
 from napari.layers import Labels, Shapes
+from napari.layers._source import layer_source
 
 from napari_unet.core.errors import ImageError, LabelsError
 from napari_unet.core.files import write_image
@@ -89,9 +90,8 @@ def tiff(tmp_path: Path) -> Path:
 
 
 def behind(path: Path, *shape: int, **kwargs: Any) -> ImageLayer:
-    layer = image_layer(*shape, **kwargs)
-    layer._source = layer.source.model_copy(update={"path": str(path)})
-    return layer
+    with layer_source(path=str(path)):
+        return image_layer(*shape, **kwargs)
 
 
 def test_the_file_behind_a_layer_knows_axes_and_pixel_size(tiff: Path) -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from magicgui.widgets import Container, Widget
 from psygnal import Signal
-from qtpy.QtCore import QAbstractTableModel, QModelIndex, QSortFilterProxyModel, Qt
-from qtpy.QtGui import QKeySequence
+from qtpy.QtCore import QAbstractTableModel, QEvent, QModelIndex, QSortFilterProxyModel, Qt
+from qtpy.QtGui import QKeyEvent, QKeySequence
 from qtpy.QtWidgets import (  # type: ignore[attr-defined]
     QAbstractItemView,
     QAction,
@@ -71,6 +71,9 @@ class Table(Container[Widget]):
         self._sorted.setSourceModel(self._model)
         self._sorted.setSortRole(_SORT_ROLE)
         self._view: Any = _make_view(self._sorted)
+        self._view.copy_rows = self.copy
+        self._sorted.setParent(self._view)
+        self._model.setParent(self._view)
         self.native.layout().addWidget(self._view)
         self._connect()
         self.show_rows(rows, columns)
@@ -120,7 +123,7 @@ class Table(Container[Widget]):
         writer = csv.writer(text, delimiter=delimiter, lineterminator="\n")
         writer.writerow(self._model.columns)
         for row in self.selected_rows if selected else self.rows:
-            writer.writerow([_plain(row.get(column)) for column in self._model.columns])
+            writer.writerow([_cell(row.get(column)) for column in self._model.columns])
         return text.getvalue()
 
     def save_csv(self, path: Path | str) -> None:
@@ -160,14 +163,12 @@ class Table(Container[Widget]):
         view.selectionModel().currentRowChanged.connect(self._on_current)
         view.clicked.connect(self._on_click)
         self._told: Row | None = None
-        for text, shortcut, call in (
-            ("Copy rows", QKeySequence(QKeySequence.StandardKey.Copy), self.copy),
-            ("Copy all", QKeySequence(), lambda: self.copy(selected=False)),
-            ("Save as CSV …", QKeySequence(), self.ask_and_save),
+        for text, call in (
+            ("Copy rows", self.copy),
+            ("Copy all", lambda: self.copy(selected=False)),
+            ("Save as CSV …", self.ask_and_save),
         ):
             action = QAction(text, view)
-            action.setShortcut(shortcut)
-            action.setShortcutContext(Qt.ShortcutContext.WidgetShortcut)
             action.triggered.connect(lambda _checked=False, call=call: call())
             view.addAction(action)
 
@@ -184,6 +185,20 @@ class Table(Container[Widget]):
             self.row_clicked.emit(dict(row))
         else:
             self._told = None
+
+
+class _View(QTableView):
+    """A view whose Ctrl+C copies rows; Qt's own copies one cell, napari's the layer."""
+
+    copy_rows: Callable[[], None] = staticmethod(lambda: None)
+
+    def event(self, event: QEvent | None) -> bool:
+        if isinstance(event, QKeyEvent) and event.matches(QKeySequence.StandardKey.Copy):
+            if event.type() == QEvent.Type.KeyPress:
+                self.copy_rows()
+            event.accept()
+            return True
+        return bool(super().event(event))
 
 
 class _Rows(QAbstractTableModel):
@@ -208,7 +223,7 @@ class _Rows(QAbstractTableModel):
         return 0 if parent is not None and parent.isValid() else len(self.columns)
 
     def data(self, index: QModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        value = self.rows[index.row()].get(self.columns[index.column()])
+        value = _python(self.rows[index.row()].get(self.columns[index.column()]))
         if role == Qt.ItemDataRole.DisplayRole:
             return _shown(value)
         if role == _SORT_ROLE:
@@ -239,8 +254,8 @@ class _Sorted(QSortFilterProxyModel):
         return _key(a) < _key(b)
 
 
-def _make_view(model: QSortFilterProxyModel) -> QTableView:
-    view: Any = QTableView()
+def _make_view(model: QSortFilterProxyModel) -> _View:
+    view: Any = _View()
     view.setModel(model)
     view.setSortingEnabled(True)
     view.sortByColumn(-1, Qt.SortOrder.AscendingOrder)
@@ -253,7 +268,7 @@ def _make_view(model: QSortFilterProxyModel) -> QTableView:
     view.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
     view.horizontalHeader().setStretchLastSection(True)
     view.setMinimumHeight(6 * _ROW_PX)
-    table: QTableView = view
+    table: _View = view
     return table
 
 
@@ -267,7 +282,7 @@ def _key(value: Any) -> tuple[int, Any]:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) or (hasattr(value, "dtype") and value.ndim == 0)
+    return isinstance(value, int | float)
 
 
 def _is_empty(value: Any) -> bool:
@@ -279,8 +294,14 @@ def _shown(value: Any) -> str:
         return "–"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return f"{float(value):.4g}" if isinstance(value, float) else str(value)
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _plain(value: Any) -> Any:
+def _python(value: Any) -> Any:
+    """Plain Python of a numpy number."""
+    return value.item() if getattr(value, "ndim", None) == 0 else value
+
+
+def _cell(value: Any) -> Any:
+    value = _python(value)
     return "" if _is_empty(value) else value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ from psygnal import Signal
 from qtpy.QtCore import QObject, Qt
 from qtpy.QtWidgets import QComboBox, QListWidget, QListWidgetItem
 
-from napari_unet.gui.forms.pieces import plain_container
+from napari_unet.gui.forms.pieces import is_alive, plain_container
 
 if TYPE_CHECKING:
     import napari
@@ -27,22 +28,35 @@ _LINES = 5
 Wanted = Callable[["Layer"], bool]
 
 
-def follow_layers(viewer: napari.Viewer, callback: Callable[..., None], owner: QObject) -> None:
-    """Call back when layers are added, removed, moved or renamed, as long as a Qt object lives."""
+def follow_layers(viewer: napari.Viewer, callback: Callable[[], None], owner: QObject) -> None:
+    """Call back when layers are added, removed, moved or renamed, as long as a Qt object lives.
+
+    Parameters
+    ----------
+    viewer
+        Whose layers.
+    callback
+        Called without arguments; of a method only a weak reference is kept.
+    owner
+        What the callback works on. Nothing is connected to its `destroyed`: Python code that runs
+        from there has crashed.
+    """
     emitters = [getattr(viewer.layers.events, name, None) for name in _EVENTS]
     known = [emitter for emitter in emitters if emitter is not None]
+    is_method = hasattr(callback, "__self__")
+    find: Callable[[], Any] = weakref.WeakMethod(callback) if is_method else lambda: callback
+    find_owner = weakref.ref(owner)
 
     def changed(_event: Any = None) -> None:
-        callback()
-
-    for emitter in known:
-        emitter.connect(changed)
-
-    def forget() -> None:
+        call, qt_object = find(), find_owner()
+        if call is not None and qt_object is not None and is_alive(qt_object):
+            call()
+            return
         for emitter in known:
             emitter.disconnect(changed)
 
-    owner.destroyed.connect(forget)
+    for emitter in known:
+        emitter.connect(changed)
 
 
 def _of_types(viewer: napari.Viewer, kinds: Sequence[str], wanted: Wanted | None) -> list[Layer]:

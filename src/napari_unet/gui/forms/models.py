@@ -11,7 +11,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QComboBox, QFileDialog, QLabel, QSizePolicy
 
 from napari_unet.core.errors import ModelFileError
-from napari_unet.gui.forms.pieces import Collapsible, Message, row
+from napari_unet.gui.forms.pieces import Collapsible, Message, is_alive, row
 
 if TYPE_CHECKING:
     from napari_unet.core.catalogue import CatalogueEntry
@@ -114,9 +114,11 @@ class ModelChooser(Container[Widget]):
     def _follow_session(self) -> None:
         from napari_unet.gui.session import session
 
-        signal = session().models_changed
-        signal.connect(self.refresh)
-        self._box.native.destroyed.connect(lambda: signal.disconnect(self.refresh, missing_ok=True))
+        session().models_changed.connect(self._on_models_changed)  # keeps a weak reference
+
+    def _on_models_changed(self) -> None:
+        if is_alive(self._box.native):
+            self.refresh()
 
     def _entry(self) -> CatalogueEntry | None:
         return next((entry for entry in self._entries if entry.path == self._path), None)

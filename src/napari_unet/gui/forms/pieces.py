@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from magicgui.widgets import Container, Label, Widget
 from psygnal import Signal
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QObject, Qt
 from qtpy.QtGui import QIcon
 from qtpy.QtWidgets import (
     QHBoxLayout,
@@ -29,6 +29,7 @@ __all__ = [
     "Message",
     "ProgressRow",
     "duration_words",
+    "is_alive",
     "plain_container",
     "row",
 ]
@@ -157,7 +158,7 @@ class Collapsible(Container[Widget]):
         self._fold.setContent(self.inner.native)
         self._fold.toggled.connect(self._on_toggled)
         super().native.layout().addWidget(self._fold)
-        self._fold.collapse(animate=False)
+        self._show_state()
         self.expanded = expanded
 
     @property
@@ -177,17 +178,19 @@ class Collapsible(Container[Widget]):
 
     @expanded.setter
     def expanded(self, expanded: bool) -> None:
-        if expanded:
+        if expanded and not self.expanded:
             self._fold.expand(animate=False)
-        else:
+        elif self.expanded and not expanded:
             self._fold.collapse(animate=False)
-        self._on_toggled(expanded)
 
     def _on_toggled(self, expanded: bool) -> None:
-        # superqt freezes the height at that of the moment; what is inside may grow
-        self.inner.native.setMaximumHeight(_NO_LIMIT_PX if expanded else 0)
-        self.title = self._title
+        self._show_state()
         self.toggled.emit(expanded)
+
+    def _show_state(self) -> None:
+        # superqt freezes the height at that of the moment; what is inside may grow
+        self.inner.native.setMaximumHeight(_NO_LIMIT_PX if self.expanded else 0)
+        self.title = self._title
 
 
 class Message(Label):
@@ -201,7 +204,7 @@ class Message(Label):
         self.native.setWordWrap(True)
         self.native.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.native.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
-        self.kind: Kind = kind
+        self.native_parent_changed.connect(self._show_or_hide)
         self.say(text, kind)
 
     @property
@@ -219,17 +222,23 @@ class Message(Label):
         kind
             ``"info"``, ``"good"``, ``"warning"`` or ``"error"``.
         """
-        self._text, self.kind = text, kind
+        self._text = text
+        self.kind: Kind = kind
         self.native.setTextFormat(Qt.TextFormat.PlainText)
         self.native.setText(_MARKS[kind] + text)
         self.native.setStyleSheet(
             f"QLabel {{ border-left: 3px solid {_BARS[kind]}; padding: 2px 2px 2px 6px; }}"
         )
-        self.native.setVisible(bool(text))
+        self._show_or_hide()
 
     def clear(self) -> None:
         """Hide it."""
         self.say("")
+
+    def _show_or_hide(self) -> None:
+        # shown without a parent it would be a window of its own
+        if self.native.parent() is not None or not self.text:
+            self.native.setVisible(bool(self.text))
 
 
 class Legend(Container[Widget]):
@@ -340,6 +349,13 @@ class ProgressRow(Container[Widget]):
         self._stop.setEnabled(False)
         self._stop.setText("Stopping …")
         self.stopped.emit()
+
+
+def is_alive(qt_object: QObject) -> bool:
+    """Whether Qt has not deleted the object behind its Python wrapper."""
+    from qtpy.compat import isalive
+
+    return bool(isalive(qt_object))  # type: ignore[no-untyped-call]
 
 
 def duration_words(seconds: float) -> str:

@@ -40,7 +40,7 @@ __all__ = ["PredictWidget"]
 
 _DECODE_MS = 120
 _CHECK_MS = 80
-_MEASURED_TOLERANCE = 1.7
+_MEASURED_TOLERANCE = 2.5
 """Objects that were found must differ so much in size before resizing is offered."""
 _LEAST_OBJECTS = 10
 
@@ -54,7 +54,7 @@ class PredictWidget(Form):
         Whose layers are predicted, and which gets the results.
     """
 
-    def __init__(self, viewer: napari.Viewer) -> None:
+    def __init__(self, viewer: napari.viewer.Viewer) -> None:
         self._viewer = viewer
         self._measured_px: float | None = None
         self._said = ""
@@ -100,6 +100,7 @@ class PredictWidget(Form):
         self._check_soon = self._timer(_CHECK_MS, self.check)
         self._decode_soon = self._timer(_DECODE_MS, self._redecode)
         self._connect()
+        self._on_image()
         self._on_model()
         self._on_scope()
         session().engine.start()
@@ -116,7 +117,7 @@ class PredictWidget(Form):
             scope=self.scope.value,
             axes=self.more.given_axes,
             compute={"device": wished.device, "block_px": wished.block_px},
-            **{name: slider.value for name, slider in self.decoding.sliders.items()},
+            **self.decoding.values,
             **self.folders.values,
             **self.more.values,
         )
@@ -130,7 +131,7 @@ class PredictWidget(Form):
             When layers and settings do not fit together.
         """
         form = self.form
-        if form.scope == "folder":
+        if form.scope == "folder" or form.info is None:
             return []
         return [self._input(form, layer) for layer in self._chosen()]
 

@@ -34,6 +34,7 @@ class Decoding:
         self.threshold = w.FloatSlider(name="threshold", min=0.02, max=0.98, step=0.01, value=0.5)
         self.min_area_px = w.Slider(name="min_area_px", max=1000, value=24)
         self.min_votes = w.FloatSlider(name="min_votes", max=200, step=1, value=20)
+        self._own: dict[str, tuple[float, float]] = {}
         self.rows = {
             "threshold": row(
                 "Threshold",
@@ -42,12 +43,12 @@ class Decoding:
                 "larger objects. After a prediction the slider acts at once.",
             ),
             "min_area_px": row(
-                "Smallest (px)",
+                "Min. area",
                 self.min_area_px,
-                tooltip="Objects with fewer pixels are dropped. Acts at once after a prediction.",
+                tooltip="Objects of fewer pixels are dropped. Acts at once after a prediction.",
             ),
             "min_votes": row(
-                "Join (votes)",
+                "Votes to join",
                 self.min_votes,
                 tooltip="Each pixel votes for the centre of its object; a centre needs so many "
                 "votes. Higher: fewer, joined objects. Lower: touching objects are split more.",
@@ -59,9 +60,17 @@ class Decoding:
         """The sliders by the name of what they set."""
         return {name: getattr(self, name) for name in self.rows}
 
+    @property
+    def values(self) -> dict[str, Any]:
+        """What is set: of a slider that nobody moved, the model's own value without rounding."""
+        found = {name: slider.value for name, slider in self.sliders.items()}
+        own = self._own
+        return {n: own[n][1] if n in own and v == own[n][0] else v for n, v in found.items()}
+
     def follow(self, info: ModelInfo | None) -> None:
         """Take over a model's own settings, and hide what it does not know."""
         known = {} if info is None else decoder_values(info)
+        self._own = {}
         diameter = (info.object_diameter_px if info else None) or _DEFAULT_DIAMETER_PX
         area = math.pi / 4 * diameter**2
         largest = {"threshold": 0.98, "min_area_px": 2 * area, "min_votes": area}
@@ -72,6 +81,7 @@ class Decoding:
                     end = _round_up(largest[name]) if largest[name] > 1 else largest[name]
                     slider.max = max(end, known[name])
                     slider.value = known[name]
+                self._own[name] = (slider.value, known[name])
 
 
 class Folders:
@@ -168,7 +178,7 @@ class More:
                 "names of several image layers, in the order that the model expects. Empty: all.",
             ),
             row(
-                "Object size (px)",
+                "Object width",
                 self.diameter_px,
                 tooltip="How wide the objects in your image are, in pixels; 0 if you do not know. "
                 "If the model was trained on objects of another size, resizing is offered.",

@@ -6,7 +6,7 @@ No windows here: everything can be tested without a click.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -27,6 +27,7 @@ __all__ = [
     "decoder_values",
     "parse_channels",
     "rescale_offer",
+    "short",
     "summary",
 ]
 
@@ -167,7 +168,8 @@ class PredictForm:
         """Note how a result comes about; `facts` are the other fields of the record."""
         from napari_unet import __version__
 
-        assert self.info is not None
+        if self.info is None:
+            raise ModelFileError(self.problem())
         if self.scope == "folder":
             reading = FileSource(path=self.source, axes=self.axes, channels=self.channels)
             facts |= {"folder": self.source, "out": self.out, "file": reading}
@@ -244,6 +246,8 @@ def rescale_offer(
             f"{info.object_diameter_px:.3g} px."
         )
         return _offer(why, fitting)
+    if image is not None:
+        image = replace(image, name=short(image.name))
     note = "" if image is None else pixel_size_note(info, image, scale)
     size = None if image is None else scale_for_pixel_size(info, image)
     return None if not note or size is None else _offer(note, size)
@@ -298,13 +302,25 @@ def summary(form: PredictForm, images: Sequence[Image]) -> str:
     if form.scope == "folder":
         return f"Every image in '{form.source}'; results go to '{form.out}'."
     ndim = form.info.unet.ndim if form.info is not None else 2
-    text = images[0].describe() if len(images) == 1 else f"{len(images)} images"
+    text = _described(images[0]) if len(images) == 1 else f"{len(images)} images"
     planes = sum(_planes(image, ndim) for image in images)
     if planes > len(images):
         text += f"; {planes} planes, one by one" if ndim == 2 else f"; {planes} volumes"
     if form.scale != 1:
         text += f"; resized by {form.scale:g}"
     return text + "."
+
+
+def _described(image: Image) -> str:
+    return replace(image, name=short(image.name)).describe()
+
+
+def short(name: str, most: int = 24) -> str:
+    """Cut a long name in its middle: a narrow dock does not break it into lines."""
+    if len(name) <= most:
+        return name
+    head = most // 2
+    return f"{name[:head]}…{name[head + 1 - most :]}"
 
 
 def _planes(image: Image, ndim: int) -> int:

@@ -50,6 +50,8 @@ class Result:
         The labels, once they are there.
     decodable
         Whether the outputs are kept.
+    objects
+        How many were found; None for classes.
     round
         Counts how often labels came, so that measurements of old ones are dropped.
     """
@@ -64,6 +66,7 @@ class Result:
     layer: Labels | None = None
     decodable: bool = True
     round: int = 0
+    objects: int | None = None
     probability: list[ImageLayer] = field(default_factory=list)
 
     def located(self) -> PredictionRecord:
@@ -106,7 +109,7 @@ def show(viewer: napari.Viewer, result: Result, prediction: Prediction) -> None:
         colours=_colours(result.record),
         **place,
     )
-    result.round += 1
+    _count(result, prediction)
 
 
 def show_again(viewer: napari.Viewer, result: Result, prediction: Prediction) -> bool:
@@ -128,7 +131,7 @@ def show_again(viewer: napari.Viewer, result: Result, prediction: Prediction) ->
         metadata=_metadata(result.record),
     )
     if written:
-        result.round += 1
+        _count(result, prediction)
     else:
         result.layer = None
         show(viewer, result, _without_probabilities(prediction))
@@ -215,6 +218,12 @@ class Background(QObject):
     def _deliver(self, result: Any) -> None:
         self._done(result)
         self.deleteLater()
+
+
+def _count(result: Result, prediction: Prediction) -> None:
+    result.round += 1
+    semantic = isinstance(prediction.model.task, Semantic)
+    result.objects = None if semantic else len(prediction.confidence) - 1
 
 
 def _metadata(record: PredictionRecord) -> dict[str, Any]:

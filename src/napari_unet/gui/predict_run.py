@@ -10,6 +10,7 @@ from qtpy.QtCore import QObject, Qt, QTimer, Signal  # type: ignore[attr-defined
 
 from napari_unet.compute import DecodeRequest, Ended, Progress
 from napari_unet.core.errors import Cancelled, UNetError
+from napari_unet.gui.predict_form import short
 from napari_unet.gui.predict_results import Background, Result, features_of, show, show_again
 from napari_unet.gui.session import session
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PredictRun"]
 
-Tone = Literal["info", "warning", "error"]
+Tone = Literal["info", "good", "warning", "error"]
 
 _MEASURE_MS = 300
 """Objects are measured when the sliders have been still for so long."""
@@ -190,9 +191,11 @@ class PredictRun(QObject):
             tone: Tone = "info" if isinstance(problem, Cancelled) else "error"
             self.told.emit(f"{problem}{kept}{undone}", tone)
         elif shown == 1:
-            self.told.emit(f"Done: '{_name(self.results[0])}'.", "info")
+            objects = self.results[0].objects
+            found = "" if objects is None else f"{objects:,} objects in "
+            self.told.emit(f"Done: {found}'{_name(self.results[0])}'.", "good")
         else:
-            self.told.emit(f"Done: {shown} images, each a new layer.", "info")
+            self.told.emit(f"Done: {shown} images, each a new layer.", "good")
 
     def _files_ended(self, event: Ended) -> None:
         self._job = None
@@ -275,7 +278,7 @@ class PredictRun(QObject):
 
 
 def _name(result: Result) -> str:
-    return str(result.layer.name if result.layer is not None else result.source.name)
+    return short(str(result.layer.name if result.layer is not None else result.source.name))
 
 
 def _waiting_sentence() -> str:
@@ -298,6 +301,6 @@ def _files_sentence(done: Any) -> tuple[str, Tone]:
     if done.skipped:
         text += f" {len(done.skipped)} file(s) passed over."
     if not done.failed:
-        return text, "info"
+        return text, "good"
     first = done.failed[0]
     return f"{text} {len(done.failed)} failed; {first.input.name}: {first.problem}", "warning"

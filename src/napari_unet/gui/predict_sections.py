@@ -13,6 +13,7 @@ from qtpy.QtWidgets import QApplication
 
 from napari_unet.core.errors import UNetError
 from napari_unet.gui.forms import Collapsible, Message, row
+from napari_unet.gui.predict_form import short
 from napari_unet.gui.predict_results import Background
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class Reproduce(Collapsible):
         clipboard = QApplication.clipboard()
         assert clipboard is not None
         clipboard.setText(text)
-        self.message.say(f"Copied {what} for '{record.image}'.", "good")
+        self.message.say(f"Copied {what} for '{short(record.image)}'.", "good")
 
 
 def _python(record: PredictionRecord) -> str:
@@ -187,7 +188,7 @@ class Retrain(Collapsible):
             self.message.say(str(added), "error")
             return
         images = f"{added.images} image" + ("" if added.images == 1 else "s")
-        text = f"Added '{added.image.stem}': {images} in the set now."
+        text = f"Added '{short(added.image.stem)}': {images} in the set now."
         if added.earlier is not None:
             text += f" Its labels from before are kept as '{added.earlier.name}'."
         self.message.say(f"{text} {self._hint()}", "good")

@@ -30,7 +30,7 @@ FORBIDDEN = {
 # Layers that may not even reach torch through what they import at the top.
 LIGHT = {"gui", "samples", "cli", ""}
 # What widgets share; every other module of gui is a widget and imports no other widget.
-SHARED_GUI = {"forms", "jobs", "layers", "plots", "preferences", "session", "tables"}
+SHARED_GUI = {"background", "forms", "jobs", "layers", "plots", "preferences", "session", "tables"}
 # The vocabulary, which napari's own process imports.
 TORCH_FREE = ["core.config", "core.errors", "core.events", "core.images", "core.tasks", "cli"]
 

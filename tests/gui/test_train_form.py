@@ -247,8 +247,9 @@ def test_what_labels_mean_is_guessed(ids: int, share: float, meaning: str) -> No
 
 def test_planes_of_unrelated_images_become_pairs_of_their_own() -> None:
     pair = stack_with_three_painted_planes()
-    planes = separate_planes(pair)
+    planes, positions = zip(*separate_planes(pair), strict=True)
+    assert positions == ({"T": 3}, {"T": 50}, {"T": 70})
     assert [p.name for p in planes] == ["movie T=3", "movie T=50", "movie T=70"]
     assert {p.image.axes for p in planes} == {"YX"}
     np.testing.assert_array_equal(planes[1].labels, pair.labels[50])
-    assert "validation: 1 image" in look_ahead(planes, STROKES).summary
+    assert "validation: 1 image" in look_ahead(list(planes), STROKES).summary

@@ -26,6 +26,7 @@ __all__ = [
     "everywhere_annotated",
     "label_facts",
     "look_ahead",
+    "plane_of",
     "propose_meaning",
     "separate_planes",
 ]
@@ -175,26 +176,35 @@ def propose_meaning(facts: Sequence[LabelFacts]) -> Meaning:
     return "strokes" if len(ids) > 1 and few else "classes"
 
 
-def separate_planes(pair: Pair) -> list[Pair]:
-    """Make a pair of every plane of a stack, for stacks of images that share nothing."""
+def separate_planes(pair: Pair) -> list[tuple[Pair, dict[str, int]]]:
+    """Make a pair of every plane of a stack, for stacks of images that share nothing.
+
+    Returns
+    -------
+    list
+        The pair of each plane that counts, and its index along the axes that it lost.
+    """
     leading = [a for a in pair.image.label_axes if a in "TZ"]
-    if not leading:
-        return [pair]
     found = []
     for index in np.ndindex(pair.labels.shape[: len(leading)]):
-        if pair.empty_planes == "ignore" and not pair.labels[index].any():
+        if leading and pair.empty_planes == "ignore" and not pair.labels[index].any():
             continue
         position = dict(zip(leading, index, strict=True))
         name = " ".join([pair.name, *(f"{a}={i}" for a, i in position.items())])
-        found.append(
-            Pair(
-                _plane(pair.image, position, name),
-                pair.labels[index],
-                None if pair.annotated is None else pair.annotated[index],
-                empty_planes="background",
-            )
-        )
-    return found or [pair]
+        annotated = None if pair.annotated is None else pair.annotated[index]
+        plane = plane_of(pair.image, position, name)
+        found.append((Pair(plane, pair.labels[index], annotated), position))
+    return found or [(pair, {})]
+
+
+def plane_of(image: Image, position: Mapping[str, int], name: str) -> Image:
+    """Take one plane (YX or CYX) out of a stack, and call it by a name."""
+    index = tuple(position.get(a, slice(None)) for a in image.axes)
+    axes = "".join(a for a in image.axes if a not in position)
+    size = image.pixel_size
+    if size is not None and "Z" in position:
+        size = PixelSize(size.yx, size.unit)
+    return replace(image, data=image.data[index], axes=axes, name=name, pixel_size=size)
 
 
 def everywhere_annotated(pairs: Iterable[Pair], form: TrainForm) -> list[Pair]:
@@ -206,15 +216,6 @@ def everywhere_annotated(pairs: Iterable[Pair], form: TrainForm) -> list[Pair]:
         replace(p, annotated=np.ones(p.labels.shape, bool)) if p.annotated is None else p
         for p in pairs
     ]
-
-
-def _plane(image: Image, position: Mapping[str, int], name: str) -> Image:
-    index = tuple(position.get(a, slice(None)) for a in image.axes)
-    axes = "".join(a for a in image.axes if a not in position)
-    size = image.pixel_size
-    if size is not None and "Z" in position:
-        size = PixelSize(size.yx, size.unit)
-    return replace(image, data=image.data[index], axes=axes, name=name, pixel_size=size)
 
 
 def _check(

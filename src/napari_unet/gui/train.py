@@ -1,0 +1,555 @@
+"""The Train widget: images and labels in, a model out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from magicgui import widgets as w
+from magicgui.types import FileDialogMode
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QFileDialog
+
+from napari_unet.compute import ResumeRequest, TrainRequest
+from napari_unet.core.errors import SettingsError, UNetError
+from napari_unet.core.tasks import ClassInfo
+from napari_unet.gui.background import Background
+from napari_unet.gui.forms import Form, Message, follow_layers, plain_container, row
+from napari_unet.gui.forms.pieces import is_alive
+from napari_unet.gui.preferences import preferences
+from napari_unet.gui.session import session
+from napari_unet.gui.train_classes import ClassTable
+from napari_unet.gui.train_controller import TrainController
+from napari_unet.gui.train_data import (
+    DataChoice,
+    Library,
+    Sourced,
+    pairs_of_run,
+    parse_channels,
+    sources_of,
+)
+from napari_unet.gui.train_fields import DataFields, MoreFields, StartFields, form_of, narrow
+from napari_unet.gui.train_form import (
+    TrainForm,
+    efforts_in_minutes,
+    preview_interval_s,
+    propose_classes,
+    request_from,
+)
+from napari_unet.gui.train_outlook import (
+    Outlook,
+    everywhere_annotated,
+    look_ahead,
+    propose_meaning,
+)
+from napari_unet.gui.train_pairs import PairRow, PairTable
+from napari_unet.gui.train_preview import PreviewSource, preview_source
+from napari_unet.gui.train_run import RunPanel, next_run_folder
+
+if TYPE_CHECKING:
+    import napari
+
+__all__ = ["TrainWidget"]
+
+_LOOK_MS = 300
+_LAYERS, _FOLDER = "open layers", "a folder"
+
+
+class TrainWidget(Form):
+    """Trains a network on open layers or on a folder.
+
+    Parameters
+    ----------
+    viewer
+        Whose layers are learned from, and which shows the preview.
+    """
+
+    def __init__(self, viewer: napari.viewer.Viewer) -> None:
+        self._viewer = viewer
+        self._library = Library()
+        self._versions: dict[int, int] = {}
+        self._followed: list[Any] = []
+        self._looking = self._look_again = False
+        self._guess_meaning = self._guess_name = True
+        self._repair: tuple[str, ...] = ()
+        self._slice: tuple[int, ...] = ()
+        self._outlook = Outlook()
+        self._sourced: list[Sourced] = []
+        self._make_fields()
+        super().__init__(name="train", widgets=self._laid_out())
+        self.controller = TrainController(viewer, self.panel, self.native)
+        self._timer = QTimer(self.native)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(_LOOK_MS)
+        self._timer.timeout.connect(self._look)
+        self._connect()
+        self._on_layers()
+        QTimer.singleShot(0, _start_engine)
+
+    # -- the form --------------------------------------------------------------------------------
+
+    def _make_fields(self) -> None:
+        self.source: Any = w.ComboBox(
+            choices=[_LAYERS, _FOLDER],
+            tooltip="Learn from what is open in napari, or from a folder of images and masks.",
+        )
+        self.pairs = PairTable()
+        self.pairs_host = plain_container()
+        self.folder: Any = w.FileEdit(
+            mode=FileDialogMode.EXISTING_DIRECTORY,
+            tooltip="Folder with images/ and masks/, or with labels beside their images "
+            "(name_mask.tif). A training set made in Predict is one, too.",
+        )
+        self.folder_row = row("Folder", self.folder)
+        self.fields = StartFields()
+        self.classes = ClassTable()
+        self.classes_host = plain_container()
+        self.data = DataFields()
+        self.more = MoreFields(preferences().device)
+        self.check = Message()
+        self.repair_button: Any = w.PushButton(text="Repair in a new layer", visible=False)
+        self.outlook = Message()
+        self.train_button: Any = w.PushButton(text="Train", enabled=False)
+        self.resume_button: Any = w.PushButton(
+            text="Resume", visible=False, tooltip="Go on where this run stopped."
+        )
+        self.other_run_button: Any = w.PushButton(
+            text="Resume an earlier run…",
+            tooltip="Choose the folder of a run. Its images must be open, or lie where they were.",
+        )
+        self.panel = RunPanel()
+        self.result = Message()
+
+    def _laid_out(self) -> list[w.Widget]:
+        self.pairs_host.native.layout().addWidget(self.pairs)
+        self.classes_host.native.layout().addWidget(self.classes)
+        self.classes_host.visible = self.folder_row.visible = False
+        self.more.inner.append(self.other_run_button)
+        return [
+            row("Learn from", narrow(self.source)),
+            self.pairs_host,
+            self.folder_row,
+            self.fields.meaning_row,
+            self.classes_host,
+            self.fields.start_row,
+            self.fields.effort_row,
+            self.data,
+            self.more,
+            self.check,
+            self.repair_button,
+            self.outlook,
+            plain_container([self.train_button, self.resume_button], layout="horizontal"),
+            self.panel.container,
+            self.result,
+        ]
+
+    def _connect(self) -> None:
+        self.train_button.changed.connect(self.train)
+        self.resume_button.changed.connect(self._resume_last)
+        self.other_run_button.changed.connect(self._choose_run)
+        self.repair_button.changed.connect(self._on_repair)
+        self.source.changed.connect(self._on_source)
+        self.folder.changed.connect(self._on_folder)
+        self.fields.meaning.changed.connect(self._on_meaning)
+        self.fields.start.changed.connect(self._on_start)
+        self.more.name_of_model.changed.connect(self._on_name)
+        self.pairs.changed.connect(self._on_pairs)
+        self.classes.changed.connect(self.schedule)
+        for field in (
+            self.fields.effort, self.data.axes, self.data.channels, self.data.empty_planes,
+            self.data.separate, self.more.budget, self.more.unit, self.more.augmentation,
+            self.more.base_channels, self.more.depth, self.more.patch_px, self.more.learning_rate,
+            self.more.validation, self.more.seed, self.more.device,
+        ):  # fmt: skip
+            field.changed.connect(self.schedule)
+        self.controller.told.connect(self._tell)
+        self.controller.busy_changed.connect(self._on_busy)
+        follow_layers(self._viewer, self._on_layers, self.native)
+        self._on_start(None)
+
+    def schedule(self, *_: Any) -> None:
+        """Look at the data and the form again, soon."""
+        self._timer.start()
+
+    @property
+    def problem(self) -> str:
+        """Why training cannot start, as a sentence; empty where it can."""
+        return self._outlook.problem
+
+    @property
+    def summary(self) -> str:
+        """What will happen, in one line."""
+        return self._outlook.summary
+
+    def choice(self) -> DataChoice:
+        """What the form says about the data."""
+        folder = self.folder.line_edit.value.strip()
+        return DataChoice(
+            rows=tuple(self.pairs.rows) if self.source.value == _LAYERS else (),
+            folder=Path(folder) if self.source.value == _FOLDER and folder else None,
+            axes=self.data.axes.value.strip() or None,
+            channels=parse_channels(self.data.channels.value),
+            empty_planes=self.data.empty_planes.value,
+            separate=bool(self.data.separate.value),
+            repair=self._repair,
+        )
+
+    def form(self) -> TrainForm:
+        """What the form says about the training."""
+        start = self.fields.start
+        return form_of(self.fields, start.info, self.classes.classes, self.more, {})
+
+    # -- following layers and fields -------------------------------------------------------------
+
+    def _on_layers(self) -> None:
+        from napari_unet.gui.layers import is_ours, match_layers, was_edited
+
+        layers = list(self._viewer.layers)
+        images = [x for x in layers if x._type_string == "image"]
+        labels = [x for x in layers if x._type_string == "labels"]
+        chosen = [r.labels for r in self.pairs.rows]
+        labels = [x for x in labels if x in chosen or not is_ours(x) or was_edited(x)]
+        shapes = [x for x in layers if x._type_string == "shapes"]
+        self.pairs.set_layers(images, labels, shapes)
+        if not self.pairs.touched:
+            areas = shapes[:1] if len(shapes) == 1 else []
+            found = match_layers(self._viewer)
+            area = areas[0] if areas and len(found) == 1 else None
+            self.pairs.set_rows([PairRow((image,), label, area) for image, label in found])
+        self._on_pairs()
+
+    def _on_pairs(self) -> None:
+        self._follow([x for r in self.pairs.rows for x in (*r.images, r.labels, r.area)])
+        if self.pairs.rows:
+            self.data.propose_separate(self.pairs.rows[0].images[0])
+        self._propose_name()
+        self.schedule()
+
+    def _follow(self, layers: Sequence[Any]) -> None:
+        """Listen to these layers, and to no others any more."""
+        layers = [x for x in layers if x is not None]
+        for layer in self._followed:
+            for emitter in _emitters(layer):
+                emitter.disconnect(self._on_layer_changed)
+        self._followed = layers = list({id(x): x for x in layers}.values())
+        for layer in layers:
+            self._versions[id(layer)] = self._versions.get(id(layer), 0) + 1
+            for emitter in _emitters(layer):
+                emitter.connect(self._on_layer_changed)
+
+    def _on_layer_changed(self, event: Any) -> None:
+        if not is_alive(self._timer):  # the widget was closed
+            return
+        # napari emits set_data for a move of the sliders, too, and nothing else for an undo.
+        step = tuple(self._viewer.dims.current_step)
+        moved, self._slice = step != self._slice, step
+        if event.type == "set_data" and moved:
+            return
+        self._versions[id(event.source)] = self._versions.get(id(event.source), 0) + 1
+        self.schedule()
+
+    def _on_source(self, *_: Any) -> None:
+        layers = self.source.value == _LAYERS
+        self.pairs_host.visible = layers
+        self.folder_row.visible = not layers
+        self._guess_meaning = True
+        self.schedule()
+
+    def _on_folder(self, *_: Any) -> None:
+        from napari_unet.core.training_set import base_model
+
+        self._repair = ()
+        folder = Path(self.folder.line_edit.value.strip() or "-")
+        base = base_model(folder) if folder.is_dir() else None
+        if base is not None and self.fields.start.path is None:
+            self.fields.start.choose(base)
+        self._propose_name()
+        self.schedule()
+
+    def _on_meaning(self, *_: Any) -> None:
+        self._guess_meaning = False
+        self.schedule()
+
+    def _on_start(self, _path: Any) -> None:
+        self.more.follow_start(self.fields.start.info)
+        self.fields.set_minutes(efforts_in_minutes(self.fields.start.path is not None))
+        self.schedule()
+
+    def _on_name(self, *_: Any) -> None:
+        self._guess_name = not self.more.name_of_model.value.strip()
+        self.schedule()
+
+    def _propose_name(self) -> None:
+        from napari_unet.core.catalogue import free_name
+
+        if not self._guess_name:
+            return
+        named = "model"
+        if self.source.value == _FOLDER:
+            named = Path(self.folder.line_edit.value.strip()).name or named
+        elif self.pairs.rows:
+            named = self.pairs.rows[0].images[0].name
+        name = "".join(c if c.isalnum() or c in "-_" else "-" for c in named).strip("-")[:60]
+        with self.more.name_of_model.changed.blocked():
+            self.more.name_of_model.value = free_name(name or "model")
+
+    # -- looking ahead ---------------------------------------------------------------------------
+
+    def _look(self) -> None:
+        if self._looking:
+            self._look_again = True
+            return
+        self._looking = True
+        task = partial(
+            _look_at, self._library, self.choice(), dict(self._versions), self.form(),
+            self._guess_meaning,
+        )  # fmt: skip
+        Background(task, self._show_outlook, self.native)
+
+    def _show_outlook(self, result: Any) -> None:
+        self._looking = False
+        if self._look_again:
+            self._look_again = False
+            self._look()
+        if isinstance(result, UNetError):
+            self._outlook, self._sourced = Outlook(problem=str(result)), []
+        else:
+            self._outlook, form, self._sourced = result
+            self._show_meaning(form)
+        outlook = self._outlook
+        if outlook.problem:
+            nothing = not self._sourced and not isinstance(result, UNetError)
+            self.outlook.say(outlook.problem, "info" if nothing else "warning")
+        else:
+            warning = f" {outlook.warning}" if outlook.warning else ""
+            kind: Any = "warning" if warning else "info"
+            self.outlook.say(f"{outlook.summary}.{warning}", kind)
+        self._show_issues()
+        self._set_enabled()
+
+    def _show_meaning(self, form: TrainForm) -> None:
+        if self._guess_meaning:
+            with self.fields.meaning.changed.blocked():
+                self.fields.meaning.value = form.meaning
+        classes = form.meaning != "objects"
+        self.classes_host.visible = classes and bool(form.classes)
+        if classes:
+            self.classes.set_classes(
+                self._coloured(form.classes), self._outlook.counts, sparse=form.meaning == "strokes"
+            )
+
+    def _coloured(self, classes: Sequence[ClassInfo]) -> list[ClassInfo]:
+        """Classes without a colour get that of the first Labels layer."""
+        rows = self.pairs.rows
+        if not rows or self.source.value == _FOLDER:
+            return list(classes)
+        found = []
+        for info in classes:
+            rgba = rows[0].labels.get_color(info.id) if info.color is None and info.id else None
+            if rgba is not None:
+                colour = "#" + "".join(f"{round(255 * float(c)):02x}" for c in rgba[:3])
+                info = info.model_copy(update={"color": colour})
+            found.append(info)
+        return found
+
+    def _show_issues(self) -> None:
+        issues = [issue for _, issue in self._outlook.issues]
+        more = f" And {len(issues) - 1} more." if len(issues) > 1 else ""
+        self.check.say(f"Label check: {issues[0].message}{more}" if issues else "", "warning")
+        folder = self.source.value == _FOLDER
+        self.repair_button.text = "Repair when reading" if folder else "Repair in a new layer"
+        self.repair_button.visible = any(issue.repairable for issue in issues)
+
+    def _on_repair(self, *_: Any) -> None:
+        kinds: dict[int, set[str]] = {}
+        for index, issue in self._outlook.issues:
+            if issue.repairable:
+                kinds.setdefault(self._sourced[index].row, set()).add(issue.kind)
+        if self.source.value == _FOLDER:
+            self._repair = tuple(sorted(set(self._repair).union(*kinds.values())))
+            self.schedule()
+            return
+        for index, which in kinds.items():
+            table_row = self.pairs.rows[index]
+            task = partial(_repaired, table_row, self.choice().axes, sorted(which))
+            Background(task, partial(self._add_repaired, table_row), self.native)
+
+    def _add_repaired(self, table_row: PairRow, labels: Any) -> None:
+        from napari_unet.gui.layers import add_labels
+
+        if isinstance(labels, UNetError):
+            self._tell(str(labels), "error")
+            return
+        image, before = table_row.images[0], table_row.labels
+        layer = add_labels(
+            self._viewer,
+            image,
+            labels,
+            name=f"{before.name} repaired",
+            metadata={"kind": "repaired", "from": before.name},
+            axes=self.choice().axes,
+        )
+        before.visible = False
+        for index, other in enumerate(self.pairs.rows):
+            if other.same(table_row):
+                self.pairs.show_labels(layer)
+                self.pairs.change_row(index, labels=layer)
+        self._tell(f"'{layer.name}' is what is learned from now; '{before.name}' is kept.", "info")
+
+    # -- running ---------------------------------------------------------------------------------
+
+    def train(self, *_: Any) -> None:
+        """Start, with the labels as they are now."""
+        if self.controller.busy:
+            return
+        preview = self._preview_source()
+        runs = preferences().data_folder / "runs"
+        task = partial(
+            _prepare, self._library, self.choice(), dict(self._versions), self.form(), runs, preview
+        )
+        self.controller.train(task, preview)
+
+    def stop(self) -> None:
+        """Stop the run; everything is kept."""
+        self.controller.stop()
+
+    def resume(self, folder: Path | str) -> None:
+        """Go on with a run, also one of an earlier session of napari."""
+        if self.controller.busy:
+            return
+        preview = self._preview_source()
+        images = [x for x in self._viewer.layers if x._type_string == "image"]
+        task = partial(_prepare_resume, Path(folder), images, preview)
+        self.controller.resume(Path(folder), task, preview)
+
+    def _resume_last(self, *_: Any) -> None:
+        if self.controller.resumable is not None:
+            self.resume(self.controller.resumable)
+
+    def _choose_run(self, *_: Any) -> None:
+        runs = preferences().data_folder / "runs"
+        start = str(runs if runs.is_dir() else Path.home())
+        folder = QFileDialog.getExistingDirectory(self.native, "Folder of a run", start)
+        if folder:
+            self.resume(folder)
+
+    def _preview_source(self) -> PreviewSource | None:
+        """The plane in view of the selected image, else of the first that is learned from."""
+        rows = self.pairs.rows
+        active = self._viewer.layers.selection.active
+        chosen = [r.images for r in rows if active in r.images] or [r.images for r in rows]
+        if self.source.value == _FOLDER:
+            chosen = [(active,)] if getattr(active, "_type_string", "") == "image" else []
+        if not chosen:
+            return None
+        try:
+            choice = self.choice()
+            return preview_source(self._viewer, chosen[0], choice.axes, choice.channels)
+        except UNetError:  # whatever is wrong is said when the run is prepared
+            return None
+
+    def _tell(self, text: str, kind: Any) -> None:
+        self.result.say(text, kind)
+
+    def _on_busy(self, busy: bool) -> None:
+        self._set_enabled()
+        self.resume_button.visible = not busy and self.controller.resumable is not None
+        if not busy:
+            self._guess_name = self._guess_name or self.controller.model is not None
+            self._propose_name()
+            self.schedule()
+
+    def _set_enabled(self) -> None:
+        self.train_button.enabled = not self._outlook.problem and not self.controller.busy
+        self.other_run_button.enabled = not self.controller.busy
+
+
+def _start_engine() -> None:
+    """Start it while the form is filled in: it takes a second."""
+    _ = session().engine
+
+
+def _emitters(layer: Any) -> list[Any]:
+    names = ("paint", "set_data", "data", "name")
+    found = (getattr(layer.events, name, None) for name in names)
+    return [emitter for emitter in found if emitter is not None]
+
+
+def _look_at(
+    library: Library,
+    choice: DataChoice,
+    versions: dict[int, int],
+    form: TrainForm,
+    guess: bool,
+) -> tuple[Outlook, TrainForm, list[Sourced]]:
+    """Look at the data; runs on another thread."""
+    sourced = library.gather(choice, versions)
+    form, _ = _with_classes(library, sourced, form, guess)
+    pairs = [s.pair for s in sourced]
+    return look_ahead(pairs, form, library.facts(sourced, form)), form, sourced
+
+
+def _with_classes(
+    library: Library, sourced: Sequence[Sourced], form: TrainForm, guess: bool
+) -> tuple[TrainForm, dict[int, int]]:
+    """Fill in what the labels say: what they mean, where nobody said it, and the classes."""
+    facts = library.facts(sourced, form)
+    if guess and any(f.labelled for f in facts):
+        form = replace(form, meaning=propose_meaning(facts))
+    counts: dict[int, int] = {}
+    for fact in facts:
+        for label, number in fact.counts.items():
+            counts[label] = counts.get(label, 0) + number
+    if form.meaning == "objects" or len([i for i in counts if i]) > 256:
+        return replace(form, classes=()), counts
+    known: tuple[ClassInfo, ...] = form.classes
+    if not known and form.start_info is not None and form.start_info.task.kind == "semantic":
+        known = form.start_info.task.classes
+    classes = propose_classes(counts, form.meaning == "strokes", known=known)
+    return replace(form, classes=classes), counts
+
+
+def _prepare(
+    library: Library,
+    choice: DataChoice,
+    versions: dict[int, int],
+    form: TrainForm,
+    runs: Path,
+    preview: PreviewSource | None,
+) -> TrainRequest:
+    """Take a snapshot and make the request; runs on another thread."""
+    library = Library() if choice.folder is None else library
+    sourced = library.gather(choice, versions)
+    form, counts = _with_classes(library, sourced, form, guess=False)
+    outlook = look_ahead([s.pair for s in sourced], form, library.facts(sourced, form))
+    if outlook.problem:
+        raise SettingsError(outlook.problem)
+    form = replace(form, sources=sources_of(choice, sourced))
+    pairs = everywhere_annotated((s.pair for s in sourced), form)
+    image = None
+    if preview is not None and preview.image.channels == pairs[0].image.channels:
+        image = preview.loaded()
+    return request_from(form, pairs, next_run_folder(runs, form.name.strip()), counts, image)
+
+
+def _prepare_resume(
+    folder: Path, images: Sequence[Any], preview: PreviewSource | None
+) -> ResumeRequest:
+    """Find the data of a run again; runs on another thread."""
+    pairs = pairs_of_run(folder, images)
+    image = None
+    if preview is not None and pairs and preview.image.channels == pairs[0].image.channels:
+        image = preview.loaded()
+    return ResumeRequest(folder, tuple(pairs), image, preview_interval_s(image))
+
+
+def _repaired(table_row: PairRow, axes: str | None, kinds: Sequence[str]) -> Any:
+    """Repair a copy of a layer's labels; runs on another thread."""
+    from napari_unet.core.label_check import repair_labels
+    from napari_unet.gui.layers import labels_from_layer
+
+    labels = labels_from_layer(table_row.labels, table_row.images[0], axes)
+    return repair_labels(labels, kinds, is_colour=False)

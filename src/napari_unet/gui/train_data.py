@@ -1,0 +1,268 @@
+"""Where the training data comes from: layers or a folder, now and when a run is resumed. No Qt."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from napari_unet.core.errors import SettingsError
+from napari_unet.core.images import Image, Pair
+from napari_unet.gui.train_outlook import LabelFacts, label_facts, plane_of, separate_planes
+
+if TYPE_CHECKING:
+    from napari_unet.core.data_source import DataSource
+    from napari_unet.gui.train_form import TrainForm
+    from napari_unet.gui.train_pairs import PairRow
+
+__all__ = ["DataChoice", "Library", "Sourced", "pairs_of_run", "parse_channels", "sources_of"]
+
+_LAYERS = "layers"
+
+
+@dataclass(frozen=True)
+class DataChoice:
+    """What the form says about the data.
+
+    Parameters
+    ----------
+    rows
+        Pairs of layers.
+    folder
+        Folder of images and masks, instead of layers.
+    axes, channels
+        For all of them; None: as each says.
+    empty_planes, separate
+        What planes without labels mean, and whether planes are images of their own.
+    repair
+        What to repair in the labels of a folder; its files stay as they are.
+    """
+
+    rows: tuple[PairRow, ...] = ()
+    folder: Path | None = None
+    axes: str | None = None
+    channels: tuple[str | int, ...] | None = None
+    empty_planes: Literal["ignore", "background"] = "ignore"
+    separate: bool = False
+    repair: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Sourced:
+    """A pair, and where it came from: enough to find its image again.
+
+    Parameters
+    ----------
+    pair
+        With a snapshot of the labels.
+    origin
+        Plain values for the run's ``sources``.
+    row
+        Which row of the table it is of.
+    """
+
+    pair: Pair
+    origin: Mapping[str, Any]
+    row: int = 0
+
+
+class Library:
+    """Makes pairs, and remembers them and what their labels hold until layers change.
+
+    It is used by one thread at a time.
+    """
+
+    def __init__(self) -> None:
+        self._pairs: dict[Any, list[Sourced]] = {}
+        self._facts: dict[Any, tuple[Pair, LabelFacts]] = {}
+
+    def gather(
+        self, choice: DataChoice, versions: Mapping[int, int], *, fresh: bool = False
+    ) -> list[Sourced]:
+        """Make the pairs, with a snapshot of the labels.
+
+        Parameters
+        ----------
+        choice
+            What the form says.
+        versions
+            How often each layer (by ``id``) was changed: others are not copied again.
+        fresh
+            Whether to copy all anew: what scripts write into a layer tells nobody.
+
+        Raises
+        ------
+        UNetError
+            When images and labels do not fit together, or a file cannot be read.
+        """
+        before = {} if fresh else self._pairs
+        self._pairs = {}
+        if choice.folder is not None:
+            key: Any = (choice.folder, choice.axes, choice.channels, choice.repair)
+            self._pairs[key] = before.get(key) or _folder_pairs(choice)
+            return self._pairs[key]
+        found: list[Sourced] = []
+        for index, row in enumerate(choice.rows):
+            layers = (*row.images, row.labels, row.area)
+            key = tuple((id(layer), versions.get(id(layer), 0)) for layer in layers)
+            key += (choice.axes, choice.channels, choice.empty_planes, choice.separate)
+            pairs = before.get(key) or _layer_pairs(row, choice)
+            self._pairs[key] = pairs
+            found += [replace(s, row=index) for s in pairs]
+        return found
+
+    def facts(self, pairs: Sequence[Sourced], form: TrainForm) -> list[LabelFacts]:
+        """Count and check the labels of pairs, those that are new."""
+        # The pair is in the value too: an id is its own only while the object lives.
+        known, self._facts = self._facts, {}
+        found = []
+        for sourced in pairs:
+            key = (id(sourced.pair), form.meaning)
+            entry = known.get(key) or (sourced.pair, label_facts(sourced.pair, form))
+            self._facts[key] = entry
+            found.append(entry[1])
+        return found
+
+
+def sources_of(choice: DataChoice, pairs: Sequence[Sourced]) -> dict[str, Any]:
+    """Say where the data comes from, for the run's settings.
+
+    A folder is described as the command line does, which can then resume the run, too.
+    """
+    if choice.folder is not None:
+        source: dict[str, Any] = _data_source(choice).model_dump(mode="json")
+        return source
+    return {_LAYERS: [dict(s.origin) for s in pairs]}
+
+
+def pairs_of_run(run_folder: Path, layers: Sequence[Any]) -> list[Pair]:
+    """Find the data of a run again: images from layers or files, labels from its snapshot.
+
+    Parameters
+    ----------
+    run_folder
+        Folder of the run.
+    layers
+        The image layers that are open.
+
+    Raises
+    ------
+    UNetError
+        When an image is neither open nor where it was, or the run is damaged.
+    """
+    from napari_unet.core.run_folder import RunFolder
+
+    run = RunFolder(run_folder)
+    sources = run.settings().sources
+    if _LAYERS not in sources:
+        return _pairs_of_source(sources, run_folder)
+    snapshot = run.snapshot()
+    images: dict[Any, Image] = {}
+    pairs = []
+    for origin, (labels, area) in zip(sources[_LAYERS], snapshot, strict=False):
+        image = _image_again(origin, layers, images)
+        pairs.append(
+            Pair(image, labels, area, origin.get("group"), origin.get("empty_planes", "ignore"))
+        )
+    return pairs
+
+
+def parse_channels(text: str) -> tuple[str | int, ...] | None:
+    """Read "0, 2" or "DAPI, GFP"; None where nothing is written."""
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    return tuple(int(w) if w.isdigit() else w for w in words) or None
+
+
+def _layer_pairs(row: PairRow, choice: DataChoice) -> list[Sourced]:
+    from napari_unet.gui.layers import pair_from_layers
+
+    pair = pair_from_layers(
+        row.images,
+        row.labels,
+        row.area,
+        axes=choice.axes,
+        channels=choice.channels,
+        empty_planes=choice.empty_planes,
+    )
+    origin = {
+        "name": pair.name,
+        "images": [str(layer.name) for layer in row.images],
+        "path": None if pair.image.path is None else str(pair.image.path),
+        "labels": str(row.labels.name),
+        "axes": choice.axes,
+        "channels": None if choice.channels is None else list(choice.channels),
+        "empty_planes": choice.empty_planes,
+    }
+    if not choice.separate:
+        return [Sourced(pair, origin)]
+    return [
+        Sourced(p, origin | {"name": p.name, "position": position, "empty_planes": p.empty_planes})
+        for p, position in separate_planes(pair)
+    ]
+
+
+def _data_source(choice: DataChoice) -> DataSource:
+    from napari_unet.core.data_source import DataSource
+
+    assert choice.folder is not None
+    groups = choice.folder / "groups.csv"
+    return DataSource(
+        source=choice.folder.absolute(),
+        channels=choice.channels,
+        axes=choice.axes,
+        groups=str(groups.absolute()) if groups.is_file() else None,
+        repair=choice.repair,
+    )
+
+
+def _folder_pairs(choice: DataChoice) -> list[Sourced]:
+    source = _data_source(choice)
+    return [Sourced(pair, {}, row=i) for i, pair in enumerate(source.load(source.find()))]
+
+
+def _pairs_of_source(sources: Mapping[str, Any], run_folder: Path) -> list[Pair]:
+    from napari_unet.core.config import parse_settings
+    from napari_unet.core.data_source import DataSource
+
+    if "source" not in sources:
+        raise SettingsError(
+            f"The run in '{run_folder}' does not say where its data came from. Start a new run, "
+            "for example from its last model."
+        )
+    source = parse_settings(DataSource, dict(sources))
+    if not source.source.exists():
+        raise SettingsError(
+            f"The data of this run is no longer at '{source.source}'. Put it back, or start a new "
+            "run from its last model."
+        )
+    return source.load(source.find())
+
+
+def _image_again(
+    origin: Mapping[str, Any], layers: Sequence[Any], known: dict[Any, Image]
+) -> Image:
+    """Image of a layer of the same name, else of the file that was behind it."""
+    names = tuple(origin["images"])
+    if names not in known:
+        known[names] = _open_again(origin, layers)
+    image, position = known[names], origin.get("position") or {}
+    return plane_of(image, position, origin["name"]) if position else image
+
+
+def _open_again(origin: Mapping[str, Any], layers: Sequence[Any]) -> Image:
+    from napari_unet.core.files import read_image
+    from napari_unet.gui.layers import image_from_layers
+
+    by_name = {str(layer.name): layer for layer in layers}
+    names, channels = origin["images"], origin.get("channels")
+    if all(name in by_name for name in names):
+        return image_from_layers([by_name[n] for n in names], origin.get("axes"), channels)
+    path = Path(origin["path"]) if origin.get("path") else None
+    if path is not None and path.exists() and len(names) == 1:
+        return replace(read_image(path, channels, axes=origin.get("axes")), name=names[0])
+    missing = next(name for name in names if name not in by_name)
+    raise SettingsError(
+        f"The image '{missing}', which this run learns from, is not open: expected a layer of that "
+        "name. Open it again, or rename its layer back, and resume."
+    )

@@ -1,0 +1,218 @@
+"""The table of pairs: which image layers belong to which labels, proposed and editable."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from qtpy.QtCore import Qt, Signal  # type: ignore[attr-defined, unused-ignore]
+from qtpy.QtGui import QAction  # type: ignore[attr-defined, unused-ignore]
+from qtpy.QtWidgets import (
+    QComboBox,
+    QGridLayout,
+    QLabel,
+    QMenu,
+    QPushButton,
+    QSizePolicy,
+    QToolButton,
+    QWidget,
+)
+
+__all__ = ["PairRow", "PairTable"]
+
+_EVERYWHERE = "everywhere"
+_NOTHING = "–"
+_NAME_WIDTH_PX = 95
+
+
+@dataclass(frozen=True, eq=False)
+class PairRow:
+    """One pair of the table: layers, not names, so that renaming them changes nothing.
+
+    Parameters
+    ----------
+    images
+        Image layers; several are the channels of one image.
+    labels
+        Labels layer, None: not chosen yet.
+    area
+        Shapes layer with the annotated area, None: everywhere.
+    """
+
+    images: tuple[Any, ...] = ()
+    labels: Any = None
+    area: Any = None
+
+    def same(self, other: PairRow) -> bool:
+        """Whether it names the same layers."""
+        ours = (*self.images, None, self.labels, self.area)
+        theirs = (*other.images, None, other.labels, other.area)
+        return len(ours) == len(theirs) and all(a is b for a, b in zip(ours, theirs, strict=True))
+
+
+class PairTable(QWidget):
+    """Rows of image(s), labels and, where there are Shapes layers, annotated area.
+
+    Parameters
+    ----------
+    parent
+        The Qt parent.
+
+    Attributes
+    ----------
+    changed
+        Signal: a person chose something else.
+    """
+
+    changed = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._rows: list[PairRow] = []
+        self._images: list[Any] = []
+        self._labels: list[Any] = []
+        self._areas: list[Any] = []
+        self.touched = False
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
+        self._grid = QGridLayout(self)
+        self._grid.setContentsMargins(0, 0, 0, 0)
+        self._grid.setSpacing(3)
+
+    @property
+    def rows(self) -> list[PairRow]:
+        """The pairs that are complete."""
+        return [r for r in self._rows if r.images and r.labels is not None]
+
+    def set_layers(
+        self, images: Sequence[Any], labels: Sequence[Any], areas: Sequence[Any]
+    ) -> None:
+        """Say which layers there are; rows whose layers are gone go, too."""
+        self._images, self._labels, self._areas = list(images), list(labels), list(areas)
+        kept = []
+        for row in self._rows:
+            there = tuple(i for i in row.images if _among(i, self._images))
+            label = row.labels if _among(row.labels, self._labels) else None
+            area = row.area if _among(row.area, self._areas) else None
+            if there and (label is not None or row.labels is None):
+                kept.append(PairRow(there, label, area))
+        self._rows = kept
+        self._build()
+
+    def set_rows(self, rows: Sequence[PairRow]) -> None:
+        """Show these pairs."""
+        self._rows = list(rows)
+        self._build()
+
+    def show_labels(self, layer: Any) -> None:
+        """Offer one more Labels layer."""
+        if not _among(layer, self._labels):
+            self._labels.append(layer)
+
+    def add_row(self) -> None:
+        """Add a pair with the first image that has none."""
+        used = [image for row in self._rows for image in row.images]
+        free = next((i for i in self._images if not _among(i, used)), None)
+        if free is None and not self._images:
+            return
+        self._rows.append(PairRow((free if free is not None else self._images[0],)))
+        self._person_changed()
+
+    def remove_row(self, index: int) -> None:
+        """Take a pair off the table; its layers stay."""
+        del self._rows[index]
+        self._person_changed()
+
+    def change_row(self, index: int, **changes: Any) -> None:
+        """Change what a person would change."""
+        self._rows[index] = replace(self._rows[index], **changes)
+        self._person_changed()
+
+    def _person_changed(self) -> None:
+        self.touched = True
+        self._build()
+        self.changed.emit()
+
+    def _build(self) -> None:
+        while (item := self._grid.takeAt(0)) is not None:
+            if (widget := item.widget()) is not None:
+                widget.hide()
+                widget.deleteLater()
+        if self._rows:
+            titles = ["Image", "Labels", *(["Area"] if self._areas else [])]
+            for column, title in enumerate(titles):
+                self._grid.addWidget(QLabel(title, self), 0, column)
+        for index, row in enumerate(self._rows):
+            self._build_row(index, row)
+        self._grid.addWidget(self._add_button(), len(self._rows) + 1, 0, 1, 4)
+
+    def _build_row(self, index: int, row: PairRow) -> None:
+        self._grid.addWidget(self._image_button(index, row), index + 1, 0)
+        self._grid.addWidget(self._combo(index, "labels", row.labels, self._labels), index + 1, 1)
+        if self._areas:
+            combo = self._combo(index, "area", row.area, self._areas)
+            self._grid.addWidget(combo, index + 1, 2)
+        remove = QToolButton(self)
+        remove.setText("×")
+        remove.setToolTip("Take this pair off the table. The layers stay.")
+        remove.setAutoRaise(True)
+        remove.clicked.connect(lambda: self.remove_row(index))
+        self._grid.addWidget(remove, index + 1, 3)
+        for column in range(3):
+            self._grid.setColumnStretch(column, 1 if column < 2 or self._areas else 0)
+
+    def _add_button(self) -> QToolButton:
+        button = QToolButton(self)
+        button.setText("+ add a pair")
+        button.setToolTip("Add another image with its labels.")
+        button.setAutoRaise(True)
+        button.setEnabled(bool(self._images))
+        button.clicked.connect(self.add_row)
+        return button
+
+    def _image_button(self, index: int, row: PairRow) -> QPushButton:
+        """A button with a menu of ticks: several images are the channels of one."""
+        button = QPushButton(self)
+        names = " + ".join(str(i.name) for i in row.images)
+        metrics = button.fontMetrics()
+        button.setText(metrics.elidedText(names, Qt.TextElideMode.ElideMiddle, _NAME_WIDTH_PX))
+        button.setStyleSheet("QPushButton { text-align: left; padding-left: 6px }")
+        button.setToolTip(f"{names}\nTick several layers to use them as channels of one image.")
+        button.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        menu = QMenu(button)
+        for layer in self._images:
+            action = QAction(str(layer.name), menu)
+            menu.addAction(action)
+            action.setCheckable(True)
+            action.setChecked(_among(layer, row.images))
+            action.toggled.connect(lambda on, layer=layer: self._toggle(index, layer, on))
+        button.setMenu(menu)
+        return button
+
+    def _toggle(self, index: int, layer: Any, on: bool) -> None:
+        images = [i for i in self._rows[index].images if i is not layer]
+        if on:
+            images = [i for i in self._images if _among(i, [*images, layer])]
+        self.change_row(index, images=tuple(images) or (layer,))
+
+    def _combo(self, index: int, what: str, chosen: Any, layers: Sequence[Any]) -> QComboBox:
+        combo = QComboBox(self)
+        combo.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        combo.addItem(_EVERYWHERE if what == "area" else _NOTHING)
+        for place, layer in enumerate(layers):
+            combo.addItem(str(layer.name))
+            if layer is chosen:
+                combo.setCurrentIndex(place + 1)
+        combo.setToolTip(
+            "Shapes around what is annotated: outside nothing counts."
+            if what == "area"
+            else "The Labels layer that belongs to this image."
+        )
+        combo.activated.connect(
+            lambda place: self.change_row(index, **{what: layers[place - 1] if place else None})
+        )
+        return combo
+
+
+def _among(layer: Any, layers: Sequence[Any]) -> bool:
+    return any(layer is other for other in layers)

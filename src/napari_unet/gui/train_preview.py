@@ -1,0 +1,182 @@
+"""What the network in training makes of the image in view: one layer, updated in place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_unet.core.tasks import Instances, Semantic
+
+if TYPE_CHECKING:
+    import napari
+    from napari.layers import Labels
+
+    from napari_unet.core.images import Image
+
+__all__ = ["PreviewLayer", "PreviewSource", "preview_source"]
+
+_LARGEST_SIDE_PX = 1024
+"""Of larger planes the part in the middle of the view is shown: a preview must not cost much."""
+
+
+@dataclass(frozen=True, eq=False)
+class PreviewSource:
+    """The plane to show a preview of.
+
+    Parameters
+    ----------
+    image
+        Axes YX or CYX; lazy data is still lazy.
+    layer, axes, position
+        Where the result belongs, as `napari_unet.gui.layers.add_labels` takes it.
+    """
+
+    image: Image
+    layer: Any
+    axes: str | None
+    position: dict[str, int]
+
+    def loaded(self) -> Image:
+        """The image in memory; for another thread, as it may have to be read."""
+        return replace(self.image, data=np.ascontiguousarray(self.image.data))
+
+
+def preview_source(
+    viewer: napari.Viewer,
+    layers: Sequence[Any],
+    axes: str | None,
+    channels: Sequence[str | int] | None,
+) -> PreviewSource:
+    """Take the plane that is in view; of a large one the part around the middle of the view.
+
+    Parameters
+    ----------
+    viewer
+        The viewer.
+    layers
+        Image layers that make up one image.
+    axes, channels
+        As in `napari_unet.gui.layers.image_from_layers`.
+    """
+    from napari_unet.gui.layers import check_axes, current_plane, image_from_layers
+
+    letters = check_axes(layers[0], axes)
+    image = image_from_layers(layers, letters, channels)
+    plane, position = current_plane(viewer, image, layers[0], letters)
+    if max(plane.label_shape) <= _LARGEST_SIDE_PX or letters[-2:] != "YX":
+        return PreviewSource(plane, layers[0], letters, position)
+    return _part_in_view(viewer, plane, layers[0], letters, position)
+
+
+class PreviewLayer:
+    """The layer with the preview.
+
+    Parameters
+    ----------
+    viewer
+        Where it is shown.
+    source
+        Of which plane.
+    task
+        For the colours of classes.
+    metadata
+        What it is of.
+    """
+
+    def __init__(
+        self,
+        viewer: napari.Viewer,
+        source: PreviewSource,
+        task: Semantic | Instances,
+        metadata: Mapping[str, Any],
+    ) -> None:
+        self._viewer = viewer
+        self._source = source
+        self._colours = _colours(task)
+        self._metadata = {"kind": "preview", **metadata}
+        self._unwanted = False
+        self.layer: Labels | None = None
+
+    def show(self, labels: Any, step: int) -> None:
+        """Show new labels.
+
+        A layer that a person took away stays away; one that a person painted in is theirs, and the
+        preview goes on in a new one.
+        """
+        from napari_unet.gui.layers import update_labels
+
+        if self._unwanted:
+            return
+        if self.layer is not None and self.layer not in self._viewer.layers:
+            self._unwanted = True
+            return
+        metadata = self._metadata | {"step": step}
+        place: dict[str, Any] = {
+            "source_layer": self._source.layer,
+            "axes": self._source.axes,
+            "position": self._source.position,
+            "metadata": metadata,
+        }
+        if self.layer is None or not update_labels(self.layer, labels, **place):
+            self.layer = self._add(labels, place)
+
+    def _add(self, labels: Any, place: Mapping[str, Any]) -> Labels:
+        """Add the layer, and leave the selection as it is: a person may be painting."""
+        from napari_unet.gui.layers import add_labels
+
+        selected = set(self._viewer.layers.selection)
+        active = self._viewer.layers.selection.active
+        name = f"{self._source.image.name} preview"
+        layer = add_labels(self._viewer, labels=labels, name=name, colours=self._colours, **place)
+        self._viewer.layers.selection = selected
+        self._viewer.layers.selection.active = active
+        layer.opacity = 0.5
+        return layer
+
+
+def _part_in_view(
+    viewer: napari.Viewer, plane: Image, layer: Any, letters: str, position: dict[str, int]
+) -> PreviewSource:
+    """Cut the middle of the view out of a plane, with a layer that only says where it lies."""
+    from napari.layers import Image as ImageLayer
+
+    from napari_unet.gui.layers import result_geometry
+
+    centre = layer.world_to_data(_centre_of_view(viewer))[-2:]
+    shape = plane.label_shape
+    start = [
+        int(np.clip(c - _LARGEST_SIDE_PX // 2, 0, max(0, n - _LARGEST_SIDE_PX)))
+        for c, n in zip(centre, shape, strict=True)
+    ]
+    window = tuple(slice(s, s + _LARGEST_SIDE_PX) for s in start)
+    data = plane.data[(..., *window)]
+    geometry = result_geometry(layer, letters, position)
+    scale = np.asarray(geometry["scale"], float)
+    offset = np.zeros(len(scale))
+    offset[-2:] = start
+    turned = np.asarray(geometry["rotate"]) @ np.asarray(geometry["shear"])
+    geometry["translate"] = geometry["translate"] + turned @ (scale * offset)
+    size = (1,) * (len(scale) - 2) + tuple(data.shape[-2:])
+    place = ImageLayer(np.zeros(size, np.uint8), name=plane.name, **geometry)
+    axes = letters if len(scale) == len(letters) else letters.replace("C", "")
+    return PreviewSource(replace(plane, data=data), place, axes, dict.fromkeys(position, 0))
+
+
+def _centre_of_view(viewer: napari.Viewer) -> Any:
+    """World coordinates of the middle of the canvas."""
+    point = np.array(viewer.dims.point, float)
+    displayed = list(viewer.dims.displayed)
+    point[displayed] = viewer.camera.center[-len(displayed) :]
+    return point
+
+
+def _colours(task: Semantic | Instances) -> dict[int, str] | None:
+    if isinstance(task, Instances):
+        return None
+    colours = {c.id: c.color for c in task.classes if c.color and not c.background}
+    if len(colours) < len(task.classes) - 1:
+        return None
+    return colours | {task.background.id: "#00000000"}

@@ -1,0 +1,123 @@
+"""A training under way: progress and time left, the curves, and words about how it ended."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_unet.core.events import EpochDone, Finished, FinishReason, Started, StepDone
+from napari_unet.core.tasks import Instances, Semantic
+from napari_unet.gui.forms import ProgressRow, duration_words, plain_container
+
+if TYPE_CHECKING:
+    from magicgui.widgets import Container
+
+    from napari_unet.gui.plots import CurvePlot
+
+__all__ = ["RunPanel", "ending_words", "next_run_folder", "score_words"]
+
+_NOTE_EVERY_S = 0.2
+_RESOLUTION = 1000
+
+_SCORES = {"instances": ("mean_ap_by_image", "mean AP"),
+           "semantic": ("mean_iou_with_background_pooled", "mean IoU")}  # fmt: skip
+
+_REASONS = {
+    FinishReason.COMPLETED: "Finished",
+    FinishReason.STOPPED: "Stopped, everything is kept",
+    FinishReason.NO_IMPROVEMENT: "Ended early, as nothing improved any more",
+}
+
+
+class RunPanel:
+    """Progress and curves; `container` goes into the form.
+
+    Attributes
+    ----------
+    progress
+        The bar, with Stop.
+    curves
+        The plot, once there was something to draw.
+    """
+
+    def __init__(self) -> None:
+        self.progress = ProgressRow(
+            stop_tooltip="Stop after the step at hand. Everything is kept: the model can be used, "
+            "and the run can be resumed."
+        )
+        self.container: Container[Any] = plain_container([self.progress])
+        self.curves: CurvePlot | None = None
+        self._score_key, self._score_name = _SCORES["instances"]
+        self._noted_s = 0.0
+
+    def start(self, task: Semantic | Instances, history: Sequence[Mapping[str, float]]) -> None:
+        """Show empty curves, or those of the part of a run that is done."""
+        from napari_unet.gui.plots import CurvePlot
+
+        self._score_key, self._score_name = _SCORES[task.kind]
+        title = f"{self._score_name}, validation"
+        if self.curves is not None:
+            self.curves.hide()
+            self.curves.deleteLater()
+        self.curves = CurvePlot(title)
+        self.container.native.layout().addWidget(self.curves)
+        for row in history:
+            self._add_epoch(int(row["step"]), row)
+            if "train_loss" in row:
+                self.curves.add("train_loss", row["step"], row["train_loss"])
+
+    def take(self, event: object) -> None:
+        """Show an event of the run."""
+        if isinstance(event, Started):
+            self.progress.show_progress(0, _RESOLUTION, None, "Training")
+        elif isinstance(event, StepDone):
+            self._take_step(event)
+        elif isinstance(event, EpochDone):
+            scores = dict(event.scores)
+            if event.validation_loss is not None:
+                scores["validation_loss"] = event.validation_loss
+            self._add_epoch(event.step, scores)
+
+    def _take_step(self, event: StepDone) -> None:
+        if self.curves is not None:
+            self.curves.add("train_loss", event.step, event.loss)
+        now = time.monotonic()
+        if now - self._noted_s < _NOTE_EVERY_S:
+            return
+        self._noted_s = now
+        left = max(0.0, event.seconds_left) if event.seconds_left < 1e8 else None
+        self.progress.show_progress(
+            round(_RESOLUTION * event.progress), _RESOLUTION, left, f"Step {event.step:,}"
+        )
+
+    def _add_epoch(self, step: int, scores: Mapping[str, float]) -> None:
+        if self.curves is None:
+            return
+        if "validation_loss" in scores:
+            self.curves.add("validation_loss", step, scores["validation_loss"])
+        if self._score_key in scores:
+            self.curves.add(f"{self._score_name}, validation", step, scores[self._score_key])
+
+
+def score_words(task: Semantic | Instances, scores: Mapping[str, float]) -> str:
+    """Say the score by which the best model was chosen; empty without one."""
+    key, name = _SCORES[task.kind]
+    return f"{name} {scores[key]:.2f} on the validation images" if key in scores else ""
+
+
+def ending_words(finished: Finished, task: Semantic | Instances, model: str) -> str:
+    """Say how a run ended, what it scored, and where its model is."""
+    how = f"{_REASONS[finished.reason]} after {duration_words(finished.seconds)}"
+    score = score_words(task, finished.best_scores)
+    scored = f" The best model has {score}." if score else " Nothing was validated: no score."
+    return f"{how}.{scored} '{model}' is ready in Predict."
+
+
+def next_run_folder(runs: Path, name: str) -> Path:
+    """Give a folder ``<name>-<n>`` that is not there yet, n counting from 1."""
+    number = 1
+    while (folder := runs / f"{name}-{number}").exists():
+        number += 1
+    return folder

@@ -11,9 +11,10 @@ from magicgui.widgets import LineEdit
 from napari.components import ViewerModel
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFileDialog, QPushButton
+from safetensors.numpy import save_file
 
 from napari_unet.core.config import UNetConfig
-from napari_unet.core.model_file import Model, ModelInfo, TrainedOn
+from napari_unet.core.model_file import ModelInfo, TrainedOn
 from napari_unet.core.normalization import Normalization
 from napari_unet.core.tasks import ClassInfo, Instances, Semantic
 from napari_unet.gui.forms import (
@@ -192,11 +193,8 @@ def info(**changes: Any) -> ModelInfo:
 
 def save(path: Path, **changes: Any) -> Path:
     """A model file with a header and no weights: all that a chooser looks at."""
-    from napari_unet.core.model_file import write_tensors
-
     path.parent.mkdir(parents=True, exist_ok=True)
-    header = Model(info(**changes), {}).info.model_dump_json()
-    write_tensors(path, {}, {"napari_unet": header})
+    save_file({}, path, {"napari_unet": info(**changes).model_dump_json()})
     return path
 
 

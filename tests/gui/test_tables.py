@@ -55,12 +55,12 @@ def test_a_click_tells_the_row_that_is_seen_there(table: Table, qtbot) -> None:
     table.row_clicked.connect(clicked.append)
     table.sort_by("id")
     place = table.view.visualRect(table.view.model().index(1, 0)).center()
-    for _ in range(2):  # also again, to jump back there
+    for _ in range(3):  # also again, to jump back there
         qtbot.mouseClick(table.view.viewport(), Qt.MouseButton.LeftButton, pos=place)
-    assert [row["id"] for row in clicked] == [9, 9]
+    assert [row["id"] for row in clicked] == [9, 9, 9]
     qtbot.keyClick(table.view, Qt.Key.Key_Down)
     assert clicked[-1]["id"] == 10
-    assert len(clicked) == 3
+    assert len(clicked) == 4
 
 
 def test_new_rows_do_not_count_as_a_click(table: Table) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from magicgui.widgets import Container, Widget
 from psygnal import Signal
-from qtpy.QtCore import QAbstractTableModel, QEvent, QModelIndex, QSortFilterProxyModel, Qt
+from qtpy.QtCore import QAbstractTableModel, QEvent, QModelIndex, Qt
 from qtpy.QtGui import QKeyEvent, QKeySequence
 from qtpy.QtWidgets import (  # type: ignore[attr-defined]
     QAbstractItemView,
@@ -28,7 +29,6 @@ __all__ = ["Table"]
 
 Row = Mapping[str, Any]
 
-_SORT_ROLE = int(Qt.ItemDataRole.UserRole)
 _ROW_PX = 20
 
 
@@ -67,12 +67,8 @@ class Table(Container[Widget]):
         super().__init__(labels=False)
         self.margins = (0, 0, 0, 0)
         self._model = _Rows(headings or {}, tooltips or {})
-        self._sorted = _Sorted()
-        self._sorted.setSourceModel(self._model)
-        self._sorted.setSortRole(_SORT_ROLE)
-        self._view: Any = _make_view(self._sorted)
+        self._view: Any = _make_view(self._model)
         self._view.copy_rows = self.copy
-        self._sorted.setParent(self._view)
         self._model.setParent(self._view)
         self.native.layout().addWidget(self._view)
         self._connect()
@@ -87,13 +83,14 @@ class Table(Container[Widget]):
     @property
     def rows(self) -> list[Row]:
         """The rows in the order in which they are seen."""
-        return [self._row(i) for i in range(self._sorted.rowCount())]
+        return list(self._model.rows)
 
     @property
     def selected_rows(self) -> list[Row]:
         """The selected rows, from top to bottom."""
         selection = self._view.selectionModel()
-        return [self._row(i) for i in sorted(index.row() for index in selection.selectedRows())]
+        shown = sorted(index.row() for index in selection.selectedRows())
+        return [self._model.rows[i] for i in shown]
 
     def show_rows(self, rows: Sequence[Row], columns: Sequence[str] | None = None) -> None:
         """Replace all rows; nothing is selected then, and the sorting stays."""
@@ -154,15 +151,10 @@ class Table(Container[Widget]):
         except StorageError as error:
             self.failed.emit(str(error))
 
-    def _row(self, shown: int) -> Row:
-        index = self._sorted.mapToSource(self._sorted.index(shown, 0))
-        return self._model.rows[index.row()]
-
     def _connect(self) -> None:
         view = self._view
         view.selectionModel().currentRowChanged.connect(self._on_current)
-        view.clicked.connect(self._on_click)
-        self._told: Row | None = None
+        view.clicked.connect(self._tell)
         for text, call in (
             ("Copy rows", self.copy),
             ("Copy all", lambda: self.copy(selected=False)),
@@ -173,24 +165,24 @@ class Table(Container[Widget]):
             view.addAction(action)
 
     def _on_current(self, current: QModelIndex, _previous: QModelIndex) -> None:
-        if current.isValid():
-            self._told = self._row(current.row())
-            self.row_clicked.emit(dict(self._told))
+        if self._view.in_key_press:
+            self._tell(current)
 
-    def _on_click(self, index: QModelIndex) -> None:
-        """A click on the row that is current already: jump there again."""
-        row = self._row(index.row())
-        if self._told is not row:
-            self._told = row
-            self.row_clicked.emit(dict(row))
-        else:
-            self._told = None
+    def _tell(self, index: QModelIndex) -> None:
+        if index.isValid():
+            self.row_clicked.emit(dict(self._model.rows[index.row()]))
 
 
 class _View(QTableView):
     """A view whose Ctrl+C copies rows; Qt's own copies one cell, napari's the layer."""
 
     copy_rows: Callable[[], None] = staticmethod(lambda: None)
+    in_key_press = False
+
+    def keyPressEvent(self, event: QKeyEvent | None) -> None:  # noqa: N802
+        self.in_key_press = True
+        super().keyPressEvent(event)
+        self.in_key_press = False
 
     def event(self, event: QEvent | None) -> bool:
         if isinstance(event, QKeyEvent) and event.matches(QKeySequence.StandardKey.Copy):
@@ -202,19 +194,43 @@ class _View(QTableView):
 
 
 class _Rows(QAbstractTableModel):
-    """The rows as they were given."""
+    """The rows in the order seen."""
 
     def __init__(self, headings: Mapping[str, str], tooltips: Mapping[str, str]) -> None:
         super().__init__()
         self.rows: list[Row] = []
         self.columns: list[str] = []
+        self._sorting = (-1, False)
         self._headings, self._tooltips = headings, tooltips
 
     def replace(self, rows: Sequence[Row], columns: Sequence[str] | None) -> None:
         self.beginResetModel()
         self.rows = list(rows)
         self.columns = list(columns or dict.fromkeys(key for row in rows for key in row))
+        self.rows = [self.rows[i] for i in self._order()]
         self.endResetModel()
+
+    def sort(self, column: int, order: Qt.SortOrder = Qt.SortOrder.AscendingOrder) -> None:
+        """Sort at once in Python: 20,000 rows take a proxy model's comparisons 5 s."""
+        self._sorting = column, order == Qt.SortOrder.DescendingOrder
+        self.layoutAboutToBeChanged.emit()
+        places = self._order()
+        self.rows = [self.rows[i] for i in places]
+        now = {before: after for after, before in enumerate(places)}
+        old = self.persistentIndexList()
+        self.changePersistentIndexList(old, [self.index(now[i.row()], i.column()) for i in old])
+        self.layoutChanged.emit()
+
+    def _order(self) -> list[int]:
+        """Places of the rows in the order wanted: nothing comes last either way."""
+        column, descending = self._sorting
+        places = list(range(len(self.rows)))
+        if not 0 <= column < len(self.columns):
+            return places
+        values = [_python(row.get(self.columns[column])) for row in self.rows]
+        full = [i for i in places if not _is_empty(values[i])]
+        empty = [i for i in places if _is_empty(values[i])]
+        return sorted(full, key=lambda i: _key(values[i]), reverse=descending) + empty
 
     def rowCount(self, parent: QModelIndex | None = None) -> int:  # noqa: N802
         return 0 if parent is not None and parent.isValid() else len(self.rows)
@@ -226,8 +242,6 @@ class _Rows(QAbstractTableModel):
         value = _python(self.rows[index.row()].get(self.columns[index.column()]))
         if role == Qt.ItemDataRole.DisplayRole:
             return _shown(value)
-        if role == _SORT_ROLE:
-            return value
         if role == Qt.ItemDataRole.TextAlignmentRole and _is_number(value):
             return Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
         return None
@@ -243,18 +257,7 @@ class _Rows(QAbstractTableModel):
         return self._tooltips.get(column) if role == Qt.ItemDataRole.ToolTipRole else None
 
 
-class _Sorted(QSortFilterProxyModel):
-    """Numbers by value, text in a person's order ("cell 2" before "cell 10"), nothing last."""
-
-    def lessThan(self, left: QModelIndex, right: QModelIndex) -> bool:  # noqa: N802
-        a, b = left.data(_SORT_ROLE), right.data(_SORT_ROLE)
-        descending = self.sortOrder() == Qt.SortOrder.DescendingOrder
-        if _is_empty(a) or _is_empty(b):
-            return _is_empty(a) if descending else (_is_empty(b) and not _is_empty(a))
-        return _key(a) < _key(b)
-
-
-def _make_view(model: QSortFilterProxyModel) -> _View:
+def _make_view(model: _Rows) -> _View:
     view: Any = _View()
     view.setModel(model)
     view.setSortingEnabled(True)
@@ -273,8 +276,7 @@ def _make_view(model: QSortFilterProxyModel) -> _View:
 
 
 def _key(value: Any) -> tuple[int, Any]:
-    import re
-
+    """Numbers by value, before text in a person's order: "cell 2" before "cell 10"."""
     if _is_number(value):
         return 0, float(value)
     parts = re.split(r"(\d+)", str(value).lower())

@@ -41,8 +41,8 @@ def follow_layers(viewer: napari.Viewer, callback: Callable[[], None], owner: QO
         What the callback works on. Nothing is connected to its `destroyed`: Python code that runs
         from there has crashed.
     """
-    emitters = [getattr(viewer.layers.events, name, None) for name in _EVENTS]
-    known = [emitter for emitter in emitters if emitter is not None]
+    events = viewer.layers.events
+    known = [getattr(events, name) for name in _EVENTS if hasattr(events, name)]
     is_method = hasattr(callback, "__self__")
     find: Callable[[], Any] = weakref.WeakMethod(callback) if is_method else lambda: callback
     find_owner = weakref.ref(owner)
@@ -50,13 +50,18 @@ def follow_layers(viewer: napari.Viewer, callback: Callable[[], None], owner: QO
     def changed(_event: Any = None) -> None:
         call, qt_object = find(), find_owner()
         if call is not None and qt_object is not None and is_alive(qt_object):
+            listen()
             call()
             return
-        for emitter in known:
+        for emitter in (*known, *(layer.events.name for layer in viewer.layers)):
             emitter.disconnect(changed)
 
-    for emitter in known:
-        emitter.connect(changed)
+    def listen() -> None:
+        renamed = [] if hasattr(events, "renamed") else [x.events.name for x in viewer.layers]
+        for emitter in (*known, *renamed):  # older napari: each layer for itself
+            emitter.connect(changed)
+
+    listen()
 
 
 def _of_types(viewer: napari.Viewer, kinds: Sequence[str], wanted: Wanted | None) -> list[Layer]:

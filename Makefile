@@ -7,16 +7,17 @@ export PYTHON
 .PHONY: help demo test test-lowest lint types format setup screen clean
 
 help:
-	@echo "make demo    train, predict and evaluate on synthetic nuclei; say where the pictures are"
-	@echo "make test    run the tests (ARGS='-k name' chooses)"
-	@echo "make test-lowest  the quick tests of the plugin with the lowest supported napari"
-	@echo "make lint    check style with ruff"
-	@echo "make types   check types with mypy --strict"
-	@echo "make format  let ruff mend what it can"
-	@echo "make clean   remove .venv, caches and built files"
+	@echo "make demo         train, predict and evaluate on synthetic nuclei; where there is a display,"
+	@echo "                  open the result in napari"
+	@echo "make test         run the tests (ARGS='-k name' chooses)"
+	@echo "make test-lowest  run the plugin's quick tests with the lowest supported napari"
+	@echo "make lint         check style with ruff"
+	@echo "make types        check types with mypy --strict"
+	@echo "make format       let ruff mend what it can"
+	@echo "make clean        remove virtual environments, caches and built files"
 
 demo: setup
-	@$(BIN)/napari-unet demo $(ARGS)
+	@scripts/demo.sh $(ARGS)
 
 test: setup screen
 	@scripts/with_screen.sh $(BIN)/python -m pytest $(ARGS)

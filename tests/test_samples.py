@@ -163,7 +163,7 @@ def test_real_nuclei_open_from_the_named_folder(
     assert (kind, label_kind) == ("image", "labels")
     assert image.shape == labels.shape == shape
     assert label_options["name"] == f"{options['name']} truth"
-    assert options["axis_labels"] == tuple("TYX"[-len(shape) :])
+    assert options["axis_labels"] == tuple("NYX"[-len(shape) :])
     planes = labels.reshape(-1, *shape[-2:])
     assert sum(len(np.unique(plane)) - 1 for plane in planes) == objects
     about = options["metadata"]["sample"]

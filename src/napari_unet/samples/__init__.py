@@ -70,7 +70,7 @@ def dsb2018_tissue() -> list[LayerData]:
 
 
 def dsb2018_training() -> list[LayerData]:
-    """Open sixteen fields with their truth as a stack to train on: [T, Y, X]."""
+    """Open sixteen fields with their truth as a stack to train on: [N, Y, X]."""
     origin = dsb2018.source()
     return _dsb2018("dsb2018_training", "DSB2018 training", origin.training)
 

@@ -97,7 +97,7 @@ def layers(train: Path, ids: Sequence[str], name: str, origin: Source) -> list[L
     train
         Folder with ``images`` and ``masks``.
     ids
-        One id: a single field [Y, X]. Several: a stack [T, Y, X] of fields of one size. They
+        One id: a single field [Y, X]. Several: a stack [N, Y, X] of fields of one size. They
         share nothing, as points in time do for a 2-D network: each is normalised by itself.
     name
         Of the image layer; the labels are called after it.
@@ -125,7 +125,7 @@ def layers(train: Path, ids: Sequence[str], name: str, origin: Source) -> list[L
         "citation": origin.citation,
         "homepage": origin.homepage,
     }
-    common = {"axis_labels": tuple("TYX"[-image.ndim :]), "metadata": {"sample": about}}
+    common = {"axis_labels": tuple("NYX"[-image.ndim :]), "metadata": {"sample": about}}
     return [
         (image, {"name": name, **common}, "image"),
         (small(labels), {"name": f"{name} truth", **common}, "labels"),

@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# The command line's demo; where there is a display, napari opens with what came of it.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+folder=napari-unet-demo
+previous=
+for argument in "$@"; do
+    case "$previous=$argument" in --out=*) folder=$argument ;; esac
+    case "$argument" in
+        --out=*) folder=${argument#--out=} ;;
+        --help) exec .venv/bin/napari-unet demo --help ;;
+    esac
+    previous=$argument
+done
+
+has_display() {
+    if [ "$(uname)" = Darwin ]; then
+        [ -z "${SSH_CONNECTION:-}" ]
+    else
+        [ -n "${DISPLAY:-}${WAYLAND_DISPLAY:-}" ]
+    fi
+}
+
+.venv/bin/napari-unet demo "$@"
+if has_display && scripts/system_libraries.sh; then
+    echo "Opening it in napari: an image the model has not seen, segmented and scored."
+    exec .venv/bin/python -m napari_unet.gui.demo "$folder"
+fi

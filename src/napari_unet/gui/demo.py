@@ -1,0 +1,88 @@
+"""``make demo`` where there is a display: napari with a sample, segmented and scored.
+
+What the command line's demo trained and drew is opened; two of the widgets then predict an
+image that the model has not seen and compare the result with the truth, as a person would.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import napari
+
+__all__ = ["main", "open_demo"]
+
+_PLUGIN = "napari-unet-live"
+
+
+def open_demo(viewer: napari.Viewer, folder: Path) -> tuple[Any, Any]:
+    """Open an image and its truth, and have it segmented and scored.
+
+    Parameters
+    ----------
+    viewer
+        Gets the layers and the widgets.
+    folder
+        Folder of the command line's demo.
+
+    Returns
+    -------
+    predict, evaluate
+        The widgets; what they do goes on after the return.
+
+    Raises
+    ------
+    UNetError
+        When the folder holds no demo.
+    """
+    from napari_unet.core.catalogue import find_model
+
+    model = find_model(folder / "run")
+    _open_test_image(viewer, folder / "test")
+    window = viewer.window
+    _, predict = window.add_plugin_dock_widget(_PLUGIN, "Predict", tabify=True)
+    _, evaluate = window.add_plugin_dock_widget(_PLUGIN, "Evaluate", tabify=True)
+    predict.model.choose(model)
+
+    def score(busy: bool) -> None:
+        if busy or not predict.run.results:
+            return
+        predict.run.busy_changed.disconnect(score)
+        evaluate.fields.prediction.layer = predict.run.results[0].layer
+        evaluate.fields.truth.layer = viewer.layers["truth"]
+        evaluate.evaluate()
+
+    predict.run.busy_changed.connect(score)
+    predict.predict()
+    return predict, evaluate
+
+
+def main() -> None:
+    """Open napari on the folder of a demo, and stay until it is closed."""
+    import napari
+
+    parser = argparse.ArgumentParser(description="Open the demo in napari.")
+    parser.add_argument("folder", type=Path, nargs="?", default=Path("napari-unet-demo"))
+    folder = parser.parse_args().folder
+    viewer = napari.Viewer(title="U-Net live: demo")
+    open_demo(viewer, folder)
+    napari.run()
+
+
+def _open_test_image(viewer: napari.Viewer, folder: Path) -> None:
+    from napari_unet.core.files import read_image, read_labels
+
+    image = read_image(sorted((folder / "images").glob("*.tif"))[0])
+    labels = read_labels(folder / "masks" / Path(image.path or "").name)
+    common: dict[str, Any] = {"axis_labels": tuple(image.axes)}
+    if image.pixel_size is not None:
+        common |= {"scale": image.pixel_size.yx, "units": ("micrometer", "micrometer")}
+    viewer.add_image(image.data, name=image.name, **common)
+    viewer.add_labels(labels, name="truth", visible=False, **common)
+
+
+if __name__ == "__main__":
+    main()

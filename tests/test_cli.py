@@ -94,6 +94,49 @@ def test_training_says_what_it_does_and_what_to_type_next(
     assert "epoch   1" in result.stderr
 
 
+def test_only_parts_of_images_can_be_annotated_and_the_next_commands_say_so(
+    cli: Cli, data: Path, tmp_path: Path
+) -> None:
+    """Sparse objects need areas; what is to be typed next reads the data in the same way."""
+    area = np.zeros((64, 80), np.uint8)
+    area[:, :60] = 1
+    for i in range(5):
+        write_labels(tmp_path / "areas" / f"cell_{i}.tif", area)
+    line = f"train {{}} --out {{}} --sparse --steps 2 --channels 0 --repair fragments {SMALL}"
+    result = cli(line, data, tmp_path / "none", code=1)
+    assert "no annotated area" in " ".join(result.stderr.split())
+    result = cli(f"{line} --annotated {{}}", data, tmp_path / "run", tmp_path / "areas")
+    assert "5 image(s) with labels, 5 with an annotated area" in result.stdout
+    assert f"predict {tmp_path / 'run'} IMAGES --channels 0 --out results" in result.stdout
+    next_line = next(x for x in result.stdout.splitlines() if "napari-unet evaluate" in x)
+    assert f"--channels 0 --repair fragments --annotated {tmp_path / 'areas'}" in next_line
+    command = shlex.split(next_line.strip())[1:]
+    cli(shlex.join([*command[:-1], str(tmp_path / "scores")]))
+    assert (tmp_path / "scores" / "scores.csv").exists()
+
+
+def test_network_intensities_and_class_weights_can_be_set(
+    cli: Cli, data: Path, tmp_path: Path
+) -> None:
+    for i in range(5):
+        labels = read_labels(data / "masks" / f"cell_{i}.tif")
+        write_labels(tmp_path / "data" / "masks" / f"cell_{i}.tif", np.minimum(labels, 2))
+        image = read_image(data / "images" / f"cell_{i}.tif")
+        write_image(tmp_path / "data" / "images" / f"cell_{i}.tif", image)
+    line = f"train {{}} --out {{}} --task semantic --steps 2 {SMALL} --class 2=second"
+    options = "--class-weight 2=5 --norm none --upsampling resize --intensity-range 10,200"
+    cli(f"{line} {options}", tmp_path / "data", tmp_path / "run")
+    info = read_info(tmp_path / "run" / "last.safetensors")
+    assert info.task.class_weights == (1, 1, 5)
+    assert (info.unet.norm, info.unet.upsampling) == ("none", "resize")
+    assert info.normalization.manual == (10, 200)
+    result = cli(f"{line} --class-weight 7=2", tmp_path / "data", tmp_path / "other", code=1)
+    assert "there is no such class, the labels hold 0, 1, 2" in " ".join(result.stderr.split())
+    line = f"train {{}} --out {{}} --steps 2 --from {{}} {options[19:]}"
+    result = cli(line, data, tmp_path / "other", tmp_path / "run", code=1)
+    assert "leave --intensity-range, --norm, --upsampling out" in " ".join(result.stderr.split())
+
+
 def test_training_as_json_prints_nothing_else(cli: Cli, data: Path, tmp_path: Path) -> None:
     result = cli(f"train {{}} --out {{}} --steps 2 --json {SMALL}", data, tmp_path / "run")
     values = json.loads(result.stdout)
@@ -412,6 +455,31 @@ def test_evaluating_folders_writes_tables_and_a_picture(
     assert min(picture.label_shape) > 300
 
 
+def test_nothing_is_scored_outside_of_the_annotated_area(
+    cli: Cli, results: Path, tmp_path: Path
+) -> None:
+    for name in ("cell_0", "cell_1"):
+        truth = read_labels(results / f"{name}_labels.tif")
+        area = np.zeros(truth.shape, np.uint8)
+        area[:, :40] = 1
+        write_labels(tmp_path / "areas" / f"{name}.tif", area)
+        truth[:, 40:] = 0
+        write_labels(tmp_path / "truth" / f"{name}.tif", truth)
+    line = "evaluate {} {} --json"
+    whole = json.loads(cli(line, results, tmp_path / "truth").stdout)
+    line += " --annotated {}"
+    part = json.loads(cli(line, results, tmp_path / "truth", tmp_path / "areas").stdout)
+    assert whole["summary"]["iou_foreground_pooled"] < 0.9
+    assert part["summary"]["iou_foreground_pooled"] == 1
+
+
+def test_groups_come_from_names_when_evaluating_too(cli: Cli, run: Path, data: Path) -> None:
+    line = "evaluate --model {} {} --split group --group-pattern {} --json"
+    result = cli(line, run, data, "nothing", code=1)
+    assert "5 of 5 images have no group" in " ".join(result.stderr.split())
+    assert json.loads(cli(line, run, data, "_(.)$").stdout)["summary"]["images"] >= 1
+
+
 def test_a_prediction_is_perfect_against_itself(cli: Cli, results: Path) -> None:
     labels = results / "cell_1_labels.tif"
     values = json.loads(cli("evaluate {} {} --json", labels, labels).stdout)
@@ -521,6 +589,12 @@ def test_the_demo_replaces_nothing_but_an_earlier_demo(cli: Cli, tmp_path: Path)
         (f"train {'x' * 300}", "File name too long"),
         (f"train . --out {'x' * 300}", "No image with labels"),
         ("predict . .", "holds no best.safetensors"),
+        ("train . --class-weight 2=x", "such as 2=0.5"),
+        ("train . --intensity-range 5", "such as 0,4095"),
+        ("train . --intensity-range 9,5", "the low value first"),
+        ("train . --from x --norm none", "There is no model 'x'"),
+        ("evaluate . . --tta --split all", "--split, --tta: only together with --model"),
+        ("evaluate . --model x --task semantic", "--task: not together with --model"),
         ("evaluate .", "expected a prediction and its truth"),
         ("evaluate . . --model x", "expected one folder"),
         ("evaluate nowhere .", "There is no file or folder 'nowhere'"),

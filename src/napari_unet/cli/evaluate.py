@@ -9,18 +9,25 @@ import typer
 
 from napari_unet.cli.console import Output, in_sentences
 from napari_unet.cli.options import (
+    AnnotatedOption,
     AxesOption,
     BackgroundOption,
     ChannelsOption,
     ClassOption,
     DeviceOption,
+    EmptyPlanes,
+    EmptyPlanesOption,
+    FractionOption,
+    GroupPatternOption,
+    GroupsOption,
     JsonOption,
     PrecisionOption,
     RepairOption,
     SparseOption,
     TaskKind,
     ThreadsOption,
-    parse_channels,
+    data_source,
+    given_options,
     parse_classes,
     use_threads,
 )
@@ -49,8 +56,28 @@ Results: scores.csv, scores_by_image.csv and comparison.png in the folder of --o
 """
 
 
+_ONLY_FILES = {"images", "task", "sparse", "background"}
+"""Options that mean nothing together with ``--model``, which knows."""
+
+_ONLY_MODEL = {
+    "split",
+    "validation_fraction",
+    "seed",
+    "groups",
+    "group_pattern",
+    "channels",
+    "repair",
+    "tta",
+    "device",
+    "precision",
+    "threads",
+}
+"""Options that mean nothing where predictions are there already."""
+
+
 @in_sentences
 def evaluate(
+    context: typer.Context,
     paths: Annotated[
         list[Path],
         typer.Argument(
@@ -82,13 +109,12 @@ def evaluate(
             "random42, or a CSV table.",
         ),
     ] = "model",
-    validation_fraction: Annotated[
-        float, typer.Option(help="For --split group and random42.")
-    ] = 0.15,
+    validation_fraction: FractionOption = 0.15,
     seed: Annotated[int, typer.Option(help="For --split group.")] = 0,
-    groups: Annotated[
-        str | None, typer.Option(metavar="TABLE", help="Groups, as for train.")
-    ] = None,
+    groups: GroupsOption = None,
+    group_pattern: GroupPatternOption = None,
+    annotated: AnnotatedOption = None,
+    empty_planes: EmptyPlanesOption = EmptyPlanes.IGNORE,
     channels: ChannelsOption = None,
     axes: AxesOption = None,
     repair: RepairOption = None,
@@ -105,34 +131,43 @@ def evaluate(
     from napari_unet.cli import scoring
 
     output = Output(as_json)
+    _check_options(context, paths, model)
+    names = parse_classes(classes)
     if model is None:
-        if len(paths) != 2:
-            raise SettingsError(
-                f"{len(paths)} path(s) given: expected a prediction and its truth, or one folder "
-                "of images and labels together with --model."
-            )
-        what = scoring.ClassTable(str(task), parse_classes(classes), background, sparse)
-        evaluation = scoring.score_files(output, paths[0], paths[1], images, what, axes)
+        table = scoring.ClassTable(str(task), names, background, sparse, empty_planes.value)
+        evaluation = scoring.score_files(output, paths[0], paths[1], images, table, axes, annotated)
     else:
-        if len(paths) != 1:
-            raise SettingsError(
-                f"{len(paths)} path(s) given together with --model: expected one folder of images "
-                "and labels. Without --model: a prediction and its truth."
-            )
-        from napari_unet.core.data_source import DataSource
         from napari_unet.core.image_choice import ImageChoice
 
         use_threads(threads)
-        data = DataSource(
-            source=paths[0],
-            channels=parse_channels(channels),
-            axes=axes,
-            groups=groups,
-            repair=tuple(repair or ()),
+        data = data_source(
+            paths[0], channels, axes, groups, group_pattern, repair, annotated, empty_planes
         )
         chosen = ImageChoice(split, validation_fraction, seed)
         computing = scoring.Computing(device, precision, tta)
-        evaluation = scoring.score_model(
-            output, model, data, chosen, computing, parse_classes(classes)
-        )
+        evaluation = scoring.score_model(output, model, data, chosen, computing, names)
     scoring.show(output, evaluation, out, definitions)
+
+
+def _check_options(context: typer.Context, paths: list[Path], model: str | None) -> None:
+    """Refuse what the chosen way of evaluating would pass over in silence."""
+    if model is None and len(paths) != 2:
+        raise SettingsError(
+            f"{len(paths)} path(s) given: expected a prediction and its truth, or one folder "
+            "of images and labels together with --model."
+        )
+    if model is not None and len(paths) != 1:
+        raise SettingsError(
+            f"{len(paths)} path(s) given together with --model: expected one folder of images "
+            "and labels. Without --model: a prediction and its truth."
+        )
+    if model is None and (given := given_options(context, _ONLY_MODEL)):
+        raise SettingsError(
+            f"{', '.join(given)}: only together with --model, which predicts; two files or "
+            "folders of labels are scored as they are. Leave it out."
+        )
+    if model is not None and (given := given_options(context, _ONLY_FILES)):
+        raise SettingsError(
+            f"{', '.join(given)}: not together with --model, which knows what labels mean and "
+            "reads the images itself. Leave it out."
+        )

@@ -3,25 +3,39 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from napari_unet.core.errors import SettingsError
 
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from napari_unet.core.data_source import DataSource
+
 __all__ = [
+    "AnnotatedOption",
     "AxesOption",
     "BackgroundOption",
     "BlockOption",
     "ChannelsOption",
     "ClassOption",
     "DeviceOption",
+    "EmptyPlanes",
+    "EmptyPlanesOption",
+    "FractionOption",
+    "GroupPatternOption",
+    "GroupsOption",
     "JsonOption",
     "PrecisionOption",
     "RepairOption",
     "SparseOption",
     "TaskKind",
     "ThreadsOption",
+    "data_source",
+    "given_options",
     "parse_channels",
     "parse_classes",
     "use_threads",
@@ -33,6 +47,13 @@ class TaskKind(StrEnum):
 
     INSTANCES = "instances"
     SEMANTIC = "semantic"
+
+
+class EmptyPlanes(StrEnum):
+    """What a plane of a stack without any label means."""
+
+    IGNORE = "ignore"
+    BACKGROUND = "background"
 
 
 ChannelsOption = Annotated[
@@ -94,6 +115,82 @@ RepairOption = Annotated[
         rich_help_panel="Data",
     ),
 ]
+GroupsOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TABLE",
+        help="CSV table with the columns id and group (or field), or 'folder': images of one "
+        "group stay on one side of the split.",
+        rich_help_panel="Data",
+    ),
+]
+GroupPatternOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="REGEX",
+        help="Finds the group in an image's name: '^(.+)_tile'.",
+        rich_help_panel="Data",
+    ),
+]
+FractionOption = Annotated[
+    float, typer.Option(help="Share of the images that validates.", rich_help_panel="Data")
+]
+AnnotatedOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="PATH",
+        help="Masks of where labels count, named as the images, or one mask for one image; by "
+        "default the folder annotated/ beside masks/, if there is one.",
+        rich_help_panel="Data",
+    ),
+]
+EmptyPlanesOption = Annotated[
+    EmptyPlanes,
+    typer.Option(
+        help="What a plane of a stack without any label means: nobody looked (ignore), or there "
+        "is nothing (background).",
+        rich_help_panel="Data",
+    ),
+]
+
+
+def data_source(
+    source: Path,
+    channels: str | None,
+    axes: str | None,
+    groups: str | None,
+    group_pattern: str | None,
+    repair: list[str] | None,
+    annotated: Path | None,
+    empty_planes: EmptyPlanes,
+) -> DataSource:
+    """Put the options that say where data lies and how it is read into one place."""
+    from napari_unet.core.config import parse_settings
+    from napari_unet.core.data_source import DataSource
+
+    if groups is not None and groups != "folder":
+        groups = str(Path(groups).absolute())
+    values = {
+        "source": source.absolute(),
+        "channels": parse_channels(channels),
+        "axes": axes,
+        "groups": groups,
+        "group_pattern": group_pattern,
+        "repair": tuple(repair or ()),
+        "annotated": None if annotated is None else annotated.absolute(),
+        "empty_planes": empty_planes.value,
+    }
+    return parse_settings(DataSource, values)
+
+
+def given_options(context: typer.Context, names: Collection[str]) -> list[str]:
+    """Tell which of some parameters were given on the command line, as they are typed."""
+    return [
+        max(parameter.opts, key=len)
+        for parameter in context.command.params
+        if parameter.name in names
+        and str(context.get_parameter_source(parameter.name)).endswith("COMMANDLINE")
+    ]
 
 
 def parse_channels(text: str | None) -> tuple[str | int, ...] | None:

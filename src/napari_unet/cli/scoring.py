@@ -43,16 +43,17 @@ class ClassTable:
     names: dict[int, str] = field(default_factory=dict)
     background: int | None = None
     sparse: bool = False
+    empty_planes: Literal["ignore", "background"] = "ignore"
 
     def settings(self) -> dict[str, Any]:
         """Give the settings of `evaluate_many`."""
+        values: dict[str, Any] = {"sparse": self.sparse, "empty_planes": self.empty_planes}
         if self.kind == "instances":
-            return {"kind": "instances", "sparse": self.sparse}
-        return {
+            return values | {"kind": "instances"}
+        return values | {
             "kind": "semantic",
             "classes": self.names or None,
             "background": self.background,
-            "sparse": self.sparse,
         }
 
 
@@ -82,20 +83,21 @@ def score_files(
     images: Path | None,
     table: ClassTable,
     axes: str | None = None,
+    annotated: Path | None = None,
 ) -> Evaluation:
     """Score label files against label files; `axes` of the images where files name none."""
     from napari_unet.core.evaluation import evaluate_many
     from napari_unet.core.label_matching import match_labels
 
-    matches = match_labels(prediction, truth, images)
+    matches = match_labels(prediction, truth, images, annotated)
     total = len(matches.matches)
     label_axes = axes and "".join(a for a in axes.upper() if a not in "CS")
 
     with output.counting("scoring") as progress:
 
-        def samples() -> Iterator[tuple[str, Any, Any]]:
+        def samples() -> Iterator[tuple[str, Any, Any, Any]]:
             for i, match in enumerate(matches.matches, start=1):
-                yield (match.name, *match.load(label_axes))
+                yield (match.name, *match.load(label_axes), match.load_area(label_axes))
                 progress(i, total)
 
         report = evaluate_many(samples(), unmatched=matches.unmatched, **table.settings())
@@ -147,7 +149,8 @@ def score_pairs(
     """Predict pairs and score the predictions; `names`: of the truth's classes, by id."""
     from napari_unet.core.evaluation import evaluate_many
 
-    table, predicted_names = _class_tables(model.info, names or {})
+    empty_planes = pairs[0].empty_planes if pairs else "ignore"
+    table, predicted_names = _class_tables(model.info, names or {}, empty_planes)
     predictions: dict[str, Any] = {}
 
     with (
@@ -257,17 +260,23 @@ def _predict(model: Model, pair: Pair, computing: Computing, should_stop: Any) -
         return np.asarray(prediction.labels)
 
 
-def _class_tables(info: ModelInfo, names: dict[int, str]) -> tuple[ClassTable, dict[int, str]]:
+def _class_tables(
+    info: ModelInfo, names: dict[int, str], empty_planes: Literal["ignore", "background"]
+) -> tuple[ClassTable, dict[int, str]]:
     """Tell what the truth's labels mean, and the names of the predicted classes."""
     task = info.task
     if task.kind == "instances":
-        return ClassTable("instances"), {}
+        return ClassTable("instances", empty_planes=empty_planes), {}
     predicted = {c.id: c.name for c in task.classes}
     background = task.background
     truth = names or predicted
     by_name = [i for i, name in truth.items() if name.casefold() == background.name.casefold()]
     table = ClassTable(
-        "semantic", truth, by_name[0] if by_name else background.id, sparse=task.sparse
+        "semantic",
+        truth,
+        by_name[0] if by_name else background.id,
+        task.sparse,
+        empty_planes,
     )
     return table, predicted
 

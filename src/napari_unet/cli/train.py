@@ -5,35 +5,35 @@ from __future__ import annotations
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from napari_unet.cli.console import Output, in_sentences
 from napari_unet.cli.options import (
+    AnnotatedOption,
     AxesOption,
     BackgroundOption,
     ChannelsOption,
     ClassOption,
     DeviceOption,
+    EmptyPlanes,
+    EmptyPlanesOption,
+    FractionOption,
+    GroupPatternOption,
+    GroupsOption,
     JsonOption,
     PrecisionOption,
     RepairOption,
     SparseOption,
     TaskKind,
     ThreadsOption,
-    parse_channels,
+    data_source,
+    given_options,
     parse_classes,
     use_threads,
 )
 from napari_unet.core.errors import SettingsError
-
-if TYPE_CHECKING:
-    from napari_unet.core.config import TrainingSettings
-    from napari_unet.core.data_source import DataSource
-    from napari_unet.core.images import Pair
-    from napari_unet.core.model_file import Model
-    from napari_unet.core.tasks import Instances, Semantic
 
 __all__ = ["EPILOG", "train"]
 
@@ -52,6 +52,10 @@ Classes instead of objects, only some pixels painted, label 1 being the backgrou
 
 `napari-unet train tissue --task semantic --sparse --background 1 --class 2=gland --out run`
 
+Only a part of each image looked at, drawn as masks:
+
+`napari-unet train nuclei --annotated areas --minutes 20 --out run`
+
 Go on with a run that was stopped; start from a model that is there:
 
 `napari-unet train --resume run`
@@ -66,6 +70,20 @@ class Preset(StrEnum):
     NONE = "none"
     LIGHT = "light"
     STANDARD = "standard"
+
+
+class Norm(StrEnum):
+    """Normalisation layers of the network."""
+
+    BATCH = "batch"
+    NONE = "none"
+
+
+class Upsampling(StrEnum):
+    """How the network doubles the size."""
+
+    TRANSPOSED = "transposed"
+    RESIZE = "resize"
 
 
 _DATA, _TRAINING, _NETWORK, _COMPUTING = "Data", "Training", "Network", "Computing"
@@ -96,6 +114,12 @@ def train(
     sparse: SparseOption = False,
     background: BackgroundOption = None,
     classes: ClassOption = None,
+    class_weight: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ID=WEIGHT", help="How much a class counts in the loss; may be repeated."
+        ),
+    ] = None,
     minutes: Annotated[
         float | None, typer.Option(help="Train this long.", rich_help_panel=_TRAINING)
     ] = None,
@@ -139,29 +163,22 @@ def train(
             rich_help_panel=_DATA,
         ),
     ] = "group",
-    validation_fraction: Annotated[
-        float, typer.Option(help="Share of the images that validates.", rich_help_panel=_DATA)
-    ] = 0.15,
-    groups: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TABLE",
-            help="CSV table with the columns id and group (or field), or 'folder': images of one "
-            "group stay on one side of the split.",
-            rich_help_panel=_DATA,
-        ),
-    ] = None,
-    group_pattern: Annotated[
-        str | None,
-        typer.Option(
-            metavar="REGEX",
-            help="Finds the group in an image's name: '^(.+)_tile'.",
-            rich_help_panel=_DATA,
-        ),
-    ] = None,
+    validation_fraction: FractionOption = 0.15,
+    groups: GroupsOption = None,
+    group_pattern: GroupPatternOption = None,
+    annotated: AnnotatedOption = None,
+    empty_planes: EmptyPlanesOption = EmptyPlanes.IGNORE,
     channels: ChannelsOption = None,
     axes: AxesOption = None,
     repair: RepairOption = None,
+    intensity_range: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LOW,HIGH",
+            help="Raw intensities that become 0 and 1 in every image, instead of percentiles.",
+            rich_help_panel=_DATA,
+        ),
+    ] = None,
     from_model: Annotated[
         str | None,
         typer.Option("--from", metavar="MODEL", help="Start from a model: file, run or name."),
@@ -178,6 +195,15 @@ def train(
     depth: Annotated[
         int | None, typer.Option(help="How often the size is halved.", rich_help_panel=_NETWORK)
     ] = None,
+    norm: Annotated[
+        Norm | None, typer.Option(help="Normalisation layers.", rich_help_panel=_NETWORK)
+    ] = None,
+    upsampling: Annotated[
+        Upsampling | None,
+        typer.Option(
+            help="Transposed convolution, or resize and 1x1 convolution.", rich_help_panel=_NETWORK
+        ),
+    ] = None,
     dropout: Annotated[
         float | None,
         typer.Option(help="Share of the bottleneck dropped.", rich_help_panel=_NETWORK),
@@ -192,6 +218,13 @@ def train(
     Ctrl-C stops after the step at hand; everything is saved and can be resumed.
     """
     from napari_unet.cli.training_run import resume_run, start_run
+    from napari_unet.cli.training_settings import (
+        Meaning,
+        parse_range,
+        parse_weights,
+        start_model,
+        training_settings,
+    )
 
     output = Output(as_json)
     if resume is not None:
@@ -203,12 +236,17 @@ def train(
             "There is nothing to train on: name a folder of images with labels, or a run to go on "
             "with (--resume)."
         )
-    names = parse_classes(classes)
-    data = _data_source(source, channels, axes, groups, group_pattern, repair)
-    values = {
+    data = data_source(
+        source, channels, axes, groups, group_pattern, repair, annotated, empty_planes
+    )
+    network = {
         "depth": depth,
         "base_channels": base_channels,
+        "norm": norm,
+        "upsampling": upsampling,
         "dropout": dropout,
+    }
+    values = network | {
         "patch_px": patch,
         "batch_size": batch,
         "learning_rate": lr,
@@ -218,15 +256,17 @@ def train(
         "precision": precision,
         "device": device,
         "seed": seed,
+        "normalization": parse_range(intensity_range),
     }
     budget = {"minutes": minutes, "epochs": epochs, "steps": steps}
-    settings = _settings(values, budget, augmentation)
-    start = _start_model(from_model)
-    if start is not None and any(v is not None for v in (depth, base_channels, dropout)):
+    settings = training_settings(values, budget, augmentation)
+    start = start_model(from_model)
+    if start is not None and (given := given_options(context, {*network, "intensity_range"})):
         raise SettingsError(
-            f"The network is that of '{from_model}': leave --depth, --base-channels and --dropout "
-            "out, or --from."
+            f"The network and its intensities are those of '{from_model}': leave "
+            f"{', '.join(given)} out, or --from."
         )
+    meaning = Meaning(task, sparse, background, parse_classes(classes), parse_weights(class_weight))
     folder = out or Path("runs") / datetime.now().strftime("%Y-%m-%d-%H%M%S")
     use_threads(threads)
     start_run(
@@ -234,96 +274,18 @@ def train(
         data,
         folder,
         settings,
-        make_task=lambda pairs: _task(pairs, task, start, sparse, background, names),
+        make_task=lambda pairs: meaning.task(pairs, start),
         split=split,
         start=start,
         name=name or folder.resolve().name,
     )
 
 
-def _data_source(
-    source: Path,
-    channels: str | None,
-    axes: str | None,
-    groups: str | None,
-    group_pattern: str | None,
-    repair: list[str] | None,
-) -> DataSource:
-    from napari_unet.core.config import parse_settings
-    from napari_unet.core.data_source import DataSource
-
-    if groups is not None and groups != "folder":
-        groups = str(Path(groups).absolute())
-    values = {
-        "source": source.absolute(),
-        "channels": parse_channels(channels),
-        "axes": axes,
-        "groups": groups,
-        "group_pattern": group_pattern,
-        "repair": tuple(repair or ()),
-    }
-    return parse_settings(DataSource, values)
-
-
 def _check_resume_options(context: typer.Context) -> None:
     """Refuse what a resumed run cannot take: its settings are those it was started with."""
-    taken = {"source", "resume", "threads", "as_json"}
-    given = [
-        max(parameter.opts, key=len)
-        for parameter in context.command.params
-        if parameter.name not in taken
-        and str(context.get_parameter_source(parameter.name or "")).endswith("COMMANDLINE")
-    ]
-    if given:
+    names = {p.name or "" for p in context.command.params}
+    if given := given_options(context, names - {"source", "resume", "threads", "as_json"}):
         raise SettingsError(
             f"A resumed run goes on in its own folder with its own settings: leave "
             f"{', '.join(given)} out. For other settings start a new run with --from RUN."
         )
-
-
-def _settings(
-    values: dict[str, Any], budget: dict[str, Any], augmentation: str
-) -> TrainingSettings:
-    from napari_unet.core.augment import Augmentation
-    from napari_unet.core.config import Budget, TrainingSettings, parse_settings
-
-    given = {k: v for k, v in values.items() if v is not None}
-    if chosen := {k: v for k, v in budget.items() if v is not None}:
-        given["budget"] = parse_settings(Budget, chosen)
-    preset: Any = str(augmentation)
-    return parse_settings(TrainingSettings, given | {"augmentation": Augmentation.preset(preset)})
-
-
-def _start_model(name: str | None) -> Model | None:
-    if name is None:
-        return None
-    from napari_unet.core.catalogue import find_model
-    from napari_unet.core.model_file import load_model
-
-    return load_model(find_model(name))
-
-
-def _task(
-    pairs: list[Pair],
-    kind: TaskKind | None,
-    start: Model | None,
-    sparse: bool,
-    background: int | None,
-    names: dict[int, str],
-) -> Semantic | Instances:
-    """Decide what labels mean; a model to start from does where nothing else is said."""
-    from napari_unet.core.tasks import Instances, Semantic
-
-    if kind is None:
-        if start is not None and not (names or sparse or background is not None):
-            return start.info.task
-        kind = TaskKind.SEMANTIC if names or background is not None else TaskKind.INSTANCES
-    if kind is TaskKind.SEMANTIC:
-        labels = [pair.labels for pair in pairs]
-        return Semantic.from_labels(labels, sparse=sparse, names=names, background=background)
-    if names or background is not None:
-        raise SettingsError(
-            "Objects have no classes: leave --class and --background out, or choose "
-            "--task semantic."
-        )
-    return Instances(sparse=sparse)

@@ -73,7 +73,7 @@ def start_run(
             should_stop=should_stop,
         )
         finished = follow(output, events)
-    _show_end(output, finished, folder, data.source)
+    _show_end(output, finished, folder, data)
 
 
 def resume_run(output: Output, folder: Path, source: Path | None, threads: int | None) -> None:
@@ -102,7 +102,7 @@ def resume_run(output: Output, folder: Path, source: Path | None, threads: int |
     pairs, _ = _load(output, data)
     with stoppable("Stopping after this step, everything is saved") as should_stop:
         finished = follow(output, resume(folder, pairs, should_stop=should_stop))
-    _show_end(output, finished, folder, data.source)
+    _show_end(output, finished, folder, data)
 
 
 def follow(output: Output, events: Iterator[Event]) -> Finished:
@@ -177,7 +177,7 @@ def _epoch_line(event: EpochDone) -> str:
     return "  ".join(parts) + ("  best so far" if event.is_best else "")
 
 
-def _show_end(output: Output, event: Finished, folder: Path, source: Path) -> None:
+def _show_end(output: Output, event: Finished, folder: Path, data: DataSource) -> None:
     stopped = event.reason is FinishReason.STOPPED
     output.say("")
     output.say(
@@ -192,21 +192,40 @@ def _show_end(output: Output, event: Finished, folder: Path, source: Path) -> No
     output.say(f"Last model: {event.last_model}")
     if (curves := folder / "curves.png").exists():
         output.say(f"Curves:     {curves}")
-    output.next_steps(_next_steps(event, folder, source))
+    output.next_steps(_next_steps(event, folder, data))
     output.result(_as_json(event, folder))
     if stopped:
         raise typer.Exit(INTERRUPTED)
 
 
-def _next_steps(event: Finished, folder: Path, source: Path) -> list[str]:
-    run, lines = shlex.quote(str(folder)), []
+def _next_steps(event: Finished, folder: Path, data: DataSource) -> list[str]:
+    run, lines = str(folder), []
+    reading = _reading_options(data)
     if event.reason is FinishReason.STOPPED:
-        lines.append(f"napari-unet train --resume {run}")
-    lines.append(f"napari-unet predict {run} IMAGES --out results")
+        lines.append(["train", "--resume", run])
+    lines.append(["predict", run, "IMAGES", *reading, "--out", "results"])
     if event.best_model:
-        data = shlex.quote(str(source))
-        lines.append(f"napari-unet evaluate --model {run} {data} --out scores")
-    return lines
+        given = reading + _label_options(data)
+        lines.append(["evaluate", "--model", run, str(data.source), *given, "--out", "scores"])
+    return [f"napari-unet {shlex.join(line)}" for line in lines]
+
+
+def _reading_options(data: DataSource) -> list[str]:
+    """Options that images need to be read as they were for the training."""
+    options: list[str] = []
+    if data.channels is not None:
+        options += ["--channels", ",".join(map(str, data.channels))]
+    return options + (["--axes", data.axes] if data.axes else [])
+
+
+def _label_options(data: DataSource) -> list[str]:
+    """The same for labels."""
+    options = [part for kind in data.repair for part in ("--repair", kind)]
+    if data.annotated is not None:
+        options += ["--annotated", str(data.annotated)]
+    if data.empty_planes != "ignore":
+        options += ["--empty-planes", data.empty_planes]
+    return options
 
 
 def _as_json(event: Finished, folder: Path) -> dict[str, Any]:

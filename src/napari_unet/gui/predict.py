@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -90,7 +91,7 @@ class PredictWidget(Form):
                 self.message,
                 self.decoding.rows["threshold"],
                 self.decoding.rows["min_area_px"],
-                Collapsible("More settings", [votes, *self.more.rows]),
+                Collapsible("More settings", [votes, *self.folders.more, *self.more.rows]),
                 self.reproduce,
                 self.retrain,
             ],
@@ -225,27 +226,24 @@ class PredictWidget(Form):
         self.run.busy_changed.connect(self._on_busy)
         self.run.measured.connect(self._on_measured)
         follow_layers(self._viewer, soon, self.native)
-        self._follow(self._viewer.layers.selection.events.changed)
-        self._follow(self._viewer.dims.events.current_step)
+        # Bound methods, which the viewer holds weakly.
+        self._viewer.layers.selection.events.changed.connect(self._on_view)
+        self._viewer.dims.events.current_step.connect(self._on_view)
 
-    def _follow(self, emitter: Any) -> None:
-        """Check again when something in the viewer changes, until the widget is closed."""
-
-        def changed(_event: Any = None) -> None:
-            if self.scope.value in ("selected", "plane") and not self.run.busy:
+    def _on_view(self, _event: Any = None) -> None:
+        with contextlib.suppress(RuntimeError):  # Qt has deleted the form: it was closed
+            if not self.run.busy and self.scope.value in ("selected", "plane"):
                 self._soon()
 
-        emitter.connect(changed)
-        self.native.destroyed.connect(lambda: emitter.disconnect(changed))
-
     def _soon(self, *_: Any) -> None:
-        self._check_soon.start()
+        with contextlib.suppress(RuntimeError):  # Qt has deleted the timer: this was closed
+            self._check_soon.start()
 
     def _on_model(self, *_: Any) -> None:
         self.decoding.follow(self.model.info)
         self.run.forget()
         self._measured_px = None
-        self._check_soon.start()
+        self._soon()
 
     def _on_scope(self, *_: Any) -> None:
         folder = self.scope.value == "folder"

@@ -118,13 +118,12 @@ class Folders:
                 tooltip="Folder for NAME_labels.tif of each image, objects.csv and summary.csv: "
                 "the same files as the command line writes.",
             ),
-            self.rescale,
-            self.overwrite,
         ]
+        self.more = [self.rescale, self.overwrite]
 
     def show(self, visible: bool) -> None:
         """Show the fields, or hide them."""
-        for field in self.rows:
+        for field in (*self.rows, *self.more):
             field.visible = visible
 
     @property

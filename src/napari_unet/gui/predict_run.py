@@ -139,15 +139,15 @@ class PredictRun(QObject):
         """Hand in a request; nothing of the job is kept once it has ended, as results are large."""
         job = session().engine.submit(request)
         self._on_end[job.id] = ended
-        job.on_event(partial(self._send, job.id))
+        job.on_event(partial(self._send, job))
         return job
 
-    def _send(self, job: str, event: object) -> None:
+    def _send(self, job: Job, event: object) -> None:
         """Runs on the engine's thread."""
         try:
-            self._arrived.emit(job, event)
+            self._arrived.emit(job.id, event)
         except RuntimeError:  # the widget was closed and Qt has deleted this object
-            return
+            job.stop()
 
     def _deliver(self, job: str, event: object) -> None:
         if isinstance(event, Ended):

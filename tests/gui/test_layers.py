@@ -4,9 +4,11 @@ from collections.abc import Callable
 from typing import Any
 
 import dask.array as da
+import hypothesis
 import numpy as np
 import pytest
 import zarr
+from hypothesis import strategies as st
 from napari.components import ViewerModel
 from napari.layers import Image as ImageLayer
 from napari.layers import Labels
@@ -22,6 +24,7 @@ from napari_unet.gui.layers import (
     add_probability,
     image_from_layers,
     is_ours,
+    labels_from_layer,
     propose_axes,
     result_geometry,
     update_labels,
@@ -140,6 +143,27 @@ def test_labels_lie_on_their_image(shelf: Any, kind: str, axes: str) -> None:
     ours, theirs = result.extent.world, layer.extent.world[:, -result.ndim :]
     spatial = [i for i, a in enumerate(axes[-result.ndim :]) if a != "C"]
     assert ours[:, spatial] == pytest.approx(theirs[:, spatial])
+
+
+@hypothesis.settings(max_examples=25)
+@hypothesis.given(st.data())
+def test_any_result_can_be_read_back_and_lies_on_its_image(data: Any) -> None:
+    axes = (
+        "".join(data.draw(st.permutations("TZC"), "order"))[: data.draw(st.integers(0, 3))] + "YX"
+    )
+    n, numbers = len(axes), st.floats(-3, 3).filter(lambda v: abs(v) > 0.1)
+    scale = data.draw(st.lists(numbers, min_size=n, max_size=n))
+    translate = data.draw(st.lists(numbers, min_size=n, max_size=n))
+    affine = np.eye(n + 1)
+    affine[-3:-1, -3:-1] += np.array([[0.2, 0.5], [-0.5, 0.1]]) * data.draw(numbers)
+    shelf = Shelf()
+    layer = shelf.add_image(
+        picture(axes), rgb=False, scale=scale, translate=translate, affine=affine
+    )
+    labels = predicted(layer, axes)
+    result = add_labels(shelf, layer, labels, name="r", metadata={}, axes=axes)
+    np.testing.assert_array_equal(labels_from_layer(result, layer, axes), labels)
+    assert_lies_on(result, layer, expected_labels(layer.data, axes), axes)
 
 
 @pytest.mark.parametrize("axes", ORDERS)

@@ -76,6 +76,7 @@ class Form(Container[Widget]):
         scroll.setMinimumWidth(_LEAST_WIDTH_PX)
         scroll.setWidget(super().native)
         self._scroll = scroll
+        scroll._magic_widget = self  # type: ignore[attr-defined]  # what napari's docks tell of
 
     @property
     def native(self) -> QWidget:

@@ -115,8 +115,8 @@ def add_labels(
         layer.colormap = _colormap(colours)
     if features is not None:
         set_features(layer, features)
+    _SEALS[layer] = _Seal(layer)  # first: widgets ask whose it is as soon as it is there
     viewer.add_layer(layer)
-    _SEALS[layer] = _Seal(layer)
     return layer
 
 
@@ -153,15 +153,17 @@ def update_labels(
         return False
     if source_layer is not None:
         labels = to_layer_order(labels, source_layer, axes, position)
-    labels = _compact(labels)
     if tuple(labels.shape) != tuple(layer.data.shape):
         raise LabelsError(
             f"New labels of shape {tuple(labels.shape)} do not fit into '{layer.name}' "
             f"{tuple(layer.data.shape)}. Add them as a new layer."
         )
     old = layer.data
-    if isinstance(old, np.ndarray) and np.can_cast(labels.dtype, old.dtype) and old.flags.writeable:
-        old[...] = labels
+    if not np.can_cast(labels.dtype, old.dtype):
+        labels = _compact(labels)
+    fits = isinstance(old, np.ndarray) and np.can_cast(labels.dtype, old.dtype)
+    if fits and old.flags.writeable:
+        old[...] = labels  # setting `data` would take five times as long
         layer.refresh(thumbnail=False, highlight=False, extent=False)
     else:
         layer.data = labels

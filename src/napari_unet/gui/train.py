@@ -3,51 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from magicgui import widgets as w
-from magicgui.types import FileDialogMode
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QFileDialog
 
-from napari_unet.compute import ResumeRequest, TrainRequest
-from napari_unet.core.errors import SettingsError, UNetError
+from napari_unet.core.errors import UNetError
 from napari_unet.core.tasks import ClassInfo
 from napari_unet.gui.background import Background
-from napari_unet.gui.forms import Form, Message, follow_layers, plain_container, row
+from napari_unet.gui.forms import follow_layers
 from napari_unet.gui.forms.pieces import is_alive
 from napari_unet.gui.preferences import preferences
 from napari_unet.gui.session import session
-from napari_unet.gui.train_classes import ClassTable
 from napari_unet.gui.train_controller import TrainController
-from napari_unet.gui.train_data import (
-    DataChoice,
-    Library,
-    Sourced,
-    pairs_of_run,
-    parse_channels,
-    sources_of,
-)
-from napari_unet.gui.train_fields import DataFields, MoreFields, StartFields, form_of, narrow
-from napari_unet.gui.train_form import (
-    TrainForm,
-    efforts_in_minutes,
-    preview_interval_s,
-    propose_classes,
-    request_from,
-)
-from napari_unet.gui.train_outlook import (
-    Outlook,
-    everywhere_annotated,
-    look_ahead,
-    propose_meaning,
-)
-from napari_unet.gui.train_pairs import PairRow, PairTable
+from napari_unet.gui.train_data import DataChoice, Library, Sourced, parse_channels
+from napari_unet.gui.train_fields import form_of
+from napari_unet.gui.train_form import TrainForm, efforts_in_minutes
+from napari_unet.gui.train_layout import FOLDER, LAYERS, TrainLayout
+from napari_unet.gui.train_outlook import Outlook
+from napari_unet.gui.train_pairs import PairRow
+from napari_unet.gui.train_prepare import look, prepare, prepare_resume, repaired
 from napari_unet.gui.train_preview import PreviewSource, preview_source
-from napari_unet.gui.train_run import RunPanel, next_run_folder
 
 if TYPE_CHECKING:
     import napari
@@ -55,10 +33,9 @@ if TYPE_CHECKING:
 __all__ = ["TrainWidget"]
 
 _LOOK_MS = 300
-_LAYERS, _FOLDER = "open layers", "a folder"
 
 
-class TrainWidget(Form):
+class TrainWidget(TrainLayout):
     """Trains a network on open layers or on a folder.
 
     Parameters
@@ -78,8 +55,7 @@ class TrainWidget(Form):
         self._slice: tuple[int, ...] = ()
         self._outlook = Outlook()
         self._sourced: list[Sourced] = []
-        self._make_fields()
-        super().__init__(name="train", widgets=self._laid_out())
+        super().__init__(preferences().device)
         self.controller = TrainController(viewer, self.panel, self.native)
         self._timer = QTimer(self.native)
         self._timer.setSingleShot(True)
@@ -90,61 +66,6 @@ class TrainWidget(Form):
         QTimer.singleShot(0, _start_engine)
 
     # -- the form --------------------------------------------------------------------------------
-
-    def _make_fields(self) -> None:
-        self.source: Any = w.ComboBox(
-            choices=[_LAYERS, _FOLDER],
-            tooltip="Learn from what is open in napari, or from a folder of images and masks.",
-        )
-        self.pairs = PairTable()
-        self.pairs_host = plain_container()
-        self.folder: Any = w.FileEdit(
-            mode=FileDialogMode.EXISTING_DIRECTORY,
-            tooltip="Folder with images/ and masks/, or with labels beside their images "
-            "(name_mask.tif). A training set made in Predict is one, too.",
-        )
-        self.folder_row = row("Folder", self.folder)
-        self.fields = StartFields()
-        self.classes = ClassTable()
-        self.classes_host = plain_container()
-        self.data = DataFields()
-        self.more = MoreFields(preferences().device)
-        self.check = Message()
-        self.repair_button: Any = w.PushButton(text="Repair in a new layer", visible=False)
-        self.outlook = Message()
-        self.train_button: Any = w.PushButton(text="Train", enabled=False)
-        self.resume_button: Any = w.PushButton(
-            text="Resume", visible=False, tooltip="Go on where this run stopped."
-        )
-        self.other_run_button: Any = w.PushButton(
-            text="Resume an earlier run…",
-            tooltip="Choose the folder of a run. Its images must be open, or lie where they were.",
-        )
-        self.panel = RunPanel()
-        self.result = Message()
-
-    def _laid_out(self) -> list[w.Widget]:
-        self.pairs_host.native.layout().addWidget(self.pairs)
-        self.classes_host.native.layout().addWidget(self.classes)
-        self.classes_host.visible = self.folder_row.visible = False
-        self.more.inner.append(self.other_run_button)
-        return [
-            row("Learn from", narrow(self.source)),
-            self.pairs_host,
-            self.folder_row,
-            self.fields.meaning_row,
-            self.classes_host,
-            self.fields.start_row,
-            self.fields.effort_row,
-            self.data,
-            self.more,
-            self.check,
-            self.repair_button,
-            self.outlook,
-            plain_container([self.train_button, self.resume_button], layout="horizontal"),
-            self.panel.container,
-            self.result,
-        ]
 
     def _connect(self) -> None:
         self.train_button.changed.connect(self.train)
@@ -188,8 +109,8 @@ class TrainWidget(Form):
         """What the form says about the data."""
         folder = self.folder.line_edit.value.strip()
         return DataChoice(
-            rows=tuple(self.pairs.rows) if self.source.value == _LAYERS else (),
-            folder=Path(folder) if self.source.value == _FOLDER and folder else None,
+            rows=tuple(self.pairs.rows) if self.source.value == LAYERS else (),
+            folder=Path(folder) if self.source.value == FOLDER and folder else None,
             axes=self.data.axes.value.strip() or None,
             channels=parse_channels(self.data.channels.value),
             empty_planes=self.data.empty_planes.value,
@@ -252,7 +173,7 @@ class TrainWidget(Form):
         self.schedule()
 
     def _on_source(self, *_: Any) -> None:
-        layers = self.source.value == _LAYERS
+        layers = self.source.value == LAYERS
         self.pairs_host.visible = layers
         self.folder_row.visible = not layers
         self._guess_meaning = True
@@ -288,7 +209,7 @@ class TrainWidget(Form):
         if not self._guess_name:
             return
         named = "model"
-        if self.source.value == _FOLDER:
+        if self.source.value == FOLDER:
             named = Path(self.folder.line_edit.value.strip()).name or named
         elif self.pairs.rows:
             named = self.pairs.rows[0].images[0].name
@@ -304,7 +225,7 @@ class TrainWidget(Form):
             return
         self._looking = True
         task = partial(
-            _look_at, self._library, self.choice(), dict(self._versions), self.form(),
+            look, self._library, self.choice(), dict(self._versions), self.form(),
             self._guess_meaning,
         )  # fmt: skip
         Background(task, self._show_outlook, self.native)
@@ -344,7 +265,7 @@ class TrainWidget(Form):
     def _coloured(self, classes: Sequence[ClassInfo]) -> list[ClassInfo]:
         """Classes without a colour get that of the first Labels layer."""
         rows = self.pairs.rows
-        if not rows or self.source.value == _FOLDER:
+        if not rows or self.source.value == FOLDER:
             return list(classes)
         found = []
         for info in classes:
@@ -359,7 +280,7 @@ class TrainWidget(Form):
         issues = [issue for _, issue in self._outlook.issues]
         more = f" And {len(issues) - 1} more." if len(issues) > 1 else ""
         self.check.say(f"Label check: {issues[0].message}{more}" if issues else "", "warning")
-        folder = self.source.value == _FOLDER
+        folder = self.source.value == FOLDER
         self.repair_button.text = "Repair when reading" if folder else "Repair in a new layer"
         self.repair_button.visible = any(issue.repairable for issue in issues)
 
@@ -368,13 +289,13 @@ class TrainWidget(Form):
         for index, issue in self._outlook.issues:
             if issue.repairable:
                 kinds.setdefault(self._sourced[index].row, set()).add(issue.kind)
-        if self.source.value == _FOLDER:
+        if self.source.value == FOLDER:
             self._repair = tuple(sorted(set(self._repair).union(*kinds.values())))
             self.schedule()
             return
         for index, which in kinds.items():
             table_row = self.pairs.rows[index]
-            task = partial(_repaired, table_row, self.choice().axes, sorted(which))
+            task = partial(repaired, table_row, self.choice().axes, sorted(which))
             Background(task, partial(self._add_repaired, table_row), self.native)
 
     def _add_repaired(self, table_row: PairRow, labels: Any) -> None:
@@ -408,7 +329,7 @@ class TrainWidget(Form):
         preview = self._preview_source()
         runs = preferences().data_folder / "runs"
         task = partial(
-            _prepare, self._library, self.choice(), dict(self._versions), self.form(), runs, preview
+            prepare, self._library, self.choice(), dict(self._versions), self.form(), runs, preview
         )
         self.controller.train(task, preview)
 
@@ -422,7 +343,7 @@ class TrainWidget(Form):
             return
         preview = self._preview_source()
         images = [x for x in self._viewer.layers if x._type_string == "image"]
-        task = partial(_prepare_resume, Path(folder), images, preview)
+        task = partial(prepare_resume, Path(folder), images, preview)
         self.controller.resume(Path(folder), task, preview)
 
     def _resume_last(self, *_: Any) -> None:
@@ -441,7 +362,7 @@ class TrainWidget(Form):
         rows = self.pairs.rows
         active = self._viewer.layers.selection.active
         chosen = [r.images for r in rows if active in r.images] or [r.images for r in rows]
-        if self.source.value == _FOLDER:
+        if self.source.value == FOLDER:
             chosen = [(active,)] if getattr(active, "_type_string", "") == "image" else []
         if not chosen:
             return None
@@ -476,80 +397,3 @@ def _emitters(layer: Any) -> list[Any]:
     names = ("paint", "set_data", "data", "name")
     found = (getattr(layer.events, name, None) for name in names)
     return [emitter for emitter in found if emitter is not None]
-
-
-def _look_at(
-    library: Library,
-    choice: DataChoice,
-    versions: dict[int, int],
-    form: TrainForm,
-    guess: bool,
-) -> tuple[Outlook, TrainForm, list[Sourced]]:
-    """Look at the data; runs on another thread."""
-    sourced = library.gather(choice, versions)
-    form, _ = _with_classes(library, sourced, form, guess)
-    pairs = [s.pair for s in sourced]
-    return look_ahead(pairs, form, library.facts(sourced, form)), form, sourced
-
-
-def _with_classes(
-    library: Library, sourced: Sequence[Sourced], form: TrainForm, guess: bool
-) -> tuple[TrainForm, dict[int, int]]:
-    """Fill in what the labels say: what they mean, where nobody said it, and the classes."""
-    facts = library.facts(sourced, form)
-    if guess and any(f.labelled for f in facts):
-        form = replace(form, meaning=propose_meaning(facts))
-    counts: dict[int, int] = {}
-    for fact in facts:
-        for label, number in fact.counts.items():
-            counts[label] = counts.get(label, 0) + number
-    if form.meaning == "objects" or len([i for i in counts if i]) > 256:
-        return replace(form, classes=()), counts
-    known: tuple[ClassInfo, ...] = form.classes
-    if not known and form.start_info is not None and form.start_info.task.kind == "semantic":
-        known = form.start_info.task.classes
-    classes = propose_classes(counts, form.meaning == "strokes", known=known)
-    return replace(form, classes=classes), counts
-
-
-def _prepare(
-    library: Library,
-    choice: DataChoice,
-    versions: dict[int, int],
-    form: TrainForm,
-    runs: Path,
-    preview: PreviewSource | None,
-) -> TrainRequest:
-    """Take a snapshot and make the request; runs on another thread."""
-    library = Library() if choice.folder is None else library
-    sourced = library.gather(choice, versions)
-    form, counts = _with_classes(library, sourced, form, guess=False)
-    outlook = look_ahead([s.pair for s in sourced], form, library.facts(sourced, form))
-    if outlook.problem:
-        raise SettingsError(outlook.problem)
-    form = replace(form, sources=sources_of(choice, sourced))
-    pairs = everywhere_annotated((s.pair for s in sourced), form)
-    image = None
-    if preview is not None and preview.image.channels == pairs[0].image.channels:
-        image = preview.loaded()
-    return request_from(form, pairs, next_run_folder(runs, form.name.strip()), counts, image)
-
-
-def _prepare_resume(
-    folder: Path, images: Sequence[Any], preview: PreviewSource | None
-) -> ResumeRequest:
-    """Find the data of a run again; runs on another thread."""
-    pairs = pairs_of_run(folder, images)
-    image = None
-    if preview is not None and pairs and preview.image.channels == pairs[0].image.channels:
-        image = preview.loaded()
-    return ResumeRequest(folder, tuple(pairs), image, preview_interval_s(image))
-
-
-def _repaired(table_row: PairRow, axes: str | None, kinds: Sequence[str]) -> Any:
-    """Repair a copy of a layer's labels; runs on another thread."""
-    from napari_unet.core.label_check import repair_labels
-    from napari_unet.gui.layers import labels_from_layer
-
-    labels = labels_from_layer(table_row.labels, table_row.images[0], axes)
-    return repair_labels(labels, kinds, is_colour=False)

@@ -16,7 +16,15 @@ if TYPE_CHECKING:
     from napari_unet.gui.train_form import TrainForm
     from napari_unet.gui.train_pairs import PairRow
 
-__all__ = ["DataChoice", "Library", "Sourced", "pairs_of_run", "parse_channels", "sources_of"]
+__all__ = [
+    "DataChoice",
+    "Library",
+    "Sourced",
+    "next_run_folder",
+    "pairs_of_run",
+    "parse_channels",
+    "sources_of",
+]
 
 _LAYERS = "layers"
 
@@ -166,6 +174,14 @@ def pairs_of_run(run_folder: Path, layers: Sequence[Any]) -> list[Pair]:
             Pair(image, labels, area, origin.get("group"), origin.get("empty_planes", "ignore"))
         )
     return pairs
+
+
+def next_run_folder(runs: Path, name: str) -> Path:
+    """Give a folder ``<name>-<n>`` that is not there yet, n counting from 1."""
+    number = 1
+    while (folder := runs / f"{name}-{number}").exists():
+        number += 1
+    return folder
 
 
 def parse_channels(text: str) -> tuple[str | int, ...] | None:

@@ -169,7 +169,8 @@ def _centre_of_view(viewer: napari.Viewer) -> Any:
     """World coordinates of the middle of the canvas."""
     point = np.array(viewer.dims.point, float)
     displayed = list(viewer.dims.displayed)
-    point[displayed] = viewer.camera.center[-len(displayed) :]
+    camera = getattr(viewer, "scene", viewer).camera  # of the viewer itself before napari 0.9
+    point[displayed] = camera.center[-len(displayed) :]
     return point
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_unet.core.events import EpochDone, Finished, FinishReason, Started, StepDone
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
 
     from napari_unet.gui.plots import CurvePlot
 
-__all__ = ["RunPanel", "ending_words", "next_run_folder", "score_words"]
+__all__ = ["RunPanel", "ending_words", "score_words"]
 
 _NOTE_EVERY_S = 0.2
 _RESOLUTION = 1000
@@ -113,11 +112,3 @@ def ending_words(finished: Finished, task: Semantic | Instances, model: str) -> 
     score = score_words(task, finished.best_scores)
     scored = f" The best model has {score}." if score else " Nothing was validated: no score."
     return f"{how}.{scored} '{model}' is ready in Predict."
-
-
-def next_run_folder(runs: Path, name: str) -> Path:
-    """Give a folder ``<name>-<n>`` that is not there yet, n counting from 1."""
-    number = 1
-    while (folder := runs / f"{name}-{number}").exists():
-        number += 1
-    return folder

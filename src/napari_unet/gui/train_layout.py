@@ -1,0 +1,87 @@
+"""The Train widget's controls, and how they lie below each other."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from magicgui import widgets as w
+from magicgui.types import FileDialogMode
+
+from napari_unet.gui.forms import Form, Message, plain_container, row
+from napari_unet.gui.train_classes import ClassTable
+from napari_unet.gui.train_fields import DataFields, MoreFields, StartFields, narrow
+from napari_unet.gui.train_pairs import PairTable
+from napari_unet.gui.train_run import RunPanel
+
+__all__ = ["FOLDER", "LAYERS", "TrainLayout"]
+
+LAYERS, FOLDER = "open layers", "a folder"
+
+
+class TrainLayout(Form):
+    """The controls, without what they do.
+
+    Parameters
+    ----------
+    device
+        Where to compute unless another device is chosen.
+    """
+
+    def __init__(self, device: str) -> None:
+        self._make_fields(device)
+        super().__init__(name="train", widgets=self._laid_out())
+
+    def _make_fields(self, device: str) -> None:
+        self.source: Any = w.ComboBox(
+            choices=[LAYERS, FOLDER],
+            tooltip="Learn from what is open in napari, or from a folder of images and masks.",
+        )
+        self.pairs = PairTable()
+        self.pairs_host = plain_container()
+        self.folder: Any = w.FileEdit(
+            mode=FileDialogMode.EXISTING_DIRECTORY,
+            tooltip="Folder with images/ and masks/, or with labels beside their images "
+            "(name_mask.tif). A training set made in Predict is one, too.",
+        )
+        self.folder_row = row("Folder", self.folder)
+        self.fields = StartFields()
+        self.classes = ClassTable()
+        self.classes_host = plain_container()
+        self.data = DataFields()
+        self.more = MoreFields(device)
+        self.check = Message()
+        self.repair_button: Any = w.PushButton(text="Repair in a new layer", visible=False)
+        self.outlook = Message()
+        self.train_button: Any = w.PushButton(text="Train", enabled=False)
+        self.resume_button: Any = w.PushButton(
+            text="Resume", visible=False, tooltip="Go on where this run stopped."
+        )
+        self.other_run_button: Any = w.PushButton(
+            text="Resume an earlier run…",
+            tooltip="Choose the folder of a run. Its images must be open, or lie where they were.",
+        )
+        self.panel = RunPanel()
+        self.result = Message()
+
+    def _laid_out(self) -> list[w.Widget]:
+        self.pairs_host.native.layout().addWidget(self.pairs)
+        self.classes_host.native.layout().addWidget(self.classes)
+        self.classes_host.visible = self.folder_row.visible = False
+        self.more.inner.append(self.other_run_button)
+        return [
+            row("Learn from", narrow(self.source)),
+            self.pairs_host,
+            self.folder_row,
+            self.fields.meaning_row,
+            self.classes_host,
+            self.fields.start_row,
+            self.fields.effort_row,
+            self.data,
+            self.more,
+            self.check,
+            self.repair_button,
+            self.outlook,
+            plain_container([self.train_button, self.resume_button], layout="horizontal"),
+            self.panel.container,
+            self.result,
+        ]

@@ -11,11 +11,11 @@ from napari_unet.compute import EvaluateFilesRequest, EvaluateRequest
 from napari_unet.gui.evaluate_form import (
     EvaluateValues,
     notes_on_layers,
-    overlay,
     parse_classes,
     problem,
     request_from,
 )
+from napari_unet.gui.evaluate_overlay import overlay
 
 SIZE = (32, 40)
 

@@ -75,7 +75,7 @@ def test_every_class_has_a_row() -> None:
     rows = {row["class"]: row for row in tables.class_rows(report, "pooled")}
     assert set(rows) == {"foreground", *names.values()}
     assert rows["cell"] == pytest.approx(
-        {"class": "cell", "IoU": 0.8, "Dice": 0.889, "precision": 1.0, "recall": 0.8}
+        {"class": "cell", "IoU": 0.8, "Dice": 0.889, "precis.": 1.0, "recall": 0.8}
     )
     assert "Pixel accuracy 0.950" in tables.overall_scores(report, "pooled")
     errors = error_map(prediction, truth, kind="semantic")

@@ -174,6 +174,9 @@ class EvaluateRequest:
         As for `napari_unet.core.evaluation.evaluate_many`.
     iou_threshold
         Least intersection over union of a hit in the error map.
+    image, model
+        The image behind both and the file of the model that predicted it: the report says when the
+        model was trained on that image.
     """
 
     prediction: Any
@@ -189,6 +192,8 @@ class EvaluateRequest:
     empty_planes: Literal["ignore", "background"] = "ignore"
     thresholds: Sequence[float] | None = None
     iou_threshold: float = 0.5
+    image: Image | None = None
+    model: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -201,11 +206,17 @@ class EvaluateFilesRequest:
         Two files or two folders, as for `napari_unet.core.label_matching.match_labels`.
     settings
         Keywords for `napari_unet.core.evaluation.evaluate_many`.
+    images
+        Folder of the images; None: those beside the truth, if there are any.
+    model
+        File of the model that predicted them, as in `EvaluateRequest`.
     """
 
     prediction: Path
     truth: Path
     settings: Mapping[str, Any] = field(default_factory=dict)
+    images: Path | None = None
+    model: Path | None = None
 
 
 class Evaluation(NamedTuple):

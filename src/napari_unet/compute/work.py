@@ -203,12 +203,13 @@ def _predict_files(request: ask.FilesRequest, context: JobContext) -> ask.FilesD
         progress=lambda index, done, blocks: context.progress(index + done / blocks, total),
         should_stop=context.should_stop,
     )
-    for result in results:
+    for count, result in enumerate(results, 1):
         if isinstance(result, FilePredicted):
             predicted.append(result)
         else:
             failed.append(result)
         context.emit(result)
+        context.progress(count, total)
     return ask.FilesDone(tuple(predicted), tuple(failed), found.skipped)
 
 
@@ -218,6 +219,7 @@ def _predict_files(request: ask.FilesRequest, context: JobContext) -> ask.FilesD
 def _evaluate(request: ask.EvaluateRequest, context: JobContext) -> ask.Evaluation:
     from napari_unet.core.error_map import error_map
     from napari_unet.core.evaluation import evaluate
+    from napari_unet.core.independence import with_training_note
 
     prediction, truth = np.asarray(request.prediction), np.asarray(request.truth)
     annotated = None if request.annotated is None else np.asarray(request.annotated)
@@ -243,14 +245,16 @@ def _evaluate(request: ask.EvaluateRequest, context: JobContext) -> ask.Evaluati
         background=_background(request),
         ndim=request.ndim,
     )
-    return ask.Evaluation(report, errors)
+    images = [] if request.image is None else [request.image]
+    return ask.Evaluation(with_training_note(report, request.model, images), errors)
 
 
 def _evaluate_files(request: ask.EvaluateFilesRequest, context: JobContext) -> ask.Evaluation:
     from napari_unet.core.evaluation import Sample, evaluate_many
+    from napari_unet.core.independence import with_training_note
     from napari_unet.core.label_matching import match_labels
 
-    found = match_labels(request.prediction, request.truth)
+    found = match_labels(request.prediction, request.truth, request.images)
 
     def samples() -> Iterator[Sample]:
         for index, match in enumerate(found.matches):
@@ -260,7 +264,8 @@ def _evaluate_files(request: ask.EvaluateFilesRequest, context: JobContext) -> a
 
     report = evaluate_many(samples(), unmatched=found.unmatched, **request.settings)
     context.progress(len(found.matches), len(found.matches))
-    return ask.Evaluation(report, None)
+    images = (image for match in found.matches if (image := match.load_image()) is not None)
+    return ask.Evaluation(with_training_note(report, request.model, images), None)
 
 
 def _go_on(context: JobContext) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -12,8 +13,9 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from napari_unet.core.images import Image
     from napari_unet.core.model_file import ModelInfo
+    from napari_unet.core.report import Report
 
-__all__ = ["CopyCheck", "Seen", "seen_by", "training_note"]
+__all__ = ["CopyCheck", "Seen", "seen_by", "training_note", "with_training_note"]
 
 Seen = Literal["training", "validation", "both", "unseen"]
 """What an image was to a model; ``"both"``: one part trained it, another validated it."""
@@ -52,13 +54,33 @@ def seen_by(info: ModelInfo, image: Image) -> Seen:
     return roles.pop() if len(roles) == 1 else "both"
 
 
-def training_note(info: ModelInfo, images: Sequence[Image]) -> str:
+def with_training_note(report: Report, model: Path | None, images: Iterable[Image]) -> Report:
+    """Add to a report that the model knows the images, where it does.
+
+    Parameters
+    ----------
+    report
+        What was found.
+    model
+        The model's file; None, or one that is no longer there: nothing is added.
+    images
+        The images that it predicted.
+    """
+    from napari_unet.core.model_file import read_info
+
+    if model is None or not model.exists():
+        return report
+    note = training_note(read_info(model), images)
+    return replace(report, notes=(note, *report.notes)) if note else report
+
+
+def training_note(info: ModelInfo, images: Iterable[Image]) -> str:
     """Say in a sentence that a model knows the images it is scored on; nothing if it does not."""
     roles = [seen_by(info, image) for image in images]
     trained = sum(role in ("training", "both") for role in roles)
     validated = roles.count("validation")
-    several = f"{trained or validated} of these {len(images)} images"
-    which = "this image" if len(images) == 1 else several
+    several = f"{trained or validated} of these {len(roles)} images"
+    which = "this image" if len(roles) == 1 else several
     if trained:
         part = "a part of " if roles == ["both"] else ""
         return (

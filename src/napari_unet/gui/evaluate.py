@@ -14,12 +14,11 @@ from napari_unet.core.errors import Cancelled, UNetError
 from napari_unet.gui.evaluate_fields import EvaluateFields
 from napari_unet.gui.evaluate_form import (
     EvaluateValues,
-    Overlay,
     notes_on_layers,
-    overlay,
     problem,
     request_from,
 )
+from napari_unet.gui.evaluate_overlay import Overlay, overlay
 from napari_unet.gui.evaluate_results import ResultsView
 from napari_unet.gui.evaluate_views import Views
 from napari_unet.gui.forms import Form, Message, ProgressRow
@@ -68,6 +67,16 @@ class EvaluateWidget(Form):
     def values(self) -> EvaluateValues:
         """What is chosen."""
         return self.fields.values
+
+    @property
+    def message(self) -> str:
+        """What is wrong with what is chosen, or went wrong; empty where nothing is."""
+        return self._message.text
+
+    @property
+    def running(self) -> bool:
+        """Whether a comparison is under way."""
+        return self._job is not None
 
     @property
     def error_layer(self) -> Labels | None:
@@ -155,7 +164,9 @@ class EvaluateWidget(Form):
             layers = (values.image, values.truth, values.prediction, self.error_layer)
             self.views.show_compared(*layers)
         self.results.visible = self.save.visible = True
-        self.results.show_result(result.report, result.errors, values.iou_threshold, asked.notes)
+        self.results.show_result(
+            result.report, result.errors, values.iou_threshold, asked.notes, name=asked.name
+        )
 
     def _show_error_layer(self, asked: _Asked, result: Evaluation) -> None:
         from napari_unet.gui.layers import add_errors, update_labels

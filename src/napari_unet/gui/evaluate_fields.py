@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import napari
     from napari.layers import Layer
 
+    from napari_unet.gui.forms import ModelChooser
+
 __all__ = ["EvaluateFields"]
 
 _NONE = "none"
@@ -43,6 +45,7 @@ class EvaluateFields:
         self._chosen: set[str] = set()
         self._proposing = False
         self._seen: list[Layer] = []
+        self._model: ModelChooser | None = None
         self._make_choosers()
         self._make_settings()
         self.shown = self._rows()
@@ -63,6 +66,7 @@ class EvaluateFields:
             annotated=self.annotated.layer,
             prediction_folder=_folder(self.prediction_folder),
             truth_folder=_folder(self.truth_folder),
+            model=self._model.path if self._model is not None else None,
             kind=self.kind.value,
             iou_threshold=float(self.iou_threshold.value),
             volumes=self.volumes.value == "volumes",
@@ -147,7 +151,7 @@ class EvaluateFields:
         ]
         for hidden in self._folder_rows:
             hidden.visible = False
-        self._iou_row = row("IoU threshold", self.iou_threshold)
+        self._iou_row = row("IoU at least", self.iou_threshold)
         return [
             row("Compare", self.source),
             *self._layer_rows,
@@ -187,6 +191,10 @@ class EvaluateFields:
     def _follow(self) -> None:
         """Show the rows that belong to what is compared."""
         folders, semantic = self.source.value == "folders", self.kind.value == "semantic"
+        if folders and self._model is None:
+            self._model = self._add_model_chooser()
+        if self._model is not None:
+            self._model.visible = folders
         for shown in (*self._layer_rows, self._area_row):
             shown.visible = not folders
         for shown in self._folder_rows:
@@ -195,6 +203,17 @@ class EvaluateFields:
             shown.visible = semantic
         self._iou_row.visible = not semantic
         self.changed.emit()
+
+    def _add_model_chooser(self) -> ModelChooser:
+        from napari_unet.gui.forms import ModelChooser
+
+        chooser = ModelChooser(
+            none="not known",
+            label="Model",
+            tooltip="The model that predicted the files, to tell whether it was trained on them.",
+        )
+        self.more.inner.append(chooser)
+        return chooser
 
     def _on_choice(self, name: str) -> None:
         if self._proposing or self._seen != self._layers():
@@ -211,11 +230,11 @@ class EvaluateFields:
             chooser.refresh()
         labels = [layer for layer in self.prediction.choices if layer is not None]
         if not self._keeps("prediction"):
-            ours = [layer for layer in labels if made_by(layer).get("model")]
-            self.prediction.layer = next(iter([*ours, *labels]), None)
+            taken = self.truth.layer if self._keeps("truth") else None
+            self.prediction.layer = _prediction_among([i for i in labels if i is not taken])
         prediction = self.prediction.layer
-        if not self._keeps("truth") or self.truth.layer is prediction:
-            self.truth.layer = _truth_for(prediction, labels)
+        if not self._keeps("truth"):
+            self.truth.layer = _truth_for(prediction, labels, self.truth.layer)
         if not self._keeps("image"):
             self.image.layer = _image_for(prediction, list(self.image.choices))
         if (task := made_by(prediction).get("task")) and "kind" not in self._chosen:
@@ -234,17 +253,27 @@ class EvaluateFields:
         return name in self._chosen
 
 
-def _truth_for(prediction: Layer | None, labels: list[Layer]) -> Layer | None:
-    """Other labels, best of the same shape and not predicted."""
+def _prediction_among(labels: list[Layer]) -> Layer | None:
+    """The newest prediction of ours, else the newest that says that a model made it, else any."""
+    from napari_unet.gui.layers import is_ours
+
+    def rank(layer: Layer) -> tuple[bool, ...]:
+        return not is_ours(layer), not made_by(layer).get("model")
+
+    return min(labels, key=rank, default=None)
+
+
+def _truth_for(prediction: Layer | None, labels: list[Layer], now: Layer | None) -> Layer | None:
+    """Other labels, best of the same shape and not predicted; those chosen now if as good."""
     if prediction is None:
         return None
     shape = prediction.data.shape
     others = [layer for layer in labels if layer is not prediction]
-    return min(
-        others,
-        key=lambda layer: (layer.data.shape != shape, bool(made_by(layer).get("model"))),
-        default=None,
-    )
+
+    def rank(layer: Layer) -> tuple[bool, ...]:
+        return layer.data.shape != shape, bool(made_by(layer).get("model")), layer is not now
+
+    return min(others, key=rank, default=None)
 
 
 def _image_for(prediction: Layer | None, images: list[Layer | None]) -> Layer | None:

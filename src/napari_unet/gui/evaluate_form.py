@@ -10,19 +10,18 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from napari_unet.core.errors import LabelsError, SettingsError, UNetError
-from napari_unet.core.images import AXES
+from napari_unet.gui.evaluate_overlay import Overlay, layer_data, overlay
 
 if TYPE_CHECKING:
     from napari.layers import Image, Labels, Layer
 
     from napari_unet.compute.requests import EvaluateFilesRequest, EvaluateRequest
+    from napari_unet.core.images import Image as CoreImage
 
 __all__ = [
     "EvaluateValues",
-    "Overlay",
     "made_by",
     "notes_on_layers",
-    "overlay",
     "parse_classes",
     "problem",
     "request_from",
@@ -45,6 +44,8 @@ class EvaluateValues:
         Shapes or Labels layer: what is scored.
     prediction_folder, truth_folder
         The folders.
+    model
+        Model that predicted the files; a layer of ours says itself which it was.
     kind
         What labels are: ``"instances"`` or ``"semantic"``.
     iou_threshold
@@ -68,6 +69,7 @@ class EvaluateValues:
     annotated: Layer | None = None
     prediction_folder: Path | None = None
     truth_folder: Path | None = None
+    model: Path | None = None
     kind: Literal["instances", "semantic"] = "instances"
     iou_threshold: float = 0.5
     volumes: bool = False
@@ -75,31 +77,6 @@ class EvaluateValues:
     sparse: bool = False
     background: int = 0
     classes: str = ""
-
-
-@dataclass(frozen=True)
-class Overlay:
-    """Prediction and truth brought to one shape, and the layer on which they lie.
-
-    Parameters
-    ----------
-    prediction, truth
-        Arrays of one shape; axes TZYX, those that there are.
-    layer
-        Layer of the same shape and place, on which an error layer goes.
-    axes
-        One letter per dimension of `layer`, in its order.
-    """
-
-    prediction: Any
-    truth: Any
-    layer: Labels
-    axes: str
-
-    def position(self, plane: str) -> dict[str, int]:
-        """Read a plane's position, bare numbers as in ``"3 1"``, as an index by axis."""
-        leading = [a for a in AXES if a in self.axes]
-        return dict(zip(leading, map(int, plane.split()), strict=False))
 
 
 def problem(values: EvaluateValues) -> str:
@@ -126,7 +103,10 @@ def request_from(values: EvaluateValues) -> EvaluateRequest | EvaluateFilesReque
         assert values.prediction_folder is not None
         assert values.truth_folder is not None
         return EvaluateFilesRequest(
-            values.prediction_folder, values.truth_folder, settings=_settings(values)
+            values.prediction_folder,
+            values.truth_folder,
+            settings=_settings(values),
+            model=values.model,
         )
     assert values.prediction is not None
     assert values.truth is not None
@@ -137,6 +117,8 @@ def request_from(values: EvaluateValues) -> EvaluateRequest | EvaluateFilesReque
         annotated=_annotated(values, placed),
         name=values.prediction.name,
         iou_threshold=values.iou_threshold,
+        image=_image(values),
+        model=_model_of(values.prediction),
         **_settings(values),
     )
 
@@ -161,36 +143,6 @@ def parse_classes(text: str) -> dict[int, str]:
             raise SettingsError(f"The class names hold the id {number} twice: name each once.")
         names[int(number)] = name
     return names
-
-
-def overlay(prediction: Labels, truth: Labels) -> Overlay:
-    """Bring prediction and truth to one shape.
-
-    A prediction of one plane is compared with the plane of the truth on which it lies; axes of
-    length 1 that the truth does not have are dropped.
-
-    Raises
-    ------
-    LabelsError
-        When they do not fit.
-    """
-    from napari_unet.gui.layers import propose_axes
-
-    p, t = _data(prediction), _data(truth)
-    layer = truth
-    if p.shape != t.shape:
-        if _without_single(p.shape) == _without_single(t.shape):
-            p = np.asarray(p).reshape(t.shape)
-        elif (plane := _plane_of(prediction, truth)) is not None:
-            t, layer = t[tuple(slice(i, i + 1) for i in plane)], prediction
-    if p.shape == t.shape:
-        axes = propose_axes(layer)
-        return Overlay(_in_order(p, axes), _in_order(t, axes), layer, axes)
-    raise LabelsError(
-        f"The prediction '{prediction.name}' has shape {tuple(p.shape)} and the truth "
-        f"'{truth.name}' {tuple(t.shape)}: expected the same. Choose the two that belong to one "
-        "image."
-    )
 
 
 def made_by(layer: Layer | None) -> Mapping[str, Any]:
@@ -317,6 +269,23 @@ def _predicted_classes(layer: Labels | None) -> dict[int, str] | None:
     return {int(c["id"]): str(c["name"]) for c in classes} or None
 
 
+def _model_of(layer: Labels) -> Path | None:
+    """File of the model that made a prediction of ours."""
+    model = made_by(layer).get("model")
+    return Path(model) if isinstance(model, str) and model else None
+
+
+def _image(values: EvaluateValues) -> CoreImage | None:
+    """The image, where somebody will ask whether the model has seen it."""
+    if values.image is None or values.prediction is None or _model_of(values.prediction) is None:
+        return None
+    from napari_unet.gui.layers import image_from_layers
+
+    names = made_by(values.prediction).get("axes")
+    fits = isinstance(names, str) and len(names.replace("S", "")) == values.image.ndim
+    return image_from_layers([values.image], names.replace("S", "") if fits and names else None)
+
+
 def _annotated(values: EvaluateValues, placed: Overlay) -> Any:
     """Mask of the annotated area in the shape of what is scored."""
     if values.annotated is None:
@@ -326,45 +295,11 @@ def _annotated(values: EvaluateValues, placed: Overlay) -> Any:
     return annotated_area(values.annotated, placed.layer, placed.axes)
 
 
-def _data(layer: Layer) -> Any:
-    return layer.data[0] if getattr(layer, "multiscale", False) else layer.data
-
-
-def _in_order(data: Any, axes: str) -> Any:
-    """Bring an array with these axes into the core's order."""
-    order = [axes.index(a) for a in AXES if a in axes]
-    if order == sorted(order):
-        return data
-    if not hasattr(data, "transpose"):  # zarr
-        import dask.array as da
-
-        data = da.from_array(data)
-    return data.transpose(order)
-
-
 def _snapshot(data: Any) -> Any:
     """Copy what a person may go on drawing in; what is on disk is read by the worker."""
     return data.copy() if isinstance(data, np.ndarray) else data
 
 
-def _without_single(shape: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(n for n in shape if n != 1)
-
-
 def _lateral(image: Image) -> tuple[int, ...]:
-    shape = _data(image).shape
+    shape = layer_data(image).shape
     return tuple(int(n) for n in (shape[:-1] if image.rgb else shape)[-2:])
-
-
-def _plane_of(prediction: Labels, truth: Labels) -> tuple[int, ...] | None:
-    """Index of the truth's plane on which a prediction of one plane lies."""
-    from napari_unet.gui.layers.geometry import to_data, to_world
-
-    p, t = _data(prediction).shape, _data(truth).shape
-    leading = len(t) - 2
-    if len(p) != len(t) or p[-2:] != t[-2:] or any(n != 1 for n in p[:-2]):
-        return None
-    corner = to_data(truth, to_world(prediction, np.zeros((1, len(p)))))[0]
-    index = tuple(round(float(i)) for i in corner[:leading])
-    inside = all(0 <= i < n for i, n in zip(index, t[:-2], strict=True))
-    return index if inside else None

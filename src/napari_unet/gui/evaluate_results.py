@@ -11,6 +11,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QLabel, QSizePolicy, QTabWidget
 
 from napari_unet.gui import evaluate_tables as rows_of
+from napari_unet.gui import evaluate_words as words
 from napari_unet.gui.forms import Collapsible, Legend, Message, plain_container, row
 from napari_unet.gui.tables import Table
 
@@ -22,44 +23,9 @@ if TYPE_CHECKING:
 
 __all__ = ["ResultsView"]
 
-_EXPLAINED = {
-    "instances": {
-        "ap": "AP", "mean_ap": "Mean AP", "f1": "F1", "pq": "PQ", "sq": "SQ",
-        "object_precision": "Precision of objects", "object_recall": "Recall of objects",
-        "missed": "Missed", "invented": "Invented", "split": "Split", "merged": "Merged",
-        "iou": "IoU", "dice": "Dice", "precision": "Precision of pixels",
-        "recall": "Recall of pixels", "pixel_accuracy": "Pixel accuracy",
-        "pooled": "Pooled", "by_image": "By image",
-    },
-    "semantic": {
-        "iou": "IoU", "dice": "Dice", "precision": "Precision", "recall": "Recall",
-        "mean_iou": "Mean IoU", "pixel_accuracy": "Pixel accuracy", "foreground": "Foreground",
-        "pooled": "Pooled", "by_image": "By image",
-    },
-}  # fmt: skip
-_COLUMNS = {
-    "AP": "ap", "F1": "f1", "PQ": "pq", "SQ": "sq", "prec.": "object_precision",
-    "rec.": "object_recall", "IoU": "iou", "Dice": "dice", "precision": "precision",
-    "recall": "recall", "accuracy": "pixel_accuracy",
-}  # fmt: skip
-_OBJECT_HELP = {
-    "plane": "Position in the stack.",
-    "category": "What became of the object.",
-    "in": "Whether it is in the truth or in the prediction.",
-    "id": "Its label.",
-    "IoU": "Intersection over union with the object that it overlaps most.",
-    "area_px": "Its area in pixels.",
-}
-_HELP = {
-    "hit": "True objects that a prediction matches.",
-    "wrong class": "Pixels of a class that were predicted as another class.",
-}
-_PIXEL_HELP = {
-    "hit": "Pixels of a class that were predicted as it.",
-    "missed": "Pixels of a class that were predicted as background.",
-    "invented": "Background that was predicted as a class.",
-}
-_TABLE_HEIGHT_PX = 200
+_TABLE_HEIGHT_PX = 236
+"""All thresholds are seen without scrolling."""
+_LEAST_COLUMN_PX = 34
 
 
 class ResultsView(Container[Widget]):
@@ -87,9 +53,9 @@ class ResultsView(Container[Widget]):
         self.notes, self.legend = Message(), Legend()
         self.over = ComboBox(choices=[("pooled", "pooled"), ("by image", "by_image")])
         self.show_which = ComboBox(choices=["errors"], tooltip="Which objects are listed.")
-        self.objects = _table(_OBJECT_HELP, headings={"category": "what", "area_px": "px"})
-        self.classes, self.thresholds, self.images = (_table(_score_help()) for _ in range(3))
-        self._over_row = row("Scores over images", self.over)
+        self.objects = _table(words.OBJECT_HELP, headings={"category": "what", "area_px": "px"})
+        self.classes, self.thresholds, self.images = (_table(words.score_help()) for _ in range(3))
+        self._over_row = row("Over images", self.over)
         self.help = Collapsible("What do these mean?")
         self._lay_out()
         self._connect()
@@ -100,6 +66,7 @@ class ResultsView(Container[Widget]):
         errors: ErrorMap | None,
         iou_threshold: float,
         notes: Sequence[str] = (),
+        name: str = "",
     ) -> None:
         """Show what was found.
 
@@ -111,30 +78,35 @@ class ResultsView(Container[Widget]):
             That of the error map.
         notes
             Sentences beside those of the report.
+        name
+            What the report calls the stack; its planes are then named by their position alone.
         """
         self._report, self._errors = report, errors
         first, _, rest = rows_of.headline(report, errors, iou_threshold).partition("<br>")
         self.headline.setText(f"<b>{first}</b>" + (f"<br>{rest}" if rest else ""))
-        self.notes.say(" ".join([*notes, *report.notes, *_left_out(report)]), "warning")
+        self.notes.say(" ".join([*notes, *report.notes, *words.left_out(report)]), "warning")
         self._fill_legend()
         self._choose_tabs()
         self._explain()
         self._fill_scores()
-        self.images.show_rows(rows_of.image_rows(report))
+        rows = rows_of.image_rows(report, name)
+        self.images.show_rows(rows, [column for column in rows[0] if column != "image"])
+        _fit_columns(self.images, wide=0, width_px=90 if not name else 44)
         self._offer_categories()
         self._fill_objects()
 
     # -- parts -----------------------------------------------------------------------------------
 
     def _lay_out(self) -> None:
+        overall = plain_container()
+        overall.native.layout().addWidget(self.overall)
         pages = [
             plain_container([self.show_which, self.objects]),
-            plain_container([self.classes]),
+            plain_container([overall, self.classes]),
             plain_container([self.thresholds]),
             plain_container([self.images]),
         ]
-        pages[1].native.layout().addWidget(self.overall)
-        self._pages = dict(zip(_TABS, pages, strict=True))
+        self._pages = dict(zip(words.TABS, pages, strict=True))
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)
         self.help.inner.native.layout().addWidget(self._definitions)
@@ -160,18 +132,7 @@ class ResultsView(Container[Widget]):
             # Name and number in one, so that no line ends between them.
             colours = {f"{name} {n:,}": ERROR_COLOURS[name] for name, n in counts.items()}
             self.legend.show_colours(colours)
-            self.legend.native.setToolTip(_explained(self._category_help(counts)))
-
-    def _category_help(self, categories: Mapping[str, int]) -> dict[str, str]:
-        from napari_unet.core.report import DEFINITIONS
-
-        assert self._report is not None
-        texts = DEFINITIONS | _HELP
-        unit = "objects"
-        if self._report.kind == "semantic":
-            texts, unit = texts | _PIXEL_HELP, "pixels"
-        helped = {name.capitalize(): texts[name] for name in categories}
-        return helped | {"Numbers": f"The {unit} that the error layer shows in this colour."}
+            self.legend.native.setToolTip(words.category_help(self._report.kind, counts))
 
     def _choose_tabs(self) -> None:
         """Show the tabs that have something to say."""
@@ -184,7 +145,7 @@ class ResultsView(Container[Widget]):
         for (name, page), is_wanted in zip(self._pages.items(), wanted, strict=True):
             if is_wanted:
                 self.tabs.addTab(page.native, name)
-                self.tabs.setTabToolTip(self.tabs.count() - 1, _TABS[name])
+                self.tabs.setTabToolTip(self.tabs.count() - 1, words.TABS[name])
         names = [self.tabs.tabText(i) for i in range(self.tabs.count())]
         self.tabs.setCurrentIndex(names.index(current) if current in names else 0)
         self._over_row.visible = several
@@ -193,9 +154,9 @@ class ResultsView(Container[Widget]):
         from napari_unet.core.report import DEFINITIONS
 
         assert self._report is not None
-        names = _EXPLAINED[self._report.kind]
-        self._definitions.setText(_explained({n: DEFINITIONS[k] for k, n in names.items()}))
-        self.over.native.setToolTip(_explained({n: DEFINITIONS[n] for n in ("pooled", "by_image")}))
+        self._definitions.setText(words.definitions(self._report.kind))
+        how = {n: DEFINITIONS[n] for n in ("pooled", "by_image")}
+        self.over.native.setToolTip(words.explained(how))
 
     def _fill_scores(self) -> None:
         """Fill the tables that depend on pooled or by image."""
@@ -203,9 +164,11 @@ class ResultsView(Container[Widget]):
             return
         how: How = self.over.value
         self.classes.show_rows(rows_of.class_rows(self._report, how))
+        _fit_columns(self.classes, wide=0, width_px=84)
         self.overall.setText(rows_of.overall_scores(self._report, how))
         if self._report.kind == "instances":
             self.thresholds.show_rows(rows_of.threshold_rows(self._report, how))
+            _fit_columns(self.thresholds)
             self._draw(how)
 
     def _draw(self, how: How) -> None:
@@ -239,15 +202,8 @@ class ResultsView(Container[Widget]):
             return
         rows = rows_of.object_rows(self._errors, self.show_which.value)
         in_stack = any(row["plane"] for row in self._errors.objects)
-        self.objects.show_rows(rows, [c for c in _OBJECT_HELP if in_stack or c != "plane"])
-
-
-_TABS = {
-    "Objects": "Every object, and what became of it: click a row to go there.",
-    "Classes": "Pixel scores of each class.",
-    "Thresholds": "Object scores against the threshold of intersection over union.",
-    "Planes": "A row per image or plane: click one to go there.",
-}
+        self.objects.show_rows(rows, [c for c in words.OBJECT_HELP if in_stack or c != "plane"])
+        _fit_columns(self.objects, wide=int(in_stack), width_px=62)
 
 
 def _table(tooltips: Mapping[str, str], headings: Mapping[str, str] | None = None) -> Table:
@@ -256,35 +212,18 @@ def _table(tooltips: Mapping[str, str], headings: Mapping[str, str] | None = Non
     return table
 
 
-def _score_help() -> dict[str, str]:
-    """Definition of each column's score."""
-    from napari_unet.core.report import DEFINITIONS
-
-    return {column: DEFINITIONS[key] for column, key in _COLUMNS.items()}
-
-
-def _left_out(report: Report) -> list[str]:
-    """Say what the scores do not cover."""
-    sentences = []
-    if report.not_annotated:
-        sentences.append(
-            f"{report.not_annotated} plane(s) without any label in the truth were left out as not "
-            "annotated."
+def _fit_columns(table: Table, wide: int = -1, width_px: int = 0) -> None:
+    """Let all columns fit into a narrow dock: one has a width of its own, the others share."""
+    header: Any = table.view.horizontalHeader()
+    header.setMinimumSectionSize(_LEAST_COLUMN_PX)
+    header.setStretchLastSection(False)
+    for index in range(header.count()):
+        own = index == wide
+        header.setSectionResizeMode(
+            index, header.ResizeMode.Interactive if own else header.ResizeMode.Stretch
         )
-    if report.unmatched:
-        listed = ", ".join(report.unmatched[:3]) + (", ..." if len(report.unmatched) > 3 else "")
-        sentences.append(f"{len(report.unmatched)} file(s) have no partner: {listed}.")
-    empty = sum(image.empty for image in report.images)
-    if empty and len(report.images) > 1:
-        sentences.append(
-            f"{empty} image(s) hold nothing in truth and prediction: they have no score of their "
-            "own and are left out of means by image."
-        )
-    return sentences
-
-
-def _explained(texts: Mapping[str, str]) -> str:
-    return "".join(f"<p style='margin:2px 0'><b>{k}</b>: {v}</p>" for k, v in texts.items())
+    if 0 <= wide < header.count():
+        header.resizeSection(wide, width_px)
 
 
 def _text() -> QLabel:

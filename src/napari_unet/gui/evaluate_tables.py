@@ -27,7 +27,7 @@ __all__ = [
 How = Literal["pooled", "by_image"]
 Row = dict[str, Any]
 
-_PIXEL = {"IoU": "iou", "Dice": "dice", "precision": "precision", "recall": "recall"}
+_PIXEL = {"IoU": "iou", "Dice": "dice", "precis.": "precision", "recall": "recall"}
 _OBJECT = {"AP": "ap", "F1": "f1", "PQ": "pq", "prec.": "precision", "rec.": "recall", "SQ": "sq"}
 
 
@@ -36,7 +36,8 @@ def headline(report: Report, errors: ErrorMap | None, iou_threshold: float) -> s
     summary = report.summary()
     if report.kind == "semantic":
         dice, accuracy = summary["dice_foreground_pooled"], summary["pixel_accuracy_pooled"]
-        return f"Dice {_short(dice)}, foreground · pixel accuracy {_short(accuracy)}"
+        scores = [f"Dice {_short(dice)}", f"pixel accuracy {_short(accuracy)}"]
+        return f"{' · '.join(scores)}<br>Dice of all classes but the background, pooled"
     if errors is None:
         scores = [f"{n} {_short(summary[f'{k}_pooled'])}" for n, k in _AT_HALF]
         tp = sum(i.objects.at[0].tp for i in report.images if i.objects)
@@ -88,11 +89,21 @@ def threshold_rows(report: Report, how: How) -> list[Row]:
     ]
 
 
-def image_rows(report: Report) -> list[Row]:
-    """Give a row per image or plane with its scores; objects at an IoU of 0.5."""
+def image_rows(report: Report, name: str = "") -> list[Row]:
+    """Give a row per image or plane with its scores; objects at an IoU of 0.5.
+
+    Parameters
+    ----------
+    report
+        What was found.
+    name
+        What the report calls the stack: ``plane`` is then the position alone. Empty: the images
+        are files, and ``file`` is what each is called.
+    """
     rows: list[Row] = []
     for image in report.images:
-        row: Row = {"image": image.name}
+        shown = {"plane": image.name.removeprefix(name).strip()} if name else {"file": image.name}
+        row: Row = {"image": image.name, **shown}
         if image.objects is not None:
             at = image.objects.at[0]
             row |= {"AP": at.ap, "F1": at.f1, "PQ": at.pq, "true": at.n_true}
@@ -101,7 +112,7 @@ def image_rows(report: Report) -> list[Row]:
         row |= {"IoU": float(foreground.score("iou")[1])}
         row |= {"Dice": float(foreground.score("dice")[1])}
         if image.objects is None:
-            row |= {"accuracy": image.pixels.accuracy}
+            row |= {"acc.": image.pixels.accuracy}
         rows.append({k: round(v, 3) if isinstance(v, float) else v for k, v in row.items()})
     return rows
 

@@ -23,7 +23,6 @@ from napari_unet.compute import (
     ResumeRequest,
 )
 from napari_unet.core.batch import BatchOptions, FileFailed, FilePredicted
-from napari_unet.core.decoders import Decoder
 from napari_unet.core.errors import Cancelled, ModelFileError, SettingsError
 from napari_unet.core.events import EpochDone, Finished, FinishReason, Started, StepDone
 from napari_unet.core.files import read_labels, write_image
@@ -158,7 +157,8 @@ def test_decoding_again_needs_no_network(engine, small, trained) -> None:
     job = engine.submit(request)
     found = job.wait(50)
     assert found.outputs.size == 0
-    strict = Instances(decoder=Decoder(min_area_px=5000))
+    decoder = found.model.task.decoder.model_copy(update={"min_area_px": 5000})
+    strict = found.model.task.model_copy(update={"decoder": decoder})
     assert found.labels.max() >= 2
     again = engine.submit(DecodeRequest(job.id, strict)).wait(20)
     assert again.labels.max() == 0
@@ -268,9 +268,9 @@ def test_errors_cross_as_sentences(engine, small, trained, tmp_path) -> None:
     assert job.status == "failed"
     with pytest.raises(ModelFileError, match="There is no model file"):
         engine.submit(PredictRequest(tmp_path / "none.safetensors", small.image)).wait(30)
-    wrong = PredictRequest(trained, small.image, task=Semantic(classes=()))
-    with pytest.raises(SettingsError):
-        engine.submit(wrong).wait(30)
+    classes = Semantic.from_labels([small.pair.labels])
+    with pytest.raises(SettingsError, match="Change decoder settings only"):
+        engine.submit(PredictRequest(trained, small.image, task=classes)).wait(30)
 
 
 def test_a_cancelled_prediction_ends_with_cancelled(engine, small, trained) -> None:

@@ -206,11 +206,14 @@ class Connection:
     async def _watch(self) -> None:
         """Notice that the process died or the scheduler went away."""
         while not self._closing:
-            gone = self._host is not None and not self._host.alive
-            if gone or self._client.status in ("connecting", "closed"):
+            if self._gone():
                 await self._break()
                 return
             await asyncio.sleep(_WATCH_S)
+
+    def _gone(self) -> bool:
+        dead = self._host is not None and not self._host.alive
+        return dead or self._client.status in ("connecting", "closed")
 
     async def _break(self) -> None:
         if self._broken or self._closing:
@@ -239,6 +242,8 @@ class Connection:
         except UNetError as error:
             end = Ended(None, error)
         except asyncio.CancelledError:
+            if self._gone():
+                await self._break()
             end = Ended(None, self._interrupted(job))
         except Exception as error:
             end = Ended(None, _unforeseen(f"{type(error).__name__}: {error}"))

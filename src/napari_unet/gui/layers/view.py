@@ -111,7 +111,9 @@ def show_overlay(viewer: napari.Viewer, layers: Sequence[Layer]) -> None:
         From bottom to top. The last Labels layer stays filled where it is the only one.
     """
     _remember(viewer)
-    _grid(viewer).enabled = False
+    if _grid(viewer).enabled:
+        _grid(viewer).enabled = False
+        _BEFORE[viewer].restore_camera(viewer)  # the grid's zoom is for small pictures
     _show_only(viewer, layers)
     _raise(viewer, layers)
     outlined = [layer for layer in layers if hasattr(layer, "contour")]
@@ -159,6 +161,9 @@ class _Look:
         _raise(viewer, [layer for ref in self.order if (layer := ref()) is not None])
         for name, value in self.grid.items():
             setattr(_grid(viewer), name, value)
+        self.restore_camera(viewer)
+
+    def restore_camera(self, viewer: napari.Viewer) -> None:
         for name, value in self.camera.items():
             setattr(_camera(viewer), name, value)
 

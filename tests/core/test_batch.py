@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import zarr
 
 from napari_unet.core import prediction
 from napari_unet.core.batch import BatchOptions, FilePredicted, decode_with, predict_files
@@ -149,6 +150,8 @@ def test_what_exceeds_memory_becomes_zarr_with_the_same_content(
     assert (large.labels.name, small.labels.name) == ("large_labels.zarr", "large_labels.tif")
     np.testing.assert_array_equal(read_labels(large.labels), read_labels(small.labels))
     assert read_image(large.labels).pixel_size == size
+    multiscales = zarr.open_group(large.labels, mode="r").attrs["multiscales"]
+    assert multiscales[0]["name"] == "large_labels"
     probabilities = [np.asarray(read_image(r.probabilities).data) for r in (large, small)]
     np.testing.assert_allclose(*probabilities, atol=1e-5)
     assert large.summary == small.summary

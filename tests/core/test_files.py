@@ -14,9 +14,6 @@ from PIL import Image as PilImage
 
 from napari_unet.core.errors import ImageError, LabelsError, StorageError
 from napari_unet.core.files import (
-    atomic_path,
-    atomic_write_csv,
-    atomic_write_text,
     bare_name,
     read_image,
     read_label_array,
@@ -25,6 +22,7 @@ from napari_unet.core.files import (
     write_labels,
 )
 from napari_unet.core.images import Image, PixelSize
+from napari_unet.core.storage import atomic_path, atomic_write_csv, atomic_write_text
 
 
 def noise(rng, *shape, dtype=np.uint8):
@@ -483,6 +481,8 @@ def test_zarr_replaces_a_zarr_and_never_a_folder_of_other_things(tmp_path):
     labels = np.ones((4, 4), int)
     for value in (1, 2):
         write_labels(tmp_path / "a.zarr", labels * value)
+        group = zarr.open_group(tmp_path / "a.zarr", mode="r")
+        assert group.attrs["multiscales"][0]["name"] == "a"
         assert read_labels(tmp_path / "a.zarr").max() == value
     (tmp_path / "b.zarr").mkdir()
     (tmp_path / "b.zarr" / "thesis.txt").write_text("x")

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_unet.core.errors import SettingsError
 from napari_unet.core.measure import find_centroids
-from napari_unet.core.metrics import check_labels, check_same_shape, planes
+from napari_unet.core.metrics import check_same_shape, checked_labels, planes
 from napari_unet.core.object_matching import (
     Category,
     Indices,
@@ -94,7 +94,7 @@ def error_map(
     SettingsError
         When the threshold is not in (0, 1], or the kind unknown.
     """
-    prediction, truth = check_labels(prediction, "prediction"), check_labels(truth, "truth")
+    prediction, truth = checked_labels(prediction, "prediction"), checked_labels(truth, "truth")
     mask = check_same_shape(prediction, truth, annotated)
     if kind not in ("instances", "semantic"):
         raise SettingsError(f"The kind is {kind!r}: expected 'instances' or 'semantic'.")

@@ -13,8 +13,8 @@ from napari_unet.core.errors import LabelsError, SettingsError
 from napari_unet.core.independence import CopyCheck
 from napari_unet.core.metrics import (
     PixelCounts,
-    check_labels,
     check_same_shape,
+    checked_labels,
     foreground_counts,
     pixel_counts,
     planes,
@@ -192,7 +192,7 @@ def _check_settings(
 def _parts(
     prediction: ArrayLike, truth: ArrayLike, annotated: ArrayLike | None, ndim: int
 ) -> Iterator[tuple[tuple[int, ...], NDArray[Any], NDArray[Any], NDArray[np.bool_] | None]]:
-    prediction, truth = check_labels(prediction, "prediction"), check_labels(truth, "truth")
+    prediction, truth = checked_labels(prediction, "prediction"), checked_labels(truth, "truth")
     mask = check_same_shape(prediction, truth, annotated)
     if truth.size == 0 or (mask is not None and not mask.any()):
         raise LabelsError(

@@ -16,7 +16,7 @@ from napari_unet.core.error_map import ERROR_CATEGORIES, ErrorMap, error_map
 from napari_unet.core.errors import LabelsError
 from napari_unet.core.evaluation import evaluate
 from napari_unet.core.images import Image
-from napari_unet.core.metrics import check_labels
+from napari_unet.core.metrics import checked_labels
 from napari_unet.core.report import Kind, Report, format_score
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def _prepare(
     row: Comparison, kind: Kind, classes: Mapping[int, str] | None, background: int
 ) -> _Row:
     name, image, truth, prediction = row
-    truth, prediction = check_labels(truth, "truth"), check_labels(prediction, "prediction")
+    truth, prediction = checked_labels(truth, "truth"), checked_labels(prediction, "prediction")
     report = evaluate(
         prediction,
         truth,

@@ -15,23 +15,12 @@ from napari_unet.core.errors import ImageError, LabelsError, StorageError
 from napari_unet.core.images import Image, PixelSize, as_labels
 from napari_unet.core.picture_files import read_npy, read_picture, write_png
 from napari_unet.core.raw_image import RawImage, name_axes, to_um
-from napari_unet.core.storage import (
-    atomic_path,
-    atomic_write_bytes,
-    atomic_write_csv,
-    atomic_write_text,
-    checked_file,
-    exists,
-)
+from napari_unet.core.storage import atomic_path, checked_file, exists
 from napari_unet.core.tiff_files import read_tiff, write_tiff
 from napari_unet.core.zarr_files import is_zarr, read_zarr, write_zarr
 
 __all__ = [
     "IMAGE_SUFFIXES",
-    "atomic_path",
-    "atomic_write_bytes",
-    "atomic_write_csv",
-    "atomic_write_text",
     "bare_name",
     "is_image_file",
     "read_image",
@@ -340,7 +329,9 @@ def _write(
         if suffix in _TIFF:
             write_tiff(temporary, data, axes, spacing_um, channel_names=channel_names, rgb=rgb)
         elif suffix == ".zarr":
-            write_zarr(temporary, data, axes, spacing_um, channel_names=channel_names)
+            write_zarr(
+                temporary, data, axes, spacing_um, name=path.stem, channel_names=channel_names
+            )
         elif suffix == ".npy":
             with checked_file(temporary) as file:
                 np.save(file, data, allow_pickle=False)

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_unet.core.errors import LabelsError
 from napari_unet.core.images import Image, PixelSize
-from napari_unet.core.metrics import check_labels
+from napari_unet.core.metrics import checked_labels
 
 __all__ = ["find_centroids", "measure_objects", "summarise_objects", "um_per_px"]
 
@@ -212,7 +212,7 @@ def _on_border(
 
 def _find_ids(labels: Any) -> NDArray[np.intp]:
     slabs = _slabs(labels.shape)
-    top = max((int(check_labels(labels[slab]).max(initial=0)) for slab in slabs), default=0)
+    top = max((int(checked_labels(labels[slab]).max(initial=0)) for slab in slabs), default=0)
     if top < 2**26:
         seen = np.zeros(top + 1, bool)
         for slab in slabs:

@@ -20,8 +20,8 @@ __all__ = [
     "PIXEL_SCORES",
     "PixelCounts",
     "by_image",
-    "check_labels",
     "check_same_shape",
+    "checked_labels",
     "flat_name",
     "foreground_counts",
     "pixel_counts",
@@ -144,7 +144,7 @@ def pixel_counts(
     LabelsError
         When the arrays are not labels, differ in shape, or hold an id that is not in `classes`.
     """
-    prediction, truth = check_labels(prediction, "prediction"), check_labels(truth, "truth")
+    prediction, truth = checked_labels(prediction, "prediction"), checked_labels(truth, "truth")
     mask = check_same_shape(prediction, truth, annotated)
     if mask is not None:
         prediction, truth = prediction[mask], truth[mask]
@@ -172,7 +172,7 @@ def foreground_counts(
 
     Parameters and errors as for `pixel_counts`.
     """
-    prediction, truth = check_labels(prediction, "prediction"), check_labels(truth, "truth")
+    prediction, truth = checked_labels(prediction, "prediction"), checked_labels(truth, "truth")
     mask = check_same_shape(prediction, truth, annotated)
     p, t = prediction > 0, truth > 0
     n, n_true, n_predicted = p.size, int(np.count_nonzero(t)), int(np.count_nonzero(p))
@@ -272,7 +272,7 @@ def planes(
         yield position, prediction[position], truth[position], mask
 
 
-def check_labels(labels: ArrayLike, what: str = "labels") -> NDArray[Any]:
+def checked_labels(labels: ArrayLike, what: str = "labels") -> NDArray[Any]:
     """Make sure that an array holds labels: integers from 0, or bool (given back as uint8).
 
     Raises

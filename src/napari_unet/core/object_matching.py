@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_unet.core.errors import SettingsError
-from napari_unet.core.metrics import check_labels, check_same_shape
+from napari_unet.core.metrics import check_same_shape, checked_labels
+from napari_unet.core.targets import consecutive
 
 __all__ = [
     "ErrorCounts",
@@ -127,13 +128,13 @@ def overlaps(
 
     Parameters and errors as for `object_scores`.
     """
-    prediction, truth = check_labels(prediction, "prediction"), check_labels(truth, "truth")
+    prediction, truth = checked_labels(prediction, "prediction"), checked_labels(truth, "truth")
     mask = check_same_shape(prediction, truth, annotated)
     prediction_px, truth_px = prediction.ravel(), truth.ravel()
     if mask is not None:
         prediction_px, truth_px = (_inside(a, mask.ravel()) for a in (prediction_px, truth_px))
-    truth_px, truth_ids = _consecutive(truth_px)
-    prediction_px, predicted_ids = _consecutive(prediction_px)
+    truth_px, truth_ids = consecutive(truth_px)
+    prediction_px, predicted_ids = consecutive(prediction_px)
     shape = (truth_ids.size + 1, predicted_ids.size + 1)
     # Row and column 0 are the background, and hold what an object shares with no other.
     rows, columns, shared = _count_pairs(truth_px, prediction_px, shape)
@@ -242,26 +243,10 @@ def _count_pairs(
 
 def _inside(labels: NDArray[Any], mask: NDArray[np.bool_]) -> NDArray[Any]:
     """Labels inside the mask, without objects that lie outside with most of their area."""
-    compact, ids = _consecutive(labels)
+    compact, ids = consecutive(labels)
     area = np.bincount(compact, minlength=ids.size + 1)
     outside = np.bincount(compact[~mask], minlength=ids.size + 1)
     return np.where(2 * outside > area, 0, np.concatenate([[0], ids]))[compact[mask]]
-
-
-def _consecutive(labels: NDArray[Any]) -> tuple[Indices, Indices]:
-    """Give the ids of flat labels the numbers 1, 2, ... and say which they were."""
-    top = int(labels.max()) if labels.size else 0
-    if top > 4 * labels.size + 1000:  # a table of all ids up to the largest would be wasteful
-        ids, compact = np.unique(np.append(labels, 0), return_inverse=True)
-        return compact[:-1], ids[1:].astype(np.intp)
-    labels = labels.astype(np.intp)
-    ids = np.flatnonzero(np.bincount(labels, minlength=1))
-    ids = ids[ids > 0]
-    if ids.size == top:
-        return labels, ids
-    place = np.zeros(top + 1, np.intp)
-    place[ids] = np.arange(1, ids.size + 1)
-    return place[labels], ids
 
 
 def _match_contested(

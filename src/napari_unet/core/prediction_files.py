@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from napari_unet.core.files import write_image, write_labels
 from napari_unet.core.images import Image
 from napari_unet.core.measure import um_per_px
 from napari_unet.core.storage import atomic_path
+from napari_unet.core.zarr_files import write_zarr
 
 if TYPE_CHECKING:
     from napari_unet.core.images import PixelSize
@@ -81,47 +83,19 @@ def _write_probabilities(prediction: Prediction, image: Image, stem: Path) -> Pa
         )
     else:
         path = stem.with_name(stem.name + ".zarr")
-        _write_lazy(path, maps, axes, image.pixel_size)
+        _write_lazy(path, maps, axes, image.pixel_size, names)
     return path
 
 
-def _write_lazy(path: Path, data: Any, axes: str, pixel_size: PixelSize | None) -> None:
-    """Copy a zarr or dask array into an OME-NGFF 0.5 image, a chunk at a time."""
-    import dask.array as da
-    import zarr
-
-    lazy: Any = da.asarray(data)  # type: ignore[no-untyped-call, unused-ignore]
+def _write_lazy(
+    path: Path,
+    data: Any,
+    axes: str,
+    pixel_size: PixelSize | None,
+    names: Sequence[str] | None = None,
+) -> None:
+    """Copy a zarr or dask array into an OME-NGFF image, a chunk at a time."""
     sizes = (pixel_size and um_per_px(pixel_size)) or ()
     spacing_um = dict(zip("ZYX"[-len(sizes) :] if sizes else "", sizes, strict=True))
     with atomic_path(path) as temporary:
-        group = zarr.open_group(str(temporary), mode="w", zarr_format=3)
-        array = group.create_array(
-            "0",
-            shape=lazy.shape,
-            dtype=lazy.dtype,
-            chunks=lazy.chunksize,
-            dimension_names=list(axes),
-        )
-        lazy.store(array, lock=False, scheduler="synchronous")
-        group.attrs["ome"] = _ngff(path.stem, axes, spacing_um)
-
-
-def _ngff(name: str, axes: str, spacing_um: dict[str, float]) -> Any:
-    """Describe an image of one resolution; https://ngff.openmicroscopy.org/0.5."""
-    scale = {"type": "scale", "scale": [spacing_um.get(a, 1.0) for a in axes]}
-    return {
-        "version": "0.5",
-        "multiscales": [
-            {
-                "name": name,
-                "axes": [_ngff_axis(a, spacing_um) for a in axes],
-                "datasets": [{"path": "0", "coordinateTransformations": [scale]}],
-            }
-        ],
-    }
-
-
-def _ngff_axis(axis: str, spacing_um: dict[str, float]) -> dict[str, str]:
-    kind = {"T": "time", "C": "channel"}.get(axis, "space")
-    unit = {"unit": "micrometer"} if axis in spacing_um else {}
-    return {"name": axis.lower(), "type": kind} | unit
+        write_zarr(temporary, data, axes, spacing_um, name=path.stem, channel_names=names)

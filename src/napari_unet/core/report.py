@@ -225,7 +225,7 @@ def write_report(report: Report, folder: str | os.PathLike[str]) -> tuple[Path, 
     StorageError
         When the folder cannot be written.
     """
-    from napari_unet.core.files import atomic_write_csv
+    from napari_unet.core.storage import atomic_write_csv
 
     scores, by_image = Path(folder) / "scores.csv", Path(folder) / "scores_by_image.csv"
     rows = [

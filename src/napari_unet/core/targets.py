@@ -12,11 +12,23 @@ __all__ = ["consecutive", "offsets_to_centre", "partly_outlined", "relative_dist
 Labels = NDArray[np.integer[Any]]
 
 
-def consecutive(labels: Labels) -> NDArray[np.intp]:
-    """Renumber ids to 0 (if present), 1, 2, ...; 0 stays 0."""
-    ids, inverse = np.unique(labels, return_inverse=True)
-    inverse = inverse.reshape(labels.shape)
-    return inverse if ids[0] == 0 else inverse + 1
+def consecutive(labels: Labels) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Give the ids of labels of any shape the numbers 1, 2, ... and say which they were.
+
+    0 stays 0. Without sorting the pixels, where the ids are not too far apart.
+    """
+    top = int(labels.max()) if labels.size else 0
+    if top > 4 * labels.size + 1000:  # a table of all ids up to the largest would be wasteful
+        ids, compact = np.unique(np.append(labels, 0), return_inverse=True)
+        return compact[:-1].reshape(labels.shape), ids[1:].astype(np.intp)
+    numbers = labels.astype(np.intp)
+    ids = np.flatnonzero(np.bincount(numbers.ravel(), minlength=1))
+    ids = ids[ids > 0]
+    if ids.size == top:
+        return numbers, ids
+    place = np.zeros(top + 1, np.intp)
+    place[ids] = np.arange(1, ids.size + 1)
+    return place[numbers], ids
 
 
 def relative_distance(labels: NDArray[np.intp]) -> NDArray[np.float32]:

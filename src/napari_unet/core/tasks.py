@@ -365,7 +365,7 @@ class Instances(BaseModel):
         weight
             (3, ...) float32, for foreground, distance and offset.
         """
-        labels = consecutive(labels)
+        labels, _ = consecutive(labels)
         foreground = labels > 0
         targets = np.zeros((2 + self.ndim, *labels.shape), np.float32)
         targets[0] = foreground

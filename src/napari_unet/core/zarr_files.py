@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from numpy.typing import NDArray
+import numpy as np
 
 from napari_unet.core.errors import ImageError
 from napari_unet.core.raw_image import RawImage, to_um
@@ -66,10 +66,11 @@ def read_zarr(path: Path, *, lazy: bool = False) -> RawImage:
 
 def write_zarr(
     path: Path,
-    data: NDArray[Any],
+    data: Any,
     axes: str,
     spacing_um: Mapping[str, float],
     *,
+    name: str,
     channel_names: Sequence[str] | None = None,
 ) -> None:
     """Write an array as an OME-NGFF 0.4 image of one resolution.
@@ -79,11 +80,13 @@ def write_zarr(
     path
         Folder to make; written directly, see `storage.atomic_path`.
     data
-        Array.
+        Array; numpy, or zarr or dask, which are copied a chunk at a time.
     axes
         One letter of ``"TZCYX"`` per axis, in that order.
     spacing_um
         Pixel size in micrometres by axis letter, as far as it is known.
+    name
+        What the image is called.
     channel_names
         One name per channel.
     """
@@ -100,12 +103,12 @@ def write_zarr(
         chunks=chunks,
         chunk_key_encoding={"name": "v2", "separator": "/"},
     )
-    array[...] = data
+    _store(data, array, chunks)
     scale: Any = {"type": "scale", "scale": [spacing_um.get(a, 1.0) for a in axes]}
     multiscales: Any = [
         {
             "version": "0.4",
-            "name": path.stem,
+            "name": name,
             "axes": [_ngff_axis(a, spacing_um) for a in axes],
             "datasets": [{"path": "0", "coordinateTransformations": [scale]}],
         }
@@ -113,6 +116,16 @@ def write_zarr(
     group.attrs["multiscales"] = multiscales
     if channel_names:
         group.attrs["omero"] = {"channels": [{"label": name} for name in channel_names]}
+
+
+def _store(data: Any, array: Any, chunks: tuple[int, ...]) -> None:
+    if isinstance(data, np.ndarray):
+        array[...] = data
+        return
+    import dask.array as da
+
+    lazy: Any = da.asarray(data)  # type: ignore[no-untyped-call, unused-ignore]
+    lazy.rechunk(chunks).store(array, lock=False, scheduler="synchronous")
 
 
 def _ngff_axis(axis: str, spacing_um: Mapping[str, float]) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from functools import cache
 
 from psygnal import Signal
@@ -10,6 +11,10 @@ from napari_unet.compute import Engine
 from napari_unet.gui.preferences import Preferences, preferences
 
 __all__ = ["Preferences", "Session", "preferences", "session"]
+
+
+_SAVE_S = 30.0
+"""How long jobs may take to save when another engine takes the place of theirs."""
 
 
 class Session:
@@ -30,8 +35,8 @@ class Session:
         address = preferences().address
         engine = self._engine
         if engine is None or engine.state == "closed" or engine.address != address:
-            if engine is not None:
-                engine.close(0)
+            if engine is not None:  # in the background: what it trains is saved first
+                threading.Thread(target=engine.close, args=(_SAVE_S,), daemon=True).start()
             self._engine = engine = Engine(address)
         engine.start()
         return engine

@@ -34,10 +34,11 @@ print(sorted({"torch", "monai", "kornia", "pyqtgraph", "distributed"} & sys.modu
 
 
 def test_npe2_finds_nothing_to_complain_about() -> None:
-    command = [sys.executable, "-W", "error", "-m", "npe2", "validate", PLUGIN]
+    command = [sys.executable, "-m", "npe2", "validate", PLUGIN]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "valid" in done.stdout
+    assert "valid!" in done.stdout
+    assert "napari_unet" not in done.stderr, "no warning about ours"
 
 
 def test_every_command_can_be_imported() -> None:

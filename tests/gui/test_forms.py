@@ -21,11 +21,9 @@ from napari_unet.gui.forms import (
     Collapsible,
     Form,
     LayerChooser,
-    LayersChooser,
     Legend,
     Message,
     ModelChooser,
-    PairTable,
     ProgressRow,
     duration_words,
     model_card,
@@ -114,7 +112,7 @@ def test_only_wanted_layers_are_offered(viewer: ViewerModel, shown: Any) -> None
 def test_closed_choosers_no_longer_listen(viewer: ViewerModel, qtbot) -> None:
     callbacks = viewer.layers.events.inserted.callbacks
     before = len(callbacks)
-    made = [LayerChooser(viewer, ["image"]), LayersChooser(viewer, ["image"]), PairTable(viewer)]
+    made = [LayerChooser(viewer, ["image"]), LayerChooser(viewer, ["labels"], none="none")]
     gone = weakref.ref(made[0])
     for widget in made:
         widget.native.deleteLater()
@@ -127,59 +125,8 @@ def test_closed_choosers_no_longer_listen(viewer: ViewerModel, qtbot) -> None:
     assert gone() is None
 
 
-def test_ticked_layers_stay_ticked(viewer: ViewerModel, shown: Any) -> None:
-    a, b = add(viewer, "image", "a"), add(viewer, "image", "b")
-    chooser = shown(LayersChooser(viewer, ["image"]))
-    told: list[Any] = []
-    chooser.changed.connect(told.append)
-    chooser.value = [b]
-    a.name = "first"
-    add(viewer, "image", "c")
-    assert chooser.value == [b]
-    chooser.value = [b, a]
-    assert chooser.value == [a, b]  # in the order of the layer list
-    viewer.layers.remove(a)
-    assert chooser.value == [b]
-    assert told == [[b], [a, b], [b]]
-
-
-def test_pairs_form_themselves_by_name(viewer: ViewerModel, shown: Any) -> None:
-    table = shown(PairTable(viewer))
-    assert table.value == []
-    a = add(viewer, "image", "field_1")
-    b = add(viewer, "image", "field_2")
-    labels_b, labels_a = add(viewer, "labels", "field_2 labels"), add(viewer, "labels", "field_1")
-    assert table.value == [(a, labels_a), (b, labels_b)]
-
-
-def test_edited_pairs_stay_as_they_are(viewer: ViewerModel, shown: Any) -> None:
-    a, labels = add(viewer, "image", "a"), add(viewer, "labels", "a labels")
-    table = shown(PairTable(viewer))
-    other = add(viewer, "labels", "other")
-    table.value = [(a, other)]
-    add(viewer, "image", "b")
-    add(viewer, "labels", "b labels")
-    assert table.value == [(a, other)]
-    viewer.layers.remove(other)
-    assert table.value == []  # said, not replaced by something else
-    table.match()
-    assert (a, labels) in table.value
-
-
 def buttons(widget: Any, text: str) -> list[QPushButton]:
     return [b for b in widget.native.findChildren(QPushButton) if b.text() == text]
-
-
-def test_pairs_are_added_and_dropped_with_buttons(viewer: ViewerModel, shown: Any, qtbot) -> None:
-    a, labels = add(viewer, "image", "a"), add(viewer, "labels", "a")
-    table = shown(PairTable(viewer))
-    qtbot.mouseClick(buttons(table, "Add a pair")[0], Qt.MouseButton.LeftButton)
-    assert table.value == [(a, labels)]
-    assert len(buttons(table, "✕")) == 2
-    qtbot.mouseClick(buttons(table, "✕")[0], Qt.MouseButton.LeftButton)
-    assert table.value == []
-    qtbot.mouseClick(buttons(table, "Pair by name")[0], Qt.MouseButton.LeftButton)
-    assert table.value == [(a, labels)]
 
 
 def info(**changes: Any) -> ModelInfo:
@@ -307,8 +254,6 @@ def test_everything_fits_a_dock_of_300_px(
     form = shown(
         Form(
             [
-                PairTable(viewer),
-                row("Channels", LayersChooser(viewer, ["image"])),
                 row("Annotated area", LayerChooser(viewer, ["image"])),
                 ModelChooser(label="Model"),
                 Message("Long sentences are wrapped, and so they never widen the dock. " * 3),

@@ -1,6 +1,6 @@
 """What the forms of the widgets share: rows, folds, sentences, and choosing layers and models."""
 
-from napari_unet.gui.forms.choosers import LayerChooser, LayersChooser, PairTable, follow_layers
+from napari_unet.gui.forms.choosers import LayerChooser, follow_layers
 from napari_unet.gui.forms.models import ModelChooser, model_card
 from napari_unet.gui.forms.pieces import (
     Collapsible,
@@ -17,11 +17,9 @@ __all__ = [
     "Collapsible",
     "Form",
     "LayerChooser",
-    "LayersChooser",
     "Legend",
     "Message",
     "ModelChooser",
-    "PairTable",
     "ProgressRow",
     "duration_words",
     "follow_layers",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +21,7 @@ from napari_unet.gui.forms import (
     follow_layers,
     row,
 )
+from napari_unet.gui.forms.pieces import is_alive
 from napari_unet.gui.predict_fields import SCOPES, Decoding, Folders, More
 from napari_unet.gui.predict_form import PredictForm, channel_layers, rescale_offer, summary
 from napari_unet.gui.predict_results import Result, hash_of
@@ -231,12 +231,13 @@ class PredictWidget(Form):
         self._viewer.dims.events.current_step.connect(self._on_view)
 
     def _on_view(self, _event: Any = None) -> None:
-        with contextlib.suppress(RuntimeError):  # Qt has deleted the form: it was closed
-            if not self.run.busy and self.scope.value in ("selected", "plane"):
-                self._soon()
+        if not is_alive(self._check_soon):
+            return
+        if not self.run.busy and self.scope.value in ("selected", "plane"):
+            self._soon()
 
     def _soon(self, *_: Any) -> None:
-        with contextlib.suppress(RuntimeError):  # Qt has deleted the timer: this was closed
+        if is_alive(self._check_soon):  # this was not closed
             self._check_soon.start()
 
     def _on_model(self, *_: Any) -> None:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import logging
-import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from qtpy.QtCore import QObject, Qt, Signal  # type: ignore[attr-defined]
 
-from napari_unet.core.errors import UNetError
 from napari_unet.core.tasks import Semantic
 
 if TYPE_CHECKING:
@@ -25,9 +21,7 @@ if TYPE_CHECKING:
     from napari_unet.core.prediction import Prediction
     from napari_unet.core.provenance import PredictionRecord
 
-__all__ = ["Background", "Result", "features_of", "hash_of", "show", "show_again"]
-
-_log = logging.getLogger(__name__)
+__all__ = ["Result", "features_of", "hash_of", "show", "show_again"]
 
 
 @dataclass
@@ -177,47 +171,6 @@ def hash_of(path: Path) -> str:
         return _hash(path, stat.st_mtime_ns, stat.st_size)
     except OSError:
         return ""
-
-
-class Background(QObject):
-    """Does something on another thread and hands what it returns to the thread that made this.
-
-    Parameters
-    ----------
-    function
-        What to do; touches neither Qt nor layers.
-    done
-        Called with the result, or with the `UNetError` that it raised.
-    parent
-        With it, `done` is no longer called.
-    """
-
-    _arrived = Signal(object)
-
-    def __init__(
-        self, function: Callable[[], Any], done: Callable[[Any], None], parent: QObject
-    ) -> None:
-        super().__init__(parent)
-        self._function, self._done = function, done
-        self._arrived.connect(self._deliver, Qt.ConnectionType.QueuedConnection)
-        threading.Thread(target=self._run, name="napari-unet-background", daemon=True).start()
-
-    def _run(self) -> None:
-        try:
-            result = self._function()
-        except UNetError as error:
-            result = error
-        except Exception as error:
-            _log.exception("Something failed in the background")
-            result = UNetError(f"That did not work: {type(error).__name__}: {error}.")
-        try:
-            self._arrived.emit(result)
-        except RuntimeError:  # the widget was closed and Qt has deleted this object
-            return
-
-    def _deliver(self, result: Any) -> None:
-        self._done(result)
-        self.deleteLater()
 
 
 def _count(result: Result, prediction: Prediction) -> None:

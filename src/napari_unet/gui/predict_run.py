@@ -10,8 +10,9 @@ from qtpy.QtCore import QObject, Qt, QTimer, Signal  # type: ignore[attr-defined
 
 from napari_unet.compute import DecodeRequest, Ended, Progress
 from napari_unet.core.errors import Cancelled, UNetError
+from napari_unet.gui.background import Background
 from napari_unet.gui.predict_form import short
-from napari_unet.gui.predict_results import Background, Result, features_of, show, show_again
+from napari_unet.gui.predict_results import Result, features_of, show, show_again
 from napari_unet.gui.session import session
 
 if TYPE_CHECKING:

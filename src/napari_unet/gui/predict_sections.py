@@ -12,9 +12,9 @@ from magicgui.types import FileDialogMode
 from qtpy.QtWidgets import QApplication
 
 from napari_unet.core.errors import UNetError
+from napari_unet.gui.background import Background
 from napari_unet.gui.forms import Collapsible, Message, row
 from napari_unet.gui.predict_form import short
-from napari_unet.gui.predict_results import Background
 
 if TYPE_CHECKING:
     import numpy as np

@@ -189,8 +189,9 @@ class Collapsible(Container[Widget]):
         self.toggled.emit(expanded)
 
     def _show_state(self) -> None:
-        # superqt freezes the height at that of the moment; what is inside may grow
+        # superqt freezes the height at that of the moment, and the Tab key still goes inside
         self.inner.native.setMaximumHeight(_NO_LIMIT_PX if self.expanded else 0)
+        self.inner.native.setVisible(self.expanded)
         self.title = self._title
 
 

@@ -280,7 +280,7 @@ def test_a_folder_gives_the_files_of_the_command_line(
     widget.folders.source.line_edit.value = str(tmp_path / "in")
     widget.folders.out.line_edit.value = str(tmp_path / "out")
     finish()
-    assert "2 image(s) predicted, 4 objects" in widget.message.text
+    assert "2 images predicted, 4 objects" in widget.message.text
     assert "1 failed; bad.tif" in widget.message.text
     command = shlex.split(_copied(widget, "command"))
     command[command.index("--out") + 1] = str(tmp_path / "cli")

@@ -77,6 +77,8 @@ class PredictWidget(Form):
             self._correction, self._model_in_use, self._open_train, _default_training_set()
         )
         self._image_row = row("Image", self.image, tooltip="The image layer to predict.")
+        about = self.model.about  # in the row it would be narrow
+        self.model.remove(about)
         votes = self.decoding.rows["min_votes"]
         super().__init__(
             [
@@ -91,6 +93,7 @@ class PredictWidget(Form):
                 self.message,
                 self.decoding.rows["threshold"],
                 self.decoding.rows["min_area_px"],
+                about,
                 Collapsible("More settings", [votes, *self.folders.more, *self.more.rows]),
                 self.reproduce,
                 self.retrain,

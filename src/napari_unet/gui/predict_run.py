@@ -187,14 +187,13 @@ class PredictRun(QObject):
         self.busy_changed.emit(False)
         shown = len(self.results)
         if problem is not None:
-            kept = f" {shown} image(s) were finished." if shown else ""
+            kept = f" Finished before: {_count(shown, 'image')}." if shown else ""
             undone = f" {left} more were not begun." if left else ""
             tone: Tone = "info" if isinstance(problem, Cancelled) else "error"
             self.told.emit(f"{problem}{kept}{undone}", tone)
         elif shown == 1:
-            objects = self.results[0].objects
-            found = "" if objects is None else f"{objects:,} objects in "
-            self.told.emit(f"Done: {found}'{_name(self.results[0])}'.", "good")
+            result = self.results[0]
+            self.told.emit(f"Done: {_found(result)}'{_name(result)}'.", "good")
         else:
             self.told.emit(f"Done: {shown} images, each a new layer.", "good")
 
@@ -248,11 +247,11 @@ class PredictRun(QObject):
             result.decodable = False
             self.told.emit(str(error), "error")
             return
-        if not written:
-            self.told.emit(
-                f"'{name}' was edited and stays as it is: the new labels are in '{_name(result)}'.",
-                "info",
-            )
+        if written:
+            self.told.emit(f"Now {_found(result)}'{name}'.", "good")
+        else:
+            stays = f"'{name}' was edited and stays as it is"
+            self.told.emit(f"{stays}: the new labels are in '{_name(result)}'.", "info")
         self._note_fresh(result, prediction)
         self._quiet.start()
 
@@ -282,6 +281,14 @@ def _name(result: Result) -> str:
     return short(str(result.layer.name if result.layer is not None else result.source.name))
 
 
+def _found(result: Result) -> str:
+    return "" if result.objects is None else f"{_count(result.objects, 'object')} in "
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
 def _waiting_sentence() -> str:
     state = session().engine.state
     return "Predicting ..." if state == "ready" else "The computing process starts ..."
@@ -293,14 +300,14 @@ def _file_sentence(event: Any) -> str:
 
 def _files_sentence(done: Any) -> tuple[str, Tone]:
     """What became of the files, and whether that is good."""
-    text = f"{len(done.predicted)} image(s) predicted"
+    text = f"{_count(len(done.predicted), 'image')} predicted"
     objects = sum(int(file.summary.get("objects", 0)) for file in done.predicted)
-    text += f", {objects:,} objects" if objects else ""
+    text += f", {_count(objects, 'object')}" if objects else ""
     if done.predicted:
         text += f". Labels and tables are in '{done.predicted[0].labels.parent}'"
     text += "."
     if done.skipped:
-        text += f" {len(done.skipped)} file(s) passed over."
+        text += f" {_count(len(done.skipped), 'file')} passed over."
     if not done.failed:
         return text, "good"
     first = done.failed[0]

@@ -6,6 +6,8 @@ import hashlib
 import io
 import os
 import socket
+import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -389,7 +391,7 @@ def test_a_failed_download_is_told_with_ways_out(
     (failure,) = errors()
     assert "Synthetic nuclei needs no download" in failure.message
     ways = dict(failure.actions)
-    ways["Open synthetic nuclei"](None)
+    ways["Synthetic"](None)
     assert names(viewer) == ["synthetic nuclei", "synthetic nuclei truth"]
     server.does = "serve"
     ways["Try again"](None)
@@ -403,7 +405,7 @@ def test_a_wrong_folder_is_told_with_ways_out(
     open_from_menu(qtbot, viewer, "dsb2018_tissue")
     (failure,) = errors()
     assert "holds no dsb2018/train/images" in failure.message
-    assert [way for way, _ in failure.actions] == ["Try again", "Open synthetic nuclei"]
+    assert [way for way, _ in failure.actions] == ["Try again", "Synthetic"]
     assert len(viewer.layers) == 0
 
 
@@ -446,6 +448,31 @@ def test_closing_the_viewer_in_mid_download_leaves_no_trace(
     assert errors() == []
     assert not [t for t in threading.enumerate() if t.name == "napari-unet download"]
     assert all(path.startswith("dsb2018/") for path in files_below(here))
+
+
+QUIT_IN_MID_DOWNLOAD = """
+import dataclasses, sys, napari
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QApplication
+from napari_unet.samples import dsb2018
+origin = dataclasses.replace(dsb2018.source(), url=sys.argv[1])
+dsb2018.source = lambda: origin
+viewer = napari.Viewer(show=False)
+QTimer.singleShot(0, lambda: viewer.open_sample("napari-unet-live", "dsb2018_field"))
+QTimer.singleShot(1000, QApplication.quit)
+napari.run(force=True)
+print("ended")
+"""
+
+
+def test_napari_quits_at_once_though_the_server_is_silent(server: Server, here: Path) -> None:
+    server.does = "crawl"
+    command = [sys.executable, "-c", QUIT_IN_MID_DOWNLOAD, server.url]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=50)
+    assert done.stdout.endswith("ended\n")
+    assert "Traceback" not in done.stderr
+    assert server.requests == 1
+    assert files_below(here) == set()
 
 
 @pytest.mark.parametrize("key", ["synthetic", "immunohistochemistry"])

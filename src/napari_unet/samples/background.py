@@ -17,7 +17,7 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 from napari_unet.core.errors import Cancelled, UNetError
-from napari_unet.samples.download import DownloadError, Transfer, fetch
+from napari_unet.samples.download import DownloadError, Transfer, discard_unfinished, fetch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -67,7 +67,7 @@ def with_ways_out(error: UNetError, sample: str) -> UNetError:
     offering = type(error)(f"{error} {_OFFER}")
     offering.actions = [  # type: ignore[attr-defined]
         ("Try again", lambda _dialog: _open(sample)),
-        ("Open synthetic nuclei", lambda _dialog: _open("synthetic")),
+        ("Synthetic", lambda _dialog: _open("synthetic")),
     ]
     return offering
 
@@ -76,7 +76,7 @@ def fetch_and_wait(origin: Source, folder: Path) -> Path:
     """Download with a progress bar, and return when it is done; raises what `fetch` raises."""
     from napari.utils import progress
 
-    with progress(total=0, desc=f"{origin.name}: downloading") as bar:
+    with progress(total=0, desc="Downloading") as bar:
         return fetch(origin, folder, _Shown(bar))
 
 
@@ -136,7 +136,7 @@ class _Download:
         self._folder = folder
         self._transfer = Transfer()
         self._error: UNetError | None = None
-        self._bar = cancelable_progress(total=0, desc=f"{origin.name}: downloading")
+        self._bar = cancelable_progress(total=0, desc="Downloading")
         self._thread = threading.Thread(
             target=self._run, args=(origin,), name="napari-unet download", daemon=True
         )
@@ -194,15 +194,19 @@ class _Download:
                 yield viewer, sample
 
     def _quit(self) -> None:
+        """End with napari; a thread that waits for a silent server is not waited for."""
         self.stop()
         self._timer.stop()
         self._thread.join(_JOIN_S)
+        if self._thread.is_alive():
+            discard_unfinished(self._folder)
 
 
 def _tell(error: UNetError) -> None:
-    from napari.utils.notifications import ErrorNotification, notification_manager
+    from napari.utils.notifications import Notification, notification_manager
 
-    notification_manager.dispatch(ErrorNotification(error))
+    ways = getattr(error, "actions", ())
+    notification_manager.dispatch(Notification(str(error), "ERROR", actions=ways))
 
 
 def _open(sample: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import zipfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,8 +17,9 @@ from napari_unet.samples.dsb2018 import train_folder
 if TYPE_CHECKING:
     from napari_unet.samples.dsb2018 import Source
 
-__all__ = ["DownloadError", "Transfer", "fetch"]
+__all__ = ["DownloadError", "Transfer", "discard_unfinished", "fetch"]
 
+_DOWNLOADS = "downloads"
 _CHUNK_BYTES = 1 << 17
 _TIMEOUT_S = (10.0, 30.0)  # to connect; of silence
 
@@ -89,7 +91,7 @@ def fetch(origin: Source, folder: Path, transfer: Transfer) -> Path:
     """
     train = train_folder(folder)
     if not (train / "images").is_dir():
-        archive = _download(origin, folder / "downloads", transfer)
+        archive = _download(origin, folder / _DOWNLOADS, transfer)
         _unpack(archive, folder / "dsb2018")
         shutil.rmtree(archive.parent, ignore_errors=True)
     return train
@@ -122,6 +124,13 @@ def _download(origin: Source, folder: Path, transfer: Transfer) -> Path:
         problem = _cut_off(transfer) if cut_off else _not_the_file(origin)
         raise DownloadError(problem) from error
     return Path(path)
+
+
+def discard_unfinished(folder: Path) -> None:
+    """Remove what an interrupted download left: pooch's temporary file."""
+    for unfinished in (folder / _DOWNLOADS).glob("tmp*"):
+        with suppress(OSError):
+            unfinished.unlink()
 
 
 def _unpack(archive: Path, folder: Path) -> None:

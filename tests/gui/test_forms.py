@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from magicgui.widgets import LineEdit
 from napari.components import ViewerModel
+from napari.utils._proxies import PublicOnlyProxy
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFileDialog, QPushButton
 from safetensors.numpy import save_file
@@ -107,6 +108,16 @@ def test_only_wanted_layers_are_offered(viewer: ViewerModel, shown: Any) -> None
     add(viewer, "image", "preview")
     wanted = LayerChooser(viewer, ["image"], wanted=lambda layer: layer.name != "preview")
     assert texts(shown(wanted)) == ["raw"]
+
+
+def test_chooser_gives_the_layer_itself_from_a_wrapped_viewer(
+    viewer: ViewerModel, shown: Any
+) -> None:
+    layer = add(viewer, "image", "a")
+    chooser = shown(LayerChooser(PublicOnlyProxy(viewer), ["image"]))
+    assert chooser.layer is layer
+    chooser.layer = PublicOnlyProxy(add(viewer, "image", "b"))
+    assert chooser.layer is viewer.layers[-1]
 
 
 def test_closed_choosers_no_longer_listen(viewer: ViewerModel, qtbot) -> None:

@@ -6,14 +6,22 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 from napari.layers import Labels
+from napari.utils._proxies import PublicOnlyProxy
 
 from napari_unet.gui.layers import (
     add_labels,
     can_restore_view,
+    current_plane,
+    image_from_layers,
+    is_ours,
     jump_to,
+    match_layers,
     restore_view,
     show_overlay,
     show_side_by_side,
+    unwrapped,
+    update_labels,
+    was_edited,
 )
 
 
@@ -158,3 +166,21 @@ def test_layers_that_came_and_went_meanwhile_do_no_harm(
     assert [layer.name for layer in viewer.layers if layer is not new] == [
         "prediction", "other", "image", "hidden",
     ]  # fmt: skip
+
+
+def test_the_viewer_may_come_in_napari_s_wrapping(viewer: ViewerModel, compared: list[Any]) -> None:
+    """Widgets opened from the Plugins menu get a proxy, which warns of private attributes."""
+    wrapped = PublicOnlyProxy(viewer)
+    image = wrapped.layers["image"]
+    result = add_labels(wrapped, image, np.ones((16, 20), int), name="r", metadata={})
+    assert is_ours(wrapped.layers["r"])
+    assert not was_edited(wrapped.layers["r"])
+    assert update_labels(wrapped.layers["r"], np.zeros((16, 20), int))
+    assert match_layers(wrapped)
+    plane, _ = current_plane(wrapped, image_from_layers([image]), image)
+    assert plane.axes == "YX"
+    jump_to(wrapped, wrapped.layers["r"], "", (3, 3), label=1)
+    show_side_by_side(wrapped, [image, wrapped.layers["truth"]])
+    show_overlay(wrapped, [image, wrapped.layers["truth"]])
+    restore_view(wrapped)
+    assert unwrapped(wrapped.layers["r"]) is result

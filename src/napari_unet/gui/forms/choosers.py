@@ -11,6 +11,7 @@ from qtpy.QtCore import QObject, Qt
 from qtpy.QtWidgets import QComboBox
 
 from napari_unet.gui.forms.pieces import is_alive
+from napari_unet.gui.layers.proxies import unwrapped
 
 if TYPE_CHECKING:
     import napari
@@ -36,6 +37,7 @@ def follow_layers(viewer: napari.Viewer, callback: Callable[[], None], owner: QO
         What the callback works on. Nothing is connected to its `destroyed`: Python code that runs
         from there has crashed.
     """
+    viewer = unwrapped(viewer)
     events = viewer.layers.events
     known = [getattr(events, name) for name in _EVENTS if hasattr(events, name)]
     is_method = hasattr(callback, "__self__")
@@ -61,8 +63,10 @@ def follow_layers(viewer: napari.Viewer, callback: Callable[[], None], owner: QO
 
 def _of_types(viewer: napari.Viewer, kinds: Sequence[str], wanted: Wanted | None) -> list[Layer]:
     """Layers of some types, the topmost first: what was added last is what people mean."""
-    names = {kind.lower() for kind in kinds}
-    found = [layer for layer in viewer.layers if layer._type_string in names]
+    from napari import layers
+
+    classes = tuple(getattr(layers, kind.capitalize()) for kind in kinds)
+    found = [layer for layer in viewer.layers if isinstance(layer, classes)]
     return [layer for layer in reversed(found) if wanted is None or wanted(layer)]
 
 
@@ -94,7 +98,8 @@ class LayerChooser(ComboBox):
         wanted: Wanted | None = None,
         tooltip: str = "",
     ) -> None:
-        self._viewer, self._kinds, self._wanted, self._none = viewer, kinds, wanted, none
+        self._viewer, self._kinds = unwrapped(viewer), kinds
+        self._wanted, self._none = wanted, none
         super().__init__(choices=self._choices, tooltip=tooltip)
         box = self.native
         assert isinstance(box, QComboBox)
@@ -109,7 +114,7 @@ class LayerChooser(ComboBox):
 
     @layer.setter
     def layer(self, layer: Layer | None) -> None:
-        self.value = layer
+        self.value = unwrapped(layer)
 
     def refresh(self) -> None:
         """Read the layer list anew."""

@@ -7,6 +7,7 @@ of an RGB layer are no dimension. The core's arrays come in the order TZCYX.
 from napari_unet.gui.layers.areas import annotated_area
 from napari_unet.gui.layers.axes import check_axes, propose_axes
 from napari_unet.gui.layers.geometry import misalignment, result_geometry, to_layer_order, to_world
+from napari_unet.gui.layers.proxies import unwrapped
 from napari_unet.gui.layers.reading import (
     current_plane,
     image_from_layers,
@@ -58,6 +59,7 @@ __all__ = [
     "show_side_by_side",
     "to_layer_order",
     "to_world",
+    "unwrapped",
     "update_labels",
     "was_edited",
 ]

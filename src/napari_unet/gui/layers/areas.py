@@ -11,6 +11,7 @@ from napari_unet.core.errors import LabelsError
 from napari_unet.core.images import AXES
 from napari_unet.gui.layers.axes import check_axes, layer_shape
 from napari_unet.gui.layers.geometry import to_data, to_world
+from napari_unet.gui.layers.proxies import unwrapped
 
 if TYPE_CHECKING:
     from napari.layers import Layer, Shapes
@@ -45,6 +46,7 @@ def annotated_area(area: Layer, layer: Layer, axes: str | None = None) -> NDArra
     """
     from napari.layers import Labels
 
+    area, layer = unwrapped(area), unwrapped(layer)
     axes = check_axes(layer, axes)
     if isinstance(area, Labels):
         from napari_unet.gui.layers.reading import labels_from_layer

@@ -15,6 +15,7 @@ from napari_unet.core.images import AXES, Image, Pair
 from napari_unet.gui.layers.areas import annotated_area
 from napari_unet.gui.layers.axes import check_axes, layer_shape
 from napari_unet.gui.layers.geometry import misalignment, pixel_size, to_data
+from napari_unet.gui.layers.proxies import unwrapped
 
 if TYPE_CHECKING:
     import napari
@@ -61,6 +62,7 @@ def image_from_layers(
     """
     if not layers:
         raise ImageError("There is no image layer chosen. Open an image and choose its layer.")
+    layers = [unwrapped(layer) for layer in layers]
     images = [_image(layer, axes) for layer in layers]
     for layer, image in zip(layers[1:], images[1:], strict=True):
         _check_fits(layers[0], images[0], layer, image)
@@ -91,6 +93,7 @@ def labels_from_layer(
     LabelsError
         When the shapes do not fit, or different labels were painted on the channels of one pixel.
     """
+    labels_layer, image_layer = unwrapped(labels_layer), unwrapped(image_layer)
     axes = check_axes(image_layer, axes)
     sizes = dict(zip(axes, layer_shape(image_layer), strict=True))
     data: Any = labels_layer.data[0] if labels_layer.multiscale else labels_layer.data
@@ -167,6 +170,7 @@ def match_layers(viewer: napari.Viewer) -> list[tuple[ImageLayer, Labels]]:
 
     from napari_unet.gui.layers.writing import is_ours, our_metadata, was_edited
 
+    viewer = unwrapped(viewer)
     images = [
         layer
         for layer in viewer.layers
@@ -212,6 +216,7 @@ def current_plane(
     position
         Index along each axis that was left out, for example ``{"T": 3}``.
     """
+    viewer, layer = unwrapped(viewer), unwrapped(layer)
     axes = check_axes(layer, axes)
     point = np.asarray(viewer.dims.point, float)
     point = np.concatenate([np.zeros(max(0, layer.ndim - point.size)), point])[-layer.ndim :]

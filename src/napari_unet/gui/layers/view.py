@@ -11,6 +11,7 @@ import numpy as np
 
 from napari_unet.gui.layers.axes import check_axes
 from napari_unet.gui.layers.geometry import to_world, world_matrix
+from napari_unet.gui.layers.proxies import unwrapped
 
 if TYPE_CHECKING:
     import napari
@@ -53,6 +54,7 @@ def jump_to(
     axes
         One letter per dimension of `layer`; None: `propose_axes`.
     """
+    viewer, layer = unwrapped(viewer), unwrapped(layer)
     axes = check_axes(layer, axes)
     where = {**parse_position(position, axes), "Y": centroid_yx[0], "X": centroid_yx[1]}
     point = to_world(layer, [[float(where.get(a, 0)) for a in axes]])[0]
@@ -90,6 +92,7 @@ def show_side_by_side(viewer: napari.Viewer, layers: Sequence[Layer]) -> None:
     layers
         From left to right.
     """
+    viewer, layers = unwrapped(viewer), [unwrapped(layer) for layer in layers]
     _remember(viewer)
     _show_only(viewer, layers)
     # the grid counts from the bottom of the list, and older napari counts hidden layers too
@@ -110,10 +113,11 @@ def show_overlay(viewer: napari.Viewer, layers: Sequence[Layer]) -> None:
     layers
         From bottom to top. The last Labels layer stays filled where it is the only one.
     """
+    viewer, layers = unwrapped(viewer), [unwrapped(layer) for layer in layers]
     _remember(viewer)
     if _grid(viewer).enabled:
         _grid(viewer).enabled = False
-        _BEFORE[viewer].restore_camera(viewer)  # the grid's zoom is for small pictures
+        _BEFORE[id(viewer)].restore_camera(viewer)  # the grid's zoom is for small pictures
     _show_only(viewer, layers)
     _raise(viewer, layers)
     outlined = [layer for layer in layers if hasattr(layer, "contour")]
@@ -124,12 +128,13 @@ def show_overlay(viewer: napari.Viewer, layers: Sequence[Layer]) -> None:
 
 def can_restore_view(viewer: napari.Viewer) -> bool:
     """Whether there is something that `restore_view` would undo."""
-    return viewer in _BEFORE
+    return id(unwrapped(viewer)) in _BEFORE
 
 
 def restore_view(viewer: napari.Viewer) -> None:
     """Undo `show_side_by_side` and `show_overlay`: the view as it was before the first of them."""
-    before = _BEFORE.pop(viewer, None)
+    viewer = unwrapped(viewer)
+    before = _BEFORE.pop(id(viewer), None)
     if before is not None:
         before.restore(viewer)
 
@@ -169,12 +174,14 @@ class _Look:
 
 
 _LOOKS = ("visible", "opacity", "contour")
-_BEFORE: weakref.WeakKeyDictionary[Any, _Look] = weakref.WeakKeyDictionary()
+_BEFORE: dict[int, _Look] = {}
+"""By id of the viewer: viewers compare equal by all their fields."""
 
 
 def _remember(viewer: napari.Viewer) -> None:
-    if viewer not in _BEFORE:
-        _BEFORE[viewer] = _Look.of(viewer)
+    if id(viewer) not in _BEFORE:
+        _BEFORE[id(viewer)] = _Look.of(viewer)
+        weakref.finalize(viewer, _BEFORE.pop, id(viewer), None)
 
 
 def _show_only(viewer: napari.Viewer, layers: Sequence[Layer]) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from napari_unet.core.errors import LabelsError
 from napari_unet.gui.layers.geometry import result_geometry, to_layer_order
+from napari_unet.gui.layers.proxies import unwrapped
 
 if TYPE_CHECKING:
     import napari
@@ -104,6 +105,7 @@ def add_labels(
     """
     from napari.layers import Labels
 
+    viewer, source_layer = unwrapped(viewer), unwrapped(source_layer)
     data = _compact(to_layer_order(labels, source_layer, axes, position))
     layer = Labels(
         data,
@@ -149,9 +151,11 @@ def update_labels(
         False, with nothing written, where the layer is not ours or a person edited it: then add a
         new one.
     """
+    layer = unwrapped(layer)
     if not is_ours(layer) or was_edited(layer):
         return False
     if source_layer is not None:
+        source_layer = unwrapped(source_layer)
         labels = to_layer_order(labels, source_layer, axes, position)
     if tuple(labels.shape) != tuple(layer.data.shape):
         raise LabelsError(
@@ -204,6 +208,7 @@ def add_probability(
     """
     from napari.layers import Image as ImageLayer
 
+    viewer, source_layer = unwrapped(viewer), unwrapped(source_layer)
     geometry = result_geometry(source_layer, axes, position)
     classes: list[tuple[str, Any]] = [(name, probability)]
     if probability.ndim > _result_ndim(source_layer, axes, position):
@@ -294,7 +299,7 @@ def is_ours(layer: Layer) -> bool:
 
     A copy that a person makes of it is theirs, whatever its metadata says.
     """
-    return layer in _SEALS
+    return unwrapped(layer) in _SEALS
 
 
 def was_edited(layer: Layer) -> bool:
@@ -306,6 +311,7 @@ def was_edited(layer: Layer) -> bool:
     `layer.data` replaced, values written by a script. For dask and zarr data, which are not read
     just for this, the event and the replacement alone count.
     """
+    layer = unwrapped(layer)
     seal = _SEALS.get(layer)
     return seal is None or seal.broken(layer)
 

@@ -4,8 +4,10 @@ import csv
 from collections.abc import Iterator
 from pathlib import Path
 
+import dask.array as da
 import numpy as np
 import pytest
+import zarr
 from napari.components import ViewerModel
 from napari.layers import Labels
 from pytestqt.qtbot import QtBot
@@ -156,6 +158,32 @@ def test_planes_have_rows_that_jump(viewer: ViewerModel, qtbot: QtBot) -> None:
     pooled = [dict(row) for row in widget.results.classes.rows]
     widget.results.over.value = "by_image"
     assert pooled != [dict(row) for row in widget.results.classes.rows]
+
+
+@pytest.mark.parametrize("container", ["dask", "zarr", "multiscale", "int64", "bool"])
+def test_whatever_holds_the_labels(
+    viewer: ViewerModel, container: str, tmp_path: Path, qtbot: QtBot
+) -> None:
+    truth = np.zeros((64, 64), np.uint16)
+    truth[8:24, 8:24], truth[40:56, 40:56] = 1, 2
+    prediction = np.roll(truth, 1, axis=0)
+    for name, data in (("prediction", prediction), ("truth", truth)):
+        held: object = data
+        if container == "dask":
+            held = da.from_array(data, chunks=32)
+        elif container == "zarr":
+            held = zarr.create_array(str(tmp_path / name), data=data, chunks=(32, 32))
+        elif container == "multiscale":
+            held = [data, data[::2, ::2]]
+        else:
+            held = data.astype(container)
+        viewer.add_labels(held, name=name)
+    widget = EvaluateWidget(viewer)
+    widget.fields.prediction.layer = viewer.layers["prediction"]
+    run(widget, qtbot)
+    assert "AP 1.000" in widget.results.headline.text()
+    assert widget.error_layer.data.shape == (64, 64)
+    assert (widget.error_layer.data[9:24, 8:24] == ERROR_CATEGORIES.index("hit")).all()
 
 
 def test_a_second_time_the_error_layer_is_renewed_unless_a_person_drew_in_it(

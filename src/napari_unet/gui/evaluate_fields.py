@@ -71,7 +71,7 @@ class EvaluateFields:
             iou_threshold=float(self.iou_threshold.value),
             volumes=self.volumes.value == "volumes",
             empty_planes=self.empty_planes.value,
-            sparse=bool(self.sparse.value),
+            sparse=semantic and bool(self.sparse.value),
             background=int(self.background.value) if semantic else 0,
             classes=str(self.classes.value) if semantic else "",
         )
@@ -108,6 +108,10 @@ class EvaluateFields:
             mode="d", nullable=True, tooltip="True label files, of the same names."
         )
 
+        for folder in (self.prediction_folder, self.truth_folder):
+            folder.choose_btn.text = "…"
+            folder.choose_btn.tooltip = "Choose a folder."
+
     def _make_settings(self) -> None:
         self.kind = ComboBox(
             choices=[("objects", "instances"), ("classes", "semantic")],
@@ -138,6 +142,7 @@ class EvaluateFields:
             value=0, min=0, max=65535, tooltip="Number of the background in the truth."
         )
         self.classes = LineEdit(tooltip="Names of the truth's classes: 1=cell, 2=border.")
+        self.classes.native.setPlaceholderText("1=cell, 2=border")
 
     def _rows(self) -> list[Widget]:
         self._layer_rows = [
@@ -170,7 +175,7 @@ class EvaluateFields:
         inside = [
             self._area_row,
             row("Score", self.volumes),
-            row("Planes without labels", self.empty_planes),
+            row("Empty planes", self.empty_planes),
             *self._class_rows,
         ]
         return Collapsible("More", inside, tooltip="Annotated area, stacks, names of classes.")
@@ -201,7 +206,7 @@ class EvaluateFields:
             shown.visible = folders
         for shown in self._class_rows:
             shown.visible = semantic
-        self._iou_row.visible = not semantic
+        self._iou_row.visible = not semantic and not folders  # files have no error layer
         self.changed.emit()
 
     def _add_model_chooser(self) -> ModelChooser:

@@ -58,7 +58,7 @@ def overlay(prediction: Labels, truth: Labels) -> Overlay:
     layer = truth
     if p.shape != t.shape:
         if _without_single(p.shape) == _without_single(t.shape):
-            p = np.asarray(p).reshape(t.shape)
+            p = (p if hasattr(p, "reshape") else _lazy(p)).reshape(t.shape)
         elif (plane := _plane_of(prediction, truth)) is not None:
             t, layer = t[tuple(slice(i, i + 1) for i in plane)], prediction
     if p.shape == t.shape:
@@ -81,11 +81,14 @@ def _in_order(data: Any, axes: str) -> Any:
     order = [axes.index(a) for a in AXES if a in axes]
     if order == sorted(order):
         return data
-    if not hasattr(data, "transpose"):  # zarr
-        import dask.array as da
+    return (data if hasattr(data, "transpose") else _lazy(data)).transpose(order)
 
-        data = da.from_array(data)
-    return data.transpose(order)
+
+def _lazy(data: Any) -> Any:
+    """A zarr array as one of dask, which can be given another shape."""
+    import dask.array as da
+
+    return da.from_array(data)
 
 
 def _without_single(shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -109,10 +109,9 @@ def image_rows(report: Report, name: str = "") -> list[Row]:
             row |= {"AP": at.ap, "F1": at.f1, "PQ": at.pq, "true": at.n_true}
             row |= {"pred.": at.n_predicted}
         foreground = image.pixels.foreground()
-        row |= {"IoU": float(foreground.score("iou")[1])}
         row |= {"Dice": float(foreground.score("dice")[1])}
         if image.objects is None:
-            row |= {"acc.": image.pixels.accuracy}
+            row |= {"IoU": float(foreground.score("iou")[1]), "acc.": image.pixels.accuracy}
         rows.append({k: round(v, 3) if isinstance(v, float) else v for k, v in row.items()})
     return rows
 

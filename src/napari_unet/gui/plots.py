@@ -17,7 +17,7 @@ __all__ = ["CurvePlot", "ThresholdPlot"]
 
 _REFRESH_MS = 200
 _MOST_POINTS = 1000
-_PANEL_HEIGHT_PX = 130
+_PANEL_HEIGHT_PX = 125
 _LEAST_WIDTH_PX = 220
 _AXIS_WIDTH_PX = 38
 _SMOOTHING = 0.1
@@ -195,7 +195,6 @@ class _Panel(QWidget):
 
         super().__init__(parent)
         self._title = title
-        self._x_name = x_name
         self._curves: dict[str, tuple[str, Any]] = {}
         self._values: dict[str, float] = {}
         self._legend = QLabel(title, self)
@@ -210,17 +209,20 @@ class _Panel(QWidget):
         self.plot.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.plot.getAxis("left").setWidth(_AXIS_WIDTH_PX)
         self.plot.wheelEvent = self._leave_wheel
-        if x_name:
-            self.plot.setLabel("bottom", x_name)
         for side in ("left", "bottom"):
             self.plot.getAxis(side).enableAutoSIPrefix(False)
         if title != "loss":
-            self.plot.setYRange(0, 1.06, padding=0)
+            self.plot.setYRange(-0.05, 1.06, padding=0)
+            self.plot.getAxis("left").setTicks([[(v, f"{v:g}") for v in (0, 0.25, 0.5, 0.75, 1)]])
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
         layout.addWidget(self._legend)
         layout.addWidget(self.plot)
+        if x_name:  # pyqtgraph's own label is cut off at this height
+            below = QLabel(x_name, self)
+            below.setAlignment(Qt.AlignmentFlag.AlignHCenter)
+            layout.addWidget(below)
         self._follow_theme()
 
     def link_to(self, other: _Panel) -> None:

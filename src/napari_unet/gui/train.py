@@ -224,9 +224,10 @@ class TrainWidget(TrainLayout):
             self._look_again = True
             return
         self._looking = True
+        device = self.panel.device if self.more.device.value == "auto" else ""
         task = partial(
             look, self._library, self.choice(), dict(self._versions), self.form(),
-            self._guess_meaning,
+            self._guess_meaning, device,
         )  # fmt: skip
         Background(task, self._show_outlook, self.native)
 

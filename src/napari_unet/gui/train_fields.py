@@ -39,18 +39,19 @@ class StartFields:
         self.meaning: Any = w.ComboBox(
             name="meaning",
             choices=[(text, key) for key, text in MEANINGS.items()],
-            tooltip="Objects: each has a number of its own, as nuclei or cells. Classes: each "
-            "number is a kind of region. 'Not painted': paint a few strokes of each class, also "
-            "of the background, and leave the rest.",
+            tooltip="Objects: each has a number (id) of its own, as nuclei or cells. Classes: each "
+            "number is a kind of region. Unpainted: paint a few strokes of each class, also of "
+            "the background, and leave the rest.",
         )
         self.start = ModelChooser(
             none="from scratch",
             tooltip="From scratch, or from a trained model: that needs less time and fewer "
             "labels. The schedule is shorter and gentler then.",
         )
+        self._minutes: Mapping[str, float] = {}
         self.effort: Any = w.ComboBox(
             name="effort",
-            choices=[(text, key) for key, text in EFFORTS.items()],
+            choices=self._efforts,
             tooltip="How long and how thoroughly to train. Stop whenever it is good enough: "
             "everything is kept.",
         )
@@ -60,12 +61,16 @@ class StartFields:
 
     def set_minutes(self, minutes: Mapping[str, float]) -> None:
         """Say with each preset how long it takes."""
-        chosen = self.effort.value
+        self._minutes = dict(minutes)
         with self.effort.changed.blocked():
-            self.effort.choices = [
-                (f"{text}: {minutes[key]:g} min", key) for key, text in EFFORTS.items()
-            ]
-            self.effort.value = chosen
+            self.effort.reset_choices()
+
+    def _efforts(self, _widget: object = None) -> list[tuple[str, str]]:
+        # napari asks for all choices anew whenever a layer comes or goes.
+        return [
+            (f"{text}: {self._minutes[key]:g} min" if self._minutes else text, key)
+            for key, text in EFFORTS.items()
+        ]
 
 
 class DataFields(Collapsible):
@@ -139,10 +144,11 @@ class MoreFields(Collapsible):
             max=1_000_000,
             step=1,
             value=10,
-            enabled=False,
             tooltip="How many minutes, epochs or steps.",
         )
         self.budget.native.setDecimals(1)
+        self.amount_row = row("… how many", self.budget)
+        self.amount_row.visible = False
         self.unit.changed.connect(self._on_unit)
         self.augmentation: Any = w.ComboBox(
             name="augmentation",
@@ -200,7 +206,8 @@ class MoreFields(Collapsible):
             "More settings",
             [
                 row("Model name", self.name_of_model),
-                row("Train for", narrow(self.unit), self.budget),
+                row("Train for", narrow(self.unit)),
+                self.amount_row,
                 row("Variation", narrow(self.augmentation)),
                 row("Learning rate", self.learning_rate),
                 row("Base channels", self.base_channels),
@@ -216,7 +223,7 @@ class MoreFields(Collapsible):
             field.native.setMinimumWidth(_LEAST_FIELD_PX)
 
     def _on_unit(self, unit: str) -> None:
-        self.budget.enabled = unit != _AS_PRESET
+        self.amount_row.visible = unit != _AS_PRESET
 
     def follow_start(self, info: ModelInfo | None) -> None:
         """With a start model the network's size is decided."""

@@ -34,9 +34,9 @@ Meaning = Literal["objects", "classes", "strokes"]
 Effort = Literal["quick", "standard", "thorough"]
 
 MEANINGS: dict[str, str] = {
-    "objects": "objects, a number for each",
-    "classes": "classes, 0 is background",
-    "strokes": "classes, 0 is not painted",
+    "objects": "objects, one id each",
+    "classes": "classes, 0 background",
+    "strokes": "classes, 0 unpainted",
 }
 """What labels can mean, as the form says it."""
 

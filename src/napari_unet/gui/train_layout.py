@@ -82,6 +82,6 @@ class TrainLayout(Form):
             self.repair_button,
             self.outlook,
             plain_container([self.train_button, self.resume_button], layout="horizontal"),
-            self.panel.container,
             self.result,
+            self.panel.container,
         ]

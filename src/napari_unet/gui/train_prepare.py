@@ -44,12 +44,14 @@ def look(
     versions: dict[int, int],
     form: TrainForm,
     guess: bool,
+    device: str,
 ) -> tuple[Outlook, TrainForm, list[Sourced]]:
     """Look at the data; runs on another thread."""
     sourced = library.gather(choice, versions)
     form, _ = _with_classes(library, sourced, form, guess)
     pairs = [s.pair for s in sourced]
-    return look_ahead(pairs, form, library.facts(sourced, form)), form, sourced
+    outlook = look_ahead(pairs, form, library.facts(sourced, form), device=device)
+    return outlook, form, sourced
 
 
 def _with_classes(

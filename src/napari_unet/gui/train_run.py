@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_unet.core.events import EpochDone, Finished, FinishReason, Started, StepDone
 from napari_unet.core.tasks import Instances, Semantic
 from napari_unet.gui.forms import ProgressRow, duration_words, plain_container
+from napari_unet.gui.preferences import preferences
 
 if TYPE_CHECKING:
     from magicgui.widgets import Container
@@ -39,6 +43,8 @@ class RunPanel:
         The bar, with Stop.
     curves
         The plot, once there was something to draw.
+    device
+        Where "auto" computes, as far as that is known; else empty.
     """
 
     def __init__(self) -> None:
@@ -50,6 +56,7 @@ class RunPanel:
         self.curves: CurvePlot | None = None
         self._score_key, self._score_name = _SCORES["instances"]
         self._noted_s = 0.0
+        self.device = _only_device()
 
     def start(self, task: Semantic | Instances, history: Sequence[Mapping[str, float]]) -> None:
         """Show empty curves, or those of the part of a run that is done."""
@@ -61,15 +68,18 @@ class RunPanel:
             self.curves.hide()
             self.curves.deleteLater()
         self.curves = CurvePlot(title)
+        self.curves.hide()  # until there is a point
         self.container.native.layout().addWidget(self.curves)
         for row in history:
             self._add_epoch(int(row["step"]), row)
             if "train_loss" in row:
                 self.curves.add("train_loss", row["step"], row["train_loss"])
+                self.curves.show()
 
     def take(self, event: object) -> None:
         """Show an event of the run."""
         if isinstance(event, Started):
+            self.device = event.device
             self.progress.show_progress(0, _RESOLUTION, None, "Training")
         elif isinstance(event, StepDone):
             self._take_step(event)
@@ -82,6 +92,7 @@ class RunPanel:
     def _take_step(self, event: StepDone) -> None:
         if self.curves is not None:
             self.curves.add("train_loss", event.step, event.loss)
+            self.curves.show()
         now = time.monotonic()
         if now - self._noted_s < _NOTE_EVERY_S:
             return
@@ -112,3 +123,9 @@ def ending_words(finished: Finished, task: Semantic | Instances, model: str) -> 
     score = score_words(task, finished.best_scores)
     scored = f" The best model has {score}." if score else " Nothing was validated: no score."
     return f"{how}.{scored} '{model}' is ready in Predict."
+
+
+def _only_device() -> str:
+    """Say "cpu" where nothing else can be: no torch here that could be asked."""
+    cards = Path("/proc/driver/nvidia").exists() or shutil.which("nvidia-smi")
+    return "" if cards or sys.platform == "darwin" or preferences().address else "cpu"

@@ -126,8 +126,11 @@ def layers(train: Path, ids: Sequence[str], name: str, origin: Source) -> list[L
         "homepage": origin.homepage,
     }
     common = {"axis_labels": tuple("NYX"[-image.ndim :]), "metadata": {"sample": about}}
+    # A few bright nuclei, or a few bright fields, would leave the others in the dark.
+    brightest = np.percentile(image, 99.5, axis=(-2, -1))
+    limits = (0, max(1, int(np.median(brightest))))
     return [
-        (image, {"name": name, **common}, "image"),
+        (image, {"name": name, "contrast_limits": limits, **common}, "image"),
         (small(labels), {"name": f"{name} truth", **common}, "labels"),
     ]
 

@@ -27,6 +27,7 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from napari_unet.core.allocator import keeping_freed_memory
 from napari_unet.core.blocks import BlockNetwork
 from napari_unet.core.config import Budget, TrainingSettings, UNetConfig
 from napari_unet.core.datasets import pairs_from_arrays
@@ -54,7 +55,8 @@ def main() -> None:
     if options.one:
         print(json.dumps(predict_one(options.model, options.one, options.block)))
         return
-    throughput(options.base_channels, options.rounds)
+    with keeping_freed_memory():  # as `predict` does
+        throughput(options.base_channels, options.rounds)
     if options.memory:
         with tempfile.TemporaryDirectory() as folder:
             path = options.model or train_briefly(Path(folder))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_unet.core.allocator import keeping_freed_memory
 from napari_unet.core.decoding import PlaneLabels, decoded, joined, regridded, stacked
 from napari_unet.core.errors import Cancelled, SettingsError
 from napari_unet.core.images import Image
@@ -147,7 +148,8 @@ def predict(
             f"{len(ranges)} intensity range(s) for {image.channels} channel(s): expected one each."
         )
     run = _Run(model.info, network, block_px, scale, ranges, folder, should_stop, progress)
-    return run.predict(image, probabilities, keep_outputs)
+    with keeping_freed_memory():
+        return run.predict(image, probabilities, keep_outputs)
 
 
 def redecode(prediction: Prediction, task: Semantic | Instances) -> Prediction:

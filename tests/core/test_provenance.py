@@ -213,7 +213,7 @@ def test_the_paragraph_says_what_a_reader_must_know() -> None:
         "AP at IoU 0.5 0.841 by image and 0.854 pooled",
         "TP / (TP + FP + FN)",
         "above 0.35",
-        "below 99 pixels",
+        "below 99 pixels after resizing",
         "factor of 0.5",
         "0.5 x 0.5 µm",
     ):

@@ -347,6 +347,10 @@ def test_corrected_labels_are_stored_to_be_learnt_from(
     widget.retrain.add.native.click()
     qtbot.waitUntil(lambda: "2 images in the set" in widget.retrain.message.text, timeout=10_000)
     assert "starting from 'squares'" in widget.retrain.message.text
+    opened: list[Any] = []
+    widget.retrain._open_train = lambda *what: opened.append(what)
+    widget.retrain.train.native.click()
+    assert opened == [(tmp_path / "data" / "training_set", widget.model.path)]
 
 
 def test_a_newcomer_sees_seven_controls_at_most(

@@ -157,5 +157,6 @@ def test_channels_come_from_what_is_written_or_called_like_the_models() -> None:
 def test_the_line_before_the_run_says_what_will_happen() -> None:
     assert "4 planes, one by one" in summary(form_of(), [IMAGE])
     assert "movie: TYX 4 x 32 x 32 uint16" in summary(form_of(), [IMAGE])
+    assert "T = 3" in summary(form_of(), [IMAGE], {"T": 3})
     assert "resized by 0.5" in summary(form_of(scale=0.5), [IMAGE])
     assert "results go to 'out'" in summary(form_of(scope="folder", source="in", out="out"), [])

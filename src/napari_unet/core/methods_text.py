@@ -152,13 +152,16 @@ def _settings(record: PredictionRecord, info: ModelInfo) -> list[str]:
     if record.test_time_augmentation:
         sentences.append("Outputs were averaged over flips and quarter turns.")
     settings = record.decoding()
+    resized = " after resizing" if record.scale != 1 else ""
     if isinstance(record.task, Instances):
         text = f"Pixels with a foreground probability above {settings['threshold']:g} were grouped"
         if "min_votes" in settings:
             text += f" by their votes for object centres (at least {settings['min_votes']:g} votes)"
         else:
             text += " by a watershed of the predicted distance map"
-        sentences.append(f"{text}; objects below {settings['min_area_px']} pixels were dropped.")
+        sentences.append(
+            f"{text}; objects below {settings['min_area_px']} pixels{resized} were dropped."
+        )
     elif settings:
         sentences.append(f"The probability threshold was {settings['threshold']:g}.")
     else:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from magicgui import widgets as w
 from qtpy.QtCore import QTimer
 
-from napari_unet.core.errors import ImageError, LabelsError, ModelFileError, UNetError
+from napari_unet.core.errors import ImageError, ModelFileError, UNetError
 from napari_unet.gui.forms import (
     Collapsible,
     Form,
@@ -23,7 +22,8 @@ from napari_unet.gui.forms import (
 )
 from napari_unet.gui.forms.pieces import is_alive
 from napari_unet.gui.predict_fields import SCOPES, Decoding, Folders, More
-from napari_unet.gui.predict_form import PredictForm, channel_layers, rescale_offer, summary
+from napari_unet.gui.predict_form import PredictForm, rescale_offer, summary
+from napari_unet.gui.predict_inputs import chosen_layers, correction, is_picture, read_input
 from napari_unet.gui.predict_results import Result, hash_of
 from napari_unet.gui.predict_run import PredictRun
 from napari_unet.gui.predict_sections import Correction, Reproduce, Retrain
@@ -31,7 +31,6 @@ from napari_unet.gui.session import preferences, session
 
 if TYPE_CHECKING:
     import napari
-    from napari.layers import Image as ImageLayer
 
     from napari_unet.core.images import Image
     from napari_unet.core.model_file import ModelInfo
@@ -60,7 +59,7 @@ class PredictWidget(Form):
         self._measured_px: float | None = None
         self._said = ""
         self.model = ModelChooser(tooltip="What was trained to find the objects or classes.")
-        self.image = LayerChooser(viewer, ["image"], wanted=_is_picture, tooltip="What to predict.")
+        self.image = LayerChooser(viewer, ["image"], wanted=is_picture, tooltip="What to predict.")
         self.scope = w.ComboBox(name="scope", choices=list(SCOPES.items()))
         self.folders = Folders()
         self.decoding = Decoding()
@@ -135,54 +134,24 @@ class PredictWidget(Form):
             When layers and settings do not fit together.
         """
         form = self.form
-        if form.scope == "folder" or form.info is None:
+        if form.info is None:
             return []
-        return [self._input(form, layer) for layer in self._chosen()]
-
-    def _chosen(self) -> list[ImageLayer]:
-        if self.scope.value != "selected":
-            return [] if self.image.layer is None else [self.image.layer]
-        selected = self._viewer.layers.selection
-        return [x for x in self._viewer.layers if x in selected and _is_image(x)]
-
-    def _input(self, form: PredictForm, layer: ImageLayer) -> Result:
-        from napari_unet.gui.layers import check_axes, current_plane, image_from_layers
-
-        axes = check_axes(layer, form.axes if form.scope != "selected" else None)
-        layers, channels = [layer], form.channels
-        if "C" not in axes and not layer.rgb:
-            same = {x.name: x for x in self._viewer.layers if _is_image(x)}
-            names = channel_layers(layer.name, list(same), form.info, form.channels)
-            layers = [same[name] for name in names]
-            channels = None if layers != [layer] or form.channels == (layer.name,) else channels
-        image = image_from_layers(layers, axes, channels)
-        position: dict[str, int] = {}
-        whole = image
-        if form.scope == "plane":
-            image, position = current_plane(self._viewer, image, layer, axes)
-        record = form.record(
-            layer.name,
-            "",
-            layers=tuple(x.name for x in layers),
-            axes=axes + "S" * bool(layer.rgb),
-            channels=channels,
-            path=str(whole.path) if whole.path else None,
-            position=position,
-        )
-        return Result(layer, axes, image, position, record, whole)
+        layers = chosen_layers(self._viewer, form.scope, self.image.layer)
+        return [read_input(self._viewer, form, layer) for layer in layers]
 
     def check(self) -> str:
         """Say what will be predicted, or what is wrong; the latter is returned, too."""
         if self.run.busy:
             return ""
-        form = self.form
+        form, inputs = self.form, []
         try:
-            images = [result.image for result in self.inputs()]
-            problem = form.problem(images)
+            inputs = self.inputs()
+            problem = form.problem([result.image for result in inputs])
         except UNetError as error:
-            images, problem = [], str(error)
+            problem = str(error)
+        images = [result.image for result in inputs]
         self.run_button.enabled = not problem
-        text = problem or summary(form, images)
+        text = problem or summary(form, images, inputs[0].position if inputs else {})
         if text != self._said:  # how the last run ended stays until something changes
             self.message.say(text, "warning" if problem else "info")
             self._said = text
@@ -252,6 +221,10 @@ class PredictWidget(Form):
     def _on_scope(self, *_: Any) -> None:
         folder = self.scope.value == "folder"
         self.folders.show(folder)
+        if folder:  # the axes of a layer say nothing about the files
+            self.more.propose_axes("")
+        else:
+            self._on_image()
         self._image_row.visible = self.scope.value in ("stack", "plane")
         self._check_soon.start()
 
@@ -336,34 +309,7 @@ class PredictWidget(Form):
         return inputs[0].located()
 
     def _correction(self) -> Correction:
-        """Copy the labels that are to be learnt from: the selected ones, else the last result."""
-        from napari.layers import Labels
-
-        from napari_unet.gui.layers import labels_from_layer
-
-        active = self._viewer.layers.selection.active
-        known = {r.layer: r for r in self.run.history if r.layer is not None}
-        labels = active if type(active) is Labels else None
-        if labels is None and self.run.results:
-            labels = self.run.results[-1].layer
-        if labels is None:
-            raise LabelsError("Select the Labels layer that you corrected, or predict an image.")
-        result = known.get(labels) or self._input_for(labels)
-        image = result.image
-        if result.position:
-            import numpy as np
-
-            array = np.array(labels.data).reshape(image.label_shape)
-            where = "_".join(f"{a}{i}" for a, i in result.position.items())
-            return Correction(image, array, f"{image.name}_{where}", image.name)
-        array = labels_from_layer(labels, result.source, result.axes)
-        return Correction(image, array, image.name, None)
-
-    def _input_for(self, labels: Any) -> Result:
-        """The whole image that is chosen, for labels that are no result of ours."""
-        if self.image.layer is None:
-            raise ImageError(f"Choose the image that '{labels.name}' belongs to.")
-        return self._input(replace(self.form, scope="stack"), self.image.layer)
+        return correction(self._viewer, self.form, self.run.history, self.image.layer)
 
     def _model_in_use(self) -> tuple[Path | None, ModelInfo | None]:
         return self.model.path, self.model.info
@@ -384,17 +330,6 @@ class PredictWidget(Form):
         timer.setInterval(interval_ms)
         timer.timeout.connect(function)
         return timer
-
-
-def _is_image(layer: Any) -> bool:
-    return bool(layer._type_string == "image")
-
-
-def _is_picture(layer: Any) -> bool:
-    """Whether it is an image that was opened, and no probability of ours."""
-    from napari_unet.gui.layers import our_metadata
-
-    return our_metadata(layer) is None
 
 
 def _default_training_set() -> Path:

@@ -297,8 +297,10 @@ def channel_layers(
 # -- in words -------------------------------------------------------------------------------------
 
 
-def summary(form: PredictForm, images: Sequence[Image]) -> str:
-    """Say what will be predicted, before it is."""
+def summary(
+    form: PredictForm, images: Sequence[Image], position: Mapping[str, int] | None = None
+) -> str:
+    """Say what will be predicted, before it is; of a stack maybe the plane at one position."""
     if form.scope == "folder":
         return f"Every image in '{form.source}'; results go to '{form.out}'."
     ndim = form.info.unet.ndim if form.info is not None else 2
@@ -306,6 +308,8 @@ def summary(form: PredictForm, images: Sequence[Image]) -> str:
     planes = sum(_planes(image, ndim) for image in images)
     if planes > len(images):
         text += f"; {planes} planes, one by one" if ndim == 2 else f"; {planes} volumes"
+    if position:
+        text += "; " + ", ".join(f"{axis} = {index}" for axis, index in position.items())
     if form.scale != 1:
         text += f"; resized by {form.scale:g}"
     return text + "."

@@ -17,7 +17,6 @@ from napari_unet.gui.forms import Collapsible, Message, row
 from napari_unet.gui.predict_form import short
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from napari_unet.core.images import Image
@@ -96,7 +95,7 @@ class Correction:
     """An image with the labels that a person corrected: what is added to a training set."""
 
     def __init__(
-        self, image: Image, labels: NDArray[np.integer[Any]], name: str, group: str | None
+        self, image: Image, labels: NDArray[Any], name: str, group: str | None = None
     ) -> None:
         self.image, self.labels, self.name, self.group = image, labels, name, group
 

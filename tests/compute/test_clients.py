@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 
 import numpy as np
+import psutil
 import pytest
 
 from napari_unet.compute import ComputeError, Engine, EvaluateRequest, WorkerLost
@@ -77,6 +78,27 @@ def test_a_notebook_whose_event_loop_runs_already(tmp_path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=tmp_path)
     assert lines_of(done)[-1] == "False False False"
     assert not done.stderr
+
+
+def test_a_script_that_ends_in_mid_training_leaves_a_saved_run_and_no_process(tmp_path) -> None:
+    forever = textwrap.dedent(SCRIPT).split("model = ")[0].replace("steps=3)", "steps=50000)")
+    forever += textwrap.dedent("""
+        import threading
+        stepped = threading.Event()
+        job = engine.submit(training)
+        job.on_event(lambda event: type(event).__name__ == "StepDone" and stepped.set())
+        stepped.wait(60)
+        job.on_event(lambda event: print(type(event).__name__))
+        print(engine.pid)
+    """)
+    command = [sys.executable, "-c", forever, str(tmp_path / "run")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    lines = lines_of(done)
+    assert lines[-2:] == ["Finished", "Ended"]
+    assert not done.stderr
+    assert (tmp_path / "run" / "state.safetensors").is_file()
+    (pid,) = [int(line) for line in lines if line.isdecimal()]
+    assert not psutil.pid_exists(pid)
 
 
 def test_importing_is_light() -> None:

@@ -4,140 +4,34 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
 import os
 import pickle
-import shutil
-import subprocess
-import sys
 import tempfile
-import threading
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any
 
-from napari_unet.compute.events import Accepted, Ended, Preview, PreviewReady
+from napari_unet.compute.events import Accepted, Ended, Over, Preview, PreviewReady
+from napari_unet.compute.host_process import HostProcess
 from napari_unet.compute.jobs import ComputeError, Job, WorkerLost
 from napari_unet.compute.parcels import Parcel, unpack
 from napari_unet.compute.requests import ResumeRequest, TrainRequest
 from napari_unet.compute.worker import Failure, fetch_preview, run_job, stop_job
 from napari_unet.core.errors import Cancelled, UNetError
 
-__all__ = ["Connection", "HostProcess", "connect"]
+__all__ = ["Connection", "connect"]
 
-_START_S = 60
 _CONNECT_S = 10
 _WATCH_S = 0.25
 
 
-class HostProcess:
-    """The child process that computes on this computer.
+@dataclass
+class _Signals:
+    """What a job's events set off in the event loop."""
 
-    Parameters
-    ----------
-    environment
-        Variables to set for it.
-
-    Raises
-    ------
-    ComputeError
-        When it does not start.
-    """
-
-    def __init__(self, environment: Mapping[str, str]) -> None:
-        from distributed import Security
-
-        self.folder = Path(tempfile.mkdtemp(prefix="napari-unet-worker-"))
-        self.log = self.folder / "worker.log"
-        self.security = Security.temporary()
-        with self.log.open("wb") as log:  # not a pipe: one that nobody reads stops its writer
-            self._process = subprocess.Popen(
-                # -P: a file in the current folder must not take the place of a library.
-                [sys.executable, "-P", "-m", "napari_unet.compute.host"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                env=os.environ | dict(environment),
-                **_detached(),
-            )
-        self.address = self._introduce()
-
-    @property
-    def pid(self) -> int:
-        """Its process id."""
-        return self._process.pid
-
-    @property
-    def alive(self) -> bool:
-        """Whether it runs."""
-        return self._process.poll() is None
-
-    def last_words(self) -> str:
-        """Say what became of it."""
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(1)
-        code = self._process.returncode
-        if code == -9:
-            return "it was killed, most often because the computer's memory ran out"
-        return f"its exit code is {code}"
-
-    def close(self, timeout_s: float) -> None:
-        """Let jobs save and the process end; after the time allowed, end it."""
-        process = self._process
-        for pipe in (process.stdin, process.stdout):
-            with contextlib.suppress(OSError):
-                assert pipe is not None
-                pipe.close()
-        for end, wait_s in ((None, timeout_s), (process.terminate, 1.0), (process.kill, 5.0)):
-            if end is not None:
-                end()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(wait_s)
-                break
-
-    def remove_folder(self) -> None:
-        """Remove log and scratch files."""
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-    def _introduce(self) -> str:
-        """Send the certificates, get the address. Never on the command line: others can read it."""
-        security = {k: getattr(self.security, k) for k in self.security.__slots__ if "tls_" in k}
-        security = {k: v for k, v in security.items() if isinstance(v, str)}
-        first = {
-            "security": security | {"require_encryption": True},
-            "folder": str(self.folder),
-            "path": [str(Path(p).absolute()) for p in sys.path],
-        }
-        stdin, stdout = self._process.stdin, self._process.stdout
-        assert stdin is not None
-        assert stdout is not None
-        timer = threading.Timer(_START_S, self._process.kill)
-        timer.daemon = True
-        timer.start()
-        try:
-            stdin.write(json.dumps(first).encode() + b"\n")
-            stdin.flush()
-            answer = stdout.readline()
-        except OSError:
-            answer = b""
-        finally:
-            timer.cancel()
-        if not answer:
-            words = self.last_words()
-            self.close(1.0)
-            raise ComputeError(
-                f"The computing process did not start: {words}. What it said is in {self.log}; "
-                "the last lines usually name what is missing."
-            )
-        return str(json.loads(answer)["address"])
-
-
-def _detached() -> dict[str, Any]:
-    """Keep Ctrl-C in a terminal from reaching the child, and on Windows a console from opening."""
-    if sys.platform == "win32":
-        return {"creationflags": subprocess.CREATE_NO_WINDOW}
-    return {"start_new_session": True}
+    preview: asyncio.Event = field(default_factory=asyncio.Event)
+    over: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class Connection:
@@ -226,7 +120,7 @@ class Connection:
         with _quiet_client(), contextlib.suppress(Exception):
             await self._client._close(fast=True)
         if self._host is not None:  # it is dead: this closes its pipes
-            await self._loop.run_in_executor(None, self._host.close, 0.0)
+            await self._in_thread(self._host.close, 0.0)
 
     def _loss(self) -> str:
         if self._host is None:
@@ -255,35 +149,45 @@ class Connection:
 
     async def _outcome(self, job: Job, parcel: Parcel, at_job: str | None) -> Any:
         client, direct = self._client, self._host is not None
-        previews: asyncio.Queue[Any] = asyncio.Queue(1)
-        client.subscribe_topic(job.id, lambda event: self._on_event(job, event[1], previews))
+        signals = _Signals()
+        client.subscribe_topic(job.id, lambda event: self._on_event(job, event[1], signals))
         workers = [self._workers[at_job]] if at_job in self._workers else None
-        fetching = asyncio.ensure_future(self._fetch_previews(job, previews))
+        fetching = asyncio.ensure_future(self._fetch_previews(job, signals))
         long = isinstance(job.request, TrainRequest | ResumeRequest)
         try:
             data = await client.scatter([parcel], direct=direct, hash=False, workers=workers)
             future = client.submit(
                 run_job, job.id, data[0], long, key=f"job-{job.id}", pure=False, workers=workers
             )
-            await self._until_done(future)
+            await self._until_done(future, signals.over)
             await self._fetch(job)
             done = await client.gather([future], direct=direct)
         finally:
             fetching.cancel()
-        result = await asyncio.get_running_loop().run_in_executor(None, unpack, done[0])
+        result = await self._in_thread(unpack, done[0])
         if isinstance(result, Failure):
             raise result.error or _unforeseen(result.trace)
         return result.value
 
-    async def _until_done(self, future: Any) -> None:
-        """Wait for a task; cancelled where the worker or the scheduler is gone."""
-        over = asyncio.Event()
-        future.add_done_callback(lambda _: self._loop.call_soon_threadsafe(over.set))
-        await over.wait()
+    async def _in_thread(self, function: Callable[[Any], Any], argument: Any) -> Any:
+        """Keep slow things out of the event loop, but while Python ends and has no threads left."""
+        try:
+            return await self._loop.run_in_executor(None, function, argument)
+        except RuntimeError:
+            return function(argument)
+
+    async def _until_done(self, future: Any, over: asyncio.Event) -> None:
+        """Wait for a task; cancelled where the worker or the scheduler is gone.
+
+        Not by a callback of the future: dask calls those on threads that an ending Python refuses.
+        """
+        while future.status == "pending" and not over.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(over.wait(), _WATCH_S)
         if future.status in ("cancelled", "lost"):
             raise asyncio.CancelledError
 
-    def _on_event(self, job: Job, message: bytes, previews: asyncio.Queue[Any]) -> None:
+    def _on_event(self, job: Job, message: bytes, signals: _Signals) -> None:
         event = pickle.loads(message)
         if isinstance(event, Accepted):
             if job.id in self._workers:  # the first one died, and this one began anew
@@ -292,14 +196,16 @@ class Connection:
             self._workers[job.id] = event.worker
             job.started()
         elif isinstance(event, PreviewReady):
-            with contextlib.suppress(asyncio.QueueFull):
-                previews.put_nowait(event)
+            signals.preview.set()
+        elif isinstance(event, Over):
+            signals.over.set()
         else:
             job.post(event)
 
-    async def _fetch_previews(self, job: Job, previews: asyncio.Queue[Any]) -> None:
+    async def _fetch_previews(self, job: Job, signals: _Signals) -> None:
         while True:
-            await previews.get()
+            await signals.preview.wait()
+            signals.preview.clear()
             await self._fetch(job)
 
     async def _fetch(self, job: Job) -> None:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from napari_unet.core.errors import UNetError
 
-__all__ = ["Accepted", "Ended", "Preview", "PreviewReady", "Progress"]
+__all__ = ["Accepted", "Ended", "Over", "Preview", "PreviewReady", "Progress"]
 
 
 @dataclass(frozen=True)
@@ -51,3 +51,8 @@ class PreviewReady:
     """The worker has a preview to be fetched; not shown to listeners."""
 
     step: int
+
+
+@dataclass(frozen=True)
+class Over:
+    """The worker's last event: the result is about to follow; not shown to listeners."""

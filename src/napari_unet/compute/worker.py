@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from napari_unet.compute.events import Accepted, PreviewReady, Progress
+from napari_unet.compute.events import Accepted, Over, PreviewReady, Progress
 from napari_unet.compute.parcels import Parcel, pack, unpack
 from napari_unet.core import errors
 from napari_unet.core.errors import DeviceError, SettingsError, UNetError
@@ -136,6 +136,7 @@ def run_job(job: str, parcel: Parcel, long: bool) -> Parcel:
     thread = threading.Thread(target=run, name=f"job-{job[:8]}", daemon=True)
     thread.start()
     thread.join()
+    send(Over())
     return outcome[0]
 
 

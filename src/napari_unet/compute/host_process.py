@@ -1,0 +1,130 @@
+"""The child process that computes on this computer, seen from its parent."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from napari_unet.compute.jobs import ComputeError
+
+__all__ = ["HostProcess"]
+
+_START_S = 60
+
+
+class HostProcess:
+    """The child process that computes on this computer.
+
+    Parameters
+    ----------
+    environment
+        Variables to set for it.
+
+    Raises
+    ------
+    ComputeError
+        When it does not start.
+    """
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        from distributed import Security
+
+        self.folder = Path(tempfile.mkdtemp(prefix="napari-unet-worker-"))
+        self.log = self.folder / "worker.log"
+        self.security = Security.temporary()
+        with self.log.open("wb") as log:  # not a pipe: one that nobody reads stops its writer
+            self._process = subprocess.Popen(
+                # -P: a file in the current folder must not take the place of a library.
+                [sys.executable, "-P", "-m", "napari_unet.compute.host"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env=os.environ | dict(environment),
+                **_detached(),
+            )
+        self.address = self._introduce()
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs."""
+        return self._process.poll() is None
+
+    def last_words(self) -> str:
+        """Say what became of it."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(1)
+        code = self._process.returncode
+        if code == -9:
+            return "it was killed, most often because the computer's memory ran out"
+        return f"its exit code is {code}"
+
+    def close(self, timeout_s: float) -> None:
+        """Let jobs save and the process end; after the time allowed, end it."""
+        process = self._process
+        for pipe in (process.stdin, process.stdout):
+            with contextlib.suppress(OSError):
+                assert pipe is not None
+                pipe.close()
+        for end, wait_s in ((None, timeout_s), (process.terminate, 1.0), (process.kill, 5.0)):
+            if end is not None:
+                end()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(wait_s)
+                break
+
+    def remove_folder(self) -> None:
+        """Remove log and scratch files."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _introduce(self) -> str:
+        """Send the certificates, get the address. Never on the command line: others can read it."""
+        security = {k: getattr(self.security, k) for k in self.security.__slots__ if "tls_" in k}
+        security = {k: v for k, v in security.items() if isinstance(v, str)}
+        first = {
+            "security": security | {"require_encryption": True},
+            "folder": str(self.folder),
+            "path": [str(Path(p).absolute()) for p in sys.path],
+        }
+        stdin, stdout = self._process.stdin, self._process.stdout
+        assert stdin is not None
+        assert stdout is not None
+        timer = threading.Timer(_START_S, self._process.kill)
+        timer.daemon = True
+        timer.start()
+        try:
+            stdin.write(json.dumps(first).encode() + b"\n")
+            stdin.flush()
+            answer = stdout.readline()
+        except OSError:
+            answer = b""
+        finally:
+            timer.cancel()
+        if not answer:
+            words = self.last_words()
+            self.close(1.0)
+            raise ComputeError(
+                f"The computing process did not start: {words}. What it said is in {self.log}; "
+                "the last lines usually name what is missing."
+            )
+        return str(json.loads(answer)["address"])
+
+
+def _detached() -> dict[str, Any]:
+    """Keep Ctrl-C in a terminal from reaching the child, and on Windows a console from opening."""
+    if sys.platform == "win32":
+        return {"creationflags": subprocess.CREATE_NO_WINDOW}
+    return {"start_new_session": True}

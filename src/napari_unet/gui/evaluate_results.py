@@ -209,6 +209,8 @@ class ResultsView(Container[Widget]):
 def _table(tooltips: Mapping[str, str], headings: Mapping[str, str] | None = None) -> Table:
     table = Table(headings=headings, tooltips=tooltips)
     table.view.setMinimumHeight(_TABLE_HEIGHT_PX)
+    header: Any = table.view.horizontalHeader()
+    header.setResizeContentsPrecision(0)  # thousands of objects: only those in view are measured
     return table
 
 

@@ -132,7 +132,7 @@ def object_rows(errors: ErrorMap, show: str = "errors") -> list[Row]:
     chosen = [
         row
         for row in errors.objects
-        if not (row["category"] == "hit" and row["object"] == "prediction")
+        if not _is_second_of_hit(row)
         and (
             show == "all"
             or row["category"] == show
@@ -151,7 +151,7 @@ def category_counts(report: Report, errors: ErrorMap) -> dict[str, int]:
     """
     if report.kind == "semantic":
         return _pixel_categories(report)
-    counts = Counter(row["category"] for row in object_rows(errors, "all"))
+    counts = Counter(row["category"] for row in errors.objects if not _is_second_of_hit(row))
     return {name: counts[name] for name in ("hit", "missed", "invented", "split", "merged")}
 
 
@@ -184,6 +184,11 @@ def export_csv(
 
 
 _AT_HALF = (("AP", "ap50"), ("F1", "f1_50"), ("PQ", "pq_50"))
+
+
+def _is_second_of_hit(row: Mapping[str, Any]) -> bool:
+    """Whether it is the predicted one of two objects that match."""
+    return bool(row["category"] == "hit" and row["object"] == "prediction")
 
 
 def _object_counts(errors: ErrorMap) -> tuple[int, int, int]:

@@ -454,12 +454,18 @@ QUIT_IN_MID_DOWNLOAD = """
 import dataclasses, sys, napari
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QApplication
-from napari_unet.samples import dsb2018
+from napari_unet.samples import background, dsb2018
 origin = dataclasses.replace(dsb2018.source(), url=sys.argv[1])
 dsb2018.source = lambda: origin
 viewer = napari.Viewer(show=False)
 QTimer.singleShot(0, lambda: viewer.open_sample("napari-unet-live", "dsb2018_field"))
-QTimer.singleShot(1000, QApplication.quit)
+
+def quit_in_mid_download():
+    if any(download._transfer.received for download in background._Download.running.values()):
+        QApplication.quit()
+
+timer = QTimer(interval=50, timeout=quit_in_mid_download)
+timer.start()
 napari.run(force=True)
 print("ended")
 """

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import threading
 import weakref
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from napari_unet.core.errors import Cancelled, UNetError
 from napari_unet.samples.download import DownloadError, Transfer, discard_unfinished, fetch
@@ -125,7 +125,7 @@ def open_when_fetched(origin: Source, folder: Path, sample: str, name: str) -> L
 class _Download:
     """A download on a thread, and a timer that looks after it on the main thread."""
 
-    running: dict[Path, _Download] = {}  # noqa: RUF012  (one dictionary for all of them is meant)
+    running: ClassVar[dict[Path, _Download]] = {}
 
     def __init__(self, origin: Source, folder: Path) -> None:
         from napari.utils import cancelable_progress
@@ -136,6 +136,7 @@ class _Download:
         self._folder = folder
         self._transfer = Transfer()
         self._error: UNetError | None = None
+        self._looking = False
         self._bar = cancelable_progress(total=0, desc="Downloading")
         self._thread = threading.Thread(
             target=self._run, args=(origin,), name="napari-unet download", daemon=True
@@ -162,15 +163,21 @@ class _Download:
             self._error = DownloadError(f"{origin.name} could not be downloaded: {error}.")
 
     def _look(self) -> None:
+        if self._looking:  # moving the bar lets Qt's events run, this one among them
+            return
+        self._looking = True
         if self._thread.is_alive():
             if self._bar.is_canceled:
                 self.stop()
             _move(self._bar, self._transfer)
-            return
-        self._timer.stop()
-        self._bar.close()
-        if self.running.pop(self._folder, None) is not self:
-            return  # a look from inside a look: the bar lets Qt's events run
+        else:
+            self._timer.stop()
+            self._bar.close()
+            del self.running[self._folder]
+            self._finish()
+        self._looking = False
+
+    def _finish(self) -> None:
         waiting = list(self._take_placeholders())
         if isinstance(self._error, Cancelled):
             show(str(self._error))

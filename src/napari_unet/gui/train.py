@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["TrainWidget"]
 
 _LOOK_MS = 300
+_SLOW_LOOK_MS = 700
 
 
 class TrainWidget(TrainLayout):
@@ -63,7 +65,7 @@ class TrainWidget(TrainLayout):
         self._timer.timeout.connect(self._look)
         self._connect()
         self._on_layers()
-        QTimer.singleShot(0, _start_engine)
+        QTimer.singleShot(0, self._warm_up)
 
     # -- the form --------------------------------------------------------------------------------
 
@@ -90,6 +92,12 @@ class TrainWidget(TrainLayout):
         self.controller.busy_changed.connect(self._on_busy)
         follow_layers(self._viewer, self._on_layers, self.native)
         self._on_start(None)
+
+    def _warm_up(self) -> None:
+        """While the form is filled in: start the engine, and import what a run will need."""
+        if is_alive(self._timer):
+            _ = session().engine
+            Background(lambda: importlib.import_module("pyqtgraph"), lambda _: None, self.native)
 
     def schedule(self, *_: Any) -> None:
         """Look at the data and the form again, soon."""
@@ -230,6 +238,12 @@ class TrainWidget(TrainLayout):
             self._guess_meaning, device,
         )  # fmt: skip
         Background(task, self._show_outlook, self.native)
+        QTimer.singleShot(_SLOW_LOOK_MS, self._say_looking)
+
+    def _say_looking(self) -> None:
+        if is_alive(self._timer) and self._looking:
+            what = "Reading the folder …" if self.source.value == FOLDER else "Counting labels …"
+            self.outlook.say(what)
 
     def _show_outlook(self, result: Any) -> None:
         self._looking = False
@@ -387,11 +401,6 @@ class TrainWidget(TrainLayout):
     def _set_enabled(self) -> None:
         self.train_button.enabled = not self._outlook.problem and not self.controller.busy
         self.other_run_button.enabled = not self.controller.busy
-
-
-def _start_engine() -> None:
-    """Start it while the form is filled in: it takes a second."""
-    _ = session().engine
 
 
 def _emitters(layer: Any) -> list[Any]:

@@ -27,7 +27,7 @@ from napari_unet.gui.jobs import QtJob
 from napari_unet.gui.session import session
 
 if TYPE_CHECKING:
-    import napari
+    import napari.viewer
     from napari.layers import Labels
 
     from napari_unet.compute import Ended, Evaluation, Job
@@ -43,18 +43,18 @@ class EvaluateWidget(Form):
 
     Parameters
     ----------
-    napari_viewer
+    viewer
         The viewer whose layers are compared.
     """
 
-    def __init__(self, napari_viewer: napari.Viewer) -> None:
-        self._viewer = napari_viewer
+    def __init__(self, viewer: napari.viewer.Viewer) -> None:
+        self._viewer = viewer
         self._asked: _Asked | None = None
         self._found: tuple[_Asked, Evaluation] | None = None
         self._job: QtJob | None = None
         self._error_layer: Labels | None = None
         self._stoppable: list[Job] = []
-        self.fields, self.views = EvaluateFields(napari_viewer), Views(napari_viewer)
+        self.fields, self.views = EvaluateFields(viewer), Views(viewer)
         self.run = PushButton(text="Evaluate", tooltip="Compare the prediction with the truth.")
         self._message, self._progress = Message(), ProgressRow(stop_tooltip="Stop the comparison.")
         self.results = ResultsView(self.views)

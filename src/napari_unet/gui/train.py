@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -35,6 +36,7 @@ __all__ = ["TrainWidget"]
 
 _LOOK_MS = 300
 _SLOW_LOOK_MS = 700
+_MOST_LOOK_MS = 5000
 
 
 class TrainWidget(TrainLayout):
@@ -52,6 +54,7 @@ class TrainWidget(TrainLayout):
         self._versions: dict[int, int] = {}
         self._followed: list[Any] = []
         self._looking = self._look_again = False
+        self._began_s = 0.0
         self._guess_meaning = self._guess_name = True
         self._repair: tuple[str, ...] = ()
         self._slice: tuple[int, ...] = ()
@@ -232,6 +235,7 @@ class TrainWidget(TrainLayout):
             self._look_again = True
             return
         self._looking = True
+        self._began_s = time.monotonic()
         device = self.panel.device if self.more.device.value == "auto" else ""
         task = partial(
             look, self._library, self.choice(), dict(self._versions), self.form(),
@@ -247,9 +251,12 @@ class TrainWidget(TrainLayout):
 
     def _show_outlook(self, result: Any) -> None:
         self._looking = False
+        # Large labels take a while, and a computer that counts all the time is no pleasure.
+        took_ms = round(1000 * (time.monotonic() - self._began_s))
+        self._timer.setInterval(min(max(_LOOK_MS, 2 * took_ms), _MOST_LOOK_MS))
         if self._look_again:
             self._look_again = False
-            self._look()
+            self._timer.start()
         if isinstance(result, UNetError):
             self._outlook, self._sourced = Outlook(problem=str(result)), []
         else:

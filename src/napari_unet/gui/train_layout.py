@@ -50,9 +50,17 @@ class TrainLayout(Form):
         self.data = DataFields()
         self.more = MoreFields(device)
         self.check = Message()
-        self.repair_button: Any = w.PushButton(text="Repair in a new layer", visible=False)
+        self.repair_button: Any = w.PushButton(
+            text="Repair in a new layer",
+            visible=False,
+            tooltip="Nothing of yours is changed: the repaired labels are a layer of their own.",
+        )
         self.outlook = Message()
-        self.train_button: Any = w.PushButton(text="Train", enabled=False)
+        self.train_button: Any = w.PushButton(
+            text="Train",
+            enabled=False,
+            tooltip="Learn from the labels as they are now; napari stays usable meanwhile.",
+        )
         self.resume_button: Any = w.PushButton(
             text="Resume", visible=False, tooltip="Go on where this run stopped."
         )

@@ -35,6 +35,7 @@ _MANY_CLASSES = 12
 _MOST_GUESSED_CLASSES = 8
 _STROKES_SHARE = 0.1
 _LARGEST_TABLE = 1 << 22
+_COUNTED_AT_ONCE = 1 << 20
 _STEP_S = 0.183 / 256**2 / 16**2
 """Seconds per pixel and squared base channels of a training step on two CPU cores, depth 4."""
 
@@ -269,7 +270,11 @@ def _count(labels: NDArray[Any]) -> dict[int, int]:
         return {}
     largest = int(labels.max())
     if largest < _LARGEST_TABLE:
-        numbers = np.bincount(labels.ravel(), minlength=1)
+        # In parts: numpy holds all other threads, napari's too, while it counts one.
+        flat, step = labels.ravel(), max(_COUNTED_AT_ONCE, 4 * largest)
+        numbers = np.zeros(largest + 1, np.int64)
+        for start in range(0, labels.size, step):
+            numbers += np.bincount(flat[start : start + step], minlength=largest + 1)
         return {int(i): int(numbers[i]) for i in np.flatnonzero(numbers)}
     ids, numbers = np.unique(labels, return_counts=True)
     return dict(zip(ids.tolist(), numbers.tolist(), strict=True))

@@ -25,6 +25,7 @@ from napari_unet.gui.predict import PredictWidget
 from napari_unet.gui.session import session
 
 DTYPES = ("uint8", "uint16", "int32", "float32", "float64")
+DTYPES_IN = {"numpy": DTYPES, "dask": ("uint16",), "zarr": ("float32",), "multiscale": ("int32",)}
 LEADING = {"YX": (), "TYX": (3,), "ZYX": (2,), "CYX": (3,), "RGB": (), "RGBA": ()}
 NAMES = {"T": "time", "Z": "z", "C": "channel", "Y": "y", "X": "x"}
 YX = (32, 24)
@@ -120,13 +121,13 @@ def corners(layer: Any, ndim: int) -> np.ndarray:
     return np.array([layer.data_to_world(p) for p in points])[:, -ndim:]
 
 
-@pytest.mark.parametrize("container", ["numpy", "dask", "zarr", "multiscale"])
+@pytest.mark.parametrize("container", DTYPES_IN)
 @pytest.mark.parametrize("kind", LEADING)
 def test_a_result_lies_on_its_image_and_is_the_same_for_every_dtype(
     kind: str, container: str, models: dict[str, Path], qtbot: Any, tmp_path: Path
 ) -> None:
     viewer = ViewerModel()
-    dtypes = DTYPES if container == "numpy" else ("uint16", "float32")
+    dtypes = DTYPES_IN[container]
     sources = [add(viewer, kind, dtype, container, tmp_path) for dtype in dtypes]
     widget = predict_selected(qtbot, viewer, models[kind])
     assert widget.message.kind == "good", widget.message.text

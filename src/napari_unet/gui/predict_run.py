@@ -27,6 +27,8 @@ __all__ = ["PredictRun"]
 
 Tone = Literal["info", "good", "warning", "error"]
 
+_PREDICTING = "Predicting ..."
+
 _MEASURE_MS = 300
 """Objects are measured when the sliders have been still for so long."""
 
@@ -79,6 +81,7 @@ class PredictRun(QObject):
         self._wanted: Semantic | Instances | None = None
         self._fresh: list[tuple[Result, Prediction]] = []
         self._done = self._all = 0
+        self._starting = False
         self._quiet = QTimer(self)
         self._quiet.setSingleShot(True)
         self._quiet.setInterval(_MEASURE_MS)
@@ -102,15 +105,20 @@ class PredictRun(QObject):
         self.results = []
         self._waiting = [(r, form.request(r.image, keep_outputs=keep)) for r in results]
         self._done, self._all = 0, len(results)
-        self.told.emit(_waiting_sentence(), "info")
+        self._tell_start()
         self._next()
 
     def start_files(self, request: FilesRequest) -> None:
         """Predict files; their results are files."""
         self._waiting, self.results = [], []
         self._done, self._all = 0, 1
-        self.told.emit(_waiting_sentence(), "info")
+        self._tell_start()
         self._run(request, self._files_ended)
+
+    def _tell_start(self) -> None:
+        self._starting = session().engine.state != "ready"
+        text = "The computing process starts ..." if self._starting else _PREDICTING
+        self.told.emit(text, "info")
 
     def stop(self) -> None:
         """Stop what runs; what was finished before stays."""
@@ -154,6 +162,9 @@ class PredictRun(QObject):
         if isinstance(event, Ended):
             self._on_end.pop(job)(event)
         elif isinstance(event, Progress):
+            if self._starting:
+                self._starting = False
+                self.told.emit(_PREDICTING, "info")
             share = (self._done + event.done / max(1, event.total)) / max(1, self._all)
             self.progressed.emit(share, event.seconds_left)
         elif type(event).__name__ == "FileFailed":
@@ -287,11 +298,6 @@ def _found(result: Result) -> str:
 
 def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
-
-
-def _waiting_sentence() -> str:
-    state = session().engine.state
-    return "Predicting ..." if state == "ready" else "The computing process starts ..."
 
 
 def _file_sentence(event: Any) -> str:

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 __all__ = ["CurvePlot", "ThresholdPlot"]
 
-_REFRESH_MS = 200
+_REFRESH_MS = 1000
+"""Beside napari's canvas any repaint has Qt compose the whole window: tens of ms without a GPU."""
+
 _MOST_POINTS = 1000
 _PANEL_HEIGHT_PX = 125
 _LEAST_WIDTH_PX = 220
@@ -102,6 +104,7 @@ class CurvePlot(QWidget):
 
     def refresh(self) -> None:
         """Draw what has been added."""
+        self._timer.stop()
         losses = {
             label: (colour, self._series[name])
             for name, (label, colour) in _LOSSES.items()

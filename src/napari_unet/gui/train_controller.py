@@ -123,7 +123,7 @@ class TrainController(QObject):
         self.resumable = None
         self._set_busy(True)
         self.told.emit("", "info")
-        self._panel.progress.start(text)
+        self._panel.wait(text)
 
     def _refused(self, result: Any) -> bool:
         """Whether there is nothing to submit: it went wrong, or was stopped meanwhile."""
@@ -148,7 +148,7 @@ class TrainController(QObject):
             about = {"run": str(run.folder), "model": run.name}
             self._preview = PreviewLayer(self._viewer, preview, run.task, about)
         self._panel.start(run.task, history)
-        self._panel.progress.start("Starting …")
+        self._panel.wait("Starting …")
         job = session().engine.submit(request)
         job.on_event(lambda _event: self._stop_if_closed(job))
         self._qt_job = QtJob(job, self)

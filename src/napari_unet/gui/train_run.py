@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RunPanel", "ending_words", "score_words"]
 
-_NOTE_EVERY_S = 0.2
+_NOTE_EVERY_S = 1.0
 _RESOLUTION = 1000
 
 _SCORES = {"instances": ("mean_ap_by_image", "mean AP"),
@@ -57,6 +57,11 @@ class RunPanel:
         self._score_key, self._score_name = _SCORES["instances"]
         self._noted_s = 0.0
         self.device = _only_device()
+
+    def wait(self, text: str) -> None:
+        """Show the bar and Stop while nothing is measured yet; a moving bar costs too much."""
+        self.progress.start(text)
+        self.progress.show_progress(0, _RESOLUTION, None, text)
 
     def start(self, task: Semantic | Instances, history: Sequence[Mapping[str, float]]) -> None:
         """Show empty curves, or those of the part of a run that is done."""
@@ -98,9 +103,15 @@ class RunPanel:
             return
         self._noted_s = now
         left = max(0.0, event.seconds_left) if event.seconds_left < 1e8 else None
+        # All at once, and none of it at once: the bar would repaint the window by itself.
+        bar = self.progress.native
+        bar.setUpdatesEnabled(False)
         self.progress.show_progress(
             round(_RESOLUTION * event.progress), _RESOLUTION, left, f"Step {event.step:,}"
         )
+        bar.setUpdatesEnabled(True)
+        if self.curves is not None:
+            self.curves.refresh()
 
     def _add_epoch(self, step: int, scores: Mapping[str, float]) -> None:
         if self.curves is None:

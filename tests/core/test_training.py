@@ -350,7 +350,7 @@ def test_settings_that_make_no_sense(values, sentence):
 
 
 def test_a_long_epoch_is_saved_in_between(tmp_path, monkeypatch):
-    monkeypatch.setattr("napari_unet.core.training._CHECKPOINT_S", 0)
+    monkeypatch.setattr("napari_unet.core.training_loop._CHECKPOINT_S", 0)
     events = run(tmp_path, nuclei_pairs(), epoch_steps=4)
     saved = [e.step for e in events if isinstance(e, CheckpointSaved)]
     assert saved[:3] == [1, 2, 3]

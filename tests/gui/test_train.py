@@ -23,6 +23,7 @@ from napari_unet.core.model_file import Model, ModelInfo, save_model
 from napari_unet.core.normalization import Normalization
 from napari_unet.core.synthetic import synthetic_nuclei
 from napari_unet.core.tasks import Instances, Semantic
+from napari_unet.core.training_set import add_to_training_set
 from napari_unet.core.unet import UNet
 from napari_unet.gui.layers import is_ours
 from napari_unet.gui.session import session
@@ -325,6 +326,24 @@ def test_fine_tuning_is_short_and_gentle(make, viewer, played, tmp_path: Path) -
     assert settings.budget.minutes == 1
     assert settings.learning_rate == 5e-4
     assert (settings.depth, settings.base_channels) == (2, 4)
+
+
+def test_corrections_are_learned_from_with_one_click_in_predict(
+    make, played, tmp_path: Path
+) -> None:
+    unet = UNetConfig(depth=2, base_channels=4, out_channels=4)
+    info = ModelInfo(unet=unet, task=Instances(), normalization=Normalization(), name="base")
+    start = tmp_path / "models" / "base.safetensors"
+    save_model(start, Model(info, UNet(unet).state_dict()))
+    for seed in range(2):
+        image, labels = nuclei(seed)
+        add_to_training_set(tmp_path / "set", Image(image, "YX", name=f"cell{seed}"), labels)
+    widget = make(ViewerModel())
+    widget.use_training_set(tmp_path / "set", start)
+    settle(widget)
+    assert widget.summary.startswith("starting from 'base', 2 pairs")
+    request = begin(widget, played).request
+    assert (request.start, len(request.pairs)) == (start, 2)
 
 
 @pytest.mark.parametrize(("text", "words"), [("a/b", "cannot be called"), ("", "")])

@@ -315,14 +315,9 @@ class PredictWidget(Form):
         return self.model.path, self.model.info
 
     def _open_train(self, folder: Path, start: Path | None) -> None:
-        """Open Train beside this; it takes folder and model over where it knows how."""
+        """Open Train beside this, filled in."""
         _, train = self._viewer.window.add_plugin_dock_widget("napari-unet-live", "Train")
-        take_over = getattr(train, "use_training_set", None)
-        if take_over is not None:
-            take_over(folder, start)
-            return
-        start_words = f", start from '{start.stem}'" if start else ""
-        self.retrain.message.say(f"In Train, choose the folder '{folder}'{start_words}.", "info")
+        train.use_training_set(folder, start)
 
     def _timer(self, interval_ms: int, function: Any) -> QTimer:
         timer = QTimer(self.native)

@@ -134,6 +134,14 @@ class TrainWidget(TrainLayout):
         start = self.fields.start
         return form_of(self.fields, start.info, self.classes.classes, self.more, {})
 
+    def use_training_set(self, folder: Path, start: Path | None) -> None:
+        """Fill the form in: learn from a folder, starting from a model."""
+        self.source.value = FOLDER
+        if start is not None:
+            self.fields.start.choose(start)
+        self.folder.line_edit.value = str(folder)
+        self._on_folder()
+
     # -- following layers and fields -------------------------------------------------------------
 
     def _on_layers(self) -> None:

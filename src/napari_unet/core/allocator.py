@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-__all__ = ["keeping_freed_memory"]
+__all__ = ["keeping_freed_memory", "return_freed_memory"]
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 """Names of glibc's mallopt(3)."""
@@ -43,14 +43,18 @@ def keeping_freed_memory() -> Iterator[None]:
                 _set(_USUAL_BYTES)
 
 
-def _set(largest_bytes: int) -> None:
-    library = _library()
-    if library is None:
-        return
-    library.mallopt(_MMAP_THRESHOLD, largest_bytes)
-    library.mallopt(_TRIM_THRESHOLD, 2 * largest_bytes - 1)
-    if largest_bytes == _USUAL_BYTES:
+def return_freed_memory() -> None:
+    """Give the system back what is free, so that gaps do not add up; between two blocks."""
+    if library := _library():
         library.malloc_trim(0)
+
+
+def _set(largest_bytes: int) -> None:
+    if library := _library():
+        library.mallopt(_MMAP_THRESHOLD, largest_bytes)
+        library.mallopt(_TRIM_THRESHOLD, 2 * largest_bytes - 1)
+    if largest_bytes == _USUAL_BYTES:
+        return_freed_memory()
 
 
 def _library() -> Any:

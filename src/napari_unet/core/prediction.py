@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unet.core.allocator import keeping_freed_memory
+from napari_unet.core.allocator import keeping_freed_memory, return_freed_memory
 from napari_unet.core.decoding import PlaneLabels, decoded, joined, regridded, stacked
 from napari_unet.core.errors import Cancelled, SettingsError
 from napari_unet.core.images import Image
@@ -307,6 +307,7 @@ class _Run:
     def _on_block(self) -> None:
         if self._should_stop():
             raise Cancelled("The prediction was stopped; nothing was written.")
+        return_freed_memory()
         self._done += 1
         if self._progress is not None:
             self._progress(self._done, self._total)

@@ -67,7 +67,7 @@ def show(
 ) -> None:
     """Show what a model is for, what it expects and how good it was."""
     from napari_unet.cli.scores import show_scores
-    from napari_unet.core.catalogue import find_model
+    from napari_unet.core.catalogue import find_model, read_card
     from napari_unet.core.model_file import model_hash, read_info
 
     output = Output(as_json)
@@ -77,9 +77,9 @@ def show(
         output.say(f"{name + ':':<16}{value}")
     if info.scores:
         show_scores(output, info.scores, "On its validation images")
-    if (card := path.with_suffix(".md")).is_file():
+    if card := read_card(path):
         output.say("")
-        output.say(card.read_text(encoding="utf-8"))
+        output.say(card)
     output.result({"path": path, "sha256": model_hash(path), "info": info.model_dump(mode="json")})
 
 

@@ -21,6 +21,7 @@ __all__ = [
     "find_model",
     "free_name",
     "list_models",
+    "read_card",
     "shipped_folder",
     "user_folder",
 ]
@@ -55,8 +56,13 @@ class CatalogueEntry:
 
     def card(self) -> str:
         """Read the model card that lies beside the file, or give nothing."""
-        path = self.path.with_suffix(".md")
-        return path.read_text(encoding="utf-8") if path.is_file() else ""
+        return read_card(self.path)
+
+
+def read_card(model: Path) -> str:
+    """Read the model card beside a model file, or give nothing."""
+    path = model.with_suffix(".md")
+    return path.read_text(encoding="utf-8") if path.is_file() else ""
 
 
 def shipped_folder() -> Path:

@@ -119,7 +119,7 @@ class TrainingSettings(Settings):
         Largest norm of the gradient; 0 switches clipping off.
     average_decay
         Decay of the exponential moving average of the weights, which is what is validated and
-        saved; 0 switches it off.
+        saved; 0 switches it off. It is less at first, so that the average follows soon.
     augmentation
         See `Augmentation`.
     normalization

@@ -118,8 +118,18 @@ class Learner:
         self._scaler.load_state_dict(values)
 
     def _start_average(self) -> AveragedModel:
-        average = get_ema_multi_avg_fn(self._settings.average_decay)
-        return AveragedModel(self._net, multi_avg_fn=average, use_buffers=True)
+        return AveragedModel(self._net, use_buffers=True)
+
+    def _move_average(self) -> None:
+        """Move the average towards the network, at first quickly.
+
+        With the full decay from the start, the weights of the first step would still count more
+        than half after seventy steps: short trainings would be lost.
+        """
+        count = int(self._average.n_averaged)
+        decay = min(self._settings.average_decay, (1 + count) / (10 + count))
+        self._average.multi_avg_fn = get_ema_multi_avg_fn(decay)
+        self._average.update_parameters(self._net)
 
     def _forward(self, batch: Batch, step: int) -> Tensor:
         images, targets, weight = (
@@ -142,7 +152,7 @@ class Learner:
         self._scaler.step(self._optimizer)
         self._scaler.update()
         if self._settings.average_decay:
-            self._average.update_parameters(self._net)
+            self._move_average()
 
 
 def _optimizer(net: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:

@@ -15,6 +15,7 @@ from napari_unet.gui.layers.reading import (
     match_layers,
     pair_from_layers,
 )
+from napari_unet.gui.layers.seals import is_ours, was_edited
 from napari_unet.gui.layers.view import (
     can_restore_view,
     jump_to,
@@ -27,11 +28,9 @@ from napari_unet.gui.layers.writing import (
     add_errors,
     add_labels,
     add_probability,
-    is_ours,
     our_metadata,
     set_features,
     update_labels,
-    was_edited,
 )
 
 __all__ = [

@@ -168,7 +168,8 @@ def match_layers(viewer: napari.Viewer) -> list[tuple[ImageLayer, Labels]]:
     from napari.layers import Image as ImageLayer
     from napari.layers import Labels
 
-    from napari_unet.gui.layers.writing import is_ours, our_metadata, was_edited
+    from napari_unet.gui.layers.seals import is_ours, was_edited
+    from napari_unet.gui.layers.writing import our_metadata
 
     viewer = unwrapped(viewer)
     images = [
@@ -177,7 +178,7 @@ def match_layers(viewer: napari.Viewer) -> list[tuple[ImageLayer, Labels]]:
         if isinstance(layer, ImageLayer) and our_metadata(layer) is None
     ]
     labels = [layer for layer in viewer.layers if isinstance(layer, Labels)]
-    labels = [layer for layer in labels if not is_ours(layer) or was_edited(layer)]
+    labels = [layer for layer in labels if not is_ours(layer) or was_edited(layer, thorough=False)]
     scored = [
         (_likeness(image.name, label.name), -i, -k)
         for i, image in enumerate(images)

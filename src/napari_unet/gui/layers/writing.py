@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
-import zlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +10,7 @@ import numpy as np
 from napari_unet.core.errors import LabelsError
 from napari_unet.gui.layers.geometry import result_geometry, to_layer_order
 from napari_unet.gui.layers.proxies import unwrapped
+from napari_unet.gui.layers.seals import is_ours, reseal, seal, was_edited
 
 if TYPE_CHECKING:
     import napari
@@ -25,11 +24,9 @@ __all__ = [
     "add_errors",
     "add_labels",
     "add_probability",
-    "is_ours",
     "our_metadata",
     "set_features",
     "update_labels",
-    "was_edited",
 ]
 
 METADATA_KEY = "napari-unet"
@@ -37,29 +34,6 @@ METADATA_KEY = "napari-unet"
 
 _ROOM_TO_PAINT = 0.9
 """Share of a data type's numbers that a result may use: the rest is for objects painted later."""
-
-
-class _Seal:
-    """What a result of ours was when we last wrote it, and whether anybody painted since."""
-
-    def __init__(self, layer: Labels) -> None:
-        self.painted = False
-        self.sign(layer)
-        layer.events.paint.connect(self._on_paint)
-
-    def sign(self, layer: Labels) -> None:
-        self.data, self.checksum = layer.data, _checksum(layer.data)
-
-    def _on_paint(self) -> None:
-        self.painted = True
-
-    def broken(self, layer: Labels) -> bool:
-        if self.painted or layer.data is not self.data:
-            return True
-        return self.checksum != _checksum(layer.data)
-
-
-_SEALS: weakref.WeakKeyDictionary[Layer, _Seal] = weakref.WeakKeyDictionary()
 
 
 def add_labels(
@@ -117,7 +91,7 @@ def add_labels(
         layer.colormap = _colormap(colours)
     if features is not None:
         set_features(layer, features)
-    _SEALS[layer] = _Seal(layer)  # first: widgets ask whose it is as soon as it is there
+    seal(layer)  # first: widgets ask whose it is as soon as it is there
     viewer.add_layer(layer)
     return layer
 
@@ -171,7 +145,7 @@ def update_labels(
         layer.refresh(thumbnail=False, highlight=False, extent=False)
     else:
         layer.data = labels
-    _SEALS[layer].sign(layer)
+    reseal(layer)
     if metadata is not None:
         layer.metadata[METADATA_KEY] = dict(metadata)
     if features is not None:
@@ -292,34 +266,6 @@ def our_metadata(layer: Layer) -> dict[str, Any] | None:
     """What made this layer, or None where we did not."""
     found = layer.metadata.get(METADATA_KEY)
     return found if isinstance(found, dict) else None
-
-
-def is_ours(layer: Layer) -> bool:
-    """Whether this very layer is a result that we added to a viewer since napari was started.
-
-    A copy that a person makes of it is theirs, whatever its metadata says.
-    """
-    return unwrapped(layer) in _SEALS
-
-
-def was_edited(layer: Layer) -> bool:
-    """Whether a person may have changed a result of ours; True for any layer that is not ours.
-
-    Two things are watched. napari's `paint` event fires at the end of every stroke, fill or
-    polygon, and from then on the layer belongs to the person, also if they undo. A checksum of
-    the pixels notices what emits no such event: a stroke that is still being drawn, undo and redo,
-    `layer.data` replaced, values written by a script. For dask and zarr data, which are not read
-    just for this, the event and the replacement alone count.
-    """
-    layer = unwrapped(layer)
-    seal = _SEALS.get(layer)
-    return seal is None or seal.broken(layer)
-
-
-def _checksum(data: Any) -> int:
-    if not isinstance(data, np.ndarray):
-        return 0
-    return zlib.crc32(np.ascontiguousarray(data).view(np.uint8).data)
 
 
 def _columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from napari_unet.core.allocator import keeping_freed_memory
 from napari_unet.core.blocks import BlockNetwork
 from napari_unet.core.config import TrainingSettings
 from napari_unet.core.datasets import Split
@@ -172,7 +173,8 @@ class Loop:
         self._saved = time.monotonic()
         self._clock = self._saved - self._position.seconds
         reason = self._end_reason()
-        with contextlib.closing(prefetched(self._sampler, self._position.step)) as batches:
+        ahead = prefetched(self._sampler, self._position.step)
+        with keeping_freed_memory(), contextlib.closing(ahead) as batches:
             while reason is None:
                 if self._progress() >= 1:
                     reason = FinishReason.COMPLETED

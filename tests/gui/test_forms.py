@@ -20,6 +20,7 @@ from napari_unet.core.normalization import Normalization
 from napari_unet.core.tasks import ClassInfo, Instances, Semantic
 from napari_unet.gui.forms import (
     Collapsible,
+    FolderField,
     Form,
     LayerChooser,
     Legend,
@@ -28,6 +29,7 @@ from napari_unet.gui.forms import (
     ProgressRow,
     duration_words,
     model_card,
+    parse_channels,
     row,
 )
 from napari_unet.gui.session import session
@@ -318,3 +320,19 @@ def test_progress_says_how_long_and_stop_can_be_pressed_once(shown: Any, qtbot) 
 )  # fmt: skip
 def test_durations_are_said_as_people_do(seconds: float, words: str) -> None:
     assert duration_words(seconds) == words
+
+
+def test_a_folder_field_is_empty_until_something_is_written(shown: Any) -> None:
+    field = shown(FolderField(tooltip="Where."))
+    assert field.folder is None
+    field.line_edit.value = " ~/images "
+    assert field.folder == Path.home() / "images"
+    field.line_edit.value = "plate/*/a*.tif"
+    assert field.text == "plate/*/a*.tif"
+    field.value = Path("masks")  # as after the dialog
+    assert field.folder == Path("masks").absolute()
+
+
+def test_channels_are_numbers_or_names() -> None:
+    assert parse_channels(" 0, DAPI ") == (0, "DAPI")
+    assert parse_channels(" ") is None

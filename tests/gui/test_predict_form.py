@@ -16,7 +16,6 @@ from napari_unet.gui.predict_form import (
     PredictForm,
     channel_layers,
     decoder_values,
-    parse_channels,
     rescale_offer,
     summary,
 )
@@ -146,8 +145,6 @@ def test_objects_of_another_size_are_said_too() -> None:
 def test_channels_come_from_what_is_written_or_called_like_the_models() -> None:
     names = ["GFP", "DAPI", "cells"]
     info = info_of(channels=2, channel_names=("DAPI", "GFP"))
-    assert parse_channels(" 0, DAPI ") == (0, "DAPI")
-    assert parse_channels(" ") is None
     assert channel_layers("cells", names, info, None) == ("DAPI", "GFP")
     assert channel_layers("cells", names, info, ("GFP", "cells")) == ("GFP", "cells")
     assert channel_layers("cells", names, info_of(), None) == ("cells",)

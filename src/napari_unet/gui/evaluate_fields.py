@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from magicgui.widgets import CheckBox, ComboBox, FileEdit, FloatSpinBox, LineEdit, SpinBox, Widget
+from magicgui.widgets import CheckBox, ComboBox, FloatSpinBox, LineEdit, SpinBox, Widget
 from psygnal import Signal
 
 from napari_unet.gui.evaluate_form import EvaluateValues, made_by
-from napari_unet.gui.forms import Collapsible, LayerChooser, follow_layers, row
+from napari_unet.gui.forms import Collapsible, FolderField, LayerChooser, follow_layers, row
 
 if TYPE_CHECKING:
     import napari
@@ -64,8 +63,8 @@ class EvaluateFields:
             truth=self.truth.layer,
             image=self.image.layer,
             annotated=self.annotated.layer,
-            prediction_folder=_folder(self.prediction_folder),
-            truth_folder=_folder(self.truth_folder),
+            prediction_folder=self.prediction_folder.folder,
+            truth_folder=self.truth_folder.folder,
             model=self._model.path if self._model is not None else None,
             kind=self.kind.value,
             iou_threshold=float(self.iou_threshold.value),
@@ -103,14 +102,8 @@ class EvaluateFields:
             none="everywhere",
             tooltip="Only what lies in these shapes (or labels) is scored.",
         )
-        self.prediction_folder = FileEdit(mode="d", nullable=True, tooltip="Predicted label files.")
-        self.truth_folder = FileEdit(
-            mode="d", nullable=True, tooltip="True label files, of the same names."
-        )
-
-        for folder in (self.prediction_folder, self.truth_folder):
-            folder.choose_btn.text = "…"
-            folder.choose_btn.tooltip = "Choose a folder."
+        self.prediction_folder = FolderField(tooltip="Predicted label files.")
+        self.truth_folder = FolderField(tooltip="True label files, of the same names.")
 
     def _make_settings(self) -> None:
         self.kind = ComboBox(
@@ -154,9 +147,8 @@ class EvaluateFields:
             row("Predictions", self.prediction_folder),
             row("Truth", self.truth_folder),
         ]
-        for hidden in self._folder_rows:
-            hidden.visible = False
-        self._iou_row = row("IoU at least", self.iou_threshold)
+        _show(False, *self._folder_rows)
+        self._iou_row = row("IoU threshold", self.iou_threshold)
         return [
             row("Compare", self.source),
             *self._layer_rows,
@@ -178,7 +170,7 @@ class EvaluateFields:
             row("Empty planes", self.empty_planes),
             *self._class_rows,
         ]
-        return Collapsible("More", inside, tooltip="Annotated area, stacks, names of classes.")
+        return Collapsible("More settings", inside, tooltip="Annotated area, stacks, classes.")
 
     def _connect(self) -> None:
         for name in ("prediction", "truth", "image"):
@@ -200,12 +192,9 @@ class EvaluateFields:
             self._model = self._add_model_chooser()
         if self._model is not None:
             self._model.visible = folders
-        for shown in (*self._layer_rows, self._area_row):
-            shown.visible = not folders
-        for shown in self._folder_rows:
-            shown.visible = folders
-        for shown in self._class_rows:
-            shown.visible = semantic
+        _show(not folders, *self._layer_rows, self._area_row)
+        _show(folders, *self._folder_rows)
+        _show(semantic, *self._class_rows)
         self._iou_row.visible = not semantic and not folders  # files have no error layer
         self.changed.emit()
 
@@ -258,6 +247,11 @@ class EvaluateFields:
         return name in self._chosen
 
 
+def _show(visible: bool, *rows: Widget) -> None:
+    for each in rows:
+        each.visible = visible
+
+
 def _prediction_among(labels: list[Layer]) -> Layer | None:
     """The newest prediction of ours, else the newest that says that a model made it, else any."""
     from napari_unet.gui.layers import is_ours
@@ -298,8 +292,3 @@ def _size(image: Any) -> tuple[int, ...]:
 
 def _is_no_error_layer(layer: Layer) -> bool:
     return made_by(layer).get("kind") != "errors"
-
-
-def _folder(field: FileEdit) -> Path | None:
-    value = field.value
-    return value if isinstance(value, Path) and str(value) not in ("", ".") else None

@@ -18,9 +18,9 @@ from napari_unet.gui.forms import (
     ModelChooser,
     ProgressRow,
     follow_layers,
+    is_alive,
     row,
 )
-from napari_unet.gui.forms.pieces import is_alive
 from napari_unet.gui.predict_fields import SCOPES, Decoding, Folders, More
 from napari_unet.gui.predict_form import PredictForm, rescale_offer, summary
 from napari_unet.gui.predict_inputs import chosen_layers, correction, is_picture, read_input

@@ -6,10 +6,9 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from magicgui import widgets as w
-from magicgui.types import FileDialogMode
 
-from napari_unet.gui.forms import row
-from napari_unet.gui.predict_form import decoder_values, parse_channels
+from napari_unet.gui.forms import FolderField, parse_channels, row
+from napari_unet.gui.predict_form import decoder_values
 
 if TYPE_CHECKING:
     from napari_unet.core.model_file import ModelInfo
@@ -43,12 +42,12 @@ class Decoding:
                 "larger objects. After a prediction the slider acts at once.",
             ),
             "min_area_px": row(
-                "Min. area",
+                "Min. area (px)",
                 self.min_area_px,
                 tooltip="Objects of fewer pixels are dropped. Acts at once after a prediction.",
             ),
             "min_votes": row(
-                "Votes to join",
+                "Min. votes",
                 self.min_votes,
                 tooltip="Each pixel votes for the centre of its object; a centre needs so many "
                 "votes. Higher: fewer, joined objects. Lower: touching objects are split more.",
@@ -88,8 +87,8 @@ class Folders:
     """Where files are read from and where their results go."""
 
     def __init__(self) -> None:
-        self.source = w.FileEdit(name="source", mode=FileDialogMode.EXISTING_DIRECTORY)
-        self.out = w.FileEdit(name="out", mode=FileDialogMode.EXISTING_DIRECTORY)
+        self.source = FolderField(name="source")
+        self.out = FolderField(name="out")
         self.overwrite = w.CheckBox(
             name="overwrite",
             text="Replace results that are there",
@@ -100,11 +99,6 @@ class Folders:
             text="Resize to the model's pixel size",
             tooltip="Each image whose pixel size is known, where the model knows its own.",
         )
-        for field in (self.source, self.out):
-            field.line_edit.value = ""  # not the current folder
-            field.choose_btn.text = "…"
-            field.choose_btn.native.setFixedWidth(28)
-            field.margins = (0, 0, 0, 0)
         self.rows = [
             row(
                 "Images in",
@@ -135,8 +129,8 @@ class Folders:
     def values(self) -> dict[str, Any]:
         """What is written there, as fields of `PredictForm`."""
         return {
-            "source": self.source.line_edit.value.strip(),
-            "out": self.out.line_edit.value.strip(),
+            "source": self.source.text,
+            "out": self.out.text,
             "rescale": self.rescale.value,
             "overwrite": self.overwrite.value,
         }
@@ -158,8 +152,8 @@ class More:
         )
         self.average = w.CheckBox(
             name="average",
-            text="Average over turns and flips",
-            tooltip="A little better, eight times as slow.",
+            text="Test-time augmentation",
+            tooltip="Average over turned and flipped images: a little better, eight times slower.",
         )
         self.rows: list[w.Widget] = [
             self.probabilities,
@@ -177,13 +171,13 @@ class More:
                 "names of several image layers, in the order that the model expects. Empty: all.",
             ),
             row(
-                "Object width",
+                "Object diameter (px)",
                 self.diameter_px,
-                tooltip="How wide the objects in your image are, in pixels; 0 if you do not know. "
+                tooltip="How wide the objects in your image are; 0 if you do not know. "
                 "If the model was trained on objects of another size, resizing is offered.",
             ),
             row(
-                "Resize by",
+                "Scale",
                 self.scale,
                 tooltip="The image is resized by this factor for the network; the result has the "
                 "size of the image again. Below 1 where objects are larger than the model knows.",

@@ -25,7 +25,6 @@ __all__ = [
     "Rescale",
     "channel_layers",
     "decoder_values",
-    "parse_channels",
     "rescale_offer",
     "short",
     "summary",
@@ -258,12 +257,6 @@ def _offer(why: str, scale: float) -> Rescale | None:
 
 
 # -- channels -------------------------------------------------------------------------------------
-
-
-def parse_channels(text: str) -> tuple[str | int, ...] | None:
-    """Read channels from text such as ``"0, 2"`` or ``"DAPI"``; None where it is empty."""
-    parts = [part.strip() for part in text.split(",") if part.strip()]
-    return tuple(int(p) if p.isdigit() else p for p in parts) or None
 
 
 def channel_layers(

@@ -76,6 +76,7 @@ class Result:
 def show(viewer: napari.Viewer, result: Result, prediction: Prediction) -> None:
     """Add the labels, and the probabilities where there are any, as new layers."""
     from napari_unet.gui.layers import add_labels, add_probability
+    from napari_unet.gui.layers.colours import class_colours
 
     place: dict[str, Any] = {"position": result.position, "axes": result.axes}
     sha256 = hash_of(Path(result.record.model))
@@ -100,7 +101,7 @@ def show(viewer: napari.Viewer, result: Result, prediction: Prediction) -> None:
         prediction.labels,
         name=f"{name} {_noun(result.record)}",
         metadata=metadata,
-        colours=_colours(result.record),
+        colours=class_colours(result.record.task),
         **place,
     )
     _count(result, prediction)
@@ -189,17 +190,6 @@ def _noun(record: PredictionRecord) -> str:
     if isinstance(task, Semantic):
         return "classes"
     return {"nucleus": "nuclei"}.get(task.object_name, f"{task.object_name}s")
-
-
-def _colours(record: PredictionRecord) -> dict[int, str] | None:
-    """Colours of the classes where the model has them; the background is clear."""
-    task = record.task
-    if not isinstance(task, Semantic):
-        return None
-    colours = {c.id: c.color for c in task.classes if c.color is not None and not c.background}
-    if len(colours) < len(task.classes) - 1:
-        return None
-    return colours | {task.background.id: "#00000000"}
 
 
 def _without_probabilities(prediction: Prediction) -> Prediction:

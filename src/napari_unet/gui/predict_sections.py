@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from magicgui import widgets as w
-from magicgui.types import FileDialogMode
 from qtpy.QtWidgets import QApplication
 
 from napari_unet.core.errors import UNetError
 from napari_unet.gui.background import Background
-from napari_unet.gui.forms import Collapsible, Message, row
+from napari_unet.gui.forms import Collapsible, FolderField, Message, row
 from napari_unet.gui.predict_form import short
 
 if TYPE_CHECKING:
@@ -123,12 +122,7 @@ class Retrain(Collapsible):
         folder: Path,
     ) -> None:
         self._correction, self._model, self._open_train = correction, model, open_train
-        self.folder = w.FileEdit(
-            name="training_set", mode=FileDialogMode.EXISTING_DIRECTORY, value=folder
-        )
-        self.folder.choose_btn.text = "…"
-        self.folder.choose_btn.native.setFixedWidth(28)
-        self.folder.margins = (0, 0, 0, 0)
+        self.folder = FolderField(name="training_set", folder=folder)
         self.add = w.PushButton(
             text="Add to training set",
             tooltip="Stores the image and the labels as you corrected them. The same image again "
@@ -156,7 +150,7 @@ class Retrain(Collapsible):
     @property
     def path(self) -> Path:
         """The training set's folder."""
-        return Path(self.folder.line_edit.value.strip()).expanduser()
+        return Path(self.folder.text)
 
     def _add(self) -> None:
         from napari_unet.core.training_set import add_to_training_set
@@ -166,7 +160,7 @@ class Retrain(Collapsible):
         except UNetError as error:
             self.message.say(str(error), "warning")
             return
-        if not self.folder.line_edit.value.strip():
+        if not self.folder.text:
             self.message.say("Choose a folder for the training set.", "warning")
             return
         work = partial(

@@ -15,12 +15,11 @@ from qtpy.QtWidgets import QFileDialog
 from napari_unet.core.errors import UNetError
 from napari_unet.core.tasks import ClassInfo
 from napari_unet.gui.background import Background
-from napari_unet.gui.forms import follow_layers
-from napari_unet.gui.forms.pieces import is_alive
+from napari_unet.gui.forms import follow_layers, is_alive, parse_channels
 from napari_unet.gui.preferences import preferences
 from napari_unet.gui.session import session
 from napari_unet.gui.train_controller import TrainController
-from napari_unet.gui.train_data import DataChoice, Library, Sourced, parse_channels
+from napari_unet.gui.train_data import DataChoice, Library, Sourced
 from napari_unet.gui.train_fields import form_of
 from napari_unet.gui.train_form import TrainForm, efforts_in_minutes
 from napari_unet.gui.train_layout import FOLDER, LAYERS, TrainLayout
@@ -118,10 +117,9 @@ class TrainWidget(TrainLayout):
 
     def choice(self) -> DataChoice:
         """What the form says about the data."""
-        folder = self.folder.line_edit.value.strip()
         return DataChoice(
             rows=tuple(self.pairs.rows) if self.source.value == LAYERS else (),
-            folder=Path(folder) if self.source.value == FOLDER and folder else None,
+            folder=self.folder.folder if self.source.value == FOLDER else None,
             axes=self.data.axes.value.strip() or None,
             channels=parse_channels(self.data.channels.value),
             empty_planes=self.data.empty_planes.value,
@@ -202,8 +200,8 @@ class TrainWidget(TrainLayout):
         from napari_unet.core.training_set import base_model
 
         self._repair = ()
-        folder = Path(self.folder.line_edit.value.strip() or "-")
-        base = base_model(folder) if folder.is_dir() else None
+        folder = self.folder.folder
+        base = base_model(folder) if folder is not None and folder.is_dir() else None
         if base is not None and self.fields.start.path is None:
             self.fields.start.choose(base)
         self._propose_name()
@@ -229,7 +227,7 @@ class TrainWidget(TrainLayout):
             return
         named = "model"
         if self.source.value == FOLDER:
-            named = Path(self.folder.line_edit.value.strip()).name or named
+            named = Path(self.folder.text).name or named
         elif self.pairs.rows:
             named = self.pairs.rows[0].images[0].name
         name = "".join(c if c.isalnum() or c in "-_" else "-" for c in named).strip("-")[:60]

@@ -15,7 +15,7 @@ from napari_unet.core.errors import Cancelled, UNetError
 from napari_unet.core.events import Finished
 from napari_unet.core.tasks import Instances, Semantic
 from napari_unet.gui.background import Background
-from napari_unet.gui.forms.pieces import is_alive
+from napari_unet.gui.forms import is_alive
 from napari_unet.gui.jobs import QtJob
 from napari_unet.gui.session import session
 from napari_unet.gui.train_preview import PreviewLayer, PreviewSource

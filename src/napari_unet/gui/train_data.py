@@ -22,7 +22,6 @@ __all__ = [
     "Sourced",
     "next_run_folder",
     "pairs_of_run",
-    "parse_channels",
     "sources_of",
 ]
 
@@ -182,12 +181,6 @@ def next_run_folder(runs: Path, name: str) -> Path:
     while (folder := runs / f"{name}-{number}").exists():
         number += 1
     return folder
-
-
-def parse_channels(text: str) -> tuple[str | int, ...] | None:
-    """Read "0, 2" or "DAPI, GFP"; None where nothing is written."""
-    words = [word.strip() for word in text.split(",") if word.strip()]
-    return tuple(int(w) if w.isdigit() else w for w in words) or None
 
 
 def _layer_pairs(row: PairRow, choice: DataChoice) -> list[Sourced]:

@@ -6,16 +6,15 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from magicgui import widgets as w
-from qtpy.QtWidgets import QComboBox
 
-from napari_unet.gui.forms import Collapsible, ModelChooser, row
+from napari_unet.gui.forms import Collapsible, ModelChooser, narrow, row
 from napari_unet.gui.train_form import EFFORTS, MEANINGS, TrainForm
 
 if TYPE_CHECKING:
     from napari_unet.core.model_file import ModelInfo
     from napari_unet.core.tasks import ClassInfo
 
-__all__ = ["DataFields", "MoreFields", "StartFields", "form_of", "narrow"]
+__all__ = ["DataFields", "MoreFields", "StartFields", "form_of"]
 
 _AS_PRESET = "as the preset"
 _LEAST_FIELD_PX = 70
@@ -23,13 +22,6 @@ _PLANES = {
     "ignore": "not annotated yet",
     "background": "empty: nothing is there",
 }
-
-
-def narrow(box: Any) -> Any:
-    """Let a combo box be as narrow as the dock, whatever its longest choice."""
-    box.native.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-    box.native.setMinimumContentsLength(6)
-    return box
 
 
 class StartFields:
@@ -57,7 +49,7 @@ class StartFields:
         )
         self.meaning_row = row("Labels are", narrow(self.meaning))
         self.start_row = row("Start from", self.start)
-        self.effort_row = row("How long", narrow(self.effort))
+        self.effort_row = row("Preset", narrow(self.effort))
 
     def set_minutes(self, minutes: Mapping[str, float]) -> None:
         """Say with each preset how long it takes."""
@@ -106,7 +98,7 @@ class DataFields(Collapsible):
             [
                 row("Axes", self.axes),
                 row("Channels", self.channels),
-                row("Blank planes", narrow(self.empty_planes)),
+                row("Empty planes", narrow(self.empty_planes)),
                 self.separate,
             ],
         )
@@ -177,7 +169,7 @@ class MoreFields(Collapsible):
             max=4096,
             step=16,
             value=192,
-            tooltip="Side of the squares that it is trained on; a multiple of 2 to the depth.",
+            tooltip="Side of the patches that it is trained on; a multiple of 2 to the depth.",
         )
         self.learning_rate: Any = w.LineEdit(
             name="learning_rate",
@@ -188,8 +180,8 @@ class MoreFields(Collapsible):
             max=0.5,
             step=0.05,
             value=0.15,
-            tooltip="Share of the images that is held back to score the model honestly. 0: none, "
-            "and no score.",
+            tooltip="Share of the images that is not trained on but scored, to judge the model "
+            "honestly. 0: none, and no score.",
         )
         self.seed: Any = w.SpinBox(
             name="seed",
@@ -208,12 +200,12 @@ class MoreFields(Collapsible):
                 row("Model name", self.name_of_model),
                 row("Train for", narrow(self.unit)),
                 self.amount_row,
-                row("Variation", narrow(self.augmentation)),
+                row("Augmentation", narrow(self.augmentation)),
                 row("Learning rate", self.learning_rate),
                 row("Base channels", self.base_channels),
                 row("Depth", self.depth),
-                row("Patch (px)", self.patch_px),
-                row("Held back", self.validation),
+                row("Patch size (px)", self.patch_px),
+                row("Validation share", self.validation),
                 row("Seed", self.seed),
                 row("Device", narrow(self.device)),
             ],

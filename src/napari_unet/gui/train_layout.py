@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from magicgui import widgets as w
-from magicgui.types import FileDialogMode
 
-from napari_unet.gui.forms import Form, Message, plain_container, row
+from napari_unet.gui.forms import FolderField, Form, Message, narrow, plain_container, row
 from napari_unet.gui.train_classes import ClassTable
-from napari_unet.gui.train_fields import DataFields, MoreFields, StartFields, narrow
+from napari_unet.gui.train_fields import DataFields, MoreFields, StartFields
 from napari_unet.gui.train_pairs import PairTable
 from napari_unet.gui.train_run import RunPanel
 
@@ -38,8 +37,7 @@ class TrainLayout(Form):
         )
         self.pairs = PairTable()
         self.pairs_host = plain_container()
-        self.folder: Any = w.FileEdit(
-            mode=FileDialogMode.EXISTING_DIRECTORY,
+        self.folder = FolderField(
             tooltip="Folder with images/ and masks/, or with labels beside their images "
             "(name_mask.tif). A training set made in Predict is one, too.",
         )
@@ -77,7 +75,7 @@ class TrainLayout(Form):
         self.classes_host.visible = self.folder_row.visible = False
         self.more.inner.append(self.other_run_button)
         return [
-            row("Learn from", narrow(self.source)),
+            row("Training data", narrow(self.source)),
             self.pairs_host,
             self.folder_row,
             self.fields.meaning_row,

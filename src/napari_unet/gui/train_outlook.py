@@ -373,7 +373,7 @@ def _warning(division: Division, form: TrainForm, task: Semantic | Instances) ->
         )
     if division.kind == "none" and form.validation_fraction > 0:
         return (
-            "Nothing can be held back for validation, so there will be no score: the image is too "
+            "Nothing can be kept for validation, so there will be no score: the image is too "
             "small, or too little of it is painted. Paint a second image, or choose a smaller "
             "depth."
         )

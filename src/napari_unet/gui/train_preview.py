@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_unet.core.tasks import Instances, Semantic
-
 if TYPE_CHECKING:
     import napari
     from napari.layers import Labels
 
     from napari_unet.core.images import Image
+    from napari_unet.core.tasks import Instances, Semantic
 
 __all__ = ["PreviewLayer", "PreviewSource", "preview_source"]
 
@@ -93,9 +92,11 @@ class PreviewLayer:
         task: Semantic | Instances,
         metadata: Mapping[str, Any],
     ) -> None:
+        from napari_unet.gui.layers.colours import class_colours
+
         self._viewer = viewer
         self._source = source
-        self._colours = _colours(task)
+        self._colours = class_colours(task)
         self._metadata = {"kind": "preview", **metadata}
         self._unwanted = False
         self.layer: Labels | None = None
@@ -172,12 +173,3 @@ def _centre_of_view(viewer: napari.Viewer) -> Any:
     camera = getattr(viewer, "scene", viewer).camera  # of the viewer itself before napari 0.9
     point[displayed] = camera.center[-len(displayed) :]
     return point
-
-
-def _colours(task: Semantic | Instances) -> dict[int, str] | None:
-    if isinstance(task, Instances):
-        return None
-    colours = {c.id: c.color for c in task.classes if c.color and not c.background}
-    if len(colours) < len(task.classes) - 1:
-        return None
-    return colours | {task.background.id: "#00000000"}

@@ -1,6 +1,7 @@
 """What the forms of the widgets share: rows, folds, sentences, and choosing layers and models."""
 
 from napari_unet.gui.forms.choosers import LayerChooser, follow_layers
+from napari_unet.gui.forms.fields import FolderField, narrow, parse_channels
 from napari_unet.gui.forms.models import ModelChooser, model_card
 from napari_unet.gui.forms.pieces import (
     Collapsible,
@@ -9,12 +10,14 @@ from napari_unet.gui.forms.pieces import (
     Message,
     ProgressRow,
     duration_words,
+    is_alive,
     plain_container,
     row,
 )
 
 __all__ = [
     "Collapsible",
+    "FolderField",
     "Form",
     "LayerChooser",
     "Legend",
@@ -23,7 +26,10 @@ __all__ = [
     "ProgressRow",
     "duration_words",
     "follow_layers",
+    "is_alive",
     "model_card",
+    "narrow",
+    "parse_channels",
     "plain_container",
     "row",
 ]

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from magicgui.widgets import ComboBox
 from qtpy.QtCore import QObject, Qt
-from qtpy.QtWidgets import QComboBox
 
+from napari_unet.gui.forms.fields import narrow
 from napari_unet.gui.forms.pieces import is_alive
 from napari_unet.gui.layers.proxies import unwrapped
 
@@ -101,11 +101,8 @@ class LayerChooser(ComboBox):
         self._viewer, self._kinds = unwrapped(viewer), kinds
         self._wanted, self._none = wanted, none
         super().__init__(choices=self._choices, tooltip=tooltip)
-        box = self.native
-        assert isinstance(box, QComboBox)
-        box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        box.setMinimumContentsLength(6)
-        follow_layers(viewer, self.refresh, box)
+        narrow(self)
+        follow_layers(viewer, self.refresh, self.native)
 
     @property
     def layer(self) -> Any:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 from magicgui.widgets import ComboBox, Container, Widget
 from psygnal import Signal
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QComboBox, QFileDialog, QLabel, QSizePolicy
+from qtpy.QtWidgets import QFileDialog, QLabel, QSizePolicy
 
 from napari_unet.core.errors import ModelFileError
+from napari_unet.gui.forms.fields import narrow
 from napari_unet.gui.forms.pieces import Collapsible, Message, is_alive, row
 
 if TYPE_CHECKING:
@@ -47,9 +48,7 @@ class ModelChooser(Container[Widget]):
         self._path: Path | None = None
         # a function, because magicgui goes back to the first choices when a widget moves
         self._box: ComboBox = ComboBox(choices=self._choices, tooltip=tooltip)
-        native = self._box.native
-        native.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        native.setMinimumContentsLength(8)
+        narrow(self._box)
         self._message = Message()
         self._card = QLabel()
         self._card.setWordWrap(True)

@@ -73,6 +73,7 @@ class PairTable(QWidget):
         self._images: list[Any] = []
         self._labels: list[Any] = []
         self._areas: list[Any] = []
+        self._shown: object = None
         self.touched = False
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
         self._grid = QGridLayout(self)
@@ -134,6 +135,11 @@ class PairTable(QWidget):
         self.changed.emit()
 
     def _build(self) -> None:
+        """Show the table anew where it has changed: every layer that comes or goes asks for it."""
+        shown = self._content()
+        if shown == self._shown:
+            return
+        self._shown = shown
         while (item := self._grid.takeAt(0)) is not None:
             if (widget := item.widget()) is not None:
                 widget.hide()
@@ -145,6 +151,11 @@ class PairTable(QWidget):
         for index, row in enumerate(self._rows):
             self._build_row(index, row)
         self._grid.addWidget(self._add_button(), len(self._rows) + 1, 0, 1, 4)
+
+    def _content(self) -> object:
+        layers = (self._images, self._labels, self._areas)
+        chosen = [([id(i) for i in r.images], id(r.labels), id(r.area)) for r in self._rows]
+        return chosen, [[(id(x), str(x.name)) for x in some] for some in layers]
 
     def _build_row(self, index: int, row: PairRow) -> None:
         self._grid.addWidget(self._image_button(index, row), index + 1, 0)

@@ -10,6 +10,7 @@ import zarr
 
 from napari_unet import Image, Instances, Pair, Semantic, write_labels
 from napari_unet.compute import (
+    ComputeError,
     DecodeRequest,
     Ended,
     Engine,
@@ -38,6 +39,12 @@ def wait_for(condition: Callable[[], object], seconds: float = 30) -> None:
 def listen(job: Job) -> list[object]:
     events: list[object] = []
     job.on_event(events.append)
+    return events
+
+
+def listen_to_the_end(job: Job) -> list[object]:
+    events = listen(job)
+    job.wait(50)
     return events
 
 
@@ -94,6 +101,18 @@ def test_previews_come_as_labels_of_the_image_in_view(engine, small, tmp_path) -
     assert previews[-1].step == 30
     assert previews[-1].labels.shape == small.image.label_shape
     assert previews[-1].labels.flags.writeable
+
+
+def test_a_preview_has_the_intensity_ranges_that_it_is_given(
+    engine, small, trained, tmp_path
+) -> None:
+    ask = {"steps": 2, "start": trained, "preview": small.image}
+    seen, dark = (
+        listen_to_the_end(engine.submit(small.request(tmp_path / name, **ask, **more)))
+        for name, more in (("seen", {}), ("dark", {"preview_ranges": ((0, 1e6),)}))
+    )
+    assert of(Preview, seen)[-1].labels.any()
+    assert not of(Preview, dark)[-1].labels.any()
 
 
 def test_a_preview_that_cannot_be_made_ends_no_training(engine, small, tmp_path) -> None:
@@ -290,6 +309,20 @@ def test_a_job_stopped_at_once_ends_without_a_result(engine, small, tmp_path) ->
         assert job.wait(20).reason is FinishReason.STOPPED
     except Cancelled:
         assert not (tmp_path / "run").exists()
+
+
+def test_what_keeps_the_process_from_starting_is_a_sentence(small, tmp_path, monkeypatch) -> None:
+    def no_room(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("napari_unet.compute.connection.connect", no_room)
+    engine = Engine()
+    engine.start()
+    wait_for(lambda: engine.state == "lost")
+    for _ in range(2):  # the engine is there for the next job, too
+        with pytest.raises(ComputeError, match=r"No space left.*try again"):
+            engine.submit(small.request(tmp_path / "run")).wait(30)
+    engine.close()
 
 
 def test_submitting_never_waits(small, trained) -> None:

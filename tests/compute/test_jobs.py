@@ -1,8 +1,9 @@
 import threading
 
+import numpy as np
 import pytest
 
-from napari_unet.compute import Ended, Job, Progress
+from napari_unet.compute import Ended, Job, Preview, Progress
 from napari_unet.core.errors import Cancelled
 from napari_unet.core.events import CheckpointSaved, StepDone
 
@@ -25,13 +26,17 @@ def test_events_come_in_order_and_nothing_after_the_last() -> None:
     assert one.wait() == 1
 
 
-def test_a_late_listener_hears_the_last_of_a_row_of_steps() -> None:
+def test_a_late_listener_hears_the_last_step_and_preview_and_all_else() -> None:
     one, heard = job(), []
-    for event in [*steps(1, 2, 3), CheckpointSaved(3, "run"), *steps(4, 5)]:
-        one.post(event)
+    pictures = [Preview(np.full((2, 2), i), i) for i in range(3)]
+    for step, picture in zip(steps(1, 2, 3), pictures, strict=True):
+        one.post(step)
+        one.post(CheckpointSaved(step.step, "run"))
+        one.post(picture)
     one.on_event(heard.append)
     one.post(Ended(None, None))
-    assert heard == [*steps(3), CheckpointSaved(3, "run"), *steps(5), Ended(None, None)]
+    saved = [CheckpointSaved(i, "run") for i in (1, 2, 3)]
+    assert heard == [*saved[:2], *steps(3), saved[2], pictures[2], Ended(None, None)]
 
 
 def test_a_listener_that_fails_harms_nobody(caplog) -> None:

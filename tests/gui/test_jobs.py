@@ -44,6 +44,28 @@ def test_a_widget_that_is_gone_hears_nothing_and_nothing_fails(qtbot, caplog) ->
     assert not caplog.records
 
 
+def test_a_job_that_nobody_waits_for_is_stopped(qtbot) -> None:
+    stopped: list[Job] = []
+    job = Job(None, stopped.append)
+    widget = QObject()
+    QtJob(job, widget)
+    job.post(Progress(0, 2))
+    assert stopped == []
+    widget.deleteLater()
+    qtbot.wait(20)
+    job.post(Progress(1, 2))
+    assert stopped == [job]
+
+
+def test_nothing_is_kept_of_a_job_that_has_ended(qtbot) -> None:
+    job = Job(None, lambda job: None)
+    widget = QObject()
+    qt_job = QtJob(job, widget)
+    with qtbot.waitSignal(qt_job.ended):
+        job.post(Ended(5, None))
+    qtbot.waitUntil(lambda: not widget.children())
+
+
 def test_stop_goes_to_the_job(qtbot) -> None:
     stopped: list[Job] = []
     job = Job(None, stopped.append)

@@ -24,6 +24,7 @@ from napari_unet.core.training_set import training_set_pairs
 from napari_unet.gui.predict import PredictWidget
 from napari_unet.gui.session import session
 
+PATIENCE_MS = 50_000
 LABELS = np.zeros((96, 96), np.uint16)
 LABELS[20:32, 10:24], LABELS[60:76, 50:66] = 1, 2
 
@@ -89,7 +90,7 @@ def finish(qtbot: Any, widget: PredictWidget) -> Callable[[], None]:
     def run() -> None:
         widget.predict()
         assert widget.run.busy, widget.message.text
-        qtbot.waitUntil(lambda: not widget.run.busy, timeout=40_000)
+        qtbot.waitUntil(lambda: not widget.run.busy, timeout=PATIENCE_MS)
 
     return run
 
@@ -99,7 +100,7 @@ def labels_of(viewer: ViewerModel) -> list[Labels]:
 
 
 def wait_for_features(qtbot: Any, layer: Labels, rows: int) -> None:
-    qtbot.waitUntil(lambda: len(layer.features) == rows, timeout=10_000)
+    qtbot.waitUntil(lambda: len(layer.features) == rows, timeout=PATIENCE_MS)
 
 
 def test_an_image_becomes_labels_with_measurements_and_a_record(
@@ -135,15 +136,15 @@ def test_sliders_act_on_the_result_in_place_without_the_network(
     finish()
     (labels,) = labels_of(viewer)
     widget.decoding.min_area_px.value = 210
-    qtbot.waitUntil(lambda: labels.data.max() == 1, timeout=10_000)
+    qtbot.waitUntil(lambda: labels.data.max() == 1, timeout=PATIENCE_MS)
     assert labels_of(viewer) == [labels]
     wait_for_features(qtbot, labels, 1)
     assert labels.metadata["napari-unet"]["task"]["decoder"]["min_area_px"] == 210
     widget.decoding.min_area_px.value = 10
-    qtbot.waitUntil(lambda: labels.data.max() == 2, timeout=10_000)
+    qtbot.waitUntil(lambda: labels.data.max() == 2, timeout=PATIENCE_MS)
     before = (labels.data > 0).sum()
     widget.decoding.threshold.value = 0.95
-    qtbot.waitUntil(lambda: (labels.data > 0).sum() < before, timeout=10_000)
+    qtbot.waitUntil(lambda: (labels.data > 0).sum() < before, timeout=PATIENCE_MS)
 
 
 def test_a_result_that_a_person_edited_is_never_written_again(
@@ -155,15 +156,40 @@ def test_a_result_that_a_person_edited_is_never_written_again(
     edited.paint((90, 5), 7)
     mine = edited.data.copy()
     widget.decoding.min_area_px.value = 210
-    qtbot.waitUntil(lambda: len(labels_of(viewer)) == 2, timeout=10_000)
+    qtbot.waitUntil(lambda: len(labels_of(viewer)) == 2, timeout=PATIENCE_MS)
     other = labels_of(viewer)[1]
     assert other.data.max() == 1
     assert (edited.data == mine).all()
     assert "edited" in widget.message.text
     widget.decoding.min_area_px.value = 10
-    qtbot.waitUntil(lambda: other.data.max() == 2, timeout=10_000)
+    qtbot.waitUntil(lambda: other.data.max() == 2, timeout=PATIENCE_MS)
     assert len(labels_of(viewer)) == 2
     assert (edited.data == mine).all()
+
+
+def test_a_slider_that_is_moved_in_mid_run_counts(
+    viewer: ViewerModel, widget: PredictWidget, qtbot: Any
+) -> None:
+    viewer.add_image(squares(2), name="cells")
+    widget.predict()
+    widget.decoding.min_area_px.value = 210
+    qtbot.waitUntil(lambda: [x.data.max() for x in labels_of(viewer)] == [1], timeout=PATIENCE_MS)
+    assert labels_of(viewer)[0].metadata["napari-unet"]["task"]["decoder"]["min_area_px"] == 210
+
+
+def test_sliders_of_another_model_leave_a_result_alone(
+    viewer: ViewerModel, widget: PredictWidget, model: Path, tmp_path: Path, qtbot: Any
+) -> None:
+    other = tmp_path / "other.safetensors"
+    other.write_bytes(model.read_bytes())
+    viewer.add_image(squares(2), name="cells")
+    widget.predict()
+    widget.model.choose(other)  # while the first one works
+    widget.decoding.min_area_px.value = 210
+    qtbot.waitUntil(lambda: not widget.run.busy, timeout=PATIENCE_MS)
+    qtbot.wait(300)  # longer than a slider waits
+    (labels,) = labels_of(viewer)
+    assert labels.data.max() == 2
 
 
 def test_one_plane_of_a_movie_lies_on_that_plane(
@@ -197,7 +223,9 @@ def test_all_selected_layers_are_predicted_each_into_its_own(
     finish()
     assert [x.name for x in labels_of(viewer)] == ["field 0 nuclei", "field 1 nuclei"]
     widget.decoding.min_area_px.value = 210
-    qtbot.waitUntil(lambda: [x.data.max() for x in labels_of(viewer)] == [1, 1], timeout=10_000)
+    qtbot.waitUntil(
+        lambda: [x.data.max() for x in labels_of(viewer)] == [1, 1], timeout=PATIENCE_MS
+    )
 
 
 def test_what_is_wrong_is_said_before_and_nothing_is_started(
@@ -207,10 +235,10 @@ def test_what_is_wrong_is_said_before_and_nothing_is_started(
     widget.predict()
     assert not widget.run.busy
     viewer.add_image(np.zeros((2, 20, 20)), name="two", axis_labels=["c", "y", "x"])
-    qtbot.waitUntil(lambda: "2 channel(s)" in widget.message.text, timeout=5000)
+    qtbot.waitUntil(lambda: "2 channel(s)" in widget.message.text, timeout=PATIENCE_MS)
     assert not widget.run_button.enabled
     widget.more.channels.value = "1"
-    qtbot.waitUntil(lambda: widget.run_button.enabled, timeout=5000)
+    qtbot.waitUntil(lambda: widget.run_button.enabled, timeout=PATIENCE_MS)
     widget.more.axes.value = "ZY"
     assert "one letter for each" in widget.check()
 
@@ -247,7 +275,7 @@ def test_an_image_that_is_gone_or_renamed_in_mid_run_does_no_harm(
     assert [layer.data.max() for layer in labels_of(viewer)] == [2, 2]
     viewer.layers.remove(labels_of(viewer)[0])
     widget.decoding.min_area_px.value = 210
-    qtbot.waitUntil(lambda: labels_of(viewer)[0].data.max() == 1, timeout=10_000)
+    qtbot.waitUntil(lambda: labels_of(viewer)[0].data.max() == 1, timeout=PATIENCE_MS)
     assert len(labels_of(viewer)) == 1
 
 
@@ -259,7 +287,7 @@ def test_a_stopped_prediction_says_so_and_adds_nothing(
     assert widget.progress.running
     qtbot.waitUntil(lambda: widget.progress._bar.value() > 0, timeout=30_000)
     widget.progress.stopped.emit()
-    qtbot.waitUntil(lambda: not widget.run.busy, timeout=20_000)
+    qtbot.waitUntil(lambda: not widget.run.busy, timeout=PATIENCE_MS)
     assert "stopped" in widget.message.text
     assert labels_of(viewer) == []
     assert not widget.progress.running
@@ -337,7 +365,9 @@ def test_corrected_labels_are_stored_to_be_learnt_from(
     labels.data[0, 0, 0] = 9
     viewer.layers.selection.active = labels
     widget.retrain.add.native.click()
-    qtbot.waitUntil(lambda: "1 image in the set" in widget.retrain.message.text, timeout=10_000)
+    qtbot.waitUntil(
+        lambda: "1 image in the set" in widget.retrain.message.text, timeout=PATIENCE_MS
+    )
     (pair,) = training_set_pairs(tmp_path / "data" / "training_set")
     assert (pair.name, pair.group) == ("movie_T1", "movie")
     assert (np.asarray(pair.image.data) == movie[1]).all()
@@ -345,7 +375,9 @@ def test_corrected_labels_are_stored_to_be_learnt_from(
     own = viewer.add_labels(np.stack([LABELS, LABELS]), name="by hand")
     viewer.layers.selection.active = own
     widget.retrain.add.native.click()
-    qtbot.waitUntil(lambda: "2 images in the set" in widget.retrain.message.text, timeout=10_000)
+    qtbot.waitUntil(
+        lambda: "2 images in the set" in widget.retrain.message.text, timeout=PATIENCE_MS
+    )
     assert "starting from 'squares'" in widget.retrain.message.text
     opened: list[Any] = []
     widget.retrain._open_train = lambda *what: opened.append(what)
@@ -390,7 +422,7 @@ def test_closing_it_in_mid_run_stops_the_job(viewer: ViewerModel, model: Path, q
     job = widget.run._job
     assert job is not None
     widget.native.deleteLater()
-    qtbot.waitUntil(lambda: job.status in ("stopping", "failed", "done"), timeout=10_000)
+    qtbot.waitUntil(lambda: job.status in ("stopping", "failed", "done"), timeout=PATIENCE_MS)
     end = time.monotonic() + 20
     while job.status == "stopping" and time.monotonic() < end:
         qtbot.wait(50)

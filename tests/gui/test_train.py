@@ -429,7 +429,9 @@ def test_the_preview_of_a_plane_lies_on_that_plane(make, played) -> None:
 
 def test_of_a_large_plane_the_part_in_view_is_previewed_in_its_place(make, played) -> None:
     viewer = ViewerModel()
-    viewer.add_image(np.zeros((3000, 2500), np.uint8), name="slide", scale=(0.5, 0.5))
+    slide = np.zeros((3000, 2500), np.uint8)
+    slide[:300] = 200  # far from what is in view
+    viewer.add_image(slide, name="slide", scale=(0.5, 0.5))
     labels = viewer.add_labels(np.zeros((3000, 2500), np.uint8), scale=(0.5, 0.5))
     labels.data[100:300, 100:300], labels.data[2000:2300, 2000:2300] = 1, 1
     widget = make(viewer)
@@ -441,6 +443,22 @@ def test_of_a_large_plane_the_part_in_view_is_previewed_in_its_place(make, playe
     corners = viewer.layers["slide preview"].extent.world
     np.testing.assert_allclose(corners.mean(axis=0), (1000, 900), atol=1)
     assert request.preview_s > 10  # so that previews do not eat the time
+    assert request.preview.data.max() == 0
+    assert request.preview_ranges == ((0, 200),)  # those of the whole slide, as in Predict
+
+
+def test_the_preview_of_a_depth_plane_has_the_intensities_of_the_stack(make, played) -> None:
+    image, labels = nuclei(1)
+    viewer = ViewerModel()
+    stack = np.stack([image // 4, image])
+    viewer.add_image(stack, name="stack", axis_labels=("Z", "Y", "X"))
+    viewer.add_labels(np.stack([labels, labels]), name="stack truth")
+    viewer.dims.set_current_step(0, 0)
+    request = begin(make(viewer), played).request
+    np.testing.assert_array_equal(request.preview.data, stack[0])
+    whole = Normalization().ranges(stack[None])
+    assert request.preview_ranges == tuple(whole)
+    assert whole != Normalization().ranges(stack[:1])
 
 
 def test_layers_deleted_renamed_and_edited_leave_the_run_alone(make, viewer, played) -> None:

@@ -188,7 +188,7 @@ def test_the_request_carries_what_the_form_says(tmp_path: Path) -> None:
     pair = field()
     counts = label_facts(pair, OBJECTS).counts
     form = replace(OBJECTS, name=" nuclei ", sources={"layers": ["cells"]})
-    request = request_from(form, [pair], tmp_path / "run", counts, preview=pair.image)
+    request = request_from(form, [pair], tmp_path / "run", counts)
     assert request.name == "nuclei"
     assert request.task == Instances(sparse=False)
     assert request.run_folder == tmp_path / "run"

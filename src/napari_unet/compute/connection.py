@@ -140,7 +140,11 @@ class Connection:
                 await self._break()
             end = Ended(None, self._interrupted(job))
         except Exception as error:
-            end = Ended(None, _unforeseen(f"{type(error).__name__}: {error}"))
+            if self._gone():  # what was being sent or fetched fails in its own way
+                await self._break()
+                end = Ended(None, self._interrupted(job))
+            else:
+                end = Ended(None, _unforeseen(f"{type(error).__name__}: {error}"))
         finally:
             del self._jobs[job.id]
             with contextlib.suppress(Exception):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import logging
 import queue
 import shutil
 import tempfile
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from napari_unet.compute.connection import Connection
 
 __all__ = ["Engine"]
+
+_log = logging.getLogger(__name__)
 
 _CLOSED = "It was not finished, as the computing process was closed. Start it again."
 
@@ -158,7 +161,10 @@ class Engine:
 
     def _work(self) -> None:
         while (action := self._orders.get()) is not None:
-            action()
+            try:
+                action()
+            except Exception:  # without this thread, every later job would wait forever
+                _log.exception("The engine failed at something")
 
     def _try_connect(self) -> None:
         with contextlib.suppress(ComputeError):  # told as a state
@@ -175,9 +181,10 @@ class Engine:
             self._set_state("starting", "The computing process starts again.")
         try:
             new = connect(self._address, self._environment, self._on_lost)
-        except ComputeError as error:
-            self._set_state("lost", str(error))
-            raise
+        except Exception as error:
+            sentence = str(error) if isinstance(error, ComputeError) else _not_started(error)
+            self._set_state("lost", sentence)
+            raise ComputeError(sentence) from None
         with self._lock:
             if self._state != "closed":
                 self._connection = new
@@ -194,13 +201,12 @@ class Engine:
                 raise Cancelled("It was stopped before it began; nothing was written.")
             at_job = job.request.prediction if isinstance(job.request, DecodeRequest) else None
             parcel = _packed(self._prepared(job.request))
+            connection.run(job, parcel, at_job)
         except UNetError as error:
             job.post(Ended(None, error))
         except Exception as error:
             problem = ComputeError(f"It could not be sent: {type(error).__name__}: {error}.")
             job.post(Ended(None, problem))
-        else:
-            connection.run(job, parcel, at_job)
 
     def _prepared(self, request: Request) -> Request:
         if isinstance(request, PredictRequest) and request.folder is None and not self._address:
@@ -240,6 +246,13 @@ def _stop_all(connection: Connection, jobs: list[Job], timeout_s: float) -> None
     for job in jobs:
         with contextlib.suppress(UNetError, TimeoutError):
             job.wait(max(0.0, deadline - time.monotonic()))
+
+
+def _not_started(error: Exception) -> str:
+    return (
+        f"The computing process did not start ({type(error).__name__}: {error}). Check that the "
+        "disk is not full and that the plugin is installed completely, then try again."
+    )
 
 
 def _packed(request: Request) -> Parcel:

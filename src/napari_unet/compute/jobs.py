@@ -22,7 +22,7 @@ Status = Literal["waiting", "running", "stopping", "done", "failed"]
 _log = logging.getLogger(__name__)
 
 _PASSING = (StepDone, Progress, Preview)
-"""Of several such events in a row only the last is kept for late listeners."""
+"""Of each kind only the last is kept for late listeners: hours of previews would fill memory."""
 
 
 class ComputeError(UNetError):
@@ -66,7 +66,7 @@ class Job:
         ----------
         callback
             Called on a thread of the engine's, one event at a time; with what has happened
-            already, at once. Of a row of steps or progress that is past, only the last is told.
+            already, at once. Of steps, progress and previews that are past, only the last is told.
         """
         with self._lock:
             for event in self._events:
@@ -110,19 +110,14 @@ class Job:
         with self._lock:
             if self._ended.is_set():
                 return
-            if self._events and isinstance(event, _PASSING) and _alike(event, self._events[-1]):
-                self._events[-1] = event
-            else:
-                self._events.append(event)
+            if isinstance(event, _PASSING):
+                self._events = [e for e in self._events if type(e) is not type(event)]
+            self._events.append(event)
             if isinstance(event, Ended):
                 self._status = "failed" if event.error else "done"
                 self._ended.set()
             for listener in self._listeners:
                 _tell(listener, event)
-
-
-def _alike(a: object, b: object) -> bool:
-    return type(a) is type(b)
 
 
 def _tell(callback: Callable[[object], None], event: object) -> None:

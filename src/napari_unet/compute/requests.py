@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from napari_unet.core.config import TrainingSettings
     from napari_unet.core.error_map import ErrorMap
     from napari_unet.core.images import Image, Pair
+    from napari_unet.core.normalization import IntensityRange
     from napari_unet.core.report import Report
     from napari_unet.core.splits import Split
     from napari_unet.core.tasks import Instances, Semantic
@@ -46,6 +47,8 @@ class TrainRequest:
         Model file to start from.
     preview
         Image of one plane (axes YX or CYX) that is predicted now and then: event `Preview`.
+    preview_ranges
+        Intensity range of each channel, where `preview` is a part of what it is normalised with.
     preview_s
         Least time between two previews.
     """
@@ -59,6 +62,7 @@ class TrainRequest:
     name: str = "model"
     sources: dict[str, Any] = field(default_factory=dict)
     preview: Image | None = None
+    preview_ranges: tuple[IntensityRange, ...] | None = None
     preview_s: float = 10.0
 
 
@@ -69,6 +73,7 @@ class ResumeRequest:
     run_folder: Path
     pairs: tuple[Pair, ...]
     preview: Image | None = None
+    preview_ranges: tuple[IntensityRange, ...] | None = None
     preview_s: float = 10.0
 
 

@@ -19,7 +19,6 @@ from napari_unet.core.errors import Cancelled, SettingsError, UNetError
 if TYPE_CHECKING:
     from napari_unet.compute.worker import JobContext
     from napari_unet.core.events import Event, Finished
-    from napari_unet.core.images import Image
     from napari_unet.core.model_file import Model
     from napari_unet.core.prediction import Prediction
     from napari_unet.core.tasks import Instances, Semantic
@@ -70,7 +69,7 @@ def _train(request: ask.TrainRequest, context: JobContext) -> Finished:
         name=request.name,
         sources=request.sources,
         should_stop=context.should_stop,
-        on_preview=_previewer(request.preview, settings.device, context),
+        on_preview=_previewer(request, settings.device, context),
         preview_s=request.preview_s,
     )
     return _follow(events, context)
@@ -85,7 +84,7 @@ def _resume(request: ask.ResumeRequest, context: JobContext) -> Finished:
         request.run_folder,
         list(request.pairs),
         should_stop=context.should_stop,
-        on_preview=_previewer(request.preview, device, context),
+        on_preview=_previewer(request, device, context),
         preview_s=request.preview_s,
     )
     return _follow(events, context)
@@ -102,9 +101,10 @@ def _follow(events: Iterator[Event], context: JobContext) -> Finished:
 
 
 def _previewer(
-    image: Image | None, device: str, context: JobContext
+    request: ask.TrainRequest | ask.ResumeRequest, device: str, context: JobContext
 ) -> Callable[[Model, int], None] | None:
     """Make what shows the model in training on an image; a failure there ends no training."""
+    image, ranges = request.preview, request.preview_ranges
     if image is None:
         return None
     broken = False
@@ -116,7 +116,9 @@ def _previewer(
         if broken:
             return
         try:
-            found = predict(model, image, device=device, should_stop=context.should_stop)
+            found = predict(
+                model, image, ranges=ranges, device=device, should_stop=context.should_stop
+            )
         except Cancelled:
             return
         except UNetError as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,7 +52,6 @@ class EvaluateWidget(Form):
         self._found: tuple[_Asked, Evaluation] | None = None
         self._job: QtJob | None = None
         self._error_layer: Labels | None = None
-        self._stoppable: list[Job] = []
         self.fields, self.views = EvaluateFields(viewer), Views(viewer)
         self.run = PushButton(text="Evaluate", tooltip="Compare the prediction with the truth.")
         self._message, self._progress = Message(), ProgressRow(stop_tooltip="Stop the comparison.")
@@ -100,7 +98,6 @@ class EvaluateWidget(Form):
         self._job = QtJob(job, self.native)
         self._job.event.connect(self._on_event)
         self._job.ended.connect(self._on_ended)
-        self._stoppable[:] = [job]
         self.run.enabled = False
         self._progress.start("Comparing …")
         return job
@@ -125,8 +122,6 @@ class EvaluateWidget(Form):
         self.fields.changed.connect(self._check)
         self._progress.stopped.connect(self._stop)
         self.save.clicked.connect(self._ask_and_export)
-        # not a method of self, which is gone by then
-        self.native.destroyed.connect(partial(_stop_all, self._stoppable))
         self.results.object_chosen.connect(self._go_to_object)
         self.results.image_chosen.connect(self._go_to_plane)
 
@@ -157,7 +152,6 @@ class EvaluateWidget(Form):
         elif self._asked is not None and event.result is not None:
             self._show(self._asked, event.result)
         self._job = None
-        self._stoppable.clear()
 
     def _show(self, asked: _Asked, result: Evaluation) -> None:
         self._found = (asked, result)
@@ -242,11 +236,6 @@ class EvaluateWidget(Form):
         else:
             names = ", ".join(path.name for path in written)
             self._message.say(f"Saved in '{folder}': {names}.", "good")
-
-
-def _stop_all(jobs: list[Job], *_: object) -> None:
-    for job in jobs:
-        job.stop()
 
 
 @dataclass(frozen=True)

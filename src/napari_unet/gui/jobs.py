@@ -23,7 +23,7 @@ class QtJob:
         What to listen to. All its events come, those that have happened already too, but only
         after control is back in Qt's event loop.
     parent
-        With it the signals end; the job goes on.
+        With it the signals end, and the job is stopped at its next event: nobody waits for it.
 
     Attributes
     ----------
@@ -35,9 +35,9 @@ class QtJob:
 
     def __init__(self, job: Job, parent: QObject | None = None) -> None:
         self.job = job
-        self._relay = _Relay(parent)
-        self.event, self.ended = self._relay.happened, self._relay.ended
-        job.on_event(self._relay.send)
+        relay = _Relay(job, parent)
+        self.event, self.ended = relay.happened, relay.ended
+        job.on_event(relay.send)
 
     def stop(self) -> None:
         """Ask the job to stop."""
@@ -45,14 +45,18 @@ class QtJob:
 
 
 class _Relay(QObject):
-    """What Qt knows of it. No signal here is called ``event``: Qt calls the method of that name."""
+    """What Qt knows of it, until the job has ended.
+
+    No signal here is called ``event``: Qt calls the method of that name.
+    """
 
     happened = Signal(object)
     ended = Signal(object)
     _arrived = Signal(object)
 
-    def __init__(self, parent: QObject | None) -> None:
+    def __init__(self, job: Job, parent: QObject | None) -> None:
         super().__init__(parent)
+        self._job = job
         self._arrived.connect(self._deliver, Qt.ConnectionType.QueuedConnection)
 
     def send(self, event: object) -> None:
@@ -60,10 +64,11 @@ class _Relay(QObject):
         try:
             self._arrived.emit(event)
         except RuntimeError:  # the widget was closed and Qt has deleted this object
-            return
+            self._job.stop()
 
     def _deliver(self, event: object) -> None:
         if isinstance(event, Ended):
             self.ended.emit(event)
+            self.deleteLater()  # results are large: nothing of an ended job is kept
         else:
             self.happened.emit(event)

@@ -248,6 +248,7 @@ class PredictWidget(Form):
             self.progress.start()
         else:
             self.progress.finish()
+            self._decode_soon.start()  # the sliders may have been moved meanwhile
 
     def _on_measured(self, result: Result, rows: list[dict[str, Any]]) -> None:
         areas = sorted(row["area_px"] for row in rows if "area_px" in row and "id" in row)

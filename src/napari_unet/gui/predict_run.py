@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
-from qtpy.QtCore import QObject, Qt, QTimer, Signal  # type: ignore[attr-defined]
+from qtpy.QtCore import QObject, QTimer, Signal  # type: ignore[attr-defined]
 
 from napari_unet.compute import DecodeRequest, Ended, Progress
 from napari_unet.core.errors import Cancelled, UNetError
 from napari_unet.gui.background import Background
+from napari_unet.gui.jobs import QtJob
 from napari_unet.gui.predict_form import short
 from napari_unet.gui.predict_results import Result, features_of, show, show_again
 from napari_unet.gui.session import session
@@ -66,7 +67,6 @@ class PredictRun(QObject):
     progressed = Signal(float, object)
     busy_changed = Signal(bool)
     measured = Signal(object, object)
-    _arrived = Signal(str, object)
 
     def __init__(self, viewer: napari.Viewer, parent: QObject) -> None:
         super().__init__(parent)
@@ -74,10 +74,9 @@ class PredictRun(QObject):
         self.results: list[Result] = []
         self.history: list[Result] = []
         self._waiting: list[tuple[Result, Request]] = []
+        self._asked: list[Result] = []
         self._job: Job | None = None
         self._decoding: set[str] = set()
-        self._on_end: dict[str, Callable[[Ended], None]] = {}
-        self._arrived.connect(self._deliver, Qt.ConnectionType.QueuedConnection)
         self._wanted: Semantic | Instances | None = None
         self._fresh: list[tuple[Result, Prediction]] = []
         self._done = self._all = 0
@@ -92,11 +91,6 @@ class PredictRun(QObject):
         """Whether a prediction runs."""
         return self._job is not None
 
-    @property
-    def decodable(self) -> bool:
-        """Whether the sliders act on what is shown."""
-        return any(r.decodable and r.layer is not None for r in self.results)
-
     def start(self, form: PredictForm, results: Sequence[Result]) -> None:
         """Predict images, one after the other."""
         keep = len(results) <= _MOST_KEPT
@@ -105,6 +99,7 @@ class PredictRun(QObject):
         self.results = []
         self._waiting = [(r, form.request(r.image, keep_outputs=keep)) for r in results]
         self._done, self._all = 0, len(results)
+        self._asked = list(results)
         self._tell_start()
         self._next()
 
@@ -113,7 +108,7 @@ class PredictRun(QObject):
         self._waiting, self.results = [], []
         self._done, self._all = 0, 1
         self._tell_start()
-        self._run(request, self._files_ended)
+        self._run(request, self._files_ended, self._take_of_files)
 
     def _tell_start(self) -> None:
         self._starting = session().engine.state != "ready"
@@ -127,7 +122,9 @@ class PredictRun(QObject):
             self._job.stop()
 
     def forget(self) -> None:
-        """The sliders no longer belong to what is shown: another model was chosen."""
+        """The sliders no longer belong to what is shown or under way: another model was chosen."""
+        for result in self._asked:
+            result.decodable = False
         self.results = []
         self._wanted = None
 
@@ -137,38 +134,36 @@ class PredictRun(QObject):
         result, request = self._waiting.pop(0)
         result.job = self._run(request, partial(self._ended, result)).id
 
-    def _run(self, request: Request, ended: Callable[[Ended], None]) -> Job:
+    def _run(
+        self,
+        request: Request,
+        ended: Callable[[Ended], None],
+        take: Callable[[object], None] | None = None,
+    ) -> Job:
         was_busy = self.busy
-        self._job = job = self._submit(request, ended)
+        self._job = job = session().engine.submit(request)
+        relay = QtJob(job, self)
+        relay.event.connect(take or self._take)
+        relay.ended.connect(ended)
         if not was_busy:
             self.busy_changed.emit(True)
         return job
 
-    def _submit(self, request: Request, ended: Callable[[Ended], None]) -> Job:
-        """Hand in a request; nothing of the job is kept once it has ended, as results are large."""
-        job = session().engine.submit(request)
-        self._on_end[job.id] = ended
-        job.on_event(partial(self._send, job))
-        return job
-
-    def _send(self, job: Job, event: object) -> None:
-        """Runs on the engine's thread."""
-        try:
-            self._arrived.emit(job.id, event)
-        except RuntimeError:  # the widget was closed and Qt has deleted this object
-            job.stop()
-
-    def _deliver(self, job: str, event: object) -> None:
-        if isinstance(event, Ended):
-            self._on_end.pop(job)(event)
-        elif isinstance(event, Progress):
+    def _take(self, event: object) -> None:
+        if isinstance(event, Progress):
             if self._starting:
                 self._starting = False
                 self.told.emit(_PREDICTING, "info")
             share = (self._done + event.done / max(1, event.total)) / max(1, self._all)
             self.progressed.emit(share, event.seconds_left)
-        elif type(event).__name__ == "FileFailed":
-            self.told.emit(_file_sentence(event), "warning")
+
+    def _take_of_files(self, event: object) -> None:
+        from napari_unet.core.batch import FileFailed
+
+        if isinstance(event, FileFailed):
+            self.told.emit(f"{event.input.name}: {event.problem}", "warning")
+        else:
+            self._take(event)
 
     def _ended(self, result: Result, event: Ended) -> None:
         self._done += 1
@@ -235,7 +230,8 @@ class PredictRun(QObject):
             if result.decodable and result.record.task != task:
                 self._decoding.add(result.job)
                 ended = partial(self._decoded, result, task)
-                self._submit(DecodeRequest(result.job, task), ended)
+                request = DecodeRequest(result.job, task)
+                QtJob(session().engine.submit(request), self).ended.connect(ended)
 
     def _decoded(self, result: Result, task: Semantic | Instances, event: Ended) -> None:
         self._decoding.discard(result.job)
@@ -298,10 +294,6 @@ def _found(result: Result) -> str:
 
 def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
-
-
-def _file_sentence(event: Any) -> str:
-    return f"{event.input.name}: {event.problem}"
 
 
 def _files_sentence(done: Any) -> tuple[str, Tone]:

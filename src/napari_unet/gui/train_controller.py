@@ -15,7 +15,6 @@ from napari_unet.core.errors import Cancelled, UNetError
 from napari_unet.core.events import Finished
 from napari_unet.core.tasks import Instances, Semantic
 from napari_unet.gui.background import Background
-from napari_unet.gui.forms import is_alive
 from napari_unet.gui.jobs import QtJob
 from napari_unet.gui.session import session
 from napari_unet.gui.train_preview import PreviewLayer, PreviewSource
@@ -23,8 +22,6 @@ from napari_unet.gui.train_run import RunPanel, ending_words
 
 if TYPE_CHECKING:
     import napari
-
-    from napari_unet.compute import Job
 
 __all__ = ["TrainController"]
 
@@ -149,16 +146,9 @@ class TrainController(QObject):
             self._preview = PreviewLayer(self._viewer, preview, run.task, about)
         self._panel.start(run.task, history)
         self._panel.wait("Starting …")
-        job = session().engine.submit(request)
-        job.on_event(lambda _event: self._stop_if_closed(job))
-        self._qt_job = QtJob(job, self)
+        self._qt_job = QtJob(session().engine.submit(request), self)
         self._qt_job.event.connect(self._take)
         self._qt_job.ended.connect(self._end)
-
-    def _stop_if_closed(self, job: Job) -> None:
-        """Stop a run whose widget was closed; runs on the engine's thread."""
-        if not is_alive(self):
-            job.stop()
 
     def _take(self, event: object) -> None:
         if isinstance(event, Preview):

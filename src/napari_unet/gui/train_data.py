@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -77,16 +78,15 @@ class Sourced:
 class Library:
     """Makes pairs, and remembers them and what their labels hold until layers change.
 
-    It is used by one thread at a time.
+    Of several threads one waits for the other.
     """
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._pairs: dict[Any, list[Sourced]] = {}
         self._facts: dict[Any, tuple[Pair, LabelFacts]] = {}
 
-    def gather(
-        self, choice: DataChoice, versions: Mapping[int, int], *, fresh: bool = False
-    ) -> list[Sourced]:
+    def gather(self, choice: DataChoice, versions: Mapping[int, int]) -> list[Sourced]:
         """Make the pairs, with a snapshot of the labels.
 
         Parameters
@@ -95,16 +95,17 @@ class Library:
             What the form says.
         versions
             How often each layer (by ``id``) was changed: others are not copied again.
-        fresh
-            Whether to copy all anew: what scripts write into a layer tells nobody.
 
         Raises
         ------
         UNetError
             When images and labels do not fit together, or a file cannot be read.
         """
-        before = {} if fresh else self._pairs
-        self._pairs = {}
+        with self._lock:
+            return self._gather(choice, versions)
+
+    def _gather(self, choice: DataChoice, versions: Mapping[int, int]) -> list[Sourced]:
+        before, self._pairs = self._pairs, {}
         if choice.folder is not None:
             key: Any = (choice.folder, choice.axes, choice.channels, choice.repair)
             self._pairs[key] = before.get(key) or _folder_pairs(choice)
@@ -121,6 +122,10 @@ class Library:
 
     def facts(self, pairs: Sequence[Sourced], form: TrainForm) -> list[LabelFacts]:
         """Count and check the labels of pairs, those that are new."""
+        with self._lock:
+            return self._look_at(pairs, form)
+
+    def _look_at(self, pairs: Sequence[Sourced], form: TrainForm) -> list[LabelFacts]:
         # The pair is in the value too: an id is its own only while the object lives.
         known, self._facts = self._facts, {}
         found = []

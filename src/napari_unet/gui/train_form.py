@@ -265,7 +265,6 @@ def request_from(
     pairs: Sequence[Pair],
     run_folder: Path,
     counts: Mapping[int, int],
-    preview: Image | None = None,
 ) -> TrainRequest:
     """Make the request that the engine gets.
 
@@ -279,8 +278,6 @@ def request_from(
         Where the run will be.
     counts
         Pixels of each id in all labels.
-    preview
-        The plane in view.
 
     Raises
     ------
@@ -299,15 +296,11 @@ def request_from(
         start=form.start,
         name=checked_name(form.name),
         sources=dict(form.sources),
-        preview=preview,
-        preview_s=preview_interval_s(preview),
     )
 
 
-def preview_interval_s(preview: Image | None) -> float:
+def preview_interval_s(preview: Image) -> float:
     """How often to show a preview: seldom where it is large."""
-    if preview is None:
-        return _PREVIEW_S
     height, width = preview.label_shape[-2:]
     return max(_PREVIEW_S, _PREVIEW_S_PER_PX * height * width)
 

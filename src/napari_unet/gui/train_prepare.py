@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_unet.compute import ResumeRequest, TrainRequest
-from napari_unet.core.errors import SettingsError
+from napari_unet.core.errors import ImageError, SettingsError
 from napari_unet.gui.train_data import (
     DataChoice,
     Library,
@@ -31,6 +31,8 @@ from napari_unet.gui.train_outlook import (
 )
 
 if TYPE_CHECKING:
+    from napari_unet.core.images import Pair
+    from napari_unet.core.normalization import Normalization
     from napari_unet.core.tasks import ClassInfo
     from napari_unet.gui.train_pairs import PairRow
     from napari_unet.gui.train_preview import PreviewSource
@@ -91,21 +93,41 @@ def prepare(
         raise SettingsError(outlook.problem)
     form = replace(form, sources=sources_of(choice, sourced))
     pairs = everywhere_annotated((s.pair for s in sourced), form)
-    image = None
-    if preview is not None and preview.image.channels == pairs[0].image.channels:
-        image = preview.loaded()
-    return request_from(form, pairs, next_run_folder(runs, form.name.strip()), counts, image)
+    request = request_from(form, pairs, next_run_folder(runs, form.name.strip()), counts)
+    assert request.settings is not None
+    start, normalization = form.start_info, request.settings.normalization
+    if start is not None:
+        normalization = start.normalization
+    return replace(request, **_shown(preview, pairs, normalization))
 
 
 def prepare_resume(
     folder: Path, images: Sequence[Any], preview: PreviewSource | None
 ) -> ResumeRequest:
     """Find the data of a run again; runs on another thread."""
+    from napari_unet.core.run_folder import RunFolder
+
     pairs = pairs_of_run(folder, images)
-    image = None
-    if preview is not None and pairs and preview.image.channels == pairs[0].image.channels:
-        image = preview.loaded()
-    return ResumeRequest(folder, tuple(pairs), image, preview_interval_s(image))
+    normalization = RunFolder(folder).settings().info.normalization
+    return ResumeRequest(folder, tuple(pairs), **_shown(preview, pairs, normalization))
+
+
+def _shown(
+    preview: PreviewSource | None, pairs: Sequence[Pair], normalization: Normalization
+) -> dict[str, Any]:
+    """What a request says about the preview; nothing where the image in view does not fit."""
+    if preview is None or not pairs or preview.image.channels != pairs[0].image.channels:
+        return {}
+    try:
+        ranges = preview.ranges(normalization)
+    except ImageError:  # an image that is trained on is complained about in its own place
+        return {}
+    image = preview.loaded()
+    return {
+        "preview": image,
+        "preview_ranges": ranges,
+        "preview_s": preview_interval_s(image),
+    }
 
 
 def repaired(table_row: PairRow, axes: str | None, kinds: Sequence[str]) -> Any:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from napari.layers import Labels
 
     from napari_unet.core.images import Image
+    from napari_unet.core.normalization import IntensityRange, Normalization
     from napari_unet.core.tasks import Instances, Semantic
 
 __all__ = ["PreviewLayer", "PreviewSource", "preview_source"]
@@ -31,16 +32,30 @@ class PreviewSource:
         Axes YX or CYX; lazy data is still lazy.
     layer, axes, position
         Where the result belongs, as `napari_unet.gui.layers.add_labels` takes it.
+    scope
+        What it is normalised with, see `napari_unet.core.images.Image.scope`.
     """
 
     image: Image
     layer: Any
     axes: str | None
     position: dict[str, int]
+    scope: Any
 
     def loaded(self) -> Image:
         """The image in memory; for another thread, as it may have to be read."""
         return replace(self.image, data=np.ascontiguousarray(self.image.data))
+
+    def ranges(self, normalization: Normalization) -> tuple[IntensityRange, ...]:
+        """Intensity ranges of all that the plane belongs to; for another thread.
+
+        Raises
+        ------
+        ImageError
+            When there are NaN or infinite values.
+        """
+        image = self.image
+        return tuple(normalization.ranges(self.scope, image.rgb, image.name))
 
 
 def preview_source(
@@ -66,8 +81,9 @@ def preview_source(
     image = image_from_layers(layers, letters, channels)
     plane, position = current_plane(viewer, image, layers[0], letters)
     if max(plane.label_shape) <= _LARGEST_SIDE_PX or letters[-2:] != "YX":
-        return PreviewSource(plane, layers[0], letters, position)
-    return _part_in_view(viewer, plane, layers[0], letters, position)
+        return PreviewSource(plane, layers[0], letters, position, image.scope(position))
+    part = _part_in_view(viewer, plane, layers[0], letters, position)
+    return replace(part, scope=image.scope(position))
 
 
 class PreviewLayer:
@@ -163,7 +179,8 @@ def _part_in_view(
     size = (1,) * (len(scale) - 2) + tuple(data.shape[-2:])
     place = ImageLayer(np.zeros(size, np.uint8), name=plane.name, **geometry)
     axes = letters if len(scale) == len(letters) else letters.replace("C", "")
-    return PreviewSource(replace(plane, data=data), place, axes, dict.fromkeys(position, 0))
+    where = dict.fromkeys(position, 0)
+    return PreviewSource(replace(plane, data=data), place, axes, where, scope=data)
 
 
 def _centre_of_view(viewer: napari.Viewer) -> Any:

@@ -49,7 +49,8 @@ def dsb2018_brightfield() -> Path:
 @pytest.fixture(scope="session")
 def engine() -> Iterator[Engine]:
     """One computing process for all tests, started when the first of them asks for it."""
-    engine = Engine(environment={"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "2")})
+    settings = {"OMP_NUM_THREADS": "2", "NAPARI_UNET_NICE": "0"}  # nobody waits for napari here
+    engine = Engine(environment={name: os.environ.get(name, v) for name, v in settings.items()})
     engine.start()
     yield engine
     engine.close()

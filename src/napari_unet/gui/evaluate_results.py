@@ -109,6 +109,7 @@ class ResultsView(Container[Widget]):
         self._pages = dict(zip(words.TABS, pages, strict=True))
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)
+        self.tabs.tabBar().setDrawBase(False)  # a white line in napari's dark theme
         self.help.inner.native.layout().addWidget(self._definitions)
         layout: Any = self.native.layout()
         layout.setSpacing(4)

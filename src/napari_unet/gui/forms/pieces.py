@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from magicgui.widgets import Container, Label, Widget
 from psygnal import Signal
-from qtpy.QtCore import QObject, Qt
+from qtpy.QtCore import QObject, QSize, Qt
 from qtpy.QtGui import QIcon
 from qtpy.QtWidgets import (
     QHBoxLayout,
@@ -36,6 +36,8 @@ __all__ = [
 
 _LABEL_PX = 92
 _LEAST_WIDTH_PX = 260
+_WIDTH_PX = 330
+"""At which a dock opens: layer names of usual length are read in full."""
 _TALL_PX = 50
 _NO_LIMIT_PX = 16777215  # QWIDGETSIZE_MAX
 _BARS = {"info": "#7f8fa3", "good": "#009e73", "warning": "#e69f00", "error": "#d55e00"}
@@ -49,6 +51,12 @@ _TITLE_STYLE = (
 )
 
 Kind = Literal["info", "good", "warning", "error"]
+
+
+class _Scroll(QScrollArea):
+    def sizeHint(self) -> QSize:  # noqa: N802
+        """Ask for more than the least width."""
+        return QSize(_WIDTH_PX, super().sizeHint().height())
 
 
 class Form(Container[Widget]):
@@ -69,7 +77,7 @@ class Form(Container[Widget]):
         layout.setSpacing(5)
         layout.setAlignment(Qt.AlignmentFlag.AlignTop)
         # not magicgui's scrollable=True: napari docks `native`, which there is the scrolled part
-        scroll = QScrollArea()
+        scroll = _Scroll()
         scroll.setWidgetResizable(True)
         scroll.setFrameShape(QScrollArea.Shape.NoFrame)
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)

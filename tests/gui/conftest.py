@@ -1,0 +1,168 @@
+"""A person at the screen: chooses from menus, presses buttons, paints, waits, takes pictures."""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from napari._qt.dialogs.qt_notification import NapariQtNotification
+from qtpy.QtCore import QPoint, QRect, Qt
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication, QMenu, QPushButton, QWidget
+
+from napari_unet.compute import Engine
+from napari_unet.gui.session import session
+
+LEFT = Qt.MouseButton.LeftButton
+PICTURES = "NAPARI_UNET_PICTURES"
+"""Names the folder that gets pictures of the window; unset: none are taken."""
+
+
+class Person:
+    """Works in one napari window as people do.
+
+    Parameters
+    ----------
+    viewer
+        With its window on the screen.
+    """
+
+    def __init__(self, viewer: Any) -> None:
+        self.viewer = viewer
+        self.window: QWidget = viewer.window._qt_window
+        self.window.resize(1360, 800)
+
+    def choose(self, *path: str) -> None:
+        """Choose from the menu bar, by the words that are read there."""
+        menu: Any = self.window.menuBar()
+        for words in path:
+            if isinstance(menu, QMenu):
+                menu.aboutToShow.emit()
+            found = {a.text().replace("&", ""): a for a in menu.actions()}
+            assert words in found, f"no '{words}' among {[*found]}"
+            action = found[words]
+            menu = action.menu()
+        assert action.isEnabled(), f"{' > '.join(path)} cannot be chosen"
+        action.trigger()
+        self.look()
+
+    def open(self, widget: str) -> Any:
+        """Open one of the plugin's widgets from the Plugins menu, and give it."""
+        self.choose("Plugins", "U-Net live", f"{widget} (U-Net live)")
+        found = [x for x in self.window.findChildren(QWidget) if hasattr(x, "_magic_widget")]
+        kind = f"{widget}Widget"
+        return next(x._magic_widget for x in found if type(x._magic_widget).__name__ == kind)
+
+    def press(self, button: Any) -> None:
+        """Press a button that can be seen and pressed."""
+        native = getattr(button, "native", button)
+        assert native.isVisible()
+        assert native.isEnabled(), f"'{native.text()}' cannot be pressed"
+        QTest.mouseClick(native, LEFT)
+
+    def press_text(self, container: Any, text: str) -> None:
+        """Press the button of a container that says so."""
+        found = [b for b in container.native.findChildren(QPushButton) if b.text() == text]
+        self.press(found[0])
+
+    def see_all(self) -> None:
+        """Press the button with the house: everything in view."""
+        self.press(self.viewer.window._qt_viewer.viewerButtons.resetViewButton)
+        self.look()
+
+    def close_notes(self) -> None:
+        """Close napari's notifications."""
+        for note in self.window.findChildren(NapariQtNotification):
+            note.close()
+
+    def pick(self, box: Any, text: str) -> None:
+        """Pick an entry of a combo box by what is read there."""
+        index = box.native.findText(text)
+        assert index >= 0, f"no '{text}' among {[*box.choices]}"
+        box.native.setCurrentIndex(index)
+
+    def click_row(self, table: Any, place: int) -> None:
+        """Click a row of a table."""
+        index = table.view.model().index(place, 0)
+        table.view.scrollTo(index)
+        point = table.view.visualRect(index).center()
+        QTest.mouseClick(table.view.viewport(), LEFT, pos=point)
+        self.look()
+
+    def drag(self, start: tuple[float, float], end: tuple[float, float]) -> None:
+        """Drag with the left button over the canvas, between two points [y, x] of the world."""
+        canvas = self.viewer.window._qt_viewer.canvas.native
+        points = [self._on_canvas(p) for p in np.linspace(start, end, 9)]
+        QTest.mouseMove(canvas, points[0])
+        self.look(0.02)
+        QTest.mousePress(canvas, LEFT, pos=points[0])
+        for point in points[1:]:
+            QTest.mouseMove(canvas, point)
+            self.look(0.02)
+        QTest.mouseRelease(canvas, LEFT, pos=points[-1])
+        self.look(0.05)
+
+    def key(self, key: str) -> None:
+        """Press a key over the canvas."""
+        QTest.keyClick(self.viewer.window._qt_viewer.canvas.native, key)
+        self.look()
+
+    def wait(self, condition: Callable[[], Any], seconds: float = 60) -> None:
+        """Watch until something is so."""
+        end = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < end, "that did not happen"
+            QApplication.processEvents()
+            time.sleep(0.01)
+
+    def look(self, seconds: float = 0.2) -> None:
+        """Let the window be drawn."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            QApplication.processEvents()
+            time.sleep(0.005)
+
+    def picture(self, name: str, widget: Any = None) -> None:
+        """Save the window, or one widget, dark and light, where pictures are wanted."""
+        folder = os.environ.get(PICTURES)
+        if not folder:
+            return
+        for theme in ("dark", "light"):
+            self.viewer.theme = theme
+            self.look(0.6)
+            shot = self.window.grab() if widget is None else _whole(widget)
+            path = Path(folder) / f"{name}-{theme}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            assert shot.save(str(path)), f"{path} could not be written"
+        self.viewer.theme = "dark"
+
+    def _on_canvas(self, position: Any) -> QPoint:
+        camera = self.viewer.scene.camera
+        canvas = self.viewer.window._qt_viewer.canvas.native
+        middle = np.array([canvas.height(), canvas.width()]) / 2
+        y, x = middle + (np.asarray(position) - camera.center[-2:]) * camera.zoom
+        return QPoint(round(x), round(y))
+
+
+def _whole(widget: Any) -> Any:
+    """Grab a form as wide as it is docked, without what is below its last line."""
+    inner = widget.native.widget()
+    height = min(inner.height(), inner.sizeHint().height())
+    return inner.grab(QRect(0, 0, inner.width(), height))
+
+
+@pytest.fixture
+def person(
+    make_napari_viewer: Any, engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Person]:
+    """A person with an empty napari window, and models and runs of their own."""
+    monkeypatch.setenv("NAPARI_UNET_MODELS", str(tmp_path / "models"))
+    monkeypatch.setenv("NAPARI_UNET_DATA_FOLDER", str(tmp_path / "data"))
+    session().engine = engine
+    person = Person(make_napari_viewer(show=True))
+    yield person
+    del person.viewer, person.window  # napari's fixture looks whether anything holds them
+    session()._engine = None

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import napari
 
     from napari_unet.compute import FilesRequest, Job, Request
+    from napari_unet.core.images import Image
     from napari_unet.core.prediction import Prediction
     from napari_unet.core.tasks import Instances, Semantic
     from napari_unet.gui.predict_form import PredictForm
@@ -270,18 +271,27 @@ class PredictRun(QObject):
 
     def _measure(self) -> None:
         for result, prediction in self._fresh:
-            work = partial(features_of, prediction, result.image)
+            work = partial(_measured, prediction, result.image)
             Background(work, partial(self._on_measured, result, result.round), self)
         self._fresh = []
 
-    def _on_measured(self, result: Result, number: int, rows: Any) -> None:
+    def _on_measured(self, result: Result, number: int, found: Any) -> None:
         from napari_unet.gui.layers import set_features
 
-        if isinstance(rows, UNetError):
-            self.told.emit(f"The objects could not be measured: {rows}", "warning")
+        if isinstance(found, UNetError):
+            self.told.emit(f"The objects could not be measured: {found}", "warning")
         elif result.round == number and result.layer is not None:
-            set_features(result.layer, rows)
+            rows, columns = found
+            set_features(result.layer, columns)
             self.measured.emit(result, rows)
+
+
+def _measured(prediction: Prediction, image: Image) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Measure, as rows and as columns; runs on another thread."""
+    from napari_unet.gui.layers import feature_columns
+
+    rows = features_of(prediction, image)
+    return rows, feature_columns(rows)
 
 
 def _name(result: Result) -> str:

@@ -24,6 +24,7 @@ __all__ = [
     "add_errors",
     "add_labels",
     "add_probability",
+    "feature_columns",
     "our_metadata",
     "set_features",
     "update_labels",
@@ -254,7 +255,7 @@ def set_features(layer: Labels, features: Any) -> None:
     features
         Rows (as of `measure_objects`) or columns, with the label's number in ``index`` or ``id``.
     """
-    columns = _columns(features) if isinstance(features, Sequence) else dict(features)
+    columns = feature_columns(features) if isinstance(features, Sequence) else dict(features)
     if "index" not in columns and "id" in columns:
         columns["index"] = columns.pop("id")
     if "index" in columns:
@@ -268,9 +269,23 @@ def our_metadata(layer: Layer) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def _columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+def feature_columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Turn the rows of a features table into columns: of thousands, better on another thread.
+
+    Parameters
+    ----------
+    rows
+        As of `measure_objects`.
+
+    Returns
+    -------
+    dict
+        A column (pandas) by its name, None where a row has nothing; for `set_features`.
+    """
+    import pandas  # type: ignore[import-untyped, unused-ignore]
+
     names = dict.fromkeys(name for row in rows for name in row)
-    return {name: [row.get(name) for row in rows] for name in names}
+    return {name: pandas.Series([row.get(name) for row in rows]) for name in names}
 
 
 def _compact(labels: Any) -> Any:

@@ -10,6 +10,7 @@ import pytest
 import zarr
 from napari.components import ViewerModel
 from napari.layers import Labels
+from napari.utils._proxies import PublicOnlyProxy
 from pytestqt.qtbot import QtBot
 from qtpy.QtCore import Qt
 from safetensors.numpy import save_file
@@ -66,12 +67,12 @@ def show(viewer: ViewerModel, planes: int = 0, **metadata: object) -> EvaluateWi
     viewer.add_labels(truth, name="drawn", **geometry)
     made = {"model_name": "m", **metadata}
     add_labels(viewer, source, spoiled(truth), name="predicted", metadata=made)
-    return EvaluateWidget(viewer)
+    return EvaluateWidget(PublicOnlyProxy(viewer))  # as napari hands it in
 
 
 def run(widget: EvaluateWidget, qtbot: QtBot) -> None:
     assert widget.evaluate() is not None, widget.message
-    qtbot.waitUntil(lambda: not widget.running, timeout=20_000)
+    qtbot.waitUntil(lambda: not widget.running, timeout=50_000)
 
 
 def click(table: Table, place: int, qtbot: QtBot) -> None:
@@ -234,6 +235,16 @@ def test_a_choice_stays_when_layers_come_and_is_given_up_with_its_layer(
     assert widget.values.truth in list(viewer.layers)
 
 
+def test_labels_of_another_image_are_not_proposed_as_truth(viewer: ViewerModel) -> None:
+    viewer.add_labels(np.zeros((40, 60), np.uint8), name="of another image")
+    viewer.add_labels(np.zeros((64, 64), np.uint8), name="alone")
+    fields = EvaluateWidget(viewer).fields
+    assert fields.prediction.layer is viewer.layers["alone"]
+    assert fields.truth.layer is None
+    viewer.add_labels(np.zeros((3, 64, 64), np.uint8), name="stack")
+    assert fields.truth.layer is viewer.layers["alone"]
+
+
 def test_choosing_the_prediction_as_truth_proposes_another_prediction(
     viewer: ViewerModel, widget: EvaluateWidget
 ) -> None:
@@ -260,7 +271,7 @@ def test_layers_removed_in_the_middle_do_no_harm(
 ) -> None:
     assert widget.evaluate() is not None
     viewer.layers.remove(viewer.layers["drawn"])
-    qtbot.waitUntil(lambda: not widget.running, timeout=20_000)
+    qtbot.waitUntil(lambda: not widget.running, timeout=50_000)
     assert widget.results.objects.rows
     click(widget.results.objects, 0, qtbot)
     widget.views.look("overlay")
@@ -374,4 +385,4 @@ def test_closing_napari_in_the_middle(make_napari_viewer: object, qtbot: QtBot) 
     viewer.window.add_dock_widget(widget, name="Evaluate")
     job = widget.evaluate()
     viewer.close()
-    qtbot.waitUntil(lambda: job.status in ("done", "failed"), timeout=20_000)
+    qtbot.waitUntil(lambda: job.status in ("done", "failed"), timeout=50_000)

@@ -12,6 +12,7 @@ import pytest
 from napari.components import ViewerModel
 from napari.layers import Image as ImageLayer
 from napari.layers import Labels
+from napari.utils._proxies import PublicOnlyProxy
 from qtpy.QtWidgets import QApplication, QWidget
 
 from napari_unet.compute import Engine
@@ -77,7 +78,7 @@ def viewer() -> ViewerModel:
 
 @pytest.fixture
 def widget(viewer: ViewerModel, model: Path, qtbot: Any) -> PredictWidget:
-    widget = PredictWidget(viewer)
+    widget = PredictWidget(PublicOnlyProxy(viewer))  # as napari hands it in
     qtbot.addWidget(widget.native)
     widget.model.choose(model)
     return widget

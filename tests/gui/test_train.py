@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from napari.components import ViewerModel
+from napari.utils._proxies import PublicOnlyProxy
 from qtpy.QtWidgets import QApplication
 
 from napari_unet.compute import Ended, Preview, ResumeRequest, TrainRequest, WorkerLost
@@ -91,7 +92,7 @@ def settle(widget: TrainWidget) -> None:
 @pytest.fixture
 def make(qtbot, played) -> Callable[[ViewerModel], TrainWidget]:
     def build(viewer: ViewerModel) -> TrainWidget:
-        widget = TrainWidget(viewer)
+        widget = TrainWidget(PublicOnlyProxy(viewer))  # as napari hands it in
         qtbot.addWidget(widget.native)
         widget.native.resize(320, 800)
         widget.native.show()

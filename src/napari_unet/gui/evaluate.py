@@ -23,6 +23,7 @@ from napari_unet.gui.evaluate_results import ResultsView
 from napari_unet.gui.evaluate_views import Views
 from napari_unet.gui.forms import Form, Message, ProgressRow
 from napari_unet.gui.jobs import QtJob
+from napari_unet.gui.layers.proxies import unwrapped
 from napari_unet.gui.session import session
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class EvaluateWidget(Form):
     """
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
-        self._viewer = viewer
+        self._viewer = viewer = unwrapped(viewer)
         self._asked: _Asked | None = None
         self._found: tuple[_Asked, Evaluation] | None = None
         self._job: QtJob | None = None

@@ -263,11 +263,11 @@ def _prediction_among(labels: list[Layer]) -> Layer | None:
 
 
 def _truth_for(prediction: Layer | None, labels: list[Layer], now: Layer | None) -> Layer | None:
-    """Other labels, best of the same shape and not predicted; those chosen now if as good."""
+    """Other labels of that size, best of the same shape and drawn; those of now if as good."""
     if prediction is None:
         return None
     shape = prediction.data.shape
-    others = [layer for layer in labels if layer is not prediction]
+    others = [x for x in labels if x is not prediction and x.data.shape[-2:] == shape[-2:]]
 
     def rank(layer: Layer) -> tuple[bool, ...]:
         return layer.data.shape != shape, bool(made_by(layer).get("model")), layer is not now

@@ -21,6 +21,7 @@ from napari_unet.gui.forms import (
     is_alive,
     row,
 )
+from napari_unet.gui.layers.proxies import unwrapped
 from napari_unet.gui.predict_fields import SCOPES, Decoding, Folders, More
 from napari_unet.gui.predict_form import PredictForm, rescale_offer, summary
 from napari_unet.gui.predict_inputs import chosen_layers, correction, is_picture, read_input
@@ -55,7 +56,7 @@ class PredictWidget(Form):
     """
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
-        self._viewer = viewer
+        self._viewer = viewer = unwrapped(viewer)
         self._measured_px: float | None = None
         self._said = ""
         self.model = ModelChooser(tooltip="What was trained to find the objects or classes.")

@@ -144,6 +144,8 @@ class More:
         self.axes = w.LineEdit(name="axes")
         self.channels = w.LineEdit(name="channels")
         self.diameter_px = w.FloatSpinBox(name="diameter_px", max=10_000, value=0)
+        self.diameter_px.native.setSpecialValueText("not known")  # at 0
+        self.channels.native.setPlaceholderText("all")
         self.scale = w.FloatSpinBox(name="scale", min=0.05, max=16, step=0.05, value=1)
         self.probabilities = w.CheckBox(
             name="probabilities",
@@ -171,9 +173,9 @@ class More:
                 "names of several image layers, in the order that the model expects. Empty: all.",
             ),
             row(
-                "Object diameter (px)",
+                "Diameter (px)",
                 self.diameter_px,
-                tooltip="How wide the objects in your image are; 0 if you do not know. "
+                tooltip="How wide the objects in your image are, where you know it. "
                 "If the model was trained on objects of another size, resizing is offered.",
             ),
             row(

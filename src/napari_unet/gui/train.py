@@ -16,6 +16,7 @@ from napari_unet.core.errors import UNetError
 from napari_unet.core.tasks import ClassInfo
 from napari_unet.gui.background import Background
 from napari_unet.gui.forms import follow_layers, is_alive, parse_channels
+from napari_unet.gui.layers.proxies import unwrapped
 from napari_unet.gui.preferences import preferences
 from napari_unet.gui.session import session
 from napari_unet.gui.train_controller import TrainController
@@ -48,7 +49,7 @@ class TrainWidget(TrainLayout):
     """
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
-        self._viewer = viewer
+        self._viewer = viewer = unwrapped(viewer)
         self._library = Library()
         self._versions: dict[int, int] = {}
         self._followed: list[Any] = []
@@ -143,13 +144,13 @@ class TrainWidget(TrainLayout):
     # -- following layers and fields -------------------------------------------------------------
 
     def _on_layers(self) -> None:
-        from napari_unet.gui.layers import is_ours, match_layers, was_edited
+        from napari_unet.gui.layers import match_layers, was_edited
 
         layers = list(self._viewer.layers)
         images = [x for x in layers if x._type_string == "image"]
         labels = [x for x in layers if x._type_string == "labels"]
         chosen = [r.labels for r in self.pairs.rows]
-        labels = [x for x in labels if x in chosen or not is_ours(x) or was_edited(x)]
+        labels = [x for x in labels if x in chosen or was_edited(x, thorough=False)]
         shapes = [x for x in layers if x._type_string == "shapes"]
         self.pairs.set_layers(images, labels, shapes)
         if not self.pairs.touched:

@@ -34,7 +34,7 @@ __all__ = [
     "row",
 ]
 
-_LABEL_PX = 92
+_LABEL_PX = 100
 _LEAST_WIDTH_PX = 260
 _WIDTH_PX = 330
 """At which a dock opens: layer names of usual length are read in full."""

@@ -137,6 +137,13 @@ class Engine:
             connection.close(timeout_s)
         for job in jobs:
             job.post(Ended(None, Cancelled(_CLOSED)))
+        self._join(timeout_s)
+
+    def _join(self, timeout_s: float) -> None:
+        """Wait for a start under way: Python that ends below a thread that imports may crash."""
+        thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(timeout_s)
 
     def __enter__(self) -> Engine:
         self.start()

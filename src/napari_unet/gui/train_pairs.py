@@ -23,7 +23,7 @@ __all__ = ["PairRow", "PairTable"]
 
 _EVERYWHERE = "everywhere"
 _NOTHING = "–"
-_NAME_WIDTH_PX = 95
+_ARROW_PX = 30
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,10 +183,8 @@ class PairTable(QWidget):
 
     def _image_button(self, index: int, row: PairRow) -> QPushButton:
         """A button with a menu of ticks: several images are the channels of one."""
-        button = QPushButton(self)
         names = " + ".join(str(i.name) for i in row.images)
-        metrics = button.fontMetrics()
-        button.setText(metrics.elidedText(names, Qt.TextElideMode.ElideMiddle, _NAME_WIDTH_PX))
+        button = _NameButton(names, self)
         button.setStyleSheet("QPushButton { text-align: left; padding-left: 6px }")
         button.setToolTip(f"{names}\nTick several layers to use them as channels of one image.")
         button.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
@@ -223,6 +221,21 @@ class PairTable(QWidget):
             lambda place: self.change_row(index, **{what: layers[place - 1] if place else None})
         )
         return combo
+
+
+class _NameButton(QPushButton):
+    """Shows as much of a name as fits: its beginning and its end."""
+
+    def __init__(self, names: str, parent: QWidget) -> None:
+        super().__init__(parent)
+        self._names = names
+
+    def resizeEvent(self, event: Any) -> None:  # noqa: N802
+        """Fit the text."""
+        super().resizeEvent(event)
+        room = max(self.width() - _ARROW_PX, 0)
+        middle = Qt.TextElideMode.ElideMiddle
+        self.setText(self.fontMetrics().elidedText(self._names, middle, room))
 
 
 def _among(layer: Any, layers: Sequence[Any]) -> bool:

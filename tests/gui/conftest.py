@@ -139,6 +139,18 @@ class Person:
             assert shot.save(str(path)), f"{path} could not be written"
         self.viewer.theme = "dark"
 
+    def canvas_picture(self, name: str, layer: Any) -> None:
+        """Save what the canvas shows of a layer, where pictures are wanted."""
+        folder = os.environ.get(PICTURES)
+        if not folder:
+            return
+        self.look(0.6)
+        canvas = self.viewer.window._qt_viewer.canvas.native
+        corners = layer.extent.world[:, -2:]
+        area = QRect(self._on_canvas(corners[0]), self._on_canvas(corners[1]))
+        path = Path(folder) / f"{name}.png"
+        assert canvas.grab(area & canvas.rect()).save(str(path)), f"{path} could not be written"
+
     def _on_canvas(self, position: Any) -> QPoint:
         camera = self.viewer.scene.camera
         canvas = self.viewer.window._qt_viewer.canvas.native
@@ -155,14 +167,23 @@ def _whole(widget: Any) -> Any:
 
 
 @pytest.fixture
-def person(
-    make_napari_viewer: Any, engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Person]:
-    """A person with an empty napari window, and models and runs of their own."""
+def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Models and runs of the test's own."""
     monkeypatch.setenv("NAPARI_UNET_MODELS", str(tmp_path / "models"))
     monkeypatch.setenv("NAPARI_UNET_DATA_FOLDER", str(tmp_path / "data"))
-    session().engine = engine
+
+
+@pytest.fixture
+def own_session(engine: Engine, own_folders: None) -> Iterator[None]:
+    """Widgets compute with the engine of all tests, and have models and runs of their own."""
+    before, session()._engine = session()._engine, engine
+    yield
+    session()._engine = before
+
+
+@pytest.fixture
+def person(make_napari_viewer: Any, own_session: None) -> Iterator[Person]:
+    """A person with an empty napari window, and models and runs of their own."""
     person = Person(make_napari_viewer(show=True))
     yield person
     del person.viewer, person.window  # napari's fixture looks whether anything holds them
-    session()._engine = None

@@ -1,6 +1,5 @@
 """Every kind of layer through the Predict widget: what comes out lies on it, whatever it is."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ from napari.components import ViewerModel
 from napari.layers import Image as ImageLayer
 from napari.layers import Labels
 
-from napari_unet.compute import Engine
 from napari_unet.core.config import UNetConfig
 from napari_unet.core.images import Image
 from napari_unet.core.model_file import Model, ModelInfo, load_model, save_model
@@ -22,20 +20,14 @@ from napari_unet.core.prediction import predict
 from napari_unet.core.tasks import ClassInfo, Semantic
 from napari_unet.core.unet import UNet
 from napari_unet.gui.predict import PredictWidget
-from napari_unet.gui.session import session
+
+pytestmark = pytest.mark.usefixtures("own_session")
 
 DTYPES = ("uint8", "uint16", "int32", "float32", "float64")
 DTYPES_IN = {"numpy": DTYPES, "dask": ("uint16",), "zarr": ("float32",), "multiscale": ("int32",)}
 LEADING = {"YX": (), "TYX": (3,), "ZYX": (2,), "CYX": (3,), "RGB": (), "RGBA": ()}
 NAMES = {"T": "time", "Z": "z", "C": "channel", "Y": "y", "X": "x"}
 YX = (32, 24)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _shared_engine(engine: Engine) -> Iterator[None]:
-    session().engine = engine
-    yield
-    session()._engine = None
 
 
 def make_model(path: Path, channels: int, rgb: bool) -> Path:

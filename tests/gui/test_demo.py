@@ -11,6 +11,8 @@ import pytest
 from napari_unet.core.errors import UNetError
 from napari_unet.gui.demo import open_demo
 
+pytestmark = pytest.mark.usefixtures("own_session")
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:

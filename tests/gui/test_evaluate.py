@@ -1,7 +1,6 @@
 """The Evaluate widget as a person uses it: choose, press, read, click, save."""
 
 import csv
-from collections.abc import Iterator
 from pathlib import Path
 
 import dask.array as da
@@ -13,9 +12,9 @@ from napari.layers import Labels
 from napari.utils._proxies import PublicOnlyProxy
 from pytestqt.qtbot import QtBot
 from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QFileDialog
 from safetensors.numpy import save_file
 
-from napari_unet.compute import Engine
 from napari_unet.core.config import UNetConfig
 from napari_unet.core.error_map import ERROR_CATEGORIES, ERROR_COLOURS
 from napari_unet.core.fingerprint import image_hash
@@ -25,17 +24,11 @@ from napari_unet.core.synthetic import synthetic_nuclei
 from napari_unet.core.tasks import Instances
 from napari_unet.gui.evaluate import EvaluateWidget
 from napari_unet.gui.layers import add_labels
-from napari_unet.gui.session import session
 from napari_unet.gui.tables import Table
 
+pytestmark = pytest.mark.usefixtures("own_session")
+
 SCALE = (0.5, 0.25)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _shared_engine(engine: Engine) -> Iterator[None]:
-    session().engine = engine
-    yield
-    session()._engine = None
 
 
 @pytest.fixture
@@ -243,6 +236,17 @@ def test_labels_of_another_image_are_not_proposed_as_truth(viewer: ViewerModel) 
     assert fields.truth.layer is None
     viewer.add_labels(np.zeros((3, 64, 64), np.uint8), name="stack")
     assert fields.truth.layer is viewer.layers["alone"]
+
+
+def test_a_table_that_cannot_be_saved_is_told(
+    widget: EvaluateWidget, tmp_path: Path, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(widget, qtbot)
+    target = tmp_path / "table.csv"
+    target.mkdir()
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(target), ""))
+    widget.results.classes.ask_and_save()
+    assert str(target) in widget.message
 
 
 def test_choosing_the_prediction_as_truth_proposes_another_prediction(

@@ -3,7 +3,7 @@
 import shlex
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,6 @@ from napari.layers import Labels
 from napari.utils._proxies import PublicOnlyProxy
 from qtpy.QtWidgets import QApplication, QWidget
 
-from napari_unet.compute import Engine
 from napari_unet.core.config import Budget, TrainingSettings
 from napari_unet.core.files import read_labels, write_image
 from napari_unet.core.images import Image, Pair, PixelSize
@@ -23,7 +22,8 @@ from napari_unet.core.model_file import load_model, model_hash, save_model
 from napari_unet.core.tasks import Instances
 from napari_unet.core.training_set import training_set_pairs
 from napari_unet.gui.predict import PredictWidget
-from napari_unet.gui.session import session
+
+pytestmark = pytest.mark.usefixtures("own_session")
 
 PATIENCE_MS = 50_000
 LABELS = np.zeros((96, 96), np.uint16)
@@ -60,15 +60,6 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     info = trained.info.model_copy(update={"pixel_size_um": (0.5, 0.5)})
     save_model(folder / "squares.safetensors", type(trained)(info, trained.weights))
     return folder / "squares.safetensors"
-
-
-@pytest.fixture(autouse=True)
-def _session(engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("NAPARI_UNET_MODELS", str(tmp_path / "models"))
-    monkeypatch.setenv("NAPARI_UNET_DATA_FOLDER", str(tmp_path / "data"))
-    session().engine = engine
-    yield
-    session()._engine = None
 
 
 @pytest.fixture
@@ -384,6 +375,23 @@ def test_corrected_labels_are_stored_to_be_learnt_from(
     widget.retrain._open_train = lambda *what: opened.append(what)
     widget.retrain.train.native.click()
     assert opened == [(tmp_path / "data" / "training_set", widget.model.path)]
+
+
+def test_labels_drawn_by_hand_are_stored_before_there_is_any_model(
+    viewer: ViewerModel, tmp_path: Path, qtbot: Any
+) -> None:
+    widget = PredictWidget(PublicOnlyProxy(viewer))
+    qtbot.addWidget(widget.native)
+    assert widget.model.path is None
+    viewer.add_image(squares(1), name="cells")
+    viewer.add_labels(LABELS, name="by hand")  # selected, as what was added last
+    widget.retrain.add.native.click()
+    qtbot.waitUntil(
+        lambda: "1 image in the set now. Train on it." in widget.retrain.message.text,
+        timeout=PATIENCE_MS,
+    )
+    (pair,) = training_set_pairs(tmp_path / "data" / "training_set")
+    assert (pair.labels == LABELS).all()
 
 
 def test_a_newcomer_sees_seven_controls_at_most(

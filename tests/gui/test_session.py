@@ -1,9 +1,10 @@
 from dataclasses import replace
 
 import pytest
+from qtpy.QtCore import QObject
 
 from napari_unet.gui import session as module
-from napari_unet.gui.session import Session, preferences, session
+from napari_unet.gui.session import Session, preferences, session, start_engine_soon
 
 
 class FakeEngine:
@@ -22,7 +23,7 @@ class FakeEngine:
 
 
 @pytest.fixture
-def own_session(monkeypatch) -> Session:
+def fake_session(monkeypatch) -> Session:
     monkeypatch.setattr(module, "Engine", FakeEngine)
     return Session()
 
@@ -31,28 +32,42 @@ def test_there_is_one_session() -> None:
     assert session() is session()
 
 
-def test_the_engine_starts_when_it_is_asked_for_and_stays(own_session) -> None:
-    engine = own_session.engine
+def test_the_engine_starts_when_it_is_asked_for_and_stays(fake_session) -> None:
+    engine = fake_session.engine
     assert engine.state == "starting"
-    assert own_session.engine is engine
+    assert fake_session.engine is engine
 
 
-def test_a_closed_engine_is_replaced(own_session) -> None:
-    first = own_session.engine
+def test_a_closed_engine_is_replaced(fake_session) -> None:
+    first = fake_session.engine
     first.close()
-    assert own_session.engine is not first
+    assert fake_session.engine is not first
 
 
-def test_another_address_makes_another_engine(own_session, monkeypatch, qtbot) -> None:
-    first = own_session.engine
+def test_another_address_makes_another_engine(fake_session, monkeypatch, qtbot) -> None:
+    first = fake_session.engine
     elsewhere = replace(preferences(), address="tcp://elsewhere:8786")
     monkeypatch.setattr(module, "preferences", lambda: elsewhere)
-    assert own_session.engine.address == "tcp://elsewhere:8786"
+    assert fake_session.engine.address == "tcp://elsewhere:8786"
     qtbot.waitUntil(lambda: first.state == "closed")
 
 
-def test_widgets_hear_of_new_models(own_session) -> None:
+def test_widgets_hear_of_new_models(fake_session) -> None:
     heard: list[bool] = []
-    own_session.models_changed.connect(lambda: heard.append(True))
-    own_session.models_changed.emit()
+    fake_session.models_changed.connect(lambda: heard.append(True))
+    fake_session.models_changed.emit()
     assert heard == [True]
+
+
+def test_the_engine_starts_for_a_widget_that_is_still_there(
+    fake_session, monkeypatch, qtbot
+) -> None:
+    monkeypatch.setattr(module, "session", lambda: fake_session)
+    gone, there = QObject(), QObject()
+    start_engine_soon(gone)
+    gone.deleteLater()
+    qtbot.wait(300)
+    assert fake_session._engine is None
+    start_engine_soon(there)
+    assert fake_session._engine is None  # the widget is drawn first
+    qtbot.waitUntil(lambda: fake_session._engine is not None)

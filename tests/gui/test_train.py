@@ -52,9 +52,7 @@ class PlayedEngine:
 
 
 @pytest.fixture
-def played(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PlayedEngine]:
-    monkeypatch.setenv("NAPARI_UNET_MODELS", str(tmp_path / "models"))
-    monkeypatch.setenv("NAPARI_UNET_DATA_FOLDER", str(tmp_path / "data"))
+def played(own_folders: None) -> Iterator[PlayedEngine]:
     engine = PlayedEngine()
     before, session()._engine = session()._engine, engine
     yield engine

@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +16,9 @@ from qtpy.QtWidgets import QApplication
 from napari_unet.compute import Engine
 from napari_unet.core.catalogue import find_entry
 from napari_unet.core.synthetic import synthetic_nuclei
-from napari_unet.gui.session import session
 from napari_unet.gui.train import TrainWidget
 
-pytestmark = pytest.mark.timeout(240)
-
-
-@pytest.fixture(autouse=True)
-def _session(engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("NAPARI_UNET_MODELS", str(tmp_path / "models"))
-    monkeypatch.setenv("NAPARI_UNET_DATA_FOLDER", str(tmp_path / "data"))
-    session().engine = engine
-    yield
-    session()._engine = None
+pytestmark = [pytest.mark.timeout(240), pytest.mark.usefixtures("own_session")]
 
 
 def wait(condition: Callable[[], Any], seconds: float = 120) -> None:

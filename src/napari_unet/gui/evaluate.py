@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from magicgui.widgets import PushButton
-from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QFileDialog
 
 from napari_unet.core.errors import Cancelled, UNetError
@@ -24,7 +23,7 @@ from napari_unet.gui.evaluate_views import Views
 from napari_unet.gui.forms import Form, Message, ProgressRow
 from napari_unet.gui.jobs import QtJob
 from napari_unet.gui.layers.proxies import unwrapped
-from napari_unet.gui.session import session
+from napari_unet.gui.session import session, start_engine_soon
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -33,9 +32,6 @@ if TYPE_CHECKING:
     from napari_unet.compute import Ended, Evaluation, Job
 
 __all__ = ["EvaluateWidget"]
-
-_START_MS = 300
-"""The widget is on screen first, then the computing process starts."""
 
 
 class EvaluateWidget(Form):
@@ -62,7 +58,7 @@ class EvaluateWidget(Form):
         super().__init__(widgets=[*asking, self.results, self.save])
         self.results.visible = self.save.visible = False
         self._connect()
-        QTimer.singleShot(_START_MS, lambda: session().engine)
+        start_engine_soon(self.native)
 
     @property
     def values(self) -> EvaluateValues:
@@ -125,6 +121,7 @@ class EvaluateWidget(Form):
         self.save.clicked.connect(self._ask_and_export)
         self.results.object_chosen.connect(self._go_to_object)
         self.results.image_chosen.connect(self._go_to_plane)
+        self.results.failed.connect(lambda sentence: self._message.say(sentence, "error"))
 
     def _check(self) -> None:
         """Say what does not fit as soon as both are chosen, not only after pressing the button."""

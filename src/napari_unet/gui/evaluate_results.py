@@ -41,6 +41,8 @@ class ResultsView(Container[Widget]):
     """Emitted with a row of `ErrorMap.objects` that a person clicked."""
     image_chosen = Signal(str)
     """Emitted with the name of an image or plane of the report that a person clicked."""
+    failed = Signal(str)
+    """Emitted with a sentence when a table could not be saved."""
 
     def __init__(self, views: Widget) -> None:
         super().__init__(labels=False)
@@ -109,7 +111,8 @@ class ResultsView(Container[Widget]):
         self._pages = dict(zip(words.TABS, pages, strict=True))
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)
-        self.tabs.tabBar().setDrawBase(False)  # a white line in napari's dark theme
+        bar: Any = self.tabs.tabBar()
+        bar.setDrawBase(False)  # a white line in napari's dark theme
         self.help.inner.native.layout().addWidget(self._definitions)
         layout: Any = self.native.layout()
         layout.setSpacing(4)
@@ -120,6 +123,8 @@ class ResultsView(Container[Widget]):
     def _connect(self) -> None:
         self.over.changed.connect(self._fill_scores)
         self.show_which.changed.connect(self._fill_objects)
+        for table in (self.objects, self.classes, self.thresholds, self.images):
+            table.failed.connect(self.failed.emit)
         self.objects.row_clicked.connect(self.object_chosen.emit)
         self.images.row_clicked.connect(lambda row: self.image_chosen.emit(row["image"]))
 

@@ -28,7 +28,7 @@ from napari_unet.gui.predict_inputs import chosen_layers, correction, is_picture
 from napari_unet.gui.predict_results import Result, hash_of
 from napari_unet.gui.predict_run import PredictRun
 from napari_unet.gui.predict_sections import Correction, Reproduce, Retrain
-from napari_unet.gui.session import preferences, session
+from napari_unet.gui.session import preferences, start_engine_soon
 
 if TYPE_CHECKING:
     import napari
@@ -107,7 +107,7 @@ class PredictWidget(Form):
         self._on_image()
         self._on_model()
         self._on_scope()
-        session().engine.start()
+        start_engine_soon(self.native)
 
     # -- what the form says ----------------------------------------------------------------------
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +15,8 @@ from napari_unet.gui.predict_sections import Correction
 if TYPE_CHECKING:
     import napari
     from napari.layers import Image as ImageLayer
+
+    from napari_unet.core.images import Image
 
 __all__ = ["chosen_layers", "correction", "is_picture", "read_input"]
 
@@ -45,17 +46,9 @@ def read_input(viewer: napari.Viewer, form: PredictForm, layer: ImageLayer) -> R
     UNetError
         When layers and settings do not fit together.
     """
-    from napari_unet.gui.layers import check_axes, current_plane, image_from_layers
+    from napari_unet.gui.layers import current_plane
 
-    axes = check_axes(layer, form.axes if form.scope != "selected" else None)
-    layers, channels = [layer], form.channels
-    if "C" not in axes and not layer.rgb:
-        same = {x.name: x for x in viewer.layers if _is_image(x)}
-        names = channel_layers(layer.name, list(same), form.info, form.channels)
-        layers = [same[name] for name in names]
-        if layers != [layer] or form.channels == (layer.name,):
-            channels = None
-    whole = image_from_layers(layers, axes, channels)
+    axes, layers, channels, whole = _picture(viewer, form, layer)
     image = whole
     position: dict[str, int] = {}
     if form.scope == "plane":
@@ -70,6 +63,23 @@ def read_input(viewer: napari.Viewer, form: PredictForm, layer: ImageLayer) -> R
         position=position,
     )
     return Result(layer, axes, image, position, record, whole)
+
+
+def _picture(
+    viewer: napari.Viewer, form: PredictForm, layer: ImageLayer
+) -> tuple[str, list[ImageLayer], tuple[str | int, ...] | None, Image]:
+    """Axes of a layer, the layers with its channels, which channels of them, and the image."""
+    from napari_unet.gui.layers import check_axes, image_from_layers
+
+    axes = check_axes(layer, form.axes if form.scope in ("stack", "plane") else None)
+    layers, channels = [layer], form.channels
+    if "C" not in axes and not layer.rgb:
+        same = {x.name: x for x in viewer.layers if _is_image(x)}
+        names = channel_layers(layer.name, list(same), form.info, form.channels)
+        layers = [same[name] for name in names]
+        if layers != [layer] or form.channels == (layer.name,):
+            channels = None
+    return axes, layers, channels, image_from_layers(layers, axes, channels)
 
 
 def correction(
@@ -103,12 +113,12 @@ def correction(
     labels = active if type(active) is Labels else next(reversed(known), None)
     if labels is None:
         raise LabelsError("Select the Labels layer that you corrected, or predict an image.")
-    if labels in known:
-        result = known[labels]
-    elif chosen is None:
-        raise ImageError(f"Choose the image that '{labels.name}' belongs to.")
-    else:
-        result = read_input(viewer, replace(form, scope="stack"), chosen)
+    if labels not in known:
+        if chosen is None:
+            raise ImageError(f"Choose the image that '{labels.name}' belongs to.")
+        axes, _, _, image = _picture(viewer, form, chosen)
+        return Correction(image, labels_from_layer(labels, chosen, axes), image.name)
+    result = known[labels]
     image = result.image
     if not result.position:
         return Correction(image, labels_from_layer(labels, result.source, result.axes), image.name)

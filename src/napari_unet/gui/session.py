@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import threading
 from functools import cache
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from psygnal import Signal
 
 from napari_unet.compute import Engine
 from napari_unet.gui.preferences import Preferences, preferences
 
-__all__ = ["Preferences", "Session", "preferences", "session"]
+if TYPE_CHECKING:
+    from qtpy.QtCore import QObject
 
+__all__ = ["Preferences", "Session", "preferences", "session", "start_engine_soon"]
+
+_START_MS = 100
+"""A widget is on screen first."""
 
 _SAVE_S = 30.0
 """How long jobs may take to save when another engine takes the place of theirs."""
@@ -50,3 +57,26 @@ class Session:
 def session() -> Session:
     """Give the session of this process."""
     return Session()
+
+
+def start_engine_soon(widget: QObject, *modules: str) -> None:
+    """Start the engine once a widget is on screen, if it still is there then.
+
+    Parameters
+    ----------
+    widget
+        The widget.
+    *modules
+        What to import meanwhile, in the background.
+    """
+    from qtpy.QtCore import QTimer
+
+    def start() -> None:
+        _ = session().engine
+        for module in modules:
+            threading.Thread(target=import_module, args=(module,), daemon=True).start()
+
+    timer = QTimer(widget)
+    timer.setSingleShot(True)
+    timer.timeout.connect(start)
+    timer.start(_START_MS)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import time
 from collections.abc import Sequence
 from functools import partial
@@ -18,7 +17,7 @@ from napari_unet.gui.background import Background
 from napari_unet.gui.forms import follow_layers, is_alive, parse_channels
 from napari_unet.gui.layers.proxies import unwrapped
 from napari_unet.gui.preferences import preferences
-from napari_unet.gui.session import session
+from napari_unet.gui.session import start_engine_soon
 from napari_unet.gui.train_controller import TrainController
 from napari_unet.gui.train_data import DataChoice, Library, Sourced
 from napari_unet.gui.train_fields import form_of
@@ -68,7 +67,7 @@ class TrainWidget(TrainLayout):
         self._timer.timeout.connect(self._look)
         self._connect()
         self._on_layers()
-        QTimer.singleShot(0, self._warm_up)
+        start_engine_soon(self.native, "pyqtgraph")
 
     # -- the form --------------------------------------------------------------------------------
 
@@ -95,12 +94,6 @@ class TrainWidget(TrainLayout):
         self.controller.busy_changed.connect(self._on_busy)
         follow_layers(self._viewer, self._on_layers, self.native)
         self._on_start(None)
-
-    def _warm_up(self) -> None:
-        """While the form is filled in: start the engine, and import what a run will need."""
-        if is_alive(self._timer):
-            _ = session().engine
-            Background(lambda: importlib.import_module("pyqtgraph"), lambda _: None, self.native)
 
     def schedule(self, *_: Any) -> None:
         """Look at the data and the form again, soon."""

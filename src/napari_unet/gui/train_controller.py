@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["TrainController"]
 
-Prepare = Callable[[], TrainRequest | ResumeRequest]
-
 
 @dataclass
 class _Run:

@@ -17,7 +17,6 @@ from napari_unet.gui.layers.reading import (
 )
 from napari_unet.gui.layers.seals import is_ours, was_edited
 from napari_unet.gui.layers.view import (
-    can_restore_view,
     jump_to,
     restore_view,
     show_overlay,
@@ -40,7 +39,6 @@ __all__ = [
     "add_labels",
     "add_probability",
     "annotated_area",
-    "can_restore_view",
     "check_axes",
     "current_plane",
     "feature_columns",

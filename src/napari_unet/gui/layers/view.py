@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import napari
     from napari.layers import Layer
 
-__all__ = ["can_restore_view", "jump_to", "restore_view", "show_overlay", "show_side_by_side"]
+__all__ = ["jump_to", "restore_view", "show_overlay", "show_side_by_side"]
 
 _FIELD_OF_VIEW = 8
 """How many times an object's diameter is seen around it after a jump."""
@@ -124,11 +124,6 @@ def show_overlay(viewer: napari.Viewer, layers: Sequence[Layer]) -> None:
     for layer in outlined if len(outlined) > 1 else ():
         layer.contour = 2
         layer.opacity = 1.0
-
-
-def can_restore_view(viewer: napari.Viewer) -> bool:
-    """Whether there is something that `restore_view` would undo."""
-    return id(unwrapped(viewer)) in _BEFORE
 
 
 def restore_view(viewer: napari.Viewer) -> None:

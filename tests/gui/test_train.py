@@ -74,7 +74,7 @@ def viewer() -> ViewerModel:
     return viewer
 
 
-def wait(condition: Callable[[], Any], seconds: float = 20) -> None:
+def wait(condition: Callable[[], Any], seconds: float = 50) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "that did not happen"
@@ -453,11 +453,15 @@ def test_the_preview_of_a_depth_plane_has_the_intensities_of_the_stack(make, pla
     viewer.add_image(stack, name="stack", axis_labels=("Z", "Y", "X"))
     viewer.add_labels(np.stack([labels, labels]), name="stack truth")
     viewer.dims.set_current_step(0, 0)
-    request = begin(make(viewer), played).request
+    widget = make(viewer)
+    request = begin(widget, played).request
     np.testing.assert_array_equal(request.preview.data, stack[0])
-    whole = Normalization().ranges(stack[None])
-    assert request.preview_ranges == tuple(whole)
-    assert whole != Normalization().ranges(stack[:1])
+    whole, plane = (tuple(Normalization().ranges(x)) for x in (stack[None], stack[:1]))
+    assert request.preview_ranges == whole != plane
+    played.jobs[-1].post(Ended(None, SettingsError("enough")))
+    wait(lambda: not widget.controller.busy)
+    widget.data.separate.value = True  # then each plane is normalised by itself
+    assert begin(widget, played).request.preview_ranges == plane
 
 
 def test_layers_deleted_renamed_and_edited_leave_the_run_alone(make, viewer, played) -> None:

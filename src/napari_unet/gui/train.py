@@ -390,7 +390,9 @@ class TrainWidget(TrainLayout):
             return None
         try:
             choice = self.choice()
-            return preview_source(self._viewer, chosen[0], choice.axes, choice.channels)
+            return preview_source(
+                self._viewer, chosen[0], choice.axes, choice.channels, separate=choice.separate
+            )
         except UNetError:  # whatever is wrong is said when the run is prepared
             return None
 

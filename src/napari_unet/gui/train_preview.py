@@ -63,6 +63,8 @@ def preview_source(
     layers: Sequence[Any],
     axes: str | None,
     channels: Sequence[str | int] | None,
+    *,
+    separate: bool = False,
 ) -> PreviewSource:
     """Take the plane that is in view; of a large one the part around the middle of the view.
 
@@ -74,16 +76,19 @@ def preview_source(
         Image layers that make up one image.
     axes, channels
         As in `napari_unet.gui.layers.image_from_layers`.
+    separate
+        Whether planes are images of their own, each normalised by itself.
     """
     from napari_unet.gui.layers import check_axes, current_plane, image_from_layers
 
     letters = check_axes(layers[0], axes)
     image = image_from_layers(layers, letters, channels)
     plane, position = current_plane(viewer, image, layers[0], letters)
+    scope = plane.scope({}) if separate else image.scope(position)
     if max(plane.label_shape) <= _LARGEST_SIDE_PX or letters[-2:] != "YX":
-        return PreviewSource(plane, layers[0], letters, position, image.scope(position))
+        return PreviewSource(plane, layers[0], letters, position, scope)
     part = _part_in_view(viewer, plane, layers[0], letters, position)
-    return replace(part, scope=image.scope(position))
+    return replace(part, scope=scope)
 
 
 class PreviewLayer:

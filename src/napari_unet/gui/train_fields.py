@@ -204,7 +204,7 @@ class MoreFields(Collapsible):
                 row("Learning rate", self.learning_rate),
                 row("Base channels", self.base_channels),
                 row("Depth", self.depth),
-                row("Patch size (px)", self.patch_px),
+                row("Patch (px)", self.patch_px),
                 row("Validation share", self.validation),
                 row("Seed", self.seed),
                 row("Device", narrow(self.device)),

@@ -52,9 +52,15 @@ class Person:
     def open(self, widget: str) -> Any:
         """Open one of the plugin's widgets from the Plugins menu, and give it."""
         self.choose("Plugins", "U-Net live", f"{widget} (U-Net live)")
-        found = [x for x in self.window.findChildren(QWidget) if hasattr(x, "_magic_widget")]
-        kind = f"{widget}Widget"
-        return next(x._magic_widget for x in found if type(x._magic_widget).__name__ == kind)
+        return self.find(widget)
+
+    def find(self, widget: str) -> Any:
+        """Give one of the plugin's widgets that is on the screen, else None."""
+        for native in self.window.findChildren(QWidget):
+            form = getattr(native, "_magic_widget", None)
+            if type(form).__name__ == f"{widget}Widget" and native.isVisible():
+                return form
+        return None
 
     def press(self, button: Any) -> None:
         """Press a button that can be seen and pressed."""

@@ -1,7 +1,7 @@
 """The whole way as a person goes it: in a real window, on real nuclei, from menus to scores.
 
 With ``NAPARI_UNET_PICTURES`` set to a folder, the window and the widgets are saved there on the
-way; docs/make_pictures.py does that, and trains for two minutes.
+way; docs/make_pictures.py does that, and trains for longer.
 """
 
 import os
@@ -41,14 +41,14 @@ def open_sample(person: Any, name: str) -> tuple[Any, Any]:
 
 
 def set_budget(person: Any, train: Any, steps: int) -> None:
-    """Without a limit in seconds: so many steps of a small network instead of the preset."""
+    """A small network, that gets far in little time; so many steps unless a time is set."""
+    train.more.expanded = True
+    train.more.base_channels.value, train.more.patch_px.value = 8, 128
     if not TRAIN_S:
-        train.more.expanded = True
         person.pick(train.more.unit, "steps")
         train.more.budget.value = steps
-        train.more.base_channels.value, train.more.patch_px.value = 8, 128
-        train.more.expanded = False
-    person.wait(lambda: "steps" in train.summary or TRAIN_S)
+    train.more.expanded = False
+    person.wait(lambda: TRAIN_S or f"{steps} steps" in train.summary)
     person.wait(lambda: train.train_button.enabled)
 
 
@@ -60,6 +60,7 @@ def watch_and_stop(person: Any, train: Any, steps: int, seconds: float, picture:
     begin = time.monotonic()
     if TRAIN_S:
         person.wait(lambda: time.monotonic() - begin > seconds, seconds + 60)
+        person.wait(lambda: len(curve.points("validation_loss")[0]) > 1, 300)
     else:
         person.wait(lambda: max(curve.points("train_loss")[0], default=0) > 0.9 * steps, 1000)
     person.picture(f"window-{picture}")
@@ -83,9 +84,8 @@ def put_away(person: Any, *widgets: str) -> None:
 
 def predict(person: Any) -> tuple[Any, Any]:
     """Predict the image that is open with the model that was trained last; gives the layer."""
-    widget = person.open("Predict")
+    widget = person.find("Predict") or person.open("Predict")
     person.wait(lambda: widget.model.path is not None and widget.run_button.enabled)
-    person.picture("predict-before", widget)
     before = len(person.viewer.layers)
     person.press(widget.run_button)
     person.wait(lambda: not widget.run.busy, 120)
@@ -104,11 +104,12 @@ def check_lies_on(result: Any, image: Any) -> None:
 
 
 def test_train_stop_predict_evaluate_and_jump_to_an_error(person: Any) -> None:
-    open_sample(person, TRAINING)
+    _, labels = open_sample(person, TRAINING)
     train = person.open("Train")
     person.wait(lambda: train.summary.startswith("16 pairs, YX uint8"))
     assert train.fields.meaning.value == "objects"
     person.picture("train-before", train)
+    labels.visible = False  # the preview is easier to see
     set_budget(person, train, OBJECT_STEPS)
     drawn = watch_and_stop(person, train, OBJECT_STEPS, TRAIN_S, "train")
     scored, scores = train.panel.curves.points("mean AP, validation")
@@ -121,11 +122,12 @@ def test_train_stop_predict_evaluate_and_jump_to_an_error(person: Any) -> None:
     put_away(person, "Train")
     image, truth = open_sample(person, FIELD)
     truth.visible = False
+    person.picture("predict-before", person.open("Predict"))
     widget, found = predict(person)
     assert widget.model.path.stem == train.controller.model.stem
     check_lies_on(found, image)
     assert 80 < found.data.max() < 200  # nuclei; there are 130
-    assert len(found.features) > 80
+    person.wait(lambda: len(found.features) > 80)  # measured a moment later
     person.picture("window-predict")
     person.picture("predict-after", widget)
     score_and_jump(person, truth, found)
@@ -217,6 +219,7 @@ def test_a_few_strokes_of_the_brush_become_a_segmentation(person: Any) -> None:
     assert (truth[strokes.data == 1] == 0).mean() > 0.9
     person.wait(lambda: train.fields.meaning.value == "strokes" and train.train_button.enabled)
     person.picture("window-strokes")
+    person.canvas_picture("strokes", image)
     set_budget(person, train, STROKE_STEPS)
     watch_and_stop(person, train, STROKE_STEPS, TRAIN_S / 2, "strokes-training")
 
@@ -227,5 +230,6 @@ def test_a_few_strokes_of_the_brush_become_a_segmentation(person: Any) -> None:
     nuclei, true_nuclei = found.data == 2, truth > 0
     dice = 2 * (nuclei & true_nuclei).sum() / (nuclei.sum() + true_nuclei.sum())
     assert dice > 0.75, dice
-    strokes.visible = False
-    person.picture("window-strokes-predicted")
+    for layer in person.viewer.layers:
+        layer.visible = layer in (image, found)
+    person.canvas_picture("strokes-predicted", image)

@@ -1,9 +1,9 @@
 """Write docs/images: the end-to-end tests are run, train for some minutes, and take the pictures.
 
-    NAPARI_UNET_DATA=<folder with dsb2018/train> python docs/make_pictures.py [NAME ...]
+    python docs/make_pictures.py [NAME ...]
 
 With names of tests only these are run. Needs the development environment (``make setup``), the
-DSB2018 nuclei and a screen, or xvfb.
+DSB2018 nuclei where the tests look for them (``../shared``), and a screen or xvfb.
 """
 
 import os

@@ -17,7 +17,7 @@ from napari_unet.core.evaluation import evaluate
 
 TRAIN_S = float(os.environ.get("NAPARI_UNET_TRAIN_S", "0"))
 """Seconds of training after which Stop is pressed; 0: a number of steps that is soon done."""
-OBJECT_STEPS, STROKE_STEPS = 100, 60
+OBJECT_STEPS, STROKE_STEPS = 100, 160
 
 pytestmark = pytest.mark.timeout(1500)
 
@@ -229,7 +229,8 @@ def test_a_few_strokes_of_the_brush_become_a_segmentation(person: Any) -> None:
     assert set(np.unique(found.data)) <= {1, 2}, "every pixel has a class"
     nuclei, true_nuclei = found.data == 2, truth > 0
     dice = 2 * (nuclei & true_nuclei).sum() / (nuclei.sum() + true_nuclei.sum())
-    assert dice > 0.75, dice
+    print(f"Dice of the nuclei: {dice:.3f}")
+    assert dice > 0.75
     for layer in person.viewer.layers:
         layer.visible = layer in (image, found)
     person.canvas_picture("strokes-predicted", image)

@@ -52,8 +52,8 @@ def shrink(source: Path, target: Path) -> int:
     if target.stat().st_size > LITTLE_BYTES:
         # An octree keeps the rare colours, which a legend consists of.
         palette = picture.quantize(COLOURS, method=Image.Quantize.FASTOCTREE)
-        dither = Image.Dither.FLOYDSTEINBERG
-        picture.quantize(palette=palette, dither=dither).save(target, optimize=True)
+        plain = picture.quantize(palette=palette, dither=Image.Dither.NONE)
+        plain.save(target, optimize=True)
     return target.stat().st_size
 
 

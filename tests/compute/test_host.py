@@ -176,6 +176,9 @@ def test_napari_goes_first(monkeypatch) -> None:
         assert psutil.Process(engine.pid).nice() > psutil.Process().nice()
         with contextlib.suppress(FileNotFoundError):
             assert int(Path(f"/proc/{engine.pid}/oom_score_adj").read_text()) >= 500
+        with contextlib.suppress(FileNotFoundError):
+            # "/autogroup-42 nice 10"
+            assert int(Path(f"/proc/{engine.pid}/autogroup").read_text().split()[-1]) > 0
 
 
 def test_a_process_that_does_not_start_says_where_to_look(tmp_path) -> None:

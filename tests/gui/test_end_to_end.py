@@ -96,7 +96,7 @@ def predict(person: Any) -> tuple[Any, Any]:
 
 def check_lies_on(result: Any, image: Any) -> None:
     """The result is a small integer layer exactly on its image."""
-    assert result.data.dtype in (np.uint8, np.uint16)
+    assert result.data.dtype == np.uint16
     assert result.data.shape == image.data.shape
     assert tuple(result.scale) == tuple(image.scale)
     assert result.units == image.units

@@ -275,12 +275,16 @@ def test_labels_further_back_than_channels_show_on_every_channel(viewer: ViewerM
 
 
 @pytest.mark.parametrize(
-    ("largest", "dtype"), [(3, "uint8"), (229, "uint8"), (250, "uint16"), (58_000, "uint16"),
-                           (65_535, "int32"), (2**31, "int64")],
+    ("came", "largest", "dtype"),
+    [("uint8", 3, "uint8"), ("uint8", 229, "uint8"), ("uint8", 250, "uint16"),
+     ("uint16", 3, "uint16"), ("int64", 3, "uint16"), ("uint16", 58_000, "uint16"),
+     ("uint16", 65_535, "int32"), ("int64", 2**31, "int64")],
 )  # fmt: skip
-def test_ids_get_the_smallest_type_with_room_to_paint(shelf: Any, largest: int, dtype: str) -> None:
+def test_ids_get_a_small_type_with_room_to_paint(
+    shelf: Any, came: str, largest: int, dtype: str
+) -> None:
     layer = shelf.add_image(picture("YX"))
-    labels = np.zeros((16, 20), np.int64)
+    labels = np.zeros((16, 20), came)
     labels[0, 0] = largest
     result = add_labels(shelf, layer, labels, name="r", metadata={})
     assert result.data.dtype == dtype

@@ -8,6 +8,7 @@ leaves nothing behind.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import sys
@@ -47,16 +48,18 @@ def _step_back() -> None:
     """Let napari go first: for the processor, and for memory when there is none left.
 
     The environment variable NAPARI_UNET_NICE says by how much on POSIX, where others compute too.
+    Linux weighs sessions against each other before it looks at the processes in them, and this
+    process leads a session: the session steps back as well.
     """
     import psutil
 
     process = psutil.Process()
     posix = os.name == "posix"
-    nice = int(os.environ.get("NAPARI_UNET_NICE", "5")) + process.nice() if posix else 0
+    nice = int(os.environ.get("NAPARI_UNET_NICE", "10")) + process.nice() if posix else 0
     process.nice(nice if posix else psutil.BELOW_NORMAL_PRIORITY_CLASS)
-    score = Path("/proc/self/oom_score_adj")
-    if score.exists():
-        score.write_text("500")
+    for file, value in (("autogroup", nice), ("oom_score_adj", 500)):
+        with contextlib.suppress(OSError):  # not Linux, or not allowed here
+            Path("/proc/self", file).write_text(str(value))
 
 
 async def _serve(settings: dict[str, Any], answer: IO[str]) -> None:

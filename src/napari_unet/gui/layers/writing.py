@@ -59,8 +59,8 @@ def add_labels(
         The image layer.
     labels
         Integers or bool, the core's order of axes: those of the image but C and `position`.
-        Numpy arrays get the smallest of uint8, uint16 and int32 that leaves room to paint more;
-        dask and zarr stay as they are.
+        Numpy arrays get uint8 (from 8 bits only), uint16 or int32, with room to paint more; dask
+        and zarr stay as they are.
     name
         Name of the layer; napari adds a number where it is taken.
     metadata
@@ -289,12 +289,17 @@ def feature_columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _compact(labels: Any) -> Any:
-    """Numpy labels in the smallest type that leaves room for more; others as they are."""
+    """Numpy labels in a small type that leaves room to paint more; others as they are.
+
+    Classes come in 8 bits and stay so. Objects come in 16 bits at least: in 8, a person who
+    corrects them would soon run out of numbers.
+    """
     if not isinstance(labels, np.ndarray):
         return labels
     largest = int(labels.max(initial=0))
     for dtype in (np.uint8, np.uint16):
-        if largest <= _ROOM_TO_PAINT * np.iinfo(dtype).max:
+        smaller = dtype == np.uint8 and labels.dtype.itemsize > 1
+        if not smaller and largest <= _ROOM_TO_PAINT * np.iinfo(dtype).max:
             return labels.astype(dtype)
     return labels.astype(np.int32 if largest < 2**31 else np.int64)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from magicgui import widgets as w
 from qtpy.QtCore import QTimer
 
-from napari_unet.core.errors import ImageError, ModelFileError, UNetError
+from napari_unet.core.errors import UNetError
 from napari_unet.gui.forms import (
     Collapsible,
     Form,
@@ -25,6 +25,7 @@ from napari_unet.gui.layers.proxies import unwrapped
 from napari_unet.gui.predict_fields import SCOPES, Decoding, Folders, More
 from napari_unet.gui.predict_form import PredictForm, rescale_offer, summary
 from napari_unet.gui.predict_inputs import chosen_layers, correction, is_picture, read_input
+from napari_unet.gui.predict_record import Reproducible, find_reproducible
 from napari_unet.gui.predict_results import Result, hash_of
 from napari_unet.gui.predict_run import PredictRun
 from napari_unet.gui.predict_sections import Correction, Reproduce, Retrain
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 
     from napari_unet.core.images import Image
     from napari_unet.core.model_file import ModelInfo
-    from napari_unet.core.provenance import PredictionRecord
 
 __all__ = ["PredictWidget"]
 
@@ -72,7 +72,7 @@ class PredictWidget(Form):
         self.progress = ProgressRow(stop_tooltip="Stop; images that are finished stay.")
         self.offer = Message()
         self.rescale_button = w.PushButton(text="Resize", visible=False)
-        self.reproduce = Reproduce(self.record)
+        self.reproduce = Reproduce(self.reproducible)
         self.retrain = Retrain(
             self._correction, self._model_in_use, self._open_train, _default_training_set()
         )
@@ -166,12 +166,14 @@ class PredictWidget(Form):
         if self.run.busy or self.check():
             return
         form = self.form
-        if form.scope == "folder":
-            self.run.start_files(form.files_request())
-            return
         assert form.model is not None
         # The hash is ready when the first result is.
         threading.Thread(target=hash_of, args=(form.model,), daemon=True).start()
+        self.reproduce.message.clear()
+        if form.scope == "folder":
+            record = form.record(Path(form.source).name, "")
+            self.run.start_files(form.files_request(), record)
+            return
         self._measured_px = None
         self.run.start(form, self.inputs())
 
@@ -201,6 +203,7 @@ class PredictWidget(Form):
         follow_layers(self._viewer, soon, self.native)
         # Bound methods, which the viewer holds weakly.
         self._viewer.layers.selection.events.changed.connect(self._on_view)
+        self._viewer.layers.selection.events.active.connect(self._on_active)
         self._viewer.dims.events.current_step.connect(self._on_view)
 
     def _on_view(self, _event: Any = None) -> None:
@@ -209,17 +212,23 @@ class PredictWidget(Form):
         if not self.run.busy and self.scope.value in ("selected", "plane"):
             self._soon()
 
+    def _on_active(self, _event: Any = None) -> None:
+        if is_alive(self._check_soon):  # what was said was about another result
+            self.reproduce.message.clear()
+
     def _soon(self, *_: Any) -> None:
         if is_alive(self._check_soon):  # this was not closed
             self._check_soon.start()
 
     def _on_model(self, *_: Any) -> None:
+        self.reproduce.message.clear()
         self.decoding.follow(self.model.info)
         self.run.forget()
         self._measured_px = None
         self._soon()
 
     def _on_scope(self, *_: Any) -> None:
+        self.reproduce.message.clear()
         folder = self.scope.value == "folder"
         self.folders.show(folder)
         if folder:  # the axes of a layer say nothing about the files
@@ -233,6 +242,7 @@ class PredictWidget(Form):
         from napari_unet.gui.layers import propose_axes
 
         self._measured_px = None
+        self.reproduce.message.clear()
         layer = self.image.layer
         self.more.propose_axes("" if layer is None else propose_axes(layer))
         self._check_soon.start()
@@ -280,35 +290,15 @@ class PredictWidget(Form):
 
     # -- reproducing and retraining ---------------------------------------------------------------
 
-    def record(self) -> PredictionRecord:
-        """How the selected result came about; else the last one; else what the form would make.
+    def reproducible(self) -> Reproducible:
+        """Give the run that the form shows; see `find_reproducible`.
 
         Raises
         ------
         UNetError
             When there is nothing to be predicted.
         """
-        from napari_unet.core.provenance import PredictionRecord
-        from napari_unet.gui.layers import our_metadata
-
-        active = self._viewer.layers.selection.active
-        known = {r.layer: r for r in self.run.history if r.layer is not None}
-        if active in known:
-            return known[active].located()
-        found = our_metadata(active) if active is not None else None
-        if found is not None and found.get("kind") in ("prediction", "probability"):
-            return PredictionRecord.model_validate({k: v for k, v in found.items() if k != "kind"})
-        if self.run.results:
-            return self.run.results[-1].located()
-        form = self.form
-        if form.model is None:
-            raise ModelFileError(form.problem())
-        if form.scope == "folder":
-            return form.record(Path(form.source).name, hash_of(form.model))
-        inputs = self.inputs()
-        if problem := form.problem([r.image for r in inputs]):
-            raise ImageError(problem)
-        return inputs[0].located()
+        return find_reproducible(self._viewer, self.form, self.run, self.image.layer, self.inputs)
 
     def _correction(self) -> Correction:
         return correction(self._viewer, self.form, self.run.history, self.image.layer)

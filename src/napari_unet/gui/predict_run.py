@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from qtpy.QtCore import QObject, QTimer, Signal  # type: ignore[attr-defined]
@@ -13,7 +14,7 @@ from napari_unet.core.errors import Cancelled, UNetError
 from napari_unet.gui.background import Background
 from napari_unet.gui.jobs import QtJob
 from napari_unet.gui.predict_form import short
-from napari_unet.gui.predict_results import Result, features_of, show, show_again
+from napari_unet.gui.predict_results import Result, features_of, hash_of, show, show_again
 from napari_unet.gui.session import session
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from napari_unet.compute import FilesRequest, Job, Request
     from napari_unet.core.images import Image
     from napari_unet.core.prediction import Prediction
+    from napari_unet.core.provenance import PredictionRecord
     from napari_unet.core.tasks import Instances, Semantic
     from napari_unet.gui.predict_form import PredictForm
 
@@ -54,6 +56,10 @@ class PredictRun(QObject):
         What came of the last prediction.
     history
         All results whose layers are still there.
+    files
+        How the last folder was predicted; None where none was.
+    files_last
+        Whether that was later than the last result that is a layer.
     told
         Signal: a sentence for the user, and its tone.
     progressed
@@ -74,6 +80,9 @@ class PredictRun(QObject):
         self._viewer = viewer
         self.results: list[Result] = []
         self.history: list[Result] = []
+        self.files: PredictionRecord | None = None
+        self.files_last = False
+        self._files_done = 0
         self._waiting: list[tuple[Result, Request]] = []
         self._asked: list[Result] = []
         self._job: Job | None = None
@@ -104,12 +113,12 @@ class PredictRun(QObject):
         self._tell_start()
         self._next()
 
-    def start_files(self, request: FilesRequest) -> None:
-        """Predict files; their results are files."""
+    def start_files(self, request: FilesRequest, record: PredictionRecord) -> None:
+        """Predict files; their results are files, and `record` is how they come about."""
         self._waiting, self.results = [], []
-        self._done, self._all = 0, 1
+        self._done, self._all, self._files_done = 0, 1, 0
         self._tell_start()
-        self._run(request, self._files_ended, self._take_of_files)
+        self._run(request, partial(self._files_ended, record), self._take_of_files)
 
     def _tell_start(self) -> None:
         self._starting = session().engine.state != "ready"
@@ -159,11 +168,12 @@ class PredictRun(QObject):
             self.progressed.emit(share, event.seconds_left)
 
     def _take_of_files(self, event: object) -> None:
-        from napari_unet.core.batch import FileFailed
+        from napari_unet.core.batch import FileFailed, FilePredicted
 
         if isinstance(event, FileFailed):
             self.told.emit(f"{event.input.name}: {event.problem}", "warning")
         else:
+            self._files_done += isinstance(event, FilePredicted)
             self._take(event)
 
     def _ended(self, result: Result, event: Ended) -> None:
@@ -182,6 +192,7 @@ class PredictRun(QObject):
         except UNetError as error:  # the image was changed since
             return error
         self.results.append(result)
+        self.files_last = False
         layers = self._viewer.layers
         self.history = [r for r in self.history if r.layer in layers] + [result]
         self._note_fresh(result, prediction)
@@ -204,8 +215,12 @@ class PredictRun(QObject):
         else:
             self.told.emit(f"Done: {shown} images, each a new layer.", "good")
 
-    def _files_ended(self, event: Ended) -> None:
+    def _files_ended(self, record: PredictionRecord, event: Ended) -> None:
         self._job = None
+        if self._files_done:  # of a run that was stopped, too, files are there
+            sha256 = record.model_sha256 or hash_of(Path(record.model))
+            self.files = record.model_copy(update={"model_sha256": sha256})
+            self.files_last = True
         self.busy_changed.emit(False)
         if event.error is not None:
             tone = "info" if isinstance(event.error, Cancelled) else "error"

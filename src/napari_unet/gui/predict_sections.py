@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from magicgui import widgets as w
+from qtpy.QtGui import QClipboard
 from qtpy.QtWidgets import QApplication
 
 from napari_unet.core.errors import UNetError
 from napari_unet.gui.background import Background
 from napari_unet.gui.forms import Collapsible, FolderField, Message, row
 from napari_unet.gui.predict_form import short
+from napari_unet.gui.predict_record import Reproducible, check_model
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,12 +33,13 @@ class Reproduce(Collapsible):
 
     Parameters
     ----------
-    record
-        Gives the record of what is to be reproduced; may raise `UNetError`.
+    find
+        Gives what is to be reproduced; may raise `UNetError`.
     """
 
-    def __init__(self, record: Callable[[], PredictionRecord]) -> None:
-        self._record = record
+    def __init__(self, find: Callable[[], Reproducible]) -> None:
+        self._find = find
+        self._copied = ""
         self.python = w.PushButton(
             text="Copy as Python", tooltip="A script that gives the same labels."
         )
@@ -52,7 +55,8 @@ class Reproduce(Collapsible):
         super().__init__(
             "Reproduce",
             [self.python, self.command, self.methods, self.message],
-            tooltip="For the selected result, else the last one, else what the form is set to.",
+            tooltip="For a folder: the last one that was predicted. Else for the selected result, "
+            "else the last run, else what the form is set to.",
         )
         self.python.clicked.connect(partial(self._copy, "the script", _python))
         self.command.clicked.connect(partial(self._copy, "the command", _command))
@@ -60,21 +64,49 @@ class Reproduce(Collapsible):
 
     def _copy(self, what: str, make: Callable[[PredictionRecord], str], *_: Any) -> None:
         try:
-            record = self._record()
-            text = make(record)
+            found = self._find()
+            check_model(found.record)
+            text = make(found.record)
         except UNetError as error:
-            self.message.say(str(error), "warning")
+            self.message.say(f"Nothing was copied. {error}{self._take_back()}", "warning")
             return
-        clipboard = QApplication.clipboard()
-        assert clipboard is not None
-        clipboard.setText(text)
-        self.message.say(f"Copied {what} for '{short(record.image)}'.", "good")
+        self._copied = text
+        _clipboard().setText(text)
+        tone: Literal["warning", "good"] = "warning" if found.note else "good"
+        self.message.say(f"Copied {what} of {found.about}. {found.note}".rstrip(), tone)
+
+    def _take_back(self) -> str:
+        """Empty the clipboard of what was copied from here before, and say so."""
+        clipboard = _clipboard()
+        if not self._copied or clipboard.text().splitlines() != self._copied.splitlines():
+            return ""  # what a person copied elsewhere is theirs
+        clipboard.clear()
+        return " What was copied here before is no longer in the clipboard."
+
+
+def _clipboard() -> QClipboard:
+    clipboard = QApplication.clipboard()
+    assert clipboard is not None
+    return clipboard
+
+
+_NEEDS_VIEWER = """\
+import napari
+
+if napari.current_viewer() is None:
+    raise SystemExit(
+        "Run this in napari's console (Window > Console), with the layer open: "
+        "the image is in no file."
+    )
+
+"""
 
 
 def _python(record: PredictionRecord) -> str:
     from napari_unet.core.provenance import as_python
 
-    return as_python(record)
+    takes_layer = record.folder is None and record.file is None
+    return _NEEDS_VIEWER * takes_layer + as_python(record)
 
 
 def _command(record: PredictionRecord) -> str:

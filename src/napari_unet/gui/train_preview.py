@@ -135,15 +135,48 @@ class PreviewLayer:
         if self.layer is not None and self.layer not in self._viewer.layers:
             self._unwanted = True
             return
-        metadata = self._metadata | {"step": step}
+        metadata = self._metadata | {"image": self._source.image.name, "step": step}
+        metadata["colours"] = self._colours
         place: dict[str, Any] = {
             "source_layer": self._source.layer,
             "axes": self._source.axes,
             "position": self._source.position,
             "metadata": metadata,
         }
+        if self.layer is None:
+            self.layer = self._earlier(labels)
         if self.layer is None or not update_labels(self.layer, labels, **place):
             self.layer = self._add(labels, place)
+
+    def _earlier(self, labels: Any) -> Labels | None:
+        """Take over the preview of an earlier run; hide those that cannot be, but no one's work."""
+        from napari_unet.gui.layers import our_metadata, result_geometry, to_layer_order, was_edited
+
+        source = self._source
+        where = source.layer, source.axes, source.position
+        shape = to_layer_order(labels, *where).shape
+        found = None
+        for layer in list(self._viewer.layers):
+            about = our_metadata(layer) or {}
+            if about.get("kind") != "preview" or about.get("image") != source.image.name:
+                continue
+            if was_edited(layer):  # or a copy that a person made
+                continue
+            named = layer.name.partition(" [")[0] == self._name  # renamed: somebody keeps it
+            same = layer.data.shape == shape and about.get("colours") == self._colours
+            if found is None and named and same:
+                found = layer
+            else:
+                layer.visible = False
+        if found is not None:
+            for key, value in result_geometry(*where).items():
+                setattr(found, key, value)
+            found.visible = True
+        return found
+
+    @property
+    def _name(self) -> str:
+        return f"{self._source.image.name} preview"
 
     def _add(self, labels: Any, place: Mapping[str, Any]) -> Labels:
         """Add the layer, and leave the selection as it is: a person may be painting."""
@@ -151,12 +184,28 @@ class PreviewLayer:
 
         selected = set(self._viewer.layers.selection)
         active = self._viewer.layers.selection.active
-        name = f"{self._source.image.name} preview"
-        layer = add_labels(self._viewer, labels=labels, name=name, colours=self._colours, **place)
+        layer = add_labels(
+            self._viewer, labels=labels, name=self._name, colours=self._colours, **place
+        )
+        layer.opacity = 0.5  # strokes, and the image, stay visible
+        layers = self._viewer.layers
+        layers.move(layers.index(layer), self._below_strokes())
         self._viewer.layers.selection = selected
         self._viewer.layers.selection.active = active
-        layer.opacity = 0.5
         return layer
+
+    def _below_strokes(self) -> int:
+        """Place for the new, topmost layer: below what a person painted, above every image."""
+        from napari_unet.gui.layers import was_edited
+
+        layers = list(self._viewer.layers)[:-1]
+        found = len(layers)
+        for index in range(len(layers) - 1, -1, -1):
+            if layers[index]._type_string == "image":
+                break
+            if layers[index]._type_string == "labels" and was_edited(layers[index], thorough=False):
+                found = index
+        return found
 
 
 def _part_in_view(

@@ -69,7 +69,7 @@ def test_strokes_are_trained_on_stopped_and_resumed(qtbot) -> None:
     wait(lambda: is_training(widget) and "cells preview" in viewer.layers)
     widget.panel.progress._stop.click()
     wait(lambda: not widget.controller.busy)
-    assert "Stopped, everything is kept" in widget.result.text
+    assert "; everything is kept." in widget.result.text
     entry = find_entry("cells")
     assert entry is not None
     assert entry.info is not None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ from napari_unet.gui.jobs import QtJob
 from napari_unet.gui.session import session
 from napari_unet.gui.train_preview import PreviewLayer, PreviewSource
 from napari_unet.gui.train_run import RunPanel, ending_words
+from napari_unet.gui.train_validation import Validated, validated_by_request, validated_by_run
 
 if TYPE_CHECKING:
     import napari
@@ -34,6 +35,8 @@ class _Run:
     task: Semantic | Instances
     name: str
     replaces: bool
+    sources: Mapping[str, Any]
+    validated: Validated | None
 
 
 class TrainController(QObject):
@@ -75,15 +78,20 @@ class TrainController(QObject):
     def train(self, prepare: Callable[[], TrainRequest], preview: PreviewSource | None) -> None:
         """Train: `prepare` makes the request, on another thread."""
 
+        def both() -> Any:
+            request = prepare()
+            return request, validated_by_request(request)
+
         def ready(result: Any) -> None:
             if self._refused(result):
                 return
-            self._submit(
-                result, _Run(result.run_folder, result.task, result.name, False), preview, []
-            )
+            request, validated = result
+            folder, sources = request.run_folder, request.sources
+            run = _Run(folder, request.task, request.name, False, sources, validated)
+            self._submit(request, run, preview, [])
 
         self._begin("Preparing …")
-        Background(prepare, ready, self)
+        Background(both, ready, self)
 
     def resume(
         self, folder: Path, prepare: Callable[[], ResumeRequest], preview: PreviewSource | None
@@ -95,17 +103,25 @@ class TrainController(QObject):
 
             run = RunFolder(folder)
             settings = run.settings()
-            return prepare(), settings.info, run.read_history()
+            request = prepare()
+            validated = validated_by_run(folder, request.pairs)
+            return request, settings, validated, run.read_history()
 
         def ready(result: Any) -> None:
             if self._refused(result):
                 return
-            request, info, history = result
-            run = _Run(folder, info.task, info.name, True)
+            request, settings, validated, history = result
+            info = settings.info
+            run = _Run(folder, info.task, info.name, True, settings.sources, validated)
             self._submit(request, run, preview, history)
 
         self._begin("Looking for the images of the run …")
         Background(both, ready, self)
+
+    @property
+    def sources(self) -> Mapping[str, Any]:
+        """Where the data of the last run came from; empty before the first."""
+        return {} if self._run is None else self._run.sources
 
     def stop(self) -> None:
         """Stop after the step at hand; everything is kept."""
@@ -185,7 +201,7 @@ class TrainController(QObject):
                 return
             self.model = result
             session().models_changed.emit()
-            self._finish(ending_words(finished, run.task, result.stem), "good")
+            self._finish(*ending_words(finished, run.task, result.stem, run.validated))
 
         Background(keep, kept, self)
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from napari_unet.core.errors import UNetError
 from napari_unet.core.images import Image, Pair, PixelSize
 from napari_unet.gui.train_form import MEANINGS, Meaning, TrainForm, task_from, training_settings
+from napari_unet.gui.train_validation import without_pixels
 
 if TYPE_CHECKING:
     from napari_unet.core.config import TrainingSettings
@@ -232,7 +233,7 @@ def _check(
     from napari_unet.core.validation import divide
 
     checked_name(form.name)
-    stand_ins = everywhere_annotated((_without_pixels(p) for p in pairs), form)
+    stand_ins = everywhere_annotated((without_pixels(p) for p in pairs), form)
     check_data(stand_ins, task)
     unet = UNetConfig(depth=settings.depth)
     if form.start_info is not None:
@@ -243,25 +244,6 @@ def _check(
     )
     check_division(division)
     return division
-
-
-def _without_pixels(pair: Pair) -> Pair:
-    """The same pair with an image that takes no memory, and without planes nobody looks at."""
-    labels, annotated, axes = pair.labels, pair.annotated, pair.image.axes
-    shape = pair.image.label_shape
-    if len(shape) > 2 and pair.empty_planes == "ignore":
-        painted = labels.reshape(-1, labels.shape[-2] * labels.shape[-1]).any(axis=1)
-        labels = labels.reshape(-1, *shape[-2:])[painted]
-        if annotated is not None:
-            annotated = annotated.reshape(-1, *shape[-2:])[painted]
-        shape, axes = labels.shape, "TCYX" if "C" in axes else "TYX"
-        if not painted.any():  # an array of no planes is refused
-            labels, annotated = pair.labels[:1].reshape(-1, *shape[-2:])[:1], None
-            shape = labels.shape
-    sizes = dict(zip(axes.replace("C", ""), shape, strict=True)) | {"C": pair.image.channels}
-    nothing = np.broadcast_to(np.zeros((), np.uint8), [sizes[a] for a in axes])
-    image = replace(pair.image, data=nothing, axes=axes, pixel_size=None)
-    return replace(pair, image=image, labels=labels, annotated=annotated)
 
 
 def _count(labels: NDArray[Any]) -> dict[int, int]:

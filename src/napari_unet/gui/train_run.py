@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from magicgui.widgets import Container
 
     from napari_unet.gui.plots import CurvePlot
+    from napari_unet.gui.train_validation import Validated
 
 __all__ = ["RunPanel", "ending_words", "score_words"]
 
@@ -28,9 +29,9 @@ _SCORES = {"instances": ("mean_ap_by_image", "mean AP"),
            "semantic": ("mean_iou_with_background_pooled", "mean IoU")}  # fmt: skip
 
 _REASONS = {
-    FinishReason.COMPLETED: "Finished",
-    FinishReason.STOPPED: "Stopped, everything is kept",
-    FinishReason.NO_IMPROVEMENT: "Ended early, as nothing improved any more",
+    FinishReason.COMPLETED: "Finished after {time}.",
+    FinishReason.STOPPED: "Stopped after {time}; everything is kept.",
+    FinishReason.NO_IMPROVEMENT: "Ended early after {time}, as nothing improved any more.",
 }
 
 
@@ -122,18 +123,30 @@ class RunPanel:
             self.curves.add(f"{self._score_name}, validation", step, scores[self._score_key])
 
 
-def score_words(task: Semantic | Instances, scores: Mapping[str, float]) -> str:
-    """Say the score by which the best model was chosen; empty without one."""
+def score_words(
+    task: Semantic | Instances, scores: Mapping[str, float], validated: Validated | None = None
+) -> str:
+    """Say the score by which the best model was chosen, and on what; empty without one."""
     key, name = _SCORES[task.kind]
-    return f"{name} {scores[key]:.2f} on the validation images" if key in scores else ""
+    if key not in scores:
+        return ""
+    where = "the validation images" if validated is None else validated.words()
+    doubt = ": too few to trust" if validated is not None and validated.few else ""
+    return f"{name} {scores[key]:.2f} on {where}{doubt}"
 
 
-def ending_words(finished: Finished, task: Semantic | Instances, model: str) -> str:
-    """Say how a run ended, what it scored, and where its model is."""
-    how = f"{_REASONS[finished.reason]} after {duration_words(finished.seconds)}"
-    score = score_words(task, finished.best_scores)
-    scored = f" The best model has {score}." if score else " Nothing was validated: no score."
-    return f"{how}.{scored} '{model}' is ready in Predict."
+def ending_words(
+    finished: Finished,
+    task: Semantic | Instances,
+    model: str,
+    validated: Validated | None = None,
+) -> tuple[str, str]:
+    """Say how a run ended, what it scored, and where its model is; and the kind of message."""
+    how = _REASONS[finished.reason].format(time=duration_words(finished.seconds))
+    score = score_words(task, finished.best_scores, validated)
+    scored = f"The best model has {score}." if score else "Nothing was validated: no score."
+    doubtful = bool(score) and validated is not None and validated.few
+    return f"{how} {scored} '{model}' is ready in Predict.", "warning" if doubtful else "good"
 
 
 def _only_device() -> str:

@@ -1,5 +1,6 @@
 """The Train widget as a person uses it; what computes is played by the tests."""
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -177,6 +178,20 @@ def test_without_anything_open_it_says_what_to_do(make) -> None:
     widget = make(ViewerModel())
     assert "Open an image" in widget.outlook.text
     assert not widget.train_button.enabled
+
+
+def test_labels_that_are_open_but_not_chosen_are_asked_for(make, viewer) -> None:
+    for name in ("more", "more labels"):
+        viewer.layers.remove(name)
+    widget = make(viewer)
+    widget.pairs.change_row(0, labels=None)
+    settle(widget)
+    assert "Choose the labels of 'cells' in the table" in widget.outlook.text
+    assert "Open an image" not in widget.outlook.text
+    assert not widget.train_button.enabled
+    widget.pairs.remove_row(0)
+    settle(widget)
+    assert "'+ add a pair'" in widget.outlook.text
 
 
 def test_strokes_count_while_they_are_painted(make, viewer) -> None:
@@ -409,6 +424,68 @@ def test_a_preview_that_was_removed_stays_removed(make, viewer, played) -> None:
     assert "cells preview" not in viewer.layers
 
 
+def preview_of_a_run(widget: TrainWidget, played: PlayedEngine, value: int) -> None:
+    """A whole run with one preview."""
+    job = begin(widget, played)
+    job.post(Preview(np.full(SIZE, value, np.uint8), 20))
+    job.post(Ended(None, SettingsError("enough")))
+    wait(lambda: not widget.controller.busy)
+    settle(widget)
+
+
+def test_the_next_run_s_preview_takes_the_place_of_the_one_before(make, viewer, played) -> None:
+    widget = make(viewer)
+    preview_of_a_run(widget, played, 1)
+    layer = viewer.layers["cells preview"]
+    layer.visible = False
+    preview_of_a_run(widget, played, 2)
+    assert [x for x in viewer.layers if "preview" in x.name] == [layer]
+    assert layer.data.max() == 2
+    assert layer.visible
+    assert layer.opacity == 0.5
+
+
+def test_a_preview_that_cannot_be_taken_over_is_hidden_but_nobody_s_work(
+    make, viewer, played
+) -> None:
+    widget = make(viewer)
+    preview_of_a_run(widget, played, 1)
+    kept = viewer.layers["cells preview"]
+    kept.name = "good one"
+    copy = viewer.add_labels(kept.data.copy(), name="mine", metadata=dict(kept.metadata))
+    preview_of_a_run(widget, played, 2)
+    assert kept.data.max() == 1
+    assert not kept.visible
+    assert copy.visible
+    painted = viewer.layers["cells preview"]
+    painted.paint((50, 50), 9)
+    before = painted.data.copy()
+    preview_of_a_run(widget, played, 3)
+    np.testing.assert_array_equal(painted.data, before)
+    assert painted.visible
+    assert viewer.layers["cells preview [1]"].data.max() == 3
+
+
+def test_the_preview_lies_below_strokes_and_above_images(make, viewer, played) -> None:
+    widget = make(viewer)
+    preview_of_a_run(widget, played, 1)
+    names = [layer.name for layer in viewer.layers]
+    assert names == ["cells", "cells labels", "more", "cells preview", "more labels"]
+
+
+def test_the_preview_follows_to_another_plane(make, played) -> None:
+    images, labels = zip(*(nuclei(seed) for seed in range(3)), strict=True)
+    viewer = ViewerModel()
+    viewer.add_image(np.stack(images), name="movie", axis_labels=("T", "Y", "X"))
+    viewer.add_labels(np.stack(labels), name="movie truth")
+    widget = make(viewer)
+    for plane in (1, 2):
+        viewer.dims.set_current_step(0, plane)
+        preview_of_a_run(widget, played, plane)
+    (preview,) = (x for x in viewer.layers if "preview" in x.name)
+    np.testing.assert_allclose(preview.data_to_world((0, 0, 0)), (2, 0, 0))
+
+
 def test_the_preview_of_a_plane_lies_on_that_plane(make, played) -> None:
     images, labels = zip(*(nuclei(seed) for seed in range(3)), strict=True)
     viewer = ViewerModel()
@@ -497,10 +574,10 @@ def test_the_model_has_a_name_and_a_score_and_others_hear_of_it(make, viewer, pl
     assert heard == [1]
     assert [e.name for e in list_models() if e.origin == "own"] == ["my nuclei"]
     assert widget.result.text == (
-        "Finished after about 3 min. The best model has mean AP 0.61 on the validation images. "
-        "'my nuclei' is ready in Predict."
+        "Finished after about 3 min. The best model has mean AP 0.61 on 1 image with 12 objects: "
+        "too few to trust. 'my nuclei' is ready in Predict."
     )
-    assert widget.result.kind == "good"
+    assert widget.result.kind == "warning"
     assert widget.train_button.enabled or widget._looking or widget._timer.isActive()
     # the next model gets a name of its own
     settle(widget)
@@ -518,7 +595,7 @@ def test_stop_keeps_everything_and_resume_goes_on(make, viewer, played) -> None:
     write_run(job.request)
     job.post(Ended(stopped, None))
     wait(lambda: not widget.controller.busy)
-    assert "Stopped, everything is kept" in widget.result.text
+    assert widget.result.text.startswith("Stopped after about 3 min; everything is kept. The best")
     assert "is ready in Predict" in widget.result.text
     assert widget.resume_button.native.isVisible()
     widget.resume_button.native.click()
@@ -533,8 +610,52 @@ def test_stop_keeps_everything_and_resume_goes_on(make, viewer, played) -> None:
     assert widget.panel.curves.points("mean AP, validation") == ([20], [0.4])  # where it was
     played.jobs[-1].post(Ended(finished, None))
     wait(lambda: not widget.controller.busy)
+    assert "mean AP 0.61 on 1 image with 12 objects" in widget.result.text
     # the resumed run's model takes the place of its earlier state
     assert [e.name for e in list_models() if e.origin == "own"] == ["cells"]
+
+
+def test_resume_names_a_run_of_other_layers(make, viewer, played) -> None:
+    widget = make(viewer)
+    job = begin(widget, played)
+    trained_files(job.request)
+    (job.request.run_folder / "state.safetensors").write_bytes(b"state")
+    job.post(Ended(None, WorkerLost("The computing process ended without warning.")))
+    wait(lambda: not widget.controller.busy)
+    settle(widget)
+    assert widget.resume_button.text == "Resume"
+    assert str(job.request.run_folder) in widget.resume_button.tooltip
+    widget.pairs.remove_row(0)
+    settle(widget)
+    assert widget.resume_button.text == "Resume 'cells-1'"
+    assert "other data" in widget.resume_button.tooltip
+    assert str(job.request.run_folder) in widget.resume_button.tooltip
+    QApplication.processEvents()
+    assert widget.native.widget().minimumSizeHint().width() <= 310
+
+
+def test_a_score_says_what_it_was_measured_on(make, played) -> None:
+    image, _ = nuclei()
+    strokes = np.zeros(SIZE, np.uint8)
+    strokes[20:24, ::2], strokes[60:64, ::2] = 1, 2
+    strokes[:, 90:100:2] = 1
+    viewer = ViewerModel()
+    viewer.add_image(image, name="cells")
+    viewer.add_labels(strokes, name="strokes")
+    widget = make(viewer)
+    widget.fields.meaning.value = "strokes"
+    widget.more.depth.value = 1
+    settle(widget)
+    job = begin(widget, played)
+    job.post(Ended(trained_files(job.request), None))
+    wait(lambda: not widget.controller.busy)
+    found = re.search(
+        r"mean IoU 0.72 on a strip of 1 image, (\d+) painted pixels: too few to trust\.",
+        widget.result.text,
+    )
+    assert found, widget.result.text
+    assert 0 < int(found[1]) < np.count_nonzero(strokes) / 2
+    assert widget.result.kind == "warning"
 
 
 def write_run(request: TrainRequest) -> None:

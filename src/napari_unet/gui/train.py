@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ from napari_unet.gui.layers.proxies import unwrapped
 from napari_unet.gui.preferences import preferences
 from napari_unet.gui.session import start_engine_soon
 from napari_unet.gui.train_controller import TrainController
-from napari_unet.gui.train_data import DataChoice, Library, Sourced
+from napari_unet.gui.train_data import DataChoice, Library, Sourced, same_layers
 from napari_unet.gui.train_fields import form_of
 from napari_unet.gui.train_form import TrainForm, efforts_in_minutes
 from napari_unet.gui.train_layout import FOLDER, LAYERS, TrainLayout
@@ -36,6 +37,7 @@ __all__ = ["TrainWidget"]
 _LOOK_MS = 300
 _SLOW_LOOK_MS = 700
 _MOST_LOOK_MS = 5000
+_LONGEST_RUN_NAME = 20
 
 
 class TrainWidget(TrainLayout):
@@ -265,6 +267,8 @@ class TrainWidget(TrainLayout):
         outlook = self._outlook
         if outlook.problem:
             nothing = not self._sourced and not isinstance(result, UNetError)
+            if nothing and self.source.value == LAYERS and self.pairs.missing:
+                self._outlook = outlook = replace(outlook, problem=self.pairs.missing)
             self.outlook.say(outlook.problem, "info" if nothing else "warning")
         else:
             warning = f" {outlook.warning}" if outlook.warning else ""
@@ -410,6 +414,18 @@ class TrainWidget(TrainLayout):
     def _set_enabled(self) -> None:
         self.train_button.enabled = not self._outlook.problem and not self.controller.busy
         self.other_run_button.enabled = not self.controller.busy
+        self._name_resume()
+
+    def _name_resume(self) -> None:
+        """Say which run Resume goes on with, where it is not one of what is chosen now."""
+        folder = self.controller.resumable
+        if folder is None:
+            return
+        same = same_layers(self.controller.sources, self.choice())
+        fits = len(folder.name) <= _LONGEST_RUN_NAME
+        self.resume_button.text = "Resume" if same or not fits else f"Resume '{folder.name}'"
+        what = "this run" if same else f"the run '{folder.name}', of other data,"
+        self.resume_button.tooltip = f"Go on where {what} stopped: {folder}"
 
 
 def _emitters(layer: Any) -> list[Any]:

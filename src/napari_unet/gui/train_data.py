@@ -23,6 +23,7 @@ __all__ = [
     "Sourced",
     "next_run_folder",
     "pairs_of_run",
+    "same_layers",
     "sources_of",
 ]
 
@@ -146,6 +147,17 @@ def sources_of(choice: DataChoice, pairs: Sequence[Sourced]) -> dict[str, Any]:
         source: dict[str, Any] = _data_source(choice).model_dump(mode="json")
         return source
     return {_LAYERS: [dict(s.origin) for s in pairs]}
+
+
+def same_layers(sources: Mapping[str, Any], choice: DataChoice) -> bool:
+    """Whether a run learned from what is chosen now, by the names of layers or the folder."""
+    if choice.folder is not None:
+        return str(sources.get("source")) == str(choice.folder.absolute())
+    if _LAYERS not in sources:
+        return False
+    then = {(*origin["images"], origin.get("labels")) for origin in sources[_LAYERS]}
+    now = {(*(str(i.name) for i in row.images), str(row.labels.name)) for row in choice.rows}
+    return then == now
 
 
 def pairs_of_run(run_folder: Path, layers: Sequence[Any]) -> list[Pair]:

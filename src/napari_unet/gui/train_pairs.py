@@ -85,6 +85,16 @@ class PairTable(QWidget):
         """The pairs that are complete."""
         return [r for r in self._rows if r.images and r.labels is not None]
 
+    @property
+    def missing(self) -> str:
+        """What is to be chosen here before there is a pair; empty where layers are missing."""
+        if not self._images or not self._labels or self.rows:
+            return ""
+        if not self._rows:
+            return "Press '+ add a pair' in the table above, and choose an image and its labels."
+        names = " + ".join(str(i.name) for i in self._rows[0].images)
+        return f"Choose the labels of '{names}' in the table above: they stand at '{_NOTHING}'."
+
     def set_layers(
         self, images: Sequence[Any], labels: Sequence[Any], areas: Sequence[Any]
     ) -> None:

@@ -69,7 +69,7 @@ def watch_and_stop(person: Any, train: Any, steps: int, seconds: float, picture:
     assert losses[-1] < 0.8 * losses[0]
     person.press(train.panel.progress._stop)
     person.wait(lambda: not train.controller.busy)
-    assert "Stopped, everything is kept" in train.result.text
+    assert "everything is kept" in train.result.text
     return drawn
 
 

@@ -176,6 +176,23 @@ def test_a_folder_of_which_nothing_was_predicted_takes_no_ones_place(
     assert "'second' (SHA-256" in copied(both, "methods", "warning")
 
 
+def test_a_folder_run_that_was_stopped_is_the_run_of_its_files(
+    both: PredictWidget, models: tuple[Path, Path], tmp_path: Path, qtbot: Any
+) -> None:
+    for i in range(150):
+        write_image(tmp_path / "many" / f"{i:03}.tif", Image(pixels(i), "YX"))
+    both.folders.source.line_edit.value = str(tmp_path / "many")
+    both.folders.out.line_edit.value = str(tmp_path / "some")
+    both.model.choose(models[0])
+    both.predict()
+    qtbot.waitUntil(lambda: both.run._files_done > 0, timeout=PATIENCE_MS)
+    both.progress.stopped.emit()
+    qtbot.waitUntil(lambda: not both.run.busy, timeout=PATIENCE_MS)
+    assert "stopped" in both.message.text
+    assert not (tmp_path / "some" / "149_labels.tif").exists()
+    assert "'first' (SHA-256" in copied(both, "methods")
+
+
 def test_no_paragraph_mixes_two_models_of_one_name(
     both: PredictWidget, models: tuple[Path, Path], tmp_path: Path
 ) -> None:

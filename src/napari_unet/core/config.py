@@ -94,7 +94,7 @@ class Budget(Settings):
     def __str__(self) -> str:
         for name in ("steps", "epochs", "minutes"):
             if (value := getattr(self, name)) is not None:
-                return f"{value:g} {name}"
+                return f"{value:g} {name.removesuffix('s') if value == 1 else name}"
         raise AssertionError
 
 

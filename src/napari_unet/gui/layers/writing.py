@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_unet.core.errors import LabelsError
 from napari_unet.gui.layers.geometry import result_geometry, to_layer_order
@@ -59,8 +60,8 @@ def add_labels(
         The image layer.
     labels
         Integers or bool, the core's order of axes: those of the image but C and `position`.
-        Numpy arrays get uint8 (from 8 bits only), uint16 or int32, with room to paint more; dask
-        and zarr stay as they are.
+        Numpy arrays get uint8 (from 8 bits only), uint16 or int32, with room to paint more, and
+        are taken over where they have that type already; dask and zarr stay as they are.
     name
         Name of the layer; napari adds a number where it is taken.
     metadata
@@ -296,12 +297,17 @@ def _compact(labels: Any) -> Any:
     """
     if not isinstance(labels, np.ndarray):
         return labels
+    # A copy of a large plane is a pause that is felt; what cannot be painted in needs one.
+    return labels.astype(_type_with_room(labels), copy=not labels.flags.writeable)
+
+
+def _type_with_room(labels: NDArray[Any]) -> np.dtype[Any]:
     largest = int(labels.max(initial=0))
-    for dtype in (np.uint8, np.uint16):
-        smaller = dtype == np.uint8 and labels.dtype.itemsize > 1
-        if not smaller and largest <= _ROOM_TO_PAINT * np.iinfo(dtype).max:
-            return labels.astype(dtype)
-    return labels.astype(np.int32 if largest < 2**31 else np.int64)
+    for small in (np.dtype(np.uint8), np.dtype(np.uint16)):
+        smaller = small.itemsize == 1 < labels.dtype.itemsize
+        if not smaller and largest <= _ROOM_TO_PAINT * np.iinfo(small).max:
+            return small
+    return np.dtype(np.int32 if largest < 2**31 else np.int64)
 
 
 def _colormap(colours: Mapping[int, str]) -> Any:

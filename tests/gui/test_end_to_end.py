@@ -94,9 +94,9 @@ def predict(person: Any) -> tuple[Any, Any]:
     return widget, person.viewer.layers[-1]
 
 
-def check_lies_on(result: Any, image: Any) -> None:
+def check_lies_on(result: Any, image: Any, dtype: Any = np.uint8) -> None:
     """The result is a small integer layer exactly on its image."""
-    assert result.data.dtype == np.uint16
+    assert result.data.dtype == dtype
     assert result.data.shape == image.data.shape
     assert tuple(result.scale) == tuple(image.scale)
     assert result.units == image.units
@@ -125,7 +125,7 @@ def test_train_stop_predict_evaluate_and_jump_to_an_error(person: Any) -> None:
     person.picture("predict-before", person.open("Predict"))
     widget, found = predict(person)
     assert widget.model.path.stem == train.controller.model.stem
-    check_lies_on(found, image)
+    check_lies_on(found, image, np.uint16)
     assert 80 < found.data.max() < 200  # nuclei; there are 130
     person.wait(lambda: len(found.features) > 80)  # measured a moment later
     person.picture("window-predict")

@@ -188,6 +188,18 @@ def own_session(engine: Engine, own_folders: None) -> Iterator[None]:
 
 
 @pytest.fixture
+def finish(qtbot: Any, widget: Any) -> Callable[[], None]:
+    """Press Predict of the test's own `widget` and wait until everything is there."""
+
+    def run() -> None:
+        widget.predict()
+        assert widget.run.busy, widget.message.text
+        qtbot.waitUntil(lambda: not widget.run.busy, timeout=50_000)
+
+    return run
+
+
+@pytest.fixture
 def person(make_napari_viewer: Any, own_session: None) -> Iterator[Person]:
     """A person with an empty napari window, and models and runs of their own."""
     person = Person(make_napari_viewer(show=True))

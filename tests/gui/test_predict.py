@@ -3,7 +3,6 @@
 import shlex
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -73,18 +72,6 @@ def widget(viewer: ViewerModel, model: Path, qtbot: Any) -> PredictWidget:
     qtbot.addWidget(widget.native)
     widget.model.choose(model)
     return widget
-
-
-@pytest.fixture
-def finish(qtbot: Any, widget: PredictWidget) -> Callable[[], None]:
-    """Press Predict and wait until everything is there."""
-
-    def run() -> None:
-        widget.predict()
-        assert widget.run.busy, widget.message.text
-        qtbot.waitUntil(lambda: not widget.run.busy, timeout=PATIENCE_MS)
-
-    return run
 
 
 def labels_of(viewer: ViewerModel) -> list[Labels]:

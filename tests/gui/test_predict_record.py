@@ -1,7 +1,6 @@
 """What Reproduce copies: the run that the form shows, and it says which one that is."""
 
 import shlex
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -69,18 +68,6 @@ def widget(
     widget.folders.source.line_edit.value = str(tmp_path / "in")
     widget.folders.out.line_edit.value = str(tmp_path / "out")
     return widget
-
-
-@pytest.fixture
-def finish(qtbot: Any, widget: PredictWidget) -> Callable[[], None]:
-    """Press Predict and wait until everything is there."""
-
-    def run() -> None:
-        widget.predict()
-        assert widget.run.busy, widget.message.text
-        qtbot.waitUntil(lambda: not widget.run.busy, timeout=PATIENCE_MS)
-
-    return run
 
 
 @pytest.fixture

@@ -252,9 +252,14 @@ def _read_lines(record: PredictionRecord) -> list[str]:
         options = {name: value for name, value in given.items() if value is not None}
         return [f"image = read_image({record.file.path!r}{_keywords(options)})"]
     lines = [
-        "# The image is in no file: run this in napari's console, with the layer open.",
         "import napari",
-        "layers = napari.current_viewer().layers",
+        "viewer = napari.current_viewer()",
+        "if viewer is None:",
+        "    raise SystemExit(",
+        '        "Run this in napari\'s console (Window > Console), with the layer open: "',
+        '        "the image is in no file."',
+        "    )",
+        "layers = viewer.layers",
     ]
     if len(record.layers) == 1:
         lines.append(f"layer = layers[{record.layers[0]!r}]")

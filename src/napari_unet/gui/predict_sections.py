@@ -90,23 +90,10 @@ def _clipboard() -> QClipboard:
     return clipboard
 
 
-_NEEDS_VIEWER = """\
-import napari
-
-if napari.current_viewer() is None:
-    raise SystemExit(
-        "Run this in napari's console (Window > Console), with the layer open: "
-        "the image is in no file."
-    )
-
-"""
-
-
 def _python(record: PredictionRecord) -> str:
     from napari_unet.core.provenance import as_python
 
-    takes_layer = record.folder is None and record.file is None
-    return _NEEDS_VIEWER * takes_layer + as_python(record)
+    return as_python(record)
 
 
 def _command(record: PredictionRecord) -> str:

@@ -123,3 +123,31 @@ def test_flooding_does_not_depend_on_where_the_image_begins(seed, down, right):
     padded = np.pad(maps, ((0, 0), (down, 40), (right, 40)))
     whole, part = WatershedDecoder().decode(padded), WatershedDecoder().decode(maps)
     np.testing.assert_array_equal(whole[down : down + 96, right : right + 96], part)
+
+
+@pytest.mark.parametrize("kind", [VoteDecoder, WatershedDecoder])
+def test_holes_belong_to_the_object_around_them_on_request(kind):
+    labels = discs((20, 20, 12))
+    maps = perfect_maps(labels)
+    maps[0, 18:21, 14:17] = 0
+    ring = labels.astype(bool)
+    ring[18:21, 14:17] = False
+    np.testing.assert_array_equal(kind().decode(maps) > 0, labels > 0)
+    np.testing.assert_array_equal(kind(fill_holes=False).decode(maps) > 0, ring)
+
+
+def test_a_gap_between_two_objects_and_a_bay_at_the_edge_are_no_holes():
+    labels = np.zeros((40, 60), int)
+    labels[5:35, 0:28], labels[5:35, 28:56] = 1, 2
+    labels[15:20, 26:30] = 0  # between both
+    labels[15:20, 0:4] = 0  # may go on beyond the image
+    np.testing.assert_array_equal(VoteDecoder().decode(perfect_maps(labels)), labels)
+
+
+def test_an_object_is_one_piece():
+    labels = discs((20, 20, 12))
+    maps = perfect_maps(labels)
+    apart = (slice(48, 54), slice(48, 54))
+    maps[0][apart] = 1
+    maps[2][apart], maps[3][apart] = -31, -31  # votes for the centre of the disc
+    np.testing.assert_array_equal(VoteDecoder(max_radius_px=64).decode(maps), labels)

@@ -103,7 +103,7 @@ def test_script_and_command_give_the_same_labels_again(
 ) -> None:
     model = make_model(tmp_path / "a model.safetensors", Instances())
     decoder = Instances().decoder.model_copy(
-        update={"threshold": middle(model, image), "min_votes": 2.5, "min_area_px": 7}
+        update={"threshold": middle(model, image), "min_votes": 2.5, "min_area_px": 2}
     )
     task = Instances(decoder=decoder)
     record = make_record(model, task, image, axes="TYX", scale=0.75)

@@ -226,8 +226,34 @@ def test_targets_by_hand():
     np.testing.assert_allclose(targets[1, 3, :7], [0, 1 / 3, 2 / 3, 1, 2 / 3, 1 / 3, 1 / 3])
     np.testing.assert_allclose(targets[2:, 1, 5], [0.2, -0.2])  # to the centre, in units of 10 px
     np.testing.assert_array_equal(targets[2:, labels == 0], 0)
-    np.testing.assert_array_equal(weight[:2], 1)
-    np.testing.assert_array_equal(weight[2], labels > 0)
+    np.testing.assert_array_equal(weight[1], [[1, 1, 1, 4, 4, 4, 4, 4, 4]] * 7)  # the contact
+    np.testing.assert_array_equal(weight[2] > 0, labels > 0)
+
+
+def test_pixels_of_small_objects_and_of_contacts_count_more():
+    labels = np.zeros((60, 90), int)
+    labels[5:45, 5:45] = 1  # 40 x 40
+    labels[5:45, 46:86] = 2  # one pixel away
+    labels[51:57, 5:11] = 3  # 6 x 6
+    _, weight = Instances().encode(labels, everywhere(labels))
+    foreground, distance, offset = weight
+    diameter = np.sqrt(4 / np.pi * 36)
+    assert offset[54, 8] == pytest.approx(22.5 / diameter)
+    assert foreground[54, 8] == pytest.approx(np.sqrt(22.5 / diameter))
+    assert foreground[54, 11] == foreground[54, 8]  # its rim decides about its outline
+    assert foreground[54, 13] == distance[54, 8] == distance[20, 20] == foreground[20, 20] == 1
+    assert offset[20, 20] == pytest.approx(22.5 / np.sqrt(4 / np.pi * 1600))
+    between = (slice(None), 20, 45)
+    np.testing.assert_array_equal(weight[between], [4, 4, 0])
+    assert foreground[20, 44] == foreground[20, 46] == 4
+    np.testing.assert_array_equal(foreground[:, :40].max(), foreground[54, 8])
+
+
+def test_weights_of_objects_in_three_dimensions_go_by_the_diameter_too():
+    labels = np.zeros((16, 16, 16), int)
+    labels[4:12, 4:12, 4:12] = 5
+    _, weight = Instances(ndim=3).encode(labels, everywhere(labels))
+    assert weight[2, 8, 8, 8] == pytest.approx(22.5 / np.cbrt(6 / np.pi * 512))
 
 
 def test_all_of_one_id_and_nothing_at_all_can_be_encoded():
@@ -246,8 +272,8 @@ def test_nothing_counts_outside_of_the_annotated_area():
     for sparse in (False, True):
         _, weight = Instances(sparse=sparse).encode(labels, inside)
         assert not weight[:, 20:].any()
-        np.testing.assert_array_equal(weight[0], inside)
-        np.testing.assert_array_equal(weight[2], inside & (labels == 1))
+        np.testing.assert_array_equal(weight[0] > 0, inside)
+        np.testing.assert_array_equal(weight[2] > 0, inside & (labels == 1))
 
 
 def test_a_partly_outlined_object_trains_the_foreground_only():
@@ -257,7 +283,7 @@ def test_a_partly_outlined_object_trains_the_foreground_only():
     inside = np.zeros((40, 40), bool)
     inside[:20] = True
     _, weight = Instances(sparse=True).encode(labels, inside)
-    np.testing.assert_array_equal(weight[0], inside)
+    np.testing.assert_array_equal(weight[0] > 0, inside)
     assert not weight[1:, labels == 2].any()
     assert weight[1:, labels == 1].all()
     assert weight[1, 2, 2] == 1  # the background around still teaches the distance

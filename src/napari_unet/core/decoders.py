@@ -20,6 +20,7 @@ class _Decoder(BaseModel):
     threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
     min_area_px: Annotated[int, Field(ge=0)] = 24
     max_radius_px: Annotated[int, Field(ge=4)] = 96
+    fill_holes: bool = True
 
     @property
     def reach_px(self) -> int:
@@ -48,6 +49,8 @@ class VoteDecoder(_Decoder):
         Smaller objects are dropped.
     max_radius_px
         Offsets longer than this are shortened to it.
+    fill_holes
+        Whether holes in an object belong to it.
     """
 
     kind: Literal["votes"] = "votes"
@@ -81,7 +84,7 @@ class VoteDecoder(_Decoder):
         centres = self._centres(arrived, foreground.shape)
         labels = np.zeros(foreground.shape, np.int32)
         labels[tuple(pixels)] = centres[tuple(arrived)]
-        return _tidy(labels, self.min_area_px)
+        return _tidy(labels, self.min_area_px, self.fill_holes)
 
     def _walk(self, pixels: NDArray[np.intp], offsets: Maps) -> NDArray[np.intp]:
         """Where each pixel arrives, as integer coordinates (ndim, pixels)."""
@@ -132,6 +135,8 @@ class WatershedDecoder(_Decoder):
         Smaller objects are dropped.
     max_radius_px
         Largest radius of an object.
+    fill_holes
+        Whether holes in an object belong to it.
     """
 
     kind: Literal["watershed"] = "watershed"
@@ -147,7 +152,8 @@ class WatershedDecoder(_Decoder):
         foreground = maps[0] > self.threshold
         distance = ndimage.gaussian_filter(maps[1], self.smoothing_px)
         seeds = label((distance > self.peak_threshold) & foreground)
-        return _tidy(watershed(-distance, seeds, mask=foreground), self.min_area_px)
+        labels = watershed(-distance, seeds, mask=foreground)
+        return _tidy(labels, self.min_area_px, self.fill_holes)
 
 
 Decoder = Annotated[VoteDecoder | WatershedDecoder, Field(discriminator="kind")]
@@ -164,12 +170,38 @@ def first_pixels(labels: Labels) -> NDArray[np.intp]:
     return first
 
 
-def _tidy(labels: Labels, min_area_px: int) -> NDArray[np.int32]:
-    """Drop small objects and number the rest 1, 2, ... in raster order of their first pixels."""
-    area = np.bincount(labels.ravel())
-    keep = area >= max(1, min_area_px)
-    keep[0] = False
-    ids = np.flatnonzero(keep)
-    numbers = np.zeros(len(area), np.int32)
-    numbers[ids[np.argsort(first_pixels(labels)[ids])]] = np.arange(1, len(ids) + 1)
-    return numbers[labels]
+def _tidy(labels: Labels, min_area_px: int, fill_holes: bool) -> NDArray[np.int32]:
+    """Make each object one piece, drop small ones, number the rest by their first pixels."""
+    from skimage.measure import label
+
+    pieces, count = label(labels, connectivity=labels.ndim, return_num=True)
+    area = np.bincount(pieces.ravel(), minlength=count + 1)
+    first = first_pixels(pieces)  # pieces are numbered in raster order of their first pixels
+    owner = labels.ravel()[first[1:]]
+    order = np.lexsort((-area[1:], owner))  # the largest piece of each object comes first
+    largest = order[np.unique(owner[order], return_index=True)[1]] + 1
+    keep = np.sort(largest[area[largest] >= max(1, min_area_px)])
+    numbers = np.zeros(count + 1, np.int32)
+    numbers[keep] = np.arange(1, len(keep) + 1)
+    tidy = numbers[pieces]
+    return _without_holes(tidy) if fill_holes else tidy
+
+
+def _without_holes(labels: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Give each patch of background that lies within one object to that object."""
+    from skimage.measure import label
+
+    holes, count = label(labels == 0, connectivity=1, return_num=True)
+    lowest = np.full(count + 1, np.iinfo(np.int32).max, np.int32)
+    highest = np.zeros(count + 1, np.int32)
+    for axis in range(labels.ndim):
+        lines, around = np.moveaxis(holes, axis, 0), np.moveaxis(labels, axis, 0)
+        for hole, neighbour in ((lines[1:], around[:-1]), (lines[:-1], around[1:])):
+            edge = (hole > 0) & (neighbour > 0)
+            np.minimum.at(lowest, hole[edge], neighbour[edge])
+            np.maximum.at(highest, hole[edge], neighbour[edge])
+        lowest[np.unique(lines[[0, -1]])] = 0  # open towards the edge of the image
+    owner = np.where(lowest == highest, highest, 0)
+    owner[0] = 0
+    filled: NDArray[np.int32] = labels + owner[holes]
+    return filled

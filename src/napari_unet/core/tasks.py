@@ -18,9 +18,11 @@ from napari_unet.core.errors import LabelsError, SettingsError
 from napari_unet.core.images import Pair
 from napari_unet.core.targets import (
     consecutive,
+    contact_zone,
     offsets_to_centre,
     partly_outlined,
     relative_distance,
+    smallness,
 )
 
 __all__ = ["AnyTask", "ClassInfo", "Head", "Instances", "Semantic", "Task", "parse_task"]
@@ -30,6 +32,9 @@ Targets = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 OFFSET_UNIT_PX = 10.0
 """Offsets are predicted in units of this many pixels, so that they are of the order of 1."""
+
+CONTACT_WEIGHT = 4.0
+"""How much a pixel between two objects counts in training, another one counting 1."""
 
 
 @dataclass(frozen=True)
@@ -363,8 +368,12 @@ class Instances(BaseModel):
             (2 + ndim, ...) float32: foreground, distance 0 to 1, offset to the centre in units of
             `OFFSET_UNIT_PX` along the axes in their order.
         weight
-            (3, ...) float32, for foreground, distance and offset.
+            (3, ...) float32, for foreground, distance and offset: 0 where nothing is known, more
+            than 1 for objects that are small and where objects touch, which is where they get
+            lost or merge.
         """
+        from scipy import ndimage
+
         labels, _ = consecutive(labels)
         foreground = labels > 0
         targets = np.zeros((2 + self.ndim, *labels.shape), np.float32)
@@ -372,6 +381,10 @@ class Instances(BaseModel):
         targets[1] = relative_distance(labels)
         targets[2:] = offsets_to_centre(labels) / OFFSET_UNIT_PX
         weight = np.stack([inside, inside, inside & foreground]).astype(np.float32)
+        small = smallness(labels)
+        weight[0] *= ndimage.maximum_filter(np.maximum(1, np.sqrt(small)), 3)
+        weight[2] *= small
+        weight *= np.where(contact_zone(labels), CONTACT_WEIGHT, 1)
         if self.sparse:
             weight[1:] *= ~np.isin(labels, partly_outlined(labels, inside))
         return targets, weight

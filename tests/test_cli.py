@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from napari_unet import Image, PixelSize, read_image, read_labels, write_image, write_labels
 from napari_unet.cli import app
+from napari_unet.core.augment import Augmentation
 from napari_unet.core.measure import um_per_px
 from napari_unet.core.model_file import read_info
 from napari_unet.core.synthetic import synthetic_dataset
@@ -206,15 +207,29 @@ def test_fine_tuning_takes_the_network_over(
     cli: Cli, data: Path, run: Path, tmp_path: Path
 ) -> None:
     result = cli(
-        "train {} --from {} --out {} --steps 2 --patch 32 --lr 0.00001 --json",
+        "train {} --from {} --out {} --steps 2 --patch 32 --json",
         data, run, tmp_path / "tuned",
     )  # fmt: skip
     before = json.loads(cli("models show {} --json", run).stdout)["info"]
     after = json.loads(cli("models show {} --json", tmp_path / "tuned").stdout)["info"]
     assert after["unet"] == before["unet"]
     assert after["provenance"]["started_from"] == before["name"] == "nuclei"
+    rates = [info["provenance"]["settings"]["learning_rate"] for info in (before, after)]
+    assert rates == [0.01, 0.0005], "a trained network needs a gentle rate"
     dice = json.loads(result.stdout)["scores"]["dice_foreground_by_image"]
     assert dice == pytest.approx(before["scores"]["dice_foreground_by_image"], abs=0.1)
+
+
+def test_a_preset_stands_for_many_settings_and_what_is_given_wins(
+    cli: Cli, data: Path, tmp_path: Path
+) -> None:
+    line = f"train {{}} --preset thorough --patience 7 --out {{}} --steps 2 {SMALL}"
+    cli(line.replace("--augmentation none", ""), data, tmp_path / "run")
+    info = json.loads(cli("models show {} --json", tmp_path / "run").stdout)["info"]
+    settings = info["provenance"]["settings"]
+    assert settings["augmentation"] == Augmentation.preset("standard").model_dump(mode="json")
+    assert (settings["budget"]["steps"], settings["budget"]["minutes"]) == (2, None)
+    assert settings["patience"] == 7
 
 
 def test_classes_are_named_and_trained(cli: Cli, tmp_path: Path) -> None:

@@ -119,6 +119,18 @@ class ModelInfo(Settings):
                 f"'{self.name}' expects them in the order {', '.join(self.channel_names)}. Choose "
                 "the channels in that order."
             )
+        self._check_depth(image)
+
+    def check_start(self, image: Image) -> None:
+        """Raise `ModelFileError` when training on such images cannot start from the model.
+
+        They may have other channels; of the same ones, the order must be the same.
+        """
+        if image.channels == self.unet.in_channels:
+            self.check_image(image)
+        self._check_depth(image)
+
+    def _check_depth(self, image: Image) -> None:
         if self.unet.ndim == 3 and "Z" not in image.axes:
             raise ModelFileError(
                 f"'{image.name}' has axes {image.axes}, the model '{self.name}' was trained on "

@@ -43,8 +43,8 @@ def open_demo(viewer: napari.Viewer, folder: Path) -> tuple[Any, Any]:
     model = find_model(folder / "run")
     _open_test_image(viewer, folder / "test")
     window = viewer.window
-    _, predict = window.add_plugin_dock_widget(_PLUGIN, "Predict", tabify=True)
-    _, evaluate = window.add_plugin_dock_widget(_PLUGIN, "Evaluate", tabify=True)
+    _, predict = window.add_plugin_dock_widget(_PLUGIN, "Predict")
+    _, evaluate = window.add_plugin_dock_widget(_PLUGIN, "Evaluate")
     predict.model.choose(model)
 
     def score(busy: bool) -> None:

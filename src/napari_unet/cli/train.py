@@ -71,6 +71,7 @@ class PresetName(StrEnum):
     STANDARD = "standard"
     THOROUGH = "thorough"
     NUCLEI = "nuclei"
+    NUCLEI_BRIGHTFIELD = "nuclei-brightfield"
 
 
 class Variation(StrEnum):

@@ -101,7 +101,7 @@ class ModelInfo(Settings):
     def check_image(self, image: Image) -> None:
         """Raise `ModelFileError` when the model cannot be used on an image."""
         wanted = self.unet.in_channels
-        if image.channels != wanted:
+        if image.channels != wanted and not self.takes_grey(image):
             names = f" ({', '.join(self.channel_names)})" if self.channel_names else ""
             raise ModelFileError(
                 f"'{image.name}' has {image.channels} channel(s), the model '{self.name}' was "
@@ -120,6 +120,10 @@ class ModelInfo(Settings):
                 "the channels in that order."
             )
         self._check_depth(image)
+
+    def takes_grey(self, image: Image) -> bool:
+        """Whether an image is grey and the model for colour: it is then shown as a grey RGB."""
+        return self.rgb and image.channels == 1
 
     def check_start(self, image: Image) -> None:
         """Raise `ModelFileError` when training on such images cannot start from the model.

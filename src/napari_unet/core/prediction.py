@@ -93,7 +93,8 @@ def predict(
     model
         Model to use. Other decoder settings: replace ``model.info.task``.
     image
-        Axes any subset of TZCYX with Y and X; a 2-D model treats T and Z plane by plane.
+        Axes any subset of TZCYX with Y and X; a 2-D model treats T and Z plane by plane. A model
+        of RGB images takes grey ones too.
     probabilities
         Whether to return them.
     test_time_augmentation
@@ -147,6 +148,8 @@ def predict(
         raise SettingsError(
             f"{len(ranges)} intensity range(s) for {image.channels} channel(s): expected one each."
         )
+    if model.info.takes_grey(image):
+        image, ranges = image.as_rgb(), ranges and [*ranges] * 3
     run = _Run(model.info, network, block_px, scale, ranges, folder, should_stop, progress)
     with keeping_freed_memory():
         return run.predict(image, probabilities, keep_outputs)

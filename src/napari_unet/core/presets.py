@@ -11,7 +11,7 @@ from napari_unet.core.config import Budget
 __all__ = ["PRESETS", "Effort", "Plan", "Preset", "plan_for", "preset_values"]
 
 Effort = Literal["quick", "standard", "thorough"]
-Preset = Literal["quick", "standard", "thorough", "nuclei"]
+Preset = Literal["quick", "standard", "thorough", "nuclei", "nuclei-brightfield"]
 
 
 @dataclass(frozen=True)
@@ -55,10 +55,24 @@ _RECIPES: dict[str, dict[str, Any]] = {
         "augmentation": Augmentation.preset("light"),
         "average_decay": 0.998,
     },
+    "nuclei-brightfield": {
+        "budget": Budget(steps=5000),
+        "augmentation": Augmentation.preset("light").model_copy(
+            update={
+                "brightness": 0.1,
+                "contrast": 1.3,
+                "channel_jitter": 0.1,
+                "warp_probability": 0.3,
+                "rotation_deg": 45,
+                "scale": (0.75, 1.33),
+            }
+        ),
+        "average_decay": 0.998,
+    },
 }
 """What the shipped models were trained with; see their cards and `benchmarks/experiments.md`."""
 
-PRESETS: tuple[Preset, ...] = (*_FROM_SCRATCH, "nuclei")
+PRESETS: tuple[Preset, ...] = (*_FROM_SCRATCH, "nuclei", "nuclei-brightfield")
 
 
 def plan_for(effort: Effort, *, fine_tuning: bool) -> Plan:

@@ -71,6 +71,10 @@ class Learner:
         if same_outputs(start.info, info):
             candidates = [weights, for_inverted_images(weights)]
             weights = min(candidates, key=lambda candidate: self._loss_with(candidate, batch))
+        self.take(weights)
+
+    def take(self, weights: dict[str, Tensor]) -> None:
+        """Go on from weights; the average begins there too."""
         self._net.load_state_dict(weights)
         self._average = self._start_average()
 

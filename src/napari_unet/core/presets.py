@@ -52,22 +52,31 @@ _FINE_TUNING: dict[Effort, Plan] = {
 _RECIPES: dict[str, dict[str, Any]] = {
     "nuclei": {
         "budget": Budget(steps=9000),
-        "augmentation": Augmentation.preset("light"),
-        "average_decay": 0.998,
+        "augmentation": Augmentation.preset("light").model_copy(
+            update={
+                "warp_probability": 0.25,
+                "rotation_deg": 180,
+                "scale": (0.7, 1.4),
+                "gamma": 1.2,
+                "blur_px": 0.6,
+                "noise": 0.03,
+            }
+        ),
     },
     "nuclei-brightfield": {
         "budget": Budget(steps=5000),
         "augmentation": Augmentation.preset("light").model_copy(
             update={
+                "warp_probability": 0.4,
+                "rotation_deg": 180,
+                "scale": (0.7, 1.4),
                 "brightness": 0.1,
                 "contrast": 1.3,
                 "channel_jitter": 0.1,
-                "warp_probability": 0.3,
-                "rotation_deg": 45,
-                "scale": (0.75, 1.33),
+                "blur_px": 0.6,
+                "noise": 0.03,
             }
         ),
-        "average_decay": 0.998,
     },
 }
 """What the shipped models were trained with; see their cards and `benchmarks/experiments.md`."""

@@ -566,12 +566,22 @@ def test_the_demo_ends_with_scores_and_pictures(
     monkeypatch.setattr(demo_run, "_TRAIN", 3)
     monkeypatch.setattr(demo_run, "_TEST", 1)
     out = tmp_path / "demo"
-    result = cli("demo --seconds 3 --threads 1 --out {}", out)
+    result = cli("demo --threads 1 --out {}", out)
     assert "AP at IoU 0.5" in result.stdout
-    for path in ("scores/comparison.png", "run/curves.png", "results/objects.csv"):
+    files = ["scores/comparison.png", "results/objects.csv"]
+    for path in files:
         assert (out / path).is_file()
         assert str(Path(path).parent) in result.stdout
     assert len(table(out / "results" / "summary.csv")) == 1
+    with tifffile.TiffFile(out / "test" / "masks" / "nuclei_03.tif") as truth:
+        count = len(np.unique(truth.asarray())) - 1
+    (row,) = table(out / "results" / "summary.csv")
+    assert int(row["objects"]) == pytest.approx(count, rel=0.1)
+    assert not (out / "run").exists()
+    result = cli("demo --train --seconds 3 --threads 1 --out {}", out)
+    for path in [*files, "run/curves.png"]:
+        assert (out / path).is_file()
+        assert str(Path(path).parent) in result.stdout
 
 
 def test_the_demo_replaces_nothing_but_an_earlier_demo(cli: Cli, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from napari_unet.compute import PredictRequest, Progress
+from napari_unet.compute import PredictRequest, Preview, Progress
 from napari_unet.compute.kept_outputs import KeptOutputs
 from napari_unet.compute.parcels import pack, unpack
 from napari_unet.compute.work import work
@@ -41,9 +41,10 @@ def test_progress_says_what_is_left() -> None:
 def test_events_are_small() -> None:
     heard: list[object] = []
     context = JobContext("preview", heard.append)
-    context.show_preview(np.zeros((512, 512), np.uint16), 7)
+    context.show(Preview(np.zeros((512, 512), np.uint16), 7))
     assert len(pickle.dumps(heard)) < 500
-    labels, step = pickle.loads(fetch_preview("preview"))
+    preview = pickle.loads(fetch_preview("preview"))
+    labels, step = preview.labels, preview.step
     assert labels.shape == (512, 512)
     assert step == 7
     assert fetch_preview("preview") is None

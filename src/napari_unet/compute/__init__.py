@@ -5,7 +5,7 @@ background when an engine starts, and torch only ever by the worker.
 """
 
 from napari_unet.compute.engine import Engine
-from napari_unet.compute.events import Ended, Preview, Progress
+from napari_unet.compute.events import Ended, LivePreview, LiveState, Preview, Progress
 from napari_unet.compute.jobs import ComputeError, Job, WorkerLost
 from napari_unet.compute.requests import (
     DecodeRequest,
@@ -14,6 +14,9 @@ from napari_unet.compute.requests import (
     Evaluation,
     FilesDone,
     FilesRequest,
+    LiveDone,
+    LiveImage,
+    LiveRequest,
     PredictRequest,
     Request,
     ResumeRequest,
@@ -31,6 +34,11 @@ __all__ = [
     "FilesDone",
     "FilesRequest",
     "Job",
+    "LiveDone",
+    "LiveImage",
+    "LivePreview",
+    "LiveRequest",
+    "LiveState",
     "PredictRequest",
     "Preview",
     "Progress",

@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from napari_unet.compute.events import Accepted, Ended, Over, Preview, PreviewReady
+from napari_unet.compute.events import Accepted, Ended, Over, PreviewReady
 from napari_unet.compute.host_process import HostProcess
 from napari_unet.compute.jobs import ComputeError, Job, WorkerLost
 from napari_unet.compute.parcels import Parcel, unpack
-from napari_unet.compute.requests import ResumeRequest, TrainRequest
-from napari_unet.compute.worker import Failure, fetch_preview, run_job, stop_job
+from napari_unet.compute.requests import LiveRequest, Request, ResumeRequest, TrainRequest
+from napari_unet.compute.worker import Failure, fetch_preview, run_job, stop_job, tell_job
 from napari_unet.core.errors import Cancelled, UNetError
 
 __all__ = ["Connection", "connect"]
@@ -56,6 +56,7 @@ class Connection:
         self._on_lost = on_lost
         self._workers: dict[str, str] = {}
         self._jobs: dict[str, asyncio.Task[Any]] = {}
+        self._telling: dict[str, asyncio.Lock] = {}
         self._closing = False
         self._broken = False
         self._schedule(self._watch())
@@ -79,6 +80,10 @@ class Connection:
     def stop(self, job: Job) -> None:
         """Ask a job's worker to stop it, or withdraw it where none has begun."""
         self._schedule(self._stop(job))
+
+    def tell(self, job: Job, parcel: Parcel) -> None:
+        """Tell a job something, after what it was told before."""
+        self._schedule(self._tell(job, parcel))
 
     def close(self, timeout_s: float) -> None:
         """End; a process of our own lets jobs save that have not ended."""
@@ -147,6 +152,7 @@ class Connection:
                 end = Ended(None, _unforeseen(f"{type(error).__name__}: {error}"))
         finally:
             del self._jobs[job.id]
+            self._telling.pop(job.id, None)
             with contextlib.suppress(Exception):
                 self._client.unsubscribe_topic(job.id)
         job.post(end)
@@ -157,7 +163,7 @@ class Connection:
         client.subscribe_topic(job.id, lambda event: self._on_event(job, event[1], signals))
         workers = [self._workers[at_job]] if at_job in self._workers else None
         fetching = asyncio.ensure_future(self._fetch_previews(job, signals))
-        long = isinstance(job.request, TrainRequest | ResumeRequest)
+        long = isinstance(job.request, TrainRequest | ResumeRequest | LiveRequest)
         try:
             data = await client.scatter([parcel], direct=direct, hash=False, workers=workers)
             future = client.submit(
@@ -214,12 +220,12 @@ class Connection:
 
     async def _fetch(self, job: Job) -> None:
         """Get the latest preview, if there is one that was not shown."""
-        if job.id not in self._workers or getattr(job.request, "preview", None) is None:
+        if job.id not in self._workers or not _has_previews(job.request):
             return
         worker = self._workers[job.id]
         found = await self._client.run(fetch_preview, job.id, workers=[worker])
         if found[worker] is not None:
-            job.post(Preview(*pickle.loads(found[worker])))
+            job.post(pickle.loads(found[worker]))
 
     async def _stop(self, job: Job) -> None:
         task = self._jobs.get(job.id)
@@ -230,6 +236,15 @@ class Connection:
             task.cancel()
         with contextlib.suppress(Exception):
             await self._client.run(stop_job, job.id, workers=worker and [worker])
+
+    async def _tell(self, job: Job, parcel: Parcel) -> None:
+        async with self._telling.setdefault(job.id, asyncio.Lock()):  # in order
+            while job.id in self._jobs and job.id not in self._workers:
+                await asyncio.sleep(_WATCH_S)
+            if job.id in self._jobs:
+                worker = self._workers[job.id]
+                with contextlib.suppress(Exception):  # a worker that is gone is told elsewhere
+                    await self._client.run(tell_job, job.id, parcel, workers=[worker])
 
     def _on_scheduler_event(self, event: tuple[float, Any]) -> None:
         """End the jobs of a cluster's worker that died."""
@@ -261,6 +276,10 @@ def _quiet_client() -> Iterator[None]:
         yield
     finally:
         logger.removeFilter(nothing)
+
+
+def _has_previews(request: Request) -> bool:
+    return isinstance(request, LiveRequest) or getattr(request, "preview", None) is not None
 
 
 def _how_to_go_on(job: Job) -> str:

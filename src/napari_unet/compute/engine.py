@@ -106,7 +106,7 @@ class Engine:
         Job
             Waiting; errors come as its last event.
         """
-        job = Job(request, self._stop)
+        job = Job(request, self._stop, self._tell)
         with self._lock:
             if self._state == "closed":
                 job.post(Ended(None, Cancelled(_CLOSED)))
@@ -226,6 +226,13 @@ class Engine:
                 self._connection.stop(job)
 
         self._order(stop)
+
+    def _tell(self, job: Job, message: object) -> None:
+        def tell() -> None:
+            if self._connection is not None:
+                self._connection.tell(job, pack(message))
+
+        self._order(tell)
 
     def _forget(self, job: Job, event: object) -> None:
         if isinstance(event, Ended):

@@ -11,7 +11,16 @@ if TYPE_CHECKING:
 
     from napari_unet.core.errors import UNetError
 
-__all__ = ["Accepted", "Ended", "Over", "Preview", "PreviewReady", "Progress"]
+__all__ = [
+    "Accepted",
+    "Ended",
+    "LivePreview",
+    "LiveState",
+    "Over",
+    "Preview",
+    "PreviewReady",
+    "Progress",
+]
 
 
 @dataclass(frozen=True)
@@ -29,6 +38,61 @@ class Preview:
 
     labels: NDArray[np.integer[Any]]
     step: int
+
+
+@dataclass(frozen=True)
+class LivePreview:
+    """What a live training makes of a part of an image.
+
+    Parameters
+    ----------
+    name
+        The image.
+    origin
+        Where the part begins, (y, x).
+    labels
+        Class ids, axes YX.
+    uncertainty
+        0 (sure) to 255 (undecided), axes YX.
+    step
+        After how many steps.
+    applied
+        The last message that had been taken in.
+    """
+
+    name: str
+    origin: tuple[int, int]
+    labels: NDArray[np.integer[Any]]
+    uncertainty: NDArray[np.uint8]
+    step: int
+    applied: int
+
+
+@dataclass(frozen=True)
+class LiveState:
+    """How a live training goes.
+
+    Parameters
+    ----------
+    step, loss
+        How many steps, and the loss of the last; NaN before the first.
+    applied
+        The last message that was taken in.
+    digests
+        Hash of the labels of each image, see `Canvas.digest`.
+    score, counts
+        See `napari_unet.core.live.StrokeScores`.
+    ready
+        Whether two classes are painted.
+    """
+
+    step: int
+    loss: float
+    applied: int
+    digests: dict[str, str]
+    score: float | None
+    counts: dict[int, int]
+    ready: bool
 
 
 @dataclass(frozen=True)

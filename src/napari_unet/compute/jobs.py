@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
-from napari_unet.compute.events import Ended, Preview, Progress
+from napari_unet.compute.events import Ended, LivePreview, LiveState, Preview, Progress
 from napari_unet.core.errors import UNetError
 from napari_unet.core.events import StepDone
 
@@ -21,7 +21,7 @@ Status = Literal["waiting", "running", "stopping", "done", "failed"]
 
 _log = logging.getLogger(__name__)
 
-_PASSING = (StepDone, Progress, Preview)
+_PASSING = (StepDone, Progress, Preview, LivePreview, LiveState)
 """Of each kind only the last is kept for late listeners: hours of previews would fill memory."""
 
 
@@ -42,12 +42,20 @@ class Job:
         What was asked.
     on_stop
         Called when somebody wants the job to stop.
+    on_message
+        Called with what is told to the job.
     """
 
-    def __init__(self, request: Request, on_stop: Callable[[Job], None]) -> None:
+    def __init__(
+        self,
+        request: Request,
+        on_stop: Callable[[Job], None],
+        on_message: Callable[[Job, object], None] = lambda job, message: None,
+    ) -> None:
         self.id = uuid.uuid4().hex
         self.request = request
         self._on_stop = on_stop
+        self._on_message = on_message
         self._lock = threading.RLock()
         self._status: Status = "waiting"
         self._events: list[object] = []
@@ -80,6 +88,10 @@ class Job:
                 return
             self._status = "stopping"
         self._on_stop(self)
+
+    def tell(self, message: object) -> None:
+        """Tell the job something, after what it was told before; only a live training listens."""
+        self._on_message(self, message)
 
     def wait(self, timeout_s: float | None = None) -> Any:
         """Wait for the end and return the result; not from a GUI's main thread.

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from napari_unet.core.config import TrainingSettings
     from napari_unet.core.error_map import ErrorMap
     from napari_unet.core.images import Image, Pair
+    from napari_unet.core.live import LiveSettings
     from napari_unet.core.normalization import IntensityRange
     from napari_unet.core.report import Report
     from napari_unet.core.splits import Split
@@ -28,6 +29,9 @@ __all__ = [
     "Evaluation",
     "FilesDone",
     "FilesRequest",
+    "LiveDone",
+    "LiveImage",
+    "LiveRequest",
     "PredictRequest",
     "Request",
     "ResumeRequest",
@@ -75,6 +79,63 @@ class ResumeRequest:
     preview: Image | None = None
     preview_ranges: tuple[IntensityRange, ...] | None = None
     preview_s: float = 10.0
+
+
+@dataclass(frozen=True)
+class LiveImage:
+    """A plane with what is painted on it.
+
+    Parameters
+    ----------
+    pixels
+        Raw values, axes CYX.
+    labels
+        Axes YX, 0 where nothing is painted.
+    rgb
+        Whether the channels are red, green and blue.
+    """
+
+    pixels: Any
+    labels: Any
+    rgb: bool = False
+
+
+@dataclass(frozen=True)
+class LiveRequest:
+    """Train on labels that change until it is stopped; the result is a `LiveDone`.
+
+    What changes is told with `Job.tell`: see `napari_unet.compute.live_messages`.
+
+    Parameters
+    ----------
+    task
+        Classes; sparse.
+    images
+        By the names that messages call them.
+    folder
+        Where the session is saved, now and then and at the end.
+    settings
+        See `napari_unet.core.live.LiveSettings`.
+    start
+        Model file to start from.
+    resume
+        Whether `folder` holds a session to go on with.
+    """
+
+    task: Semantic
+    images: Mapping[str, LiveImage]
+    folder: Path
+    settings: LiveSettings | None = None
+    start: Path | None = None
+    resume: bool = False
+
+
+class LiveDone(NamedTuple):
+    """How a live training ended; `model` is None where nothing was learned."""
+
+    model: Path | None
+    steps: int
+    score: float | None
 
 
 @dataclass(frozen=True)
@@ -234,6 +295,7 @@ class Evaluation(NamedTuple):
 Request = (
     TrainRequest
     | ResumeRequest
+    | LiveRequest
     | PredictRequest
     | DecodeRequest
     | FilesRequest

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_unet.compute import requests as ask
+from napari_unet.compute.events import Preview
 from napari_unet.compute.kept_outputs import kept
 from napari_unet.core.errors import Cancelled, SettingsError, UNetError
 
@@ -36,9 +37,12 @@ def work(request: Any, context: JobContext) -> Any:
     UNetError
         As the functions of the core that are called.
     """
+    from napari_unet.compute.live_work import train_live
+
     kinds: dict[type, Any] = {
         ask.TrainRequest: _train,
         ask.ResumeRequest: _resume,
+        ask.LiveRequest: train_live,
         ask.PredictRequest: _predict,
         ask.DecodeRequest: _decode,
         ask.FilesRequest: _predict_files,
@@ -125,7 +129,7 @@ def _previewer(
             broken = True
             _log.warning("There is no preview: %s", error)
             return
-        context.show_preview(np.asarray(found.labels), step)
+        context.show(Preview(np.asarray(found.labels), step))
 
     return show
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import logging
 import pickle
+import queue
 import sys
 import threading
 import time
@@ -13,13 +15,29 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from napari_unet.compute.events import Accepted, Over, PreviewReady, Progress
+from napari_unet.compute.events import (
+    Accepted,
+    LivePreview,
+    Over,
+    Preview,
+    PreviewReady,
+    Progress,
+)
 from napari_unet.compute.parcels import Parcel, pack, unpack
 from napari_unet.core import errors
 from napari_unet.core.errors import DeviceError, SettingsError, UNetError
 from napari_unet.core.events import StepDone
 
-__all__ = ["Failure", "JobContext", "Success", "fetch_preview", "run_job", "stop_all", "stop_job"]
+__all__ = [
+    "Failure",
+    "JobContext",
+    "Success",
+    "fetch_preview",
+    "run_job",
+    "stop_all",
+    "stop_job",
+    "tell_job",
+]
 
 _log = logging.getLogger("napari_unet")
 
@@ -28,6 +46,7 @@ _EVENT_S = 0.05
 
 _stops: dict[str, threading.Event] = {}
 _previews: dict[str, bytes] = {}
+_inboxes: dict[str, queue.SimpleQueue[Parcel]] = {}
 _running: set[str] = set()
 
 
@@ -92,10 +111,24 @@ class JobContext:
         passed = time.monotonic() - self._start_s
         self.emit(Progress(done, total, passed * (total - done) / done if done else None))
 
-    def show_preview(self, labels: Any, step: int) -> None:
+    def show(self, preview: Preview | LivePreview) -> None:
         """Keep a preview for the client, who fetches it: arrays are too large for events."""
-        _previews[self.id] = pickle.dumps((labels, step))
-        self.emit(PreviewReady(step))
+        _previews[self.id] = pickle.dumps(preview)
+        self.emit(PreviewReady(preview.step))
+
+    @property
+    def preview_waits(self) -> bool:
+        """Whether the latest preview was not fetched yet."""
+        return self.id in _previews
+
+    def messages(self) -> list[Any]:
+        """Take what was told to the job since the last time, in order."""
+        inbox = _inboxes[self.id]
+        found = []
+        with contextlib.suppress(queue.Empty):
+            while True:
+                found.append(_open(inbox.get_nowait()))
+        return found
 
 
 def run_job(job: str, parcel: Parcel, long: bool) -> Parcel:
@@ -132,6 +165,7 @@ def run_job(job: str, parcel: Parcel, long: bool) -> Parcel:
 
     # A thread that dask does not know: in its own, every dask array would be computed by sending
     # its graph to the scheduler. Daemon: it must not keep an ending worker alive.
+    _inboxes[job] = queue.SimpleQueue()  # before anybody can know that it runs here
     send(Accepted(worker.address))
     thread = threading.Thread(target=run, name=f"job-{job[:8]}", daemon=True)
     thread.start()
@@ -145,6 +179,12 @@ def stop_job(job: str) -> None:
     _stops.setdefault(job, threading.Event()).set()
 
 
+def tell_job(job: str, parcel: Parcel) -> None:
+    """Tell a job something; it looks when it likes, see `JobContext.messages`."""
+    if job in _inboxes:
+        _inboxes[job].put(parcel)
+
+
 def stop_all(timeout_s: float) -> None:
     """Ask all jobs to stop, and wait for them to save."""
     for job in list(_running):
@@ -155,7 +195,7 @@ def stop_all(timeout_s: float) -> None:
 
 
 def fetch_preview(job: str) -> bytes | None:
-    """Hand over the latest preview, pickled labels and step, once."""
+    """Hand over the latest preview, pickled, once."""
     return _previews.pop(job, None)
 
 
@@ -173,6 +213,7 @@ def _outcome(context: JobContext, parcel: Parcel) -> Parcel:
     finally:
         _running.discard(context.id)
         _stops.pop(context.id, None)
+        _inboxes.pop(context.id, None)
         _free_memory()
     return pack(result)
 

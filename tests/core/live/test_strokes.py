@@ -28,6 +28,16 @@ def test_new_strokes_are_drawn_while_they_are_new_and_never_where_they_were_eras
     assert set(drawn) == {2 * 30 + x for x in (5, 6, 7)}
 
 
+def test_of_several_new_strokes_each_is_drawn_and_then_none():
+    painted, rng = canvas(), np.random.default_rng(0)
+    for row in (2, 5, 8):
+        painted.edit((row, 0), np.ones((1, 4), np.uint8))
+    drawn = []
+    while (pixel := painted.take_new(rng)) is not None:
+        drawn.append(pixel // 30)
+    assert set(drawn) == {2, 5, 8}
+
+
 def test_the_digest_is_that_of_the_values_whatever_their_type():
     labels = np.arange(600, dtype=np.uint16).reshape(20, 30) % 5
     assert canvas(labels).digest() == canvas(labels.astype(np.int32)).digest()

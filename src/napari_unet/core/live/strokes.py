@@ -22,7 +22,7 @@ _USES = 12
 _MOST_NEW = 50
 
 
-@dataclass
+@dataclass(eq=False)
 class Stroke:
     """Pixels that were painted at once, as flat indices, and how often they are still preferred."""
 
@@ -56,6 +56,7 @@ class Canvas:
         self.labels = labels.copy()
         self.new: deque[Stroke] = deque(maxlen=_MOST_NEW)
         self._by_class: dict[int, NDArray[np.int64]] | None = None
+        self._digest = ""
         if (painted := np.flatnonzero(self.labels)).size:
             self.new.append(Stroke(painted))
 
@@ -89,7 +90,7 @@ class Canvas:
             )
         y, x = np.nonzero((block != before) & (block != 0))
         before[...] = block
-        self._by_class = None
+        self._by_class, self._digest = None, ""
         painted = np.ravel_multi_index((y + top, x + left), self.labels.shape)
         if painted.size:
             self.new.append(Stroke(painted))
@@ -118,7 +119,10 @@ class Canvas:
 
     def digest(self) -> str:
         """Hash of the labels, for comparison with where they are painted."""
-        return hashlib.sha256(np.ascontiguousarray(self.labels, np.int64).tobytes()).hexdigest()
+        if not self._digest:
+            values = np.ascontiguousarray(self.labels, np.int64)
+            self._digest = hashlib.sha256(values.data).hexdigest()
+        return self._digest
 
 
 @dataclass
@@ -155,3 +159,11 @@ class StrokeScores:
         if len(self._shares) < 2 or min(self.counts.values()) < self.least:
             return None
         return float(np.mean([np.mean(strokes) for strokes in self._shares.values()]))
+
+    def dump(self) -> dict[str, list[float]]:
+        """Give plain values that can be saved."""
+        return {str(class_id): list(strokes) for class_id, strokes in self._shares.items()}
+
+    def load(self, values: dict[str, list[float]]) -> None:
+        """Take back what `dump` gave."""
+        self._shares = {int(i): deque(s, maxlen=self.window) for i, s in values.items()}

@@ -236,6 +236,13 @@ class LiveTraining:
         maps = maps[:, : bottom - top, : right - left]
         return np.concatenate([1 - maps, maps]) if len(maps) == 1 else maps
 
+    def classes_of(self, outputs: NDArray[np.float32]) -> NDArray[np.integer[Any]]:
+        """Turn what `outputs` gave into class ids, axes YX."""
+        ids = self._task.ids
+        small = ids.astype(np.min_scalar_type(int(ids.max())))
+        classes: NDArray[np.integer[Any]] = small[outputs.argmax(0)]
+        return classes
+
     def model(self) -> Model:
         """Give the model as it is now.
 
@@ -247,6 +254,42 @@ class LiveTraining:
         if self._learner is None or self._info is None:
             raise SettingsError("Nothing was learned yet: paint two classes first.")
         return Model(self._info, self._learner.weights())
+
+    # -- to be saved -----------------------------------------------------------------------------
+
+    @property
+    def began(self) -> bool:
+        """Whether there is a network already."""
+        return self._learner is not None
+
+    def labels(self) -> dict[str, NDArray[np.integer[Any]]]:
+        """Give the labels of each image by its name."""
+        return {name: canvas.labels for name, canvas in self._canvases.items()}
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Give what is needed to go on exactly, beside images and labels."""
+        assert self._learner is not None
+        assert self._info is not None
+        tensors, learner = self._learner.state()
+        values = {
+            "task": self._task.model_dump(mode="json"),
+            "info": self._info.model_dump(mode="json"),
+            "steps": self.steps,
+            "scores": self.scores.dump(),
+            "random": self._rng.bit_generator.state,
+            "learner": learner,
+        }
+        return tensors, values
+
+    def restore(self, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
+        """Go back to what `state` gave."""
+        self._info = ModelInfo.model_validate(values["info"])
+        self._learner = Learner(self._info, self._training_settings(), self._compute)
+        self._learner.restore(tensors, values["learner"])
+        self.steps = int(values["steps"])
+        self.scores.load(values["scores"])
+        self._rng.bit_generator.state = values["random"]
+        self._network = None
 
     # -- inside ----------------------------------------------------------------------------------
 
@@ -351,9 +394,9 @@ class LiveTraining:
         y, x = np.unravel_index(pixels, canvas.labels.shape)
         region = (slice(int(y.min()), int(y.max()) + 1), slice(int(x.min()), int(x.max()) + 1))
         name = next(n for n, c in self._canvases.items() if c is canvas)
-        best = self.outputs(name, region).argmax(0)
-        classes: NDArray[np.int64] = self._task.ids[best[y - y.min(), x - x.min()]]
-        return classes
+        classes: NDArray[np.integer[Any]] = self.classes_of(self.outputs(name, region))
+        found: NDArray[np.integer[Any]] = classes[y - y.min(), x - x.min()]
+        return found
 
 
 def _checked(task: Semantic) -> Semantic:

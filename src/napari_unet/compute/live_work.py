@@ -1,0 +1,152 @@
+"""A live training in the worker: it learns, listens, and shows what is in view."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_unet.compute import live_messages as told
+from napari_unet.compute.events import LivePreview, LiveState
+from napari_unet.compute.requests import LiveDone, LiveImage, LiveRequest
+
+if TYPE_CHECKING:
+    from napari_unet.compute.worker import JobContext
+    from napari_unet.core.live import LiveTraining
+
+__all__ = ["train_live"]
+
+_STATE_S = 0.5
+_SAVE_S = 30.0
+_IDLE_S = 0.03
+_LEAST_PREVIEW_S = 0.3
+_PREVIEW_SHARE = 0.25
+"""Previews may cost this share of the time, beside the least distance between two."""
+
+
+def train_live(request: LiveRequest, context: JobContext) -> LiveDone:
+    """Train until somebody says stop; see `LiveRequest`."""
+    from napari_unet.core.allocator import keeping_freed_memory
+
+    with keeping_freed_memory():
+        return _Live(request, context).run()
+
+
+class _Live:
+    def __init__(self, request: LiveRequest, context: JobContext) -> None:
+        from napari_unet.core.live import LiveSession, LiveTraining
+        from napari_unet.core.model_file import load_model
+
+        self._context = context
+        self._session = LiveSession(request.folder)
+        start = None if request.start is None else load_model(request.start)
+        self._training: LiveTraining = LiveTraining(request.task, start, request.settings)
+        for name, image in request.images.items():
+            self._put(name, image)
+        if request.resume:
+            self._session.restore(self._training)
+        self._applied = 0
+        self._view: told.ShowView | None = None
+        self._loss = math.nan
+        self._told_s = self._saved_s = time.monotonic()
+        self._next_preview_s = 0.0
+        self._previewed: tuple[Any, ...] = ()
+
+    def run(self) -> LiveDone:
+        training = self._training
+        while not self._context.should_stop():
+            changed = self._listen()
+            if training.ready:
+                self._loss = training.step()
+            elif not changed:
+                time.sleep(_IDLE_S)
+            self._show_view()
+            now = time.monotonic()
+            if now - self._told_s >= _STATE_S:
+                self._tell_state()
+            if now - self._saved_s >= _SAVE_S:
+                self._session.save(training)
+                self._saved_s = time.monotonic()
+        self._listen()  # what was painted just before the end is kept, too
+        self._session.save(training)
+        self._tell_state()
+        model = self._session.model if training.began else None
+        return LiveDone(model, training.steps, training.scores.balanced_accuracy)
+
+    def _listen(self) -> bool:
+        messages = self._context.messages()
+        for message in messages:
+            self._apply(message)
+            self._applied = message.number
+        return bool(messages)
+
+    def _apply(self, message: told.Message) -> None:
+        training = self._training
+        if isinstance(message, told.Paint):
+            training.edit(
+                message.name, message.origin, np.asarray(message.block), judged=message.judged
+            )
+        elif isinstance(message, told.PutImage):
+            self._put(message.name, message.image)
+        elif isinstance(message, told.RemoveImage):
+            training.remove(message.name)
+        elif isinstance(message, told.ChangeClasses):
+            training.set_task(message.task)
+        elif isinstance(message, told.ShowView):
+            self._view = message
+            self._next_preview_s = 0.0
+
+    def _put(self, name: str, image: LiveImage) -> None:
+        self._training.put(name, np.asarray(image.pixels), np.asarray(image.labels), image.rgb)
+
+    def _show_view(self) -> None:
+        """Preview what is in view, if it is time and there is something new to show."""
+        view, training = self._view, self._training
+        start = time.monotonic()
+        if view is None or not view.name or not training.began or start < self._next_preview_s:
+            return
+        if self._context.preview_waits:  # a slow client gets the latest, not a queue
+            return
+        shown = (training.steps, view)
+        if shown == self._previewed:
+            return
+        self._previewed = shown
+        y, x, height, width = view.region
+        region = (slice(y, y + height), slice(x, x + width))
+        outputs = training.outputs(view.name, region)
+        self._context.show(
+            LivePreview(
+                name=view.name,
+                origin=(y, x),
+                labels=training.classes_of(outputs),
+                uncertainty=_uncertainty(outputs),
+                step=training.steps,
+                applied=self._applied,
+            )
+        )
+        took = time.monotonic() - start
+        self._next_preview_s = start + max(_LEAST_PREVIEW_S, took / _PREVIEW_SHARE)
+
+    def _tell_state(self) -> None:
+        training = self._training
+        self._told_s = time.monotonic()
+        self._context.emit(
+            LiveState(
+                step=training.steps,
+                loss=self._loss,
+                applied=self._applied,
+                digests={name: training.digest(name) for name in training.labels()},
+                score=training.scores.balanced_accuracy,
+                counts=training.scores.counts,
+                ready=training.ready,
+            )
+        )
+
+
+def _uncertainty(outputs: Any) -> Any:
+    """Entropy of the classes' probabilities, 0 to 255: all where every class is as likely."""
+    clipped = np.clip(outputs, 1e-6, 1)
+    entropy = -(clipped * np.log(clipped)).sum(0) / np.log(len(outputs))
+    return np.clip(255 * entropy, 0, 255).astype(np.uint8)

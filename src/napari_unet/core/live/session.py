@@ -1,0 +1,109 @@
+"""A live training on disk: the model, the strokes, the optimizer, so that it goes on tomorrow."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_unet.core.errors import ModelFileError, SettingsError
+from napari_unet.core.model_file import read_header, save_model, write_tensors
+from napari_unet.core.storage import atomic_path
+from napari_unet.core.tasks import Semantic
+
+if TYPE_CHECKING:
+    from napari_unet.core.live.trainer import LiveTraining
+
+__all__ = ["LiveSession"]
+
+_KEY = "napari_unet_live"
+
+
+@dataclass(frozen=True)
+class LiveSession:
+    """The files of a live training.
+
+    Parameters
+    ----------
+    path
+        Their folder; made when something is written.
+    """
+
+    path: Path
+
+    @property
+    def model(self) -> Path:
+        """The model as it was saved last."""
+        return self.path / "last.safetensors"
+
+    @property
+    def _state(self) -> Path:
+        return self.path / "live.safetensors"
+
+    @property
+    def _labels(self) -> Path:
+        return self.path / "strokes.npz"
+
+    def save(self, training: LiveTraining) -> None:
+        """Write everything, each file whole or not at all; the strokes first.
+
+        Raises
+        ------
+        StorageError
+            When the folder cannot be written.
+        """
+        strokes: dict[str, Any] = training.labels()
+        with atomic_path(self._labels) as temporary, temporary.open("wb") as file:
+            np.savez_compressed(file, **strokes)
+        if training.began:
+            save_model(self.model, training.model())
+            tensors, values = training.state()
+            write_tensors(self._state, tensors, {_KEY: json.dumps(values)})
+
+    def labels(self) -> dict[str, NDArray[np.integer[Any]]]:
+        """Read the labels of each image by its name.
+
+        Raises
+        ------
+        SettingsError
+            When there are none, or they are damaged.
+        """
+        try:
+            with self._labels.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
+                return {name: file[name] for name in file.files}
+        except (OSError, ValueError, zipfile.BadZipFile, zlib.error):
+            pass
+        raise SettingsError(
+            f"{self.path} holds no strokes of a live training, or they are damaged. Choose another "
+            "folder, or start anew."
+        )
+
+    def task(self) -> Semantic:
+        """Read the classes; raises as `restore`."""
+        return Semantic.model_validate(self._values()["task"])
+
+    def restore(self, training: LiveTraining) -> None:
+        """Go on exactly: `training` was made with the saved task and has the images.
+
+        Raises
+        ------
+        ModelFileError
+            When there is no state, or it is damaged.
+        """
+        from safetensors.torch import load_file
+
+        values = self._values()
+        training.restore(load_file(self._state), values)
+
+    def _values(self) -> dict[str, Any]:
+        header = read_header(self._state).get(_KEY)
+        if header is None:
+            raise ModelFileError(f"{self._state} is not the state of a live training.")
+        values: dict[str, Any] = json.loads(header)
+        return values

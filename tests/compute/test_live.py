@@ -1,0 +1,134 @@
+"""A live training in the computing process: it hears every stroke, shows the view, and is kept."""
+
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from napari_unet.compute import (
+    Engine,
+    LiveDone,
+    LiveImage,
+    LivePreview,
+    LiveRequest,
+    LiveState,
+    WorkerLost,
+)
+from napari_unet.compute.live_messages import ChangeClasses, Paint, PutImage, RemoveImage, ShowView
+from napari_unet.core.live import Canvas, LiveSession, LiveSettings
+from napari_unet.core.model_file import read_info
+from napari_unet.core.synthetic import synthetic_nuclei
+from napari_unet.core.tasks import ClassInfo, Semantic
+
+PATIENCE_S = 300
+CLASSES = (ClassInfo(id=1, name="rest", background=True), ClassInfo(id=2, name="nuclei"))
+TASK = Semantic(classes=CLASSES, sparse=True)
+QUICK = LiveSettings(patch_px=64, depth=2, base_channels=8, learning_rate=5e-3, device="cpu")
+
+
+class Listener:
+    """Hears the events of a job, and waits for what is awaited."""
+
+    def __init__(self, job) -> None:
+        self.job = job
+        self.latest: dict[type, object] = {}
+        self._news = threading.Condition()
+        job.on_event(self._hear)
+
+    def _hear(self, event: object) -> None:
+        with self._news:
+            self.latest[type(event)] = event
+            self._news.notify_all()
+
+    def wait_for(self, kind, condition=lambda event: True):
+        def there() -> bool:
+            return kind in self.latest and condition(self.latest[kind])
+
+        with self._news:
+            assert self._news.wait_for(there, PATIENCE_S), f"no such {kind.__name__}"
+            return self.latest[kind]
+
+
+@pytest.fixture(scope="module")
+def cells():
+    image, truth = synthetic_nuclei((160, 160), 18, seed=5, diameter_px=(16, 24))
+    return image[None], (truth > 0).astype(np.uint8) + 1
+
+
+def same(state: LiveState, name: str, labels: np.ndarray) -> bool:
+    return state.digests.get(name) == Canvas(np.zeros((1, *labels.shape)), labels).digest()
+
+
+def test_strokes_are_heard_in_order_and_the_view_is_shown(engine: Engine, cells, tmp_path: Path):
+    pixels, truth = cells
+    labels = np.zeros(truth.shape, np.uint8)
+    request = LiveRequest(TASK, {"a": LiveImage(pixels, labels)}, tmp_path / "live", QUICK)
+    listener = Listener(job := engine.submit(request))
+    assert not listener.wait_for(LiveState).ready
+    job.tell(ShowView(1, "a", (0, 0, 160, 160)))
+    for number, row in enumerate(range(20, 140, 8), start=2):
+        labels[row] = truth[row]
+        job.tell(Paint(number, "a", (row, 0), truth[row : row + 1]))
+    last = number
+    state = listener.wait_for(LiveState, lambda s: s.applied == last and s.ready)
+    assert same(state, "a", labels)
+    good = lambda p: p.step > 60 and (p.labels == truth).mean() > 0.93  # noqa: E731
+    preview = listener.wait_for(LivePreview, good)
+    assert preview.uncertainty.dtype == np.uint8
+    wrong = preview.labels != truth
+    assert preview.uncertainty[wrong].mean() > preview.uncertainty[~wrong].mean()
+
+    edge = ClassInfo(id=5, name="edge")
+    job.tell(ChangeClasses(last + 1, Semantic(classes=(*CLASSES, edge), sparse=True)))
+    labels[:, :4] = 5
+    job.tell(Paint(last + 2, "a", (0, 0), labels[:, :4]))
+    job.tell(PutImage(last + 3, "b", LiveImage(pixels, np.zeros_like(labels))))
+    state = listener.wait_for(LiveState, lambda s: s.applied == last + 3)
+    assert state.digests.keys() == {"a", "b"}
+    job.tell(RemoveImage(last + 4, "b"))
+    state = listener.wait_for(LiveState, lambda s: s.applied == last + 4)
+    assert same(state, "a", labels)
+    job.stop()
+    done = job.wait(PATIENCE_S)
+    assert isinstance(done, LiveDone)
+    assert read_info(done.model).task.ids.tolist() == [1, 2, 5]
+    np.testing.assert_array_equal(LiveSession(tmp_path / "live").labels()["a"], labels)
+
+
+def test_it_goes_on_tomorrow_where_it_was(engine: Engine, cells, tmp_path: Path):
+    pixels, truth = cells
+    strokes = np.where(np.arange(160)[:, None] % 16 == 0, truth, 0)
+    session = LiveSession(tmp_path / "live")
+    request = LiveRequest(TASK, {"a": LiveImage(pixels, strokes)}, session.path, QUICK)
+    listener = Listener(job := engine.submit(request))
+    listener.wait_for(LiveState, lambda s: s.step > 30)
+    job.stop()
+    steps = job.wait(PATIENCE_S).steps
+    image = LiveImage(pixels, session.labels()["a"])
+    request = LiveRequest(session.task(), {"a": image}, session.path, QUICK, resume=True)
+    listener = Listener(job := engine.submit(request))
+    state = listener.wait_for(LiveState)
+    assert steps <= state.step < steps + 200
+    assert same(state, "a", strokes)
+    job.stop()
+    assert job.wait(PATIENCE_S).steps >= steps
+
+
+def test_a_killed_worker_is_told_and_what_was_saved_is_there(cells, tmp_path: Path):
+    import os
+    import signal
+
+    pixels, truth = cells
+    strokes = np.where(np.arange(160)[:, None] % 16 == 0, truth, 0)
+    with Engine() as engine:
+        request = LiveRequest(TASK, {"a": LiveImage(pixels, strokes)}, tmp_path / "live", QUICK)
+        listener = Listener(job := engine.submit(request))
+        listener.wait_for(LiveState, lambda s: s.step > 3)
+        os.kill(engine.pid, signal.SIGKILL)
+        with pytest.raises(WorkerLost):
+            job.wait(PATIENCE_S)
+        listener = Listener(job := engine.submit(request))
+        assert same(listener.wait_for(LiveState, lambda s: s.step > 3), "a", strokes)
+        job.stop()
+        assert job.wait(PATIENCE_S).model.is_file()

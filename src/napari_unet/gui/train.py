@@ -17,6 +17,8 @@ from napari_unet.core.tasks import ClassInfo
 from napari_unet.gui.background import Background
 from napari_unet.gui.forms import follow_layers, is_alive, parse_channels
 from napari_unet.gui.layers.proxies import unwrapped
+from napari_unet.gui.live import LiveController
+from napari_unet.gui.live_start import live_form
 from napari_unet.gui.preferences import preferences
 from napari_unet.gui.session import start_engine_soon
 from napari_unet.gui.train_controller import TrainController
@@ -59,10 +61,12 @@ class TrainWidget(TrainLayout):
         self._guess_meaning = self._guess_name = True
         self._repair: tuple[str, ...] = ()
         self._slice: tuple[int, ...] = ()
+        self.live_started = False
         self._outlook = Outlook()
         self._sourced: list[Sourced] = []
         super().__init__(preferences().device)
         self.controller = TrainController(viewer, self.panel, self.native)
+        self.live = LiveController(viewer, self.native)
         self._timer = QTimer(self.native)
         self._timer.setSingleShot(True)
         self._timer.setInterval(_LOOK_MS)
@@ -75,6 +79,7 @@ class TrainWidget(TrainLayout):
 
     def _connect(self) -> None:
         self.train_button.changed.connect(self.train)
+        self.live_button.changed.connect(self._toggle_live)
         self.resume_button.changed.connect(self._resume_last)
         self.other_run_button.changed.connect(self._choose_run)
         self.repair_button.changed.connect(self._on_repair)
@@ -94,6 +99,8 @@ class TrainWidget(TrainLayout):
             field.changed.connect(self.schedule)
         self.controller.told.connect(self._tell)
         self.controller.busy_changed.connect(self._on_busy)
+        self.live.told.connect(self._tell)
+        self.live.running_changed.connect(self._on_live)
         follow_layers(self._viewer, self._on_layers, self.native)
         self._on_start(None)
 
@@ -359,6 +366,21 @@ class TrainWidget(TrainLayout):
         )
         self.controller.train(task, preview)
 
+    def _toggle_live(self, *_: Any) -> None:
+        if self.live.running:
+            self.live.stop()
+            return
+        try:
+            self.live.start(live_form(self, self._viewer))
+        except UNetError as error:
+            self._tell(str(error), "error")
+
+    def _on_live(self, running: bool) -> None:
+        self.live_button.text = "Stop live" if running else "Live"
+        self._set_enabled()
+        if not running:
+            self._propose_name()
+
     def stop(self) -> None:
         """Stop the run; everything is kept."""
         self.controller.stop()
@@ -412,8 +434,10 @@ class TrainWidget(TrainLayout):
             self.schedule()
 
     def _set_enabled(self) -> None:
-        self.train_button.enabled = not self._outlook.problem and not self.controller.busy
-        self.other_run_button.enabled = not self.controller.busy
+        busy = self.controller.busy or self.live.running
+        self.train_button.enabled = not self._outlook.problem and not busy
+        self.other_run_button.enabled = not busy
+        self.live_button.enabled = not self.controller.busy
         self._name_resume()
 
     def _name_resume(self) -> None:

@@ -59,6 +59,11 @@ class TrainLayout(Form):
             enabled=False,
             tooltip="Learn from the labels as they are now; napari stays usable meanwhile.",
         )
+        self.live_button: Any = w.PushButton(
+            text="Live",
+            tooltip="Paint, and watch: the network learns from every stroke as you make it, and "
+            "shows what it makes of the image in view. Classes only, 0 is not painted.",
+        )
         self.resume_button: Any = w.PushButton(
             text="Resume", visible=False, tooltip="Go on where this run stopped."
         )
@@ -87,7 +92,9 @@ class TrainLayout(Form):
             self.check,
             self.repair_button,
             self.outlook,
-            plain_container([self.train_button, self.resume_button], layout="horizontal"),
+            plain_container(
+                [self.train_button, self.live_button, self.resume_button], layout="horizontal"
+            ),
             self.result,
             self.panel.container,
         ]

@@ -17,7 +17,14 @@ if TYPE_CHECKING:
     import napari
     from napari.layers import Layer
 
-__all__ = ["jump_to", "restore_view", "show_overlay", "show_side_by_side"]
+__all__ = [
+    "camera_of",
+    "canvas_size",
+    "jump_to",
+    "restore_view",
+    "show_overlay",
+    "show_side_by_side",
+]
 
 _FIELD_OF_VIEW = 8
 """How many times an object's diameter is seen around it after a jump."""
@@ -65,7 +72,7 @@ def jump_to(
     world = np.zeros(viewer.dims.ndim)
     world[first:] = point
     shown = list(viewer.dims.displayed)
-    _camera(viewer).center = tuple(float(v) for v in world[shown])
+    camera_of(viewer).center = tuple(float(v) for v in world[shown])
     _zoom_to(viewer, layer, diameter_px)
     if label is not None and hasattr(layer, "selected_label"):
         layer.selected_label = int(label)
@@ -150,7 +157,7 @@ class _Look:
             for layer in viewer.layers
         )
         grid = {n: getattr(_grid(viewer), n) for n in ("enabled", "stride", "shape")}
-        camera = {n: getattr(_camera(viewer), n) for n in ("center", "zoom", "angles")}
+        camera = {n: getattr(camera_of(viewer), n) for n in ("center", "zoom", "angles")}
         return cls(tuple(ref for ref, _ in looks), looks, grid, camera)
 
     def restore(self, viewer: napari.Viewer) -> None:
@@ -165,7 +172,7 @@ class _Look:
 
     def restore_camera(self, viewer: napari.Viewer) -> None:
         for name, value in self.camera.items():
-            setattr(_camera(viewer), name, value)
+            setattr(camera_of(viewer), name, value)
 
 
 _LOOKS = ("visible", "opacity", "contour")
@@ -194,13 +201,13 @@ def _raise(viewer: napari.Viewer, layers: Sequence[Layer]) -> None:
 def _zoom_to(viewer: napari.Viewer, layer: Layer, diameter_px: float) -> None:
     matrix = world_matrix(layer)[:-1, :-1]
     diameter = max(diameter_px, 5) * float(np.linalg.norm(matrix[:, -1]))
-    canvas = min(_canvas_size(viewer))
+    canvas = min(canvas_size(viewer))
     wanted = canvas / (_FIELD_OF_VIEW * diameter)
-    if not wanted / 1.5 <= _camera(viewer).zoom <= 4 * wanted:
-        _camera(viewer).zoom = wanted
+    if not wanted / 1.5 <= camera_of(viewer).zoom <= 4 * wanted:
+        camera_of(viewer).zoom = wanted
 
 
-def _canvas_size(viewer: napari.Viewer) -> tuple[int, int]:
+def canvas_size(viewer: napari.Viewer) -> tuple[int, int]:
     """Height and width, in screen pixels, of the part that shows one layer."""
     canvas: Any = getattr(viewer, "canvas", None)
     if hasattr(canvas, "viewbox_size"):  # napari 0.9
@@ -210,7 +217,7 @@ def _canvas_size(viewer: napari.Viewer) -> tuple[int, int]:
     return max(int(size[0]), 100), max(int(size[1]), 100)
 
 
-def _camera(viewer: napari.Viewer) -> Any:
+def camera_of(viewer: napari.Viewer) -> Any:
     """The camera, which napari 0.9 moved (the old place warns)."""
     scene = getattr(viewer, "scene", None)
     return viewer.camera if scene is None else scene.camera

@@ -1,0 +1,332 @@
+"""Live training: every stroke goes to the network while it learns; what is in view comes back."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from qtpy.QtCore import QObject, QTimer, Signal  # type: ignore[attr-defined, unused-ignore]
+
+from napari_unet.compute import (
+    Ended,
+    LiveDone,
+    LiveImage,
+    LivePreview,
+    LiveRequest,
+    LiveState,
+    WorkerLost,
+)
+from napari_unet.compute import live_messages as messages
+from napari_unet.core.errors import UNetError
+from napari_unet.core.tasks import ClassInfo, Semantic
+from napari_unet.gui.background import Background
+from napari_unet.gui.jobs import QtJob
+from napari_unet.gui.live_planes import LivePlane, look_of, plane_in_view, region_in_view
+from napari_unet.gui.session import session
+from napari_unet.gui.train_preview import PreviewLayer
+
+if TYPE_CHECKING:
+    import napari
+
+    from napari_unet.gui.train_pairs import PairRow
+
+__all__ = ["LiveController", "LiveForm"]
+
+_LOOK_MS = 120
+_MOST_CLASSES = 50
+_DEFAULT_CLASSES = (
+    ClassInfo(id=1, name="background", background=True),
+    ClassInfo(id=2, name="class 2"),
+)
+
+
+@dataclass(frozen=True)
+class LiveForm:
+    """What the form says.
+
+    Parameters
+    ----------
+    rows
+        Images with the Labels layers that are painted on.
+    axes, channels
+        As in `napari_unet.gui.layers.image_from_layers`.
+    classes
+        As in the class table; ids that are painted and not in it are added.
+    start
+        Model file to start from; None: from scratch.
+    folder
+        Where the session is saved.
+    name
+        Of the model.
+    """
+
+    rows: Sequence[PairRow]
+    axes: str | None
+    channels: Sequence[str | int] | None
+    classes: Sequence[ClassInfo]
+    start: Path | None
+    folder: Path
+    name: str
+
+
+@dataclass
+class _Shown:
+    """The preview of one plane."""
+
+    plane: LivePlane
+    layer: PreviewLayer
+    labels: NDArray[np.integer[Any]]
+
+
+@dataclass
+class _Run:
+    """A live training under way."""
+
+    form: LiveForm
+    task: Semantic
+    planes: dict[str, LivePlane] = field(default_factory=dict)
+    shown: dict[str, _Shown] = field(default_factory=dict)
+    number: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
+    view: tuple[str, tuple[int, int, int, int]] | None = None
+    seen: object = None
+    lost: int = 0
+
+
+class LiveController(QObject):
+    """Runs one live training.
+
+    Parameters
+    ----------
+    viewer
+        Whose layers are painted on; gets the preview.
+    parent
+        The widget: with it the training is stopped.
+
+    Attributes
+    ----------
+    told
+        Signal: a sentence for the user and its kind (info, good, warning, error).
+    running_changed
+        Signal: whether it runs.
+    stated
+        Signal: each `LiveState`.
+    """
+
+    told = Signal(str, str)
+    running_changed = Signal(bool)
+    stated = Signal(object)
+
+    def __init__(self, viewer: napari.Viewer, parent: QObject) -> None:
+        super().__init__(parent)
+        self._viewer = viewer
+        self._run: _Run | None = None
+        self._qt_job: QtJob | None = None
+        self.model: Path | None = None
+        self._timer = QTimer(self)
+        self._timer.setInterval(_LOOK_MS)
+        self._timer.timeout.connect(self._look)
+
+    @property
+    def running(self) -> bool:
+        """Whether it runs."""
+        return self._run is not None
+
+    def start(self, form: LiveForm) -> None:
+        """Begin with what is painted now; there need not be anything yet.
+
+        Raises
+        ------
+        UNetError
+            When images and labels do not fit together.
+        """
+        run = _Run(form, _task(form.classes, ()))
+        for row in form.rows:
+            plane = plane_in_view(self._viewer, row.images, row.labels, form.axes, form.channels)
+            run.planes[plane.name] = plane
+        run.task = _task(form.classes, _painted(run.planes.values()))
+        self._run = run
+        self._submit(run, form.start)
+        self._timer.start()
+        self.running_changed.emit(True)
+        self.told.emit("Live: paint a stroke of at least two classes.", "info")
+
+    def stop(self) -> None:
+        """Stop; the model and the strokes are kept."""
+        self._look()
+        if self._qt_job is not None:
+            self._qt_job.stop()
+
+    # -- what happens in napari ------------------------------------------------------------------
+
+    def _look(self) -> None:
+        """Tell what changed since the last time."""
+        run = self._run
+        if run is None or self._qt_job is None:
+            return
+        try:
+            self._follow_view(run)
+            for name, plane in list(run.planes.items()):
+                if plane.layer not in self._viewer.layers:
+                    del run.planes[name]
+                    self._tell(messages.RemoveImage(next(run.number), name))
+                    continue
+                self._tell_strokes(run, plane)
+        except UNetError as error:
+            self.told.emit(str(error), "error")
+
+    def _tell_strokes(self, run: _Run, plane: LivePlane) -> None:
+        change = plane.change()
+        if change is None:
+            return
+        origin, block = change
+        task = _task(run.task.classes, np.unique(block).tolist())
+        if task != run.task:
+            run.task = task
+            self._tell(messages.ChangeClasses(next(run.number), task))
+            run.shown.clear()  # the preview gets the colours of the new class
+        self._tell(messages.Paint(next(run.number), plane.name, origin, block))
+
+    def _follow_view(self, run: _Run) -> None:
+        """Preview what is in view, of the selected image if it is one of those that are painted."""
+        form = run.form
+        rows = [r for r in form.rows if r.labels in self._viewer.layers]
+        seen = look_of(self._viewer)
+        if not rows or seen == run.seen:
+            return
+        run.seen = seen
+        active = self._viewer.layers.selection.active
+        row = next((r for r in rows if active is r.labels or active in r.images), rows[0])
+        plane = plane_in_view(self._viewer, row.images, row.labels, form.axes, form.channels)
+        if plane.name not in run.planes:
+            run.planes[plane.name] = plane
+            image = LiveImage(plane.pixels(), plane.sent, plane.image.rgb)
+            self._tell(messages.PutImage(next(run.number), plane.name, image))
+        view = plane.name, region_in_view(self._viewer, run.planes[plane.name])
+        if view != run.view:
+            run.view = view
+            self._tell(messages.ShowView(next(run.number), *view))
+
+    def _tell(self, message: messages.Message) -> None:
+        if self._qt_job is not None:
+            self._qt_job.job.tell(message)
+
+    # -- what comes back -------------------------------------------------------------------------
+
+    def _submit(self, run: _Run, start: Path | None) -> None:
+        images = {
+            name: LiveImage(plane.pixels(), plane.sent, plane.image.rgb)
+            for name, plane in run.planes.items()
+        }
+        request = LiveRequest(run.task, images, run.form.folder, start=start)
+        run.view = run.seen = None
+        self._qt_job = QtJob(session().engine.submit(request), self)
+        self._qt_job.event.connect(self._take)
+        self._qt_job.ended.connect(self._end)
+
+    def _take(self, event: object) -> None:
+        run = self._run
+        if run is None:
+            return
+        if isinstance(event, LiveState):
+            self.stated.emit(event)
+            self.told.emit(_words(event), "info")
+        elif isinstance(event, LivePreview) and event.name in run.planes:
+            self._show(run, event)
+
+    def _show(self, run: _Run, preview: LivePreview) -> None:
+        shown = run.shown.get(preview.name)
+        if shown is None:
+            plane = run.planes[preview.name]
+            about = {"run": str(run.form.folder), "model": run.form.name}
+            layer = PreviewLayer(self._viewer, plane.source(), run.task, about)
+            shape = plane.sent.shape
+            shown = _Shown(plane, layer, np.zeros(shape, preview.labels.dtype))
+            run.shown[preview.name] = shown
+        y, x = preview.origin
+        height, width = preview.labels.shape
+        shown.labels[y : y + height, x : x + width] = preview.labels
+        shown.layer.show(shown.labels.copy(), preview.step)
+
+    def _end(self, ended: Ended) -> None:
+        run, self._qt_job = self._run, None
+        if run is None:
+            return
+        if isinstance(ended.error, WorkerLost) and run.lost < 3:
+            run.lost += 1
+            self.told.emit(f"{ended.error} Live training goes on with all your strokes.", "warning")
+            saved = run.form.folder / "last.safetensors"
+            self._submit(run, saved if saved.is_file() else run.form.start)
+            return
+        self._timer.stop()
+        if isinstance(ended.result, LiveDone):
+            self._keep(run, ended.result)
+        else:
+            self._finish(str(ended.error), "error")
+
+    def _keep(self, run: _Run, done: LiveDone) -> None:
+        if done.model is None:
+            self._finish("Stopped before anything was learned: fewer than two classes.", "info")
+            return
+        model = done.model
+
+        def keep() -> Path:
+            from napari_unet.core.catalogue import add_model
+
+            return add_model(model, run.form.name)
+
+        def kept(result: Any) -> None:
+            if isinstance(result, UNetError):
+                self._finish(f"{result} The session is complete in {run.form.folder}.", "error")
+                return
+            self.model = result
+            session().models_changed.emit()
+            score = _score_words(done.score)
+            text = (
+                f"Stopped after {done.steps:,} steps. {score} '{result.stem}' is ready in Predict."
+            )
+            self._finish(text, "good")
+
+        Background(keep, kept, self)
+
+    def _finish(self, text: str, kind: str) -> None:
+        self._run = None
+        self.told.emit(text, kind)
+        self.running_changed.emit(False)
+
+
+def _painted(planes: Any) -> list[int]:
+    found: set[int] = set()
+    for plane in planes:
+        found.update(int(i) for i in np.unique(plane.sent) if i)
+    return sorted(found)
+
+
+def _task(known: Sequence[ClassInfo], painted: Sequence[int]) -> Semantic:
+    """Make a task of the classes that are known, and of those that are painted."""
+    classes: Mapping[int, ClassInfo] = {c.id: c for c in known or _DEFAULT_CLASSES if c.id}
+    if len(classes) < 2:
+        classes = {c.id: c for c in _DEFAULT_CLASSES} | dict(classes)
+    new = [i for i in painted if i and i not in classes][: _MOST_CLASSES - len(classes)]
+    every = [*classes.values(), *(ClassInfo(id=int(i), name=f"class {i}") for i in new)]
+    every.sort(key=lambda c: c.id)
+    if sum(c.background for c in every) != 1:
+        first = every[0].id
+        every = [c.model_copy(update={"background": c.id == first}) for c in every]
+    return Semantic(classes=tuple(every), sparse=True)
+
+
+def _words(state: LiveState) -> str:
+    if not state.ready:
+        return "Live: paint a stroke of at least two classes."
+    return f"Live, step {state.step:,}. {_score_words(state.score)}"
+
+
+def _score_words(score: float | None) -> str:
+    if score is None:
+        return "Too few strokes to judge it."
+    return f"It foresaw {score:.0%} of the latest strokes."

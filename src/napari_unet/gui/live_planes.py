@@ -1,0 +1,170 @@
+"""Planes that are painted on: what changed since it was told, and which part of one is in view."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_unet.gui.train_preview import PreviewSource
+
+if TYPE_CHECKING:
+    import napari
+    from napari.layers import Image as ImageLayer
+    from napari.layers import Labels
+
+    from napari_unet.core.images import Image
+
+__all__ = ["LivePlane", "look_of", "plane_in_view", "region_in_view"]
+
+_MOST_SIDE_PX = 1024
+"""No larger part is previewed at once: it must not cost much."""
+
+
+@dataclass(eq=False)
+class LivePlane:
+    """A plane of an image, and of the Labels layer that is painted on.
+
+    Parameters
+    ----------
+    name
+        Of its own: layer and position.
+    image
+        Axes YX or CYX; lazy data is still lazy.
+    layer
+        The Labels layer.
+    image_layer, axes
+        The image layer, and one letter per dimension of it.
+    position
+        Index along the other axes.
+    scope
+        What it is normalised with.
+    sent
+        The labels that were told last, axes YX.
+    """
+
+    name: str
+    image: Image
+    layer: Labels
+    image_layer: ImageLayer
+    axes: str
+    position: dict[str, int]
+    scope: Any
+    sent: NDArray[np.integer[Any]]
+
+    def pixels(self) -> NDArray[Any]:
+        """Raw values, axes CYX."""
+        data = np.asarray(self.image.data)
+        return np.ascontiguousarray(data if "C" in self.image.axes else data[None])
+
+    def change(self) -> tuple[tuple[int, int], NDArray[np.integer[Any]]] | None:
+        """Give the smallest block that changed since the last time, and remember it; else None."""
+        now = labels_plane(self.layer, self.image_layer, self.axes, self.position)
+        if now.shape != self.sent.shape:
+            return None
+        rows = np.flatnonzero((now != self.sent).any(axis=1))
+        if not rows.size:
+            return None
+        top, bottom = int(rows[0]), int(rows[-1]) + 1
+        columns = np.flatnonzero((now[top:bottom] != self.sent[top:bottom]).any(axis=0))
+        left, right = int(columns[0]), int(columns[-1]) + 1
+        block = now[top:bottom, left:right].copy()
+        self.sent[top:bottom, left:right] = block
+        return (top, left), block
+
+    def source(self) -> PreviewSource:
+        """Where a preview of it belongs."""
+        return PreviewSource(self.image, self.image_layer, self.axes, self.position, self.scope)
+
+
+def labels_plane(
+    layer: Labels, image_layer: ImageLayer, axes: str, position: dict[str, int]
+) -> NDArray[np.integer[Any]]:
+    """Read the labels of a plane, axes YX; without a copy where the layer allows it."""
+    from napari_unet.gui.layers import labels_from_layer
+
+    spatial = axes.replace("C", "")
+    data: Any = layer.data[0] if layer.multiscale else layer.data
+    if data.ndim == len(spatial) and "C" not in axes:
+        plane = np.asarray(data[tuple(position.get(a, slice(None)) for a in spatial)])
+        return plane.T if spatial.index("Y") > spatial.index("X") else plane
+    labels = labels_from_layer(layer, image_layer, axes)
+    order = [a for a in "TZYX" if a in axes]
+    found: NDArray[Any] = labels[tuple(position.get(a, slice(None)) for a in order)]
+    return found
+
+
+def plane_in_view(
+    viewer: napari.Viewer,
+    images: Sequence[ImageLayer],
+    labels: Labels,
+    axes: str | None,
+    channels: Sequence[str | int] | None,
+) -> LivePlane:
+    """Take the plane of image and labels that is in view.
+
+    Raises
+    ------
+    UNetError
+        When they do not fit together.
+    """
+    from napari_unet.gui.layers import check_axes, current_plane, image_from_layers
+
+    letters = check_axes(images[0], axes)
+    image = image_from_layers(images, letters, channels)
+    plane, position = current_plane(viewer, image, images[0], letters)
+    where = "".join(f" {axis}={index}" for axis, index in position.items())
+    painted = labels_plane(labels, images[0], letters, position)
+    return LivePlane(
+        name=f"{labels.name}{where}",
+        image=plane,
+        layer=labels,
+        image_layer=images[0],
+        axes=letters,
+        position=position,
+        scope=image.scope(position),
+        sent=np.array(painted),
+    )
+
+
+def look_of(viewer: napari.Viewer) -> tuple[Any, ...]:
+    """Say what decides about the part in view, to be compared: cheap enough for every moment."""
+    from napari_unet.gui.layers.view import camera_of, canvas_size
+
+    camera = camera_of(viewer)
+    active = viewer.layers.selection.active
+    where = tuple(viewer.dims.current_step), tuple(camera.center), camera.zoom
+    return *where, canvas_size(viewer), id(active), len(viewer.layers)
+
+
+def region_in_view(viewer: napari.Viewer, plane: LivePlane) -> tuple[int, int, int, int]:
+    """Say which part of a plane is seen, (y, x, height, width); of a large one the middle."""
+    from napari_unet.gui.layers.geometry import to_data
+    from napari_unet.gui.layers.view import camera_of, canvas_size
+
+    camera = camera_of(viewer)
+    half = np.array(canvas_size(viewer)) / (2 * max(float(camera.zoom), 1e-9))
+    point = np.array(viewer.dims.point, float)
+    shown = list(viewer.dims.displayed)[-2:]
+    corners = []
+    for sign in (-1, 1):
+        corner = point.copy()
+        corner[shown] = np.array(camera.center[-2:]) + sign * half
+        corners.append(corner[-plane.image_layer.ndim :])
+    data = np.sort(to_data(plane.image_layer, corners), axis=0)
+    axes = plane.axes
+    region = []
+    for axis, length in zip("YX", plane.sent.shape, strict=True):
+        low, high = data[:, axes.index(axis)]
+        low, high = int(np.clip(np.floor(low), 0, length)), int(np.clip(np.ceil(high), 0, length))
+        if high - low < 1:
+            low, high = 0, length
+        if high - low > _MOST_SIDE_PX:
+            low = (low + high - _MOST_SIDE_PX) // 2
+            high = low + _MOST_SIDE_PX
+        region.append((low, high - low))
+    (y, height), (x, width) = region
+    return y, x, height, width

@@ -1,0 +1,120 @@
+"""Live training in the Train widget: paint, and the preview answers."""
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+from napari.layers import Labels
+from napari.utils._proxies import PublicOnlyProxy
+
+from napari_unet.compute import LiveState
+from napari_unet.core.live import Canvas
+from napari_unet.core.model_file import read_info
+from napari_unet.core.synthetic import synthetic_nuclei
+from napari_unet.gui.session import session
+from napari_unet.gui.train import TrainWidget
+
+pytestmark = [pytest.mark.usefixtures("own_session"), pytest.mark.timeout(240)]
+
+PATIENCE_MS = 100_000
+
+
+@pytest.fixture(scope="module")
+def cells() -> tuple[np.ndarray, np.ndarray]:
+    image, truth = synthetic_nuclei((192, 192), 22, seed=5, diameter_px=(16, 24))
+    return image, (truth > 0).astype(np.uint8) + 1
+
+
+@pytest.fixture
+def viewer() -> ViewerModel:
+    return ViewerModel()
+
+
+@pytest.fixture
+def widget(viewer: ViewerModel, qtbot: Any) -> TrainWidget:
+    widget = TrainWidget(PublicOnlyProxy(viewer))
+    qtbot.addWidget(widget.native)
+    return widget
+
+
+class Heard:
+    """The latest state of the live training."""
+
+    def __init__(self, widget: TrainWidget) -> None:
+        self.state: LiveState | None = None
+        widget.live.stated.connect(self._hear)
+
+    def _hear(self, state: LiveState) -> None:
+        self.state = state
+
+
+def preview_of(viewer: ViewerModel) -> Labels | None:
+    found = [x for x in viewer.layers if x.name.endswith("preview")]
+    return found[0] if found else None
+
+
+def test_from_an_image_alone_to_a_model(
+    viewer: ViewerModel, widget: TrainWidget, cells: Any, qtbot: Any
+) -> None:
+    pixels, truth = cells
+    viewer.add_image(pixels, name="cells")
+    heard = Heard(widget)
+    widget.live_button.native.click()
+    assert widget.live.running
+    strokes = viewer.layers["cells strokes"]
+    assert (strokes.mode, viewer.layers.selection.active) == ("paint", strokes)
+    assert widget.fields.start.path.stem == "nuclei"
+    assert not widget.train_button.enabled
+    for row in (40, 90, 140):
+        where = np.arange(192)
+        for class_id in (1, 2):
+            columns = where[truth[row] == class_id]
+            strokes.data_setitem((np.full_like(columns, row), columns), class_id)
+    qtbot.waitUntil(lambda: heard.state is not None and heard.state.ready, timeout=PATIENCE_MS)
+    qtbot.waitUntil(lambda: preview_of(viewer) is not None, timeout=PATIENCE_MS)
+    preview = preview_of(viewer)
+    qtbot.waitUntil(lambda: (preview.data == truth).mean() > 0.93, timeout=PATIENCE_MS)
+    assert viewer.layers.selection.active is strokes, "the brush was taken away"
+
+    strokes.undo()
+    strokes.data_setitem((np.full(192, 5), np.arange(192)), 7)
+    digest = Canvas(np.zeros((1, 192, 192)), np.asarray(strokes.data)).digest()
+    qtbot.waitUntil(lambda: digest in heard.state.digests.values(), timeout=PATIENCE_MS)
+    widget.live_button.native.click()
+    qtbot.waitUntil(lambda: not widget.live.running, timeout=PATIENCE_MS)
+    assert "is ready in Predict" in widget.result.text
+    info = read_info(widget.live.model)
+    assert info.task.ids.tolist() == [1, 2, 7]
+    np.testing.assert_array_equal(np.unique(strokes.data), [0, 1, 2, 7])
+
+
+def test_without_an_image_it_says_what_to_do(widget: TrainWidget) -> None:
+    widget.live_button.native.click()
+    assert not widget.live.running
+    assert "No image is open" in widget.result.text
+
+
+def test_strokes_made_while_the_worker_is_killed_are_learned_afterwards(
+    viewer: ViewerModel, widget: TrainWidget, cells: Any, qtbot: Any
+) -> None:
+    pixels, truth = cells
+    viewer.add_image(pixels, name="cells")
+    strokes = viewer.add_labels(np.zeros_like(truth), name="cells labels")
+    heard = Heard(widget)
+    strokes.data[40], strokes.data[90] = truth[40], truth[90]
+    strokes.events.set_data()
+    qtbot.waitUntil(lambda: len(widget.pairs.rows) == 1, timeout=PATIENCE_MS)
+    widget.live_button.native.click()
+    qtbot.waitUntil(lambda: heard.state is not None and heard.state.step > 0, timeout=PATIENCE_MS)
+    os.kill(session().engine.pid, signal.SIGKILL)
+    strokes.data[140] = truth[140]
+    digest = Canvas(np.zeros((1, 192, 192)), np.asarray(strokes.data)).digest()
+    qtbot.waitUntil(lambda: digest in heard.state.digests.values(), timeout=PATIENCE_MS)
+    assert widget.live.running
+    widget.live_button.native.click()
+    qtbot.waitUntil(lambda: not widget.live.running, timeout=PATIENCE_MS)
+    assert Path(widget.live.model).is_file()

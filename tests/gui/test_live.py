@@ -92,6 +92,51 @@ def test_from_an_image_alone_to_a_model(
     np.testing.assert_array_equal(np.unique(strokes.data), [0, 1, 2, 7])
 
 
+def test_a_proposal_is_corrected_and_accepted_or_rejected(
+    viewer: ViewerModel, widget: TrainWidget, cells: Any, qtbot: Any
+) -> None:
+    pixels, truth = cells
+    viewer.add_image(pixels, name="cells", scale=(0.5, 0.5))
+    heard = Heard(widget)
+    widget.live_button.native.click()
+    strokes = viewer.layers["cells strokes"]
+    for row in (40, 120):
+        strokes.data_setitem((np.full(192, row), np.arange(192)), truth[row])
+    qtbot.waitUntil(lambda: heard.state is not None and heard.state.step > 5, timeout=PATIENCE_MS)
+    counts = heard.state.counts
+
+    def propose() -> Labels:
+        widget.suggest_button.native.click()
+        qtbot.waitUntil(lambda: "cells proposal" in viewer.layers, timeout=PATIENCE_MS)
+        return viewer.layers["cells proposal"]
+
+    before = np.array(strokes.data)
+    proposal = propose()
+    window = proposal.data > 0
+    assert window.sum() == 64 * 64
+    assert not before[window].any()
+    widget.reject_button.native.click()
+    assert "cells proposal" not in viewer.layers
+    np.testing.assert_array_equal(strokes.data, before)
+
+    proposal = propose()
+    y, x = np.argwhere(proposal.data > 0)[0]
+    proposal.data_setitem((np.array([y]), np.array([x])), 2)
+    wanted = np.array(proposal.data)
+    widget.accept_button.native.click()
+    np.testing.assert_array_equal(strokes.data, np.where(wanted > 0, wanted, before))
+    digest = Canvas(np.zeros((1, 192, 192)), np.asarray(strokes.data)).digest()
+    qtbot.waitUntil(lambda: digest in heard.state.digests.values(), timeout=PATIENCE_MS)
+    assert heard.state.counts == counts, "an accepted proposal counted in the score"
+    strokes.data_setitem((np.full(192, 20), np.arange(192)), truth[20])
+    strokes.data_setitem((np.full(192, 90), np.arange(192)), truth[90])
+    strokes.data_setitem((np.full(192, 160), np.arange(192)), truth[160])
+    widget.suggest_button.native.click()
+    qtbot.waitUntil(lambda: "painted everywhere" in widget.result.text, timeout=PATIENCE_MS)
+    widget.live_button.native.click()
+    qtbot.waitUntil(lambda: not widget.live.running, timeout=PATIENCE_MS)
+
+
 def test_without_an_image_it_says_what_to_do(widget: TrainWidget) -> None:
     widget.live_button.native.click()
     assert not widget.live.running

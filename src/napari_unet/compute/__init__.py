@@ -5,7 +5,14 @@ background when an engine starts, and torch only ever by the worker.
 """
 
 from napari_unet.compute.engine import Engine
-from napari_unet.compute.events import Ended, LivePreview, LiveState, Preview, Progress
+from napari_unet.compute.events import (
+    Ended,
+    LivePreview,
+    LiveState,
+    LiveSuggestion,
+    Preview,
+    Progress,
+)
 from napari_unet.compute.jobs import ComputeError, Job, WorkerLost
 from napari_unet.compute.requests import (
     DecodeRequest,
@@ -39,6 +46,7 @@ __all__ = [
     "LivePreview",
     "LiveRequest",
     "LiveState",
+    "LiveSuggestion",
     "PredictRequest",
     "Preview",
     "Progress",

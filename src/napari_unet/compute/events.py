@@ -96,6 +96,25 @@ class LiveState:
 
 
 @dataclass(frozen=True)
+class LiveSuggestion:
+    """Where the model is least certain and nothing is painted, and what it makes of it.
+
+    Parameters
+    ----------
+    name
+        The image.
+    origin
+        Where the window begins, (y, x); None: there is none.
+    labels
+        Class ids in the window, axes YX.
+    """
+
+    name: str
+    origin: tuple[int, int] | None
+    labels: NDArray[np.integer[Any]] | None
+
+
+@dataclass(frozen=True)
 class Ended:
     """The last event of every job: its result, or why there is none."""
 

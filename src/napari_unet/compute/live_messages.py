@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from napari_unet.compute.requests import LiveImage
     from napari_unet.core.tasks import Semantic
 
-__all__ = ["ChangeClasses", "Message", "Paint", "PutImage", "RemoveImage", "ShowView"]
+__all__ = ["ChangeClasses", "Message", "Paint", "PutImage", "RemoveImage", "ShowView", "Suggest"]
 
 
 @dataclass(frozen=True)
@@ -57,3 +57,10 @@ class ShowView(Message):
 
     name: str
     region: tuple[int, int, int, int] = (0, 0, 0, 0)
+
+
+@dataclass(frozen=True)
+class Suggest(Message):
+    """Say where painting would help most: the answer is a `LiveSuggestion`."""
+
+    name: str

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_unet.compute import live_messages as told
-from napari_unet.compute.events import LivePreview, LiveState
+from napari_unet.compute.events import LivePreview, LiveState, LiveSuggestion
 from napari_unet.compute.requests import LiveDone, LiveImage, LiveRequest
 
 if TYPE_CHECKING:
@@ -94,12 +94,23 @@ class _Live:
             training.remove(message.name)
         elif isinstance(message, told.ChangeClasses):
             training.set_task(message.task)
+        elif isinstance(message, told.Suggest):
+            self._suggest(message.name)
         elif isinstance(message, told.ShowView):
             self._view = message
             self._next_preview_s = 0.0
 
     def _put(self, name: str, image: LiveImage) -> None:
         self._training.put(name, np.asarray(image.pixels), np.asarray(image.labels), image.rgb)
+
+    def _suggest(self, name: str) -> None:
+        training = self._training
+        region = training.least_certain(name) if training.began else None
+        if region is None:
+            self._context.emit(LiveSuggestion(name, None, None))
+            return
+        labels = training.classes_of(training.outputs(name, region))
+        self._context.emit(LiveSuggestion(name, (region[0].start, region[1].start), labels))
 
     def _show_view(self) -> None:
         """Preview what is in view, if it is time and there is something new to show."""
@@ -113,6 +124,8 @@ class _Live:
         if shown == self._previewed:
             return
         self._previewed = shown
+        from napari_unet.core.live.trainer import uncertainty
+
         y, x, height, width = view.region
         region = (slice(y, y + height), slice(x, x + width))
         outputs = training.outputs(view.name, region)
@@ -121,7 +134,7 @@ class _Live:
                 name=view.name,
                 origin=(y, x),
                 labels=training.classes_of(outputs),
-                uncertainty=_uncertainty(outputs),
+                uncertainty=np.clip(255 * uncertainty(outputs), 0, 255).astype(np.uint8),
                 step=training.steps,
                 applied=self._applied,
             )
@@ -143,10 +156,3 @@ class _Live:
                 ready=training.ready,
             )
         )
-
-
-def _uncertainty(outputs: Any) -> Any:
-    """Entropy of the classes' probabilities, 0 to 255: all where every class is as likely."""
-    clipped = np.clip(outputs, 1e-6, 1)
-    entropy = -(clipped * np.log(clipped)).sum(0) / np.log(len(outputs))
-    return np.clip(255 * entropy, 0, 255).astype(np.uint8)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,7 @@ from napari_unet.compute import (
     LivePreview,
     LiveRequest,
     LiveState,
+    LiveSuggestion,
     WorkerLost,
 )
 from napari_unet.compute import live_messages as messages
@@ -27,6 +29,7 @@ from napari_unet.core.tasks import ClassInfo, Semantic
 from napari_unet.gui.background import Background
 from napari_unet.gui.jobs import QtJob
 from napari_unet.gui.live_planes import LivePlane, look_of, plane_in_view, region_in_view
+from napari_unet.gui.live_proposal import Proposal
 from napari_unet.gui.session import session
 from napari_unet.gui.train_preview import PreviewLayer
 
@@ -38,6 +41,7 @@ if TYPE_CHECKING:
 __all__ = ["LiveController", "LiveForm"]
 
 _LOOK_MS = 120
+_READING_S = 4.0
 _MOST_CLASSES = 50
 _DEFAULT_CLASSES = (
     ClassInfo(id=1, name="background", background=True),
@@ -94,6 +98,7 @@ class _Run:
     number: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
     view: tuple[str, tuple[int, int, int, int]] | None = None
     seen: object = None
+    proposal: Proposal | None = None
     lost: int = 0
 
 
@@ -115,11 +120,14 @@ class LiveController(QObject):
         Signal: whether it runs.
     stated
         Signal: each `LiveState`.
+    proposed
+        Signal: whether there is a proposal to accept or reject.
     """
 
     told = Signal(str, str)
     running_changed = Signal(bool)
     stated = Signal(object)
+    proposed = Signal(bool)
 
     def __init__(self, viewer: napari.Viewer, parent: QObject) -> None:
         super().__init__(parent)
@@ -127,6 +135,7 @@ class LiveController(QObject):
         self._run: _Run | None = None
         self._qt_job: QtJob | None = None
         self.model: Path | None = None
+        self._quiet_until_s = 0.0
         self._timer = QTimer(self)
         self._timer.setInterval(_LOOK_MS)
         self._timer.timeout.connect(self._look)
@@ -160,6 +169,38 @@ class LiveController(QObject):
         self._look()
         if self._qt_job is not None:
             self._qt_job.stop()
+
+    def suggest(self) -> None:
+        """Ask where painting would help most; the view goes there."""
+        run = self._run
+        if run is not None and run.view is not None:
+            self._look()  # what was painted a moment ago counts
+            self._tell(messages.Suggest(next(run.number), run.view[0]))
+            self.told.emit("Looking for where it is least certain …", "info")
+
+    def accept(self) -> None:
+        """Take the proposal over, as corrected; it does not count in the score."""
+        run = self._run
+        if run is None or run.proposal is None:
+            return
+        self._look()  # strokes that were painted before are judged
+        plane = run.proposal.plane
+        run.proposal.accept()
+        change = plane.change()
+        if change is not None:
+            self._tell(messages.Paint(next(run.number), plane.name, *change, judged=False))
+        self._propose(run, None)
+
+    def reject(self) -> None:
+        """Take the proposal away."""
+        run = self._run
+        if run is not None and run.proposal is not None:
+            run.proposal.remove()
+            self._propose(run, None)
+
+    def _propose(self, run: _Run, proposal: Proposal | None) -> None:
+        run.proposal = proposal
+        self.proposed.emit(proposal is not None)
 
     # -- what happens in napari ------------------------------------------------------------------
 
@@ -234,9 +275,12 @@ class LiveController(QObject):
             return
         if isinstance(event, LiveState):
             self.stated.emit(event)
-            self.told.emit(_words(event), "info")
+            if run.proposal is None and time.monotonic() > self._quiet_until_s:
+                self.told.emit(_words(event), "info")
         elif isinstance(event, LivePreview) and event.name in run.planes:
             self._show(run, event)
+        elif isinstance(event, LiveSuggestion) and event.name in run.planes:
+            self._on_suggestion(run, event)
 
     def _show(self, run: _Run, preview: LivePreview) -> None:
         shown = run.shown.get(preview.name)
@@ -251,6 +295,16 @@ class LiveController(QObject):
         height, width = preview.labels.shape
         shown.labels[y : y + height, x : x + width] = preview.labels
         shown.layer.show(shown.labels.copy(), preview.step)
+
+    def _on_suggestion(self, run: _Run, suggestion: LiveSuggestion) -> None:
+        if suggestion.origin is None:
+            self.told.emit("Something is painted everywhere already: nothing to suggest.", "info")
+            self._quiet_until_s = time.monotonic() + _READING_S
+            return
+        if run.proposal is not None:
+            run.proposal.remove()
+        plane = run.planes[suggestion.name]
+        self._propose(run, Proposal(self._viewer, plane, suggestion, run.task))
 
     def _end(self, ended: Ended) -> None:
         run, self._qt_job = self._run, None
@@ -294,6 +348,9 @@ class LiveController(QObject):
         Background(keep, kept, self)
 
     def _finish(self, text: str, kind: str) -> None:
+        if self._run is not None and self._run.proposal is not None:
+            self._run.proposal.remove()
+            self.proposed.emit(False)
         self._run = None
         self.told.emit(text, kind)
         self.running_changed.emit(False)

@@ -75,6 +75,16 @@ class LivePlane:
         self.sent[top:bottom, left:right] = block
         return (top, left), block
 
+    def write(self, window: tuple[slice, slice], labels: NDArray[np.integer[Any]]) -> None:
+        """Paint labels where nothing is painted yet; it can be undone as a stroke can."""
+        axes = self.axes.replace("C", "") if self.layer.ndim < len(self.axes) else self.axes
+        free = (self.sent[window] == 0) & (labels > 0)
+        y, x = np.nonzero(free)
+        where = {"Y": y + window[0].start, "X": x + window[1].start}
+        index = tuple(where.get(a, np.full(y.size, self.position.get(a, 0))) for a in axes)
+        if y.size:
+            self.layer.data_setitem(index, labels[free].astype(self.layer.data.dtype))
+
     def source(self) -> PreviewSource:
         """Where a preview of it belongs."""
         return PreviewSource(self.image, self.image_layer, self.axes, self.position, self.scope)

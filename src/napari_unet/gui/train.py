@@ -101,6 +101,10 @@ class TrainWidget(TrainLayout):
         self.controller.busy_changed.connect(self._on_busy)
         self.live.told.connect(self._tell)
         self.live.running_changed.connect(self._on_live)
+        self.live.proposed.connect(self._on_proposal)
+        self.suggest_button.changed.connect(self.live.suggest)
+        self.accept_button.changed.connect(self.live.accept)
+        self.reject_button.changed.connect(self.live.reject)
         follow_layers(self._viewer, self._on_layers, self.native)
         self._on_start(None)
 
@@ -377,9 +381,17 @@ class TrainWidget(TrainLayout):
 
     def _on_live(self, running: bool) -> None:
         self.live_button.text = "Stop live" if running else "Live"
+        self.proposal_row.visible = running
         self._set_enabled()
         if not running:
             self._propose_name()
+
+    def _on_proposal(self, there: bool) -> None:
+        self.suggest_button.visible = not there
+        self.accept_button.visible = self.reject_button.visible = there
+        if there:
+            text = "It is least certain here. Correct the proposal with the brush, then accept it."
+            self._tell(text, "info")
 
     def stop(self) -> None:
         """Stop the run; everything is kept."""

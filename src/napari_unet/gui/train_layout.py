@@ -64,6 +64,21 @@ class TrainLayout(Form):
             tooltip="Paint, and watch: the network learns from every stroke as you make it, and "
             "shows what it makes of the image in view. Classes only, 0 is not painted.",
         )
+        self.suggest_button: Any = w.PushButton(
+            text="Where next?",
+            tooltip="Go where the network is least certain and nothing is painted yet.",
+        )
+        self.accept_button: Any = w.PushButton(
+            text="Accept", tooltip="Learn from the proposal, with what you corrected in it."
+        )
+        self.reject_button: Any = w.PushButton(
+            text="Reject", tooltip="Take the proposal away; nothing is learned from it."
+        )
+        self.proposal_row = plain_container(
+            [self.suggest_button, self.accept_button, self.reject_button], layout="horizontal"
+        )
+        self.proposal_row.visible = False
+        self.accept_button.visible = self.reject_button.visible = False
         self.resume_button: Any = w.PushButton(
             text="Resume", visible=False, tooltip="Go on where this run stopped."
         )

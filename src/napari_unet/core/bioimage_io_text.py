@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keyword
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -186,7 +187,13 @@ def _output(info: ModelInfo) -> dict[str, Any]:
 
 
 def _channels(names: list[str]) -> dict[str, Any]:
-    return {"type": "channel", "id": "channel", "channel_names": names}
+    return {"type": "channel", "id": "channel", "channel_names": [_identifier(n) for n in names]}
+
+
+def _identifier(name: str) -> str:
+    """Make a name of letters, digits and underscores, as the format wants it of channels."""
+    plain = re.sub(r"\W+", "_", name).strip("_") or "channel"
+    return f"_{plain}" if plain[0].isdigit() or keyword.iskeyword(plain) else plain
 
 
 def _space(info: ModelInfo) -> list[dict[str, Any]]:
@@ -244,7 +251,8 @@ def _halo_px(info: ModelInfo) -> int:
 
 
 def _inputs_text(info: ModelInfo) -> str:
-    text = f"## Input\n\nChannels: {', '.join(channel_names(info))}. Raw intensities, any size."
+    channels = ", ".join(channel_names(info))
+    text = f"## Input\n\nChannels: {channels}. Raw intensities, any size from 64 pixels on."
     if info.pixel_size_um:
         text += f" Pixel size {' x '.join(f'{s:g}' for s in info.pixel_size_um)} µm (Y x X)."
     if info.object_diameter_px:

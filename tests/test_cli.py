@@ -558,6 +558,25 @@ def test_own_models_are_listed_and_used_by_name(
     cli("predict mine {} --out {}", data / "images" / "cell_0.tif", tmp_path / "out")
 
 
+def test_a_model_goes_to_bioimage_io_and_comes_back(
+    cli: Cli, run: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NAPARI_UNET_MODELS", str(tmp_path / "models"))
+    package, image = tmp_path / "cells.zip", data / "images" / "cell_0.tif"
+    options = "--author 'A. User' --licence CC0-1.0 --cite 'A. User, 2020=10.1234/abc'"
+    done = cli(f"models export {{}} --out {{}} --image {{}} {options}", run, package, image)
+    assert "cells.zip passes the test of bioimageio.core" in done.stdout
+    assert "is there already" in cli("models export {} --out {}", run, package, code=1).stderr
+    assert "at hand as 'cells'" in cli("models import {} --name cells", package).stdout
+    again = cli("models import {} --name cells --json", package)
+    assert json.loads(again.stdout)["name"] == "cells-2"
+    before, after = (
+        json.loads(cli("models show {} --json", model).stdout) for model in (run, "cells")
+    )
+    assert after["info"] == before["info"]
+    assert after["sha256"] == before["sha256"]
+
+
 def test_the_demo_ends_with_scores_and_pictures(
     cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -624,6 +643,8 @@ def test_the_demo_replaces_nothing_but_an_earlier_demo(cli: Cli, tmp_path: Path)
         ("evaluate . . --model x", "expected one folder"),
         ("evaluate nowhere .", "There is no file or folder 'nowhere'"),
         ("models show nothing", "There is no model 'nothing'"),
+        ("models export nothing --out x.zip", "There is no model 'nothing'"),
+        ("models import nothing.zip", "There is no package 'nothing.zip'"),
     ],
 )
 def test_user_errors_are_one_sentence(

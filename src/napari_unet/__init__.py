@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from napari_unet.core.augment import Augmentation as Augmentation
+    from napari_unet.core.bioimage_io_export import export_bioimage_io as export_bioimage_io
+    from napari_unet.core.bioimage_io_import import import_bioimage_io as import_bioimage_io
     from napari_unet.core.catalogue import find_model as find_model
     from napari_unet.core.catalogue import list_models as list_models
     from napari_unet.core.config import Budget as Budget
@@ -71,8 +73,10 @@ _HOMES = {
     "evaluate": "core.evaluation",
     "evaluate_files": "core.label_matching",
     "evaluate_many": "core.evaluation",
+    "export_bioimage_io": "core.bioimage_io_export",
     "find_model": "core.catalogue",
     "find_pairs": "core.datasets",
+    "import_bioimage_io": "core.bioimage_io_import",
     "list_models": "core.catalogue",
     "load_model": "core.model_file",
     "load_pairs": "core.datasets",

@@ -1,4 +1,4 @@
-"""``napari-unet models``: which models are at hand, and what each is for."""
+"""``napari-unet models``: which models are at hand, what each is for, and bioimage.io packages."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from napari_unet.cli.console import Output, in_sentences
-from napari_unet.cli.options import JsonOption
+from napari_unet.cli.options import AxesOption, ChannelsOption, JsonOption, parse_channels
+from napari_unet.core.errors import SettingsError
 
 if TYPE_CHECKING:
     from napari_unet.core.model_file import ModelInfo
@@ -23,15 +24,23 @@ EPILOG = """
 `napari-unet models show nuclei`
 
 `napari-unet models show run/best.safetensors --json`
+
+A package for bioimage.io, and a model from such a package:
+
+`napari-unet models export run --out nuclei.zip --author "Ada Lovelace" --licence CC-BY-4.0`
+
+`napari-unet models import nuclei.zip --name nuclei-10x`
 """
 
-app = typer.Typer(help="List the models at hand, or show one.", rich_markup_mode="markdown")
+app = typer.Typer(
+    help="List the models at hand, show one, export or import one.", rich_markup_mode="markdown"
+)
 
 
 @app.callback(invoke_without_command=True, epilog=EPILOG)
 @in_sentences
 def list_all(context: typer.Context, as_json: JsonOption = False) -> None:
-    """List the models at hand, or show one."""
+    """List the models at hand, show one, export or import one."""
     if context.invoked_subcommand is not None:
         return
     from napari_unet.core.catalogue import list_models, user_folder
@@ -81,6 +90,94 @@ def show(
         output.say("")
         output.say(card)
     output.result({"path": path, "sha256": model_hash(path), "info": info.model_dump(mode="json")})
+
+
+@app.command(epilog=EPILOG)
+@in_sentences
+def export(
+    model: Annotated[str, typer.Argument(help="Model file, folder of a run, or name.")],
+    out: Annotated[Path, typer.Option(metavar="FILE.zip", help="The package to write.")],
+    image: Annotated[
+        Path | None,
+        typer.Option(help="What it is tested on and its cover shows; by default nuclei are drawn."),
+    ] = None,
+    channels: ChannelsOption = None,
+    axes: AxesOption = None,
+    author: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="An author; may be repeated.")
+    ] = None,
+    licence: Annotated[
+        str | None,
+        typer.Option(metavar="SPDX", help="Such as CC-BY-4.0; by default the model's own."),
+    ] = None,
+    cite: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TEXT=DOI", help="A DOI or address to cite; may be repeated."),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a package that is there already.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Write a model as a package for bioimage.io, tested by bioimageio.core."""
+    from napari_unet.core.bioimage_io_export import export_bioimage_io
+    from napari_unet.core.catalogue import find_model
+    from napari_unet.core.files import read_image
+
+    output = Output(as_json)
+    package = export_bioimage_io(
+        find_model(model),
+        out,
+        image=read_image(image, parse_channels(channels), axes=axes) if image else None,
+        authors=author or (),
+        licence=licence,
+        citations=_citations(cite or []),
+        overwrite=overwrite,
+    )
+    output.say(f"{package} passes the test of bioimageio.core.")
+    output.result({"package": package})
+
+
+@app.command("import", epilog=EPILOG)
+@in_sentences
+def import_package(
+    package: Annotated[Path, typer.Argument(metavar="PACKAGE.zip", help="What export wrote.")],
+    name: Annotated[
+        str | None, typer.Option(help="What to call the model; by default as it calls itself.")
+    ] = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Let it take the place of a model of that name.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Put the model of a bioimage.io package among your own; none of its code is run."""
+    import tempfile
+
+    from napari_unet.core.bioimage_io_import import import_bioimage_io
+    from napari_unet.core.catalogue import add_model
+    from napari_unet.core.model_file import save_model
+
+    output = Output(as_json)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "model.safetensors"
+        save_model(file, import_bioimage_io(package))
+        path = add_model(file, name, replace=replace)
+    output.say(f"The model is at hand as '{path.stem}': {path}")
+    output.result({"name": path.stem, "path": path})
+
+
+def _citations(texts: list[str]) -> dict[str, str]:
+    """Read texts such as ``"Caicedo et al., 2019=10.1038/s41592-019-0612-7"``."""
+    found = {}
+    for text in texts:
+        title, sign, source = text.partition("=")
+        if not (sign and title.strip() and source.strip()):
+            raise SettingsError(
+                f"--cite {text!r}: expected a text and its DOI or address, such as "
+                "'Caicedo et al., 2019=10.1038/s41592-019-0612-7'."
+            )
+        found[title.strip()] = source.strip()
+    return found
 
 
 def _purpose(info: ModelInfo) -> str:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["Comparison", "comparison_figure", "curves_figure"]
+__all__ = ["Comparison", "comparison_figure", "curves_figure", "image_and_labels"]
 
 Pixels = NDArray[np.float64]
 
@@ -103,6 +103,37 @@ def comparison_figure(
         names = {(classes or {}).get(i, f"class {i}"): colour for i, colour in colours.items()}
         _draw_legend(figure, names, "lower left")
     save_png(figure, path)
+
+
+def image_and_labels(
+    image: Image, labels: NDArray[Any], colours: Mapping[int, str | None] | None = None
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Draw a plane, and once more with its labels over it.
+
+    Parameters
+    ----------
+    image
+        Axes YX or CYX.
+    labels
+        Axes YX.
+    colours
+        ``"#rrggbb"`` of each class by id, or None for one of ours; None: the labels are objects.
+
+    Returns
+    -------
+    image, labels
+        uint8, axes YXS.
+    """
+    pixels = _visible(image, ())
+    if colours is None:
+        painted = _overlay_objects(pixels, labels)
+    else:
+        named = {
+            c: colour or _CLASS_COLOURS[i % len(_CLASS_COLOURS)]
+            for i, (c, colour) in enumerate(colours.items())
+        }
+        painted = _overlay_classes(pixels, labels, named)
+    return _bytes(pixels), _bytes(painted)
 
 
 @dataclass(frozen=True)
@@ -260,6 +291,10 @@ def _outlines(labels: NDArray[Any]) -> NDArray[np.bool_]:
 
 def _blend(pixels: Pixels, colour: Pixels, alpha: Pixels) -> Pixels:
     return np.asarray(pixels * (1 - alpha[..., None]) + colour * alpha[..., None])
+
+
+def _bytes(pixels: Pixels) -> NDArray[np.uint8]:
+    return np.rint(255 * pixels).astype(np.uint8)
 
 
 def _class_colours(rows: Sequence[_Row], background: int) -> dict[int, str]:

@@ -26,7 +26,17 @@ if TYPE_CHECKING:
 
     from napari_unet.core.unet import UNet
 
-__all__ = ["Model", "ModelInfo", "TrainedOn", "load_model", "model_hash", "read_info", "save_model"]
+__all__ = [
+    "Model",
+    "ModelInfo",
+    "TrainedOn",
+    "checked_model",
+    "expected_weights",
+    "load_model",
+    "model_hash",
+    "read_info",
+    "save_model",
+]
 
 FORMAT_VERSION = 1
 _KEY = "napari_unet"
@@ -211,9 +221,23 @@ def load_model(path: Path | str) -> Model:
     from safetensors.torch import load_file
 
     info = read_info(path)
-    weights = load_file(path)
-    _check_weights(info, weights, str(path))
+    return checked_model(info, load_file(path), str(path))
+
+
+def checked_model(info: ModelInfo, weights: dict[str, Tensor], path: str) -> Model:
+    """Put header and weights together; raise `ModelFileError` where they do not fit."""
+    _check_weights(info, weights, path)
     return Model(info, {k: w.float() if w.is_floating_point() else w for k, w in weights.items()})
+
+
+def expected_weights(info: ModelInfo) -> dict[str, Tensor]:
+    """Give tensors without values, of the shapes and types that a header asks for."""
+    import torch
+
+    from napari_unet.core.unet import UNet
+
+    with torch.device("meta"):
+        return UNet(info.unet).state_dict()
 
 
 def model_hash(path: Path | str) -> str:
@@ -284,12 +308,7 @@ def _what_is_it(path: Path) -> str:
 
 
 def _check_weights(info: ModelInfo, weights: dict[str, Tensor], path: str) -> None:
-    import torch
-
-    from napari_unet.core.unet import UNet
-
-    with torch.device("meta"):
-        expected = UNet(info.unet).state_dict()
+    expected = expected_weights(info)
     for name in sorted(expected.keys() | weights.keys()):
         wanted = tuple(expected[name].shape) if name in expected else None
         found = tuple(weights[name].shape) if name in weights else None

@@ -211,7 +211,8 @@ class PredictRun(QObject):
             self.told.emit(f"{problem}{kept}{undone}", tone)
         elif shown == 1:
             result = self.results[0]
-            self.told.emit(f"Done: {_found(result)}'{_name(result)}'.", "good")
+            done = f"Done: {_found(result)}'{_name(result)}'."
+            self.told.emit(" ".join([done, *result.notes]), "good")
         else:
             self.told.emit(f"Done: {shown} images, each a new layer.", "good")
 

@@ -7,8 +7,8 @@ export PYTHON
 .PHONY: help demo test test-lowest lint types format setup screen clean
 
 help:
-	@echo "make demo         train, predict and evaluate on synthetic nuclei; where there is a display,"
-	@echo "                  open the result in napari"
+	@echo "make demo         predict and score synthetic nuclei (ARGS=--train: train first); where"
+	@echo "                  there is a display, open the result in napari"
 	@echo "make test         run the tests (ARGS='-k name' chooses)"
 	@echo "make test-lowest  run the plugin's quick tests with the lowest supported napari"
 	@echo "make lint         check style with ruff"

@@ -3,12 +3,14 @@
     python benchmarks/prediction_speed.py             throughput of the network
     python benchmarks/prediction_speed.py --memory    peak memory by image size as well
     python benchmarks/prediction_speed.py --memory --sizes 1024x1024 8192x8192
+    python benchmarks/prediction_speed.py --files dsb2018/train/images
 
 Throughput is that of the network over one block as prediction runs it, in floating-point
 operations per second, as a share of this machine's own matrix product (2048 x 2048) in the same
 precision; the two take turns. Memory is the peak of anonymous memory (the pages of the
 memory-mapped file, which the system can drop at any time, are not counted) of a process of its
-own per image.
+own per image. With files, the seconds per megapixel are those of all of it on one thread: read,
+normalise, network, decode, measure, write.
 """
 
 from __future__ import annotations
@@ -28,17 +30,18 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from napari_unet.core.allocator import keeping_freed_memory
+from napari_unet.core.batch import BatchOptions, predict_files
+from napari_unet.core.batch_inputs import find_inputs
 from napari_unet.core.blocks import BlockNetwork
-from napari_unet.core.config import Budget, TrainingSettings, UNetConfig
-from napari_unet.core.datasets import pairs_from_arrays
+from napari_unet.core.catalogue import DEFAULT_MODEL, find_model
+from napari_unet.core.config import UNetConfig
 from napari_unet.core.device import choose_compute
 from napari_unet.core.files import read_image
 from napari_unet.core.model_file import Model, ModelInfo, load_model
 from napari_unet.core.normalization import Normalization
 from napari_unet.core.prediction import predict
-from napari_unet.core.synthetic import synthetic_dataset, synthetic_nuclei
+from napari_unet.core.synthetic import synthetic_nuclei
 from napari_unet.core.tasks import Instances
-from napari_unet.core.training import train
 from napari_unet.core.unet import UNet
 
 
@@ -49,18 +52,21 @@ def main() -> None:
     parser.add_argument("--base-channels", type=int, nargs="*", default=[16, 32])
     parser.add_argument("--block", type=int, default=1024)
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--model", type=Path, help="default: one trained for a minute")
+    parser.add_argument("--model", default=DEFAULT_MODEL, help="for memory and files")
+    parser.add_argument("--files", type=Path, metavar="FOLDER", help="predict these instead")
+    parser.add_argument("--most", type=int, default=50, help="of the files")
     parser.add_argument("--one", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
         print(json.dumps(predict_one(options.model, options.one, options.block)))
         return
+    if options.files:
+        whole(options.model, options.files, options.most)
+        return
     with keeping_freed_memory():  # as `predict` does
         throughput(options.base_channels, options.rounds)
     if options.memory:
-        with tempfile.TemporaryDirectory() as folder:
-            path = options.model or train_briefly(Path(folder))
-            memory(path, options.sizes, options.block)
+        memory(options.model, options.sizes, options.block)
 
 
 def model(base_channels: int) -> Model:
@@ -103,7 +109,7 @@ def throughput(base_channels: list[int], rounds: int) -> None:
         )
 
 
-def memory(model_path: Path, sizes: list[str], block: int) -> None:
+def memory(model_name: str, sizes: list[str], block: int) -> None:
     print(f"{'image':>14}{'seconds':>9}{'s/megapixel':>13}{'objects':>9}{'anonymous peak':>16}")
     tile, _ = synthetic_nuclei(shape=(1024, 1024), n=300, seed=1)
     for size in sizes:
@@ -117,7 +123,7 @@ def memory(model_path: Path, sizes: list[str], block: int) -> None:
                     mapped[y : y + 1024, x : x + 1024] = part
             del mapped
             command = [sys.executable, __file__, "--one", path, "--block", str(block)]
-            command += ["--model", model_path]
+            command += ["--model", model_name]
             done = subprocess.run(command, check=True, capture_output=True, text=True)
             result = json.loads(done.stdout)
         megapixels = height * width / 1e6
@@ -128,7 +134,7 @@ def memory(model_path: Path, sizes: list[str], block: int) -> None:
         )
 
 
-def predict_one(model_path: Path, path: Path, block: int) -> dict[str, float]:
+def predict_one(model_name: str, path: Path, block: int) -> dict[str, float]:
     """Predict a memory-mapped image; runs in a process of its own."""
     done = threading.Event()
     peaks = [0.0]
@@ -142,22 +148,32 @@ def predict_one(model_path: Path, path: Path, block: int) -> dict[str, float]:
     start = time.perf_counter()
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         image = read_image(path, axes="YX", lazy=True)
-        result = predict(load_model(model_path), image, block_px=block, folder=Path(folder))
+        result = predict(
+            load_model(find_model(model_name)), image, block_px=block, folder=Path(folder)
+        )
         seconds = time.perf_counter() - start
     done.set()
     watcher.join()
     return {"seconds": seconds, "objects": len(result.confidence) - 1, "peak_gb": max(peaks)}
 
 
-def train_briefly(folder: Path) -> Path:
-    """Train on synthetic nuclei until there are objects to decode."""
-    images, labels = zip(*synthetic_dataset(8, shape=(256, 256), seed=0), strict=True)
-    settings = TrainingSettings(
-        budget=Budget(steps=150), batch_size=4, patch_px=128, validation_fraction=0
+def whole(model_name: str, source: Path, most: int) -> None:
+    """Time all that `napari-unet predict` does with files, on one thread."""
+    torch.set_num_threads(1)
+    model = load_model(find_model(model_name))
+    files = find_inputs([source]).files
+    files = files[:: max(1, len(files) // most)][:most]
+    pixels = sum(np.prod(read_image(file.path).label_shape) for file in files)
+    with tempfile.TemporaryDirectory() as folder:
+        options = BatchOptions(folder=Path(folder) / "warm")
+        list(predict_files(model, files[:1], options))
+        start = time.perf_counter()
+        list(predict_files(model, files, BatchOptions(folder=Path(folder) / "timed")))
+        seconds = time.perf_counter() - start
+    print(
+        f"{len(files)} files of {pixels / len(files) / 1e6:.3f} megapixels in the mean, one thread"
     )
-    for _ in train(pairs_from_arrays(images, labels), Instances(), folder / "run", settings):
-        pass
-    return folder / "run" / "last.safetensors"
+    print(f"{seconds / pixels * 1e6:.2f} s per megapixel, {seconds / len(files):.3f} s per file")
 
 
 def anonymous_gb() -> float:

@@ -743,8 +743,8 @@ def plane_for_a_model_of_volumes(here: Path, patch: pytest.MonkeyPatch) -> Call:
     return lambda: predict(tiny_model(ndim=3), Image(pixels(), "YX", "cells"), device="cpu")
 
 
-def start_from_a_model_of_other_channels(here: Path, patch: pytest.MonkeyPatch) -> Call:
-    start = tiny_model(channels=2, channel_names=("DAPI", "GFP"))
+def start_from_a_model_of_volumes(here: Path, patch: pytest.MonkeyPatch) -> Call:
+    start = tiny_model(ndim=3)
     return lambda: list(train(pairs(), Instances(), here / "run", tiny(), start=start))
 
 

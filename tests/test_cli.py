@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from napari_unet import Image, PixelSize, read_image, read_labels, write_image, write_labels
 from napari_unet.cli import app
+from napari_unet.core.augment import Augmentation
 from napari_unet.core.measure import um_per_px
 from napari_unet.core.model_file import read_info
 from napari_unet.core.synthetic import synthetic_dataset
@@ -206,15 +207,29 @@ def test_fine_tuning_takes_the_network_over(
     cli: Cli, data: Path, run: Path, tmp_path: Path
 ) -> None:
     result = cli(
-        "train {} --from {} --out {} --steps 2 --patch 32 --lr 0.00001 --json",
+        "train {} --from {} --out {} --steps 2 --patch 32 --json",
         data, run, tmp_path / "tuned",
     )  # fmt: skip
     before = json.loads(cli("models show {} --json", run).stdout)["info"]
     after = json.loads(cli("models show {} --json", tmp_path / "tuned").stdout)["info"]
     assert after["unet"] == before["unet"]
     assert after["provenance"]["started_from"] == before["name"] == "nuclei"
+    rates = [info["provenance"]["settings"]["learning_rate"] for info in (before, after)]
+    assert rates == [0.01, 0.0005], "a trained network needs a gentle rate"
     dice = json.loads(result.stdout)["scores"]["dice_foreground_by_image"]
     assert dice == pytest.approx(before["scores"]["dice_foreground_by_image"], abs=0.1)
+
+
+def test_a_preset_stands_for_many_settings_and_what_is_given_wins(
+    cli: Cli, data: Path, tmp_path: Path
+) -> None:
+    line = f"train {{}} --preset thorough --patience 7 --out {{}} --steps 2 {SMALL}"
+    cli(line.replace("--augmentation none", ""), data, tmp_path / "run")
+    info = json.loads(cli("models show {} --json", tmp_path / "run").stdout)["info"]
+    settings = info["provenance"]["settings"]
+    assert settings["augmentation"] == Augmentation.preset("standard").model_dump(mode="json")
+    assert (settings["budget"]["steps"], settings["budget"]["minutes"]) == (2, None)
+    assert settings["patience"] == 7
 
 
 def test_classes_are_named_and_trained(cli: Cli, tmp_path: Path) -> None:
@@ -553,12 +568,22 @@ def test_the_demo_ends_with_scores_and_pictures(
     monkeypatch.setattr(demo_run, "_TRAIN", 3)
     monkeypatch.setattr(demo_run, "_TEST", 1)
     out = tmp_path / "demo"
-    result = cli("demo --seconds 3 --threads 1 --out {}", out)
+    result = cli("demo --threads 1 --out {}", out)
     assert "AP at IoU 0.5" in result.stdout
-    for path in ("scores/comparison.png", "run/curves.png", "results/objects.csv"):
+    files = ["scores/comparison.png", "results/objects.csv"]
+    for path in files:
         assert (out / path).is_file()
         assert str(Path(path).parent) in result.stdout
     assert len(table(out / "results" / "summary.csv")) == 1
+    with tifffile.TiffFile(out / "test" / "masks" / "nuclei_03.tif") as truth:
+        count = len(np.unique(truth.asarray())) - 1
+    (row,) = table(out / "results" / "summary.csv")
+    assert int(row["objects"]) == pytest.approx(count, rel=0.1)
+    assert not (out / "run").exists()
+    result = cli("demo --train --seconds 3 --threads 1 --out {}", out)
+    for path in [*files, "run/curves.png"]:
+        assert (out / path).is_file()
+        assert str(Path(path).parent) in result.stdout
 
 
 def test_the_demo_replaces_nothing_but_an_earlier_demo(cli: Cli, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Images and pairs are checked once, at the door."""
 
+import dask.array as da
 import numpy as np
 import pytest
 import zarr
@@ -92,6 +93,17 @@ def test_grey_image_has_channel_0_only():
 def test_grey_image_twice_is_two_channels():
     twice = image("ZYX").select_channels((0, 0))
     assert twice.sizes == {"Z": 3, "C": 2, "Y": 5, "X": 6}
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+@pytest.mark.parametrize(("axes", "shape"), [("TYX", (2, 4, 5)), ("TCYX", (2, 1, 4, 5))])
+def test_a_grey_image_in_colour_is_the_same_in_each(lazy, axes, shape):
+    data = np.arange(np.prod(shape), dtype=np.uint16).reshape(shape)
+    image = Image(da.from_array(data) if lazy else data, axes, name="grey").as_rgb()
+    assert (image.axes, image.shape, image.rgb) == ("TCYX", (2, 3, 4, 5), True)
+    for channel in range(3):
+        found = np.asarray(image.data)[:, channel]
+        np.testing.assert_array_equal(found, data.reshape(2, 4, 5))
 
 
 def test_planes_and_volumes():

@@ -584,3 +584,18 @@ def test_an_estimated_scale_is_a_number_that_predicts_the_same():
 def test_a_contrast_that_does_not_exist_is_refused():
     with pytest.raises(SettingsError, match="expected auto"):
         predict(random_model(), Image(np.zeros((16, 16)), "YX"), contrast="negative", **CPU)
+
+
+def test_a_model_of_colour_images_takes_grey_ones():
+    colour = random_model(in_channels=3)
+    colour = replace(colour, info=colour.info.model_copy(update={"rgb": True}))
+    grey = np.random.default_rng(0).random((3, 40, 50)).astype(np.float32)
+    stack = Image(grey, "TYX", name="grey")
+    same = Image(np.repeat(grey[:, None], 3, 1), "TCYX", rgb=True)
+    found, expected = (predict(colour, i, probabilities=True, device="cpu") for i in (stack, same))
+    np.testing.assert_array_equal(found.probabilities, expected.probabilities)
+    assert found.labels.shape == (3, 40, 50)
+    given = predict(colour, stack, ranges=[(0.0, 1.0)], device="cpu")
+    np.testing.assert_array_equal(
+        given.labels, predict(colour, same, ranges=[(0.0, 1.0)] * 3, device="cpu").labels
+    )

@@ -136,8 +136,8 @@ def test_train_stop_predict_evaluate_and_jump_to_an_error(person: Any) -> None:
 def score_and_jump(person: Any, truth: Any, found: Any) -> None:
     """Evaluate a prediction in the widget, and go to one of its errors."""
     viewer = person.viewer
-    person.choose("Plugins", "U-Net live", "Predict (U-Net live)")  # away
     widget = person.open("Evaluate")
+    assert person.find("Predict") is None, "Predict is not a tab behind Evaluate"
     assert widget.values.prediction is found
     assert widget.values.truth is truth
     person.press(widget.run)

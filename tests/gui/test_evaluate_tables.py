@@ -34,7 +34,7 @@ def prediction(truth: np.ndarray) -> np.ndarray:
 
 def test_objects_and_headline_agree(truth: np.ndarray, prediction: np.ndarray) -> None:
     report, errors = evaluate(prediction, truth), error_map(prediction, truth)
-    counts = tables.category_counts(report, errors)
+    counts = tables.category_counts(errors)
     assert {k: v for k, v in counts.items() if k in ("missed", "invented")} == {
         "missed": 1,
         "invented": 1,
@@ -46,6 +46,9 @@ def test_objects_and_headline_agree(truth: np.ndarray, prediction: np.ndarray) -
     assert len(tables.object_rows(errors, "all")) == len(wrong) + counts["hit"]
     line = tables.headline(report, errors, 0.5)
     assert f"{counts['hit']} of 9 true objects found" in line
+    fates = tables.fates(report, errors)
+    assert fates == {"hit": 5, "missed": 1, "split": 1, "merged": 2, "invented": 1}
+    assert sum(fates.values()) - fates["invented"] == 9
     assert f"AP {report.summary()['ap50_pooled']:.3f}" in line
 
 
@@ -79,7 +82,7 @@ def test_every_class_has_a_row() -> None:
     )
     assert "Pixel accuracy 0.950" in tables.overall_scores(report, "pooled")
     errors = error_map(prediction, truth, kind="semantic")
-    counts = tables.category_counts(report, errors)
+    counts = tables.fates(report, errors)
     found = np.bincount(errors.labels.ravel(), minlength=7)
     assert counts == {"hit": found[1], "missed": 0, "invented": 0, "wrong class": found[6]}
     assert counts["wrong class"] == 5

@@ -11,7 +11,7 @@ from magicgui.widgets import LineEdit
 from napari.components import ViewerModel
 from napari.utils._proxies import PublicOnlyProxy
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QFileDialog, QPushButton
+from qtpy.QtWidgets import QDockWidget, QFileDialog, QMainWindow, QPushButton
 from safetensors.numpy import save_file
 
 from napari_unet.core.config import UNetConfig
@@ -336,3 +336,31 @@ def test_a_folder_field_is_empty_until_something_is_written(shown: Any) -> None:
 def test_channels_are_numbers_or_names() -> None:
     assert parse_channels(" 0, DAPI ") == (0, "DAPI")
     assert parse_channels(" ") is None
+
+
+def test_forms_at_one_side_are_tabs_and_others_stay_where_they_are(qtbot) -> None:
+    window = QMainWindow()
+    qtbot.addWidget(window)
+    window.show()
+
+    def dock(content: Any, side: Qt.DockWidgetArea) -> QDockWidget:
+        made = QDockWidget(window)
+        made.setWidget(content)
+        window.addDockWidget(side, made)
+        qtbot.wait(20)
+        return made
+
+    right, left = Qt.DockWidgetArea.RightDockWidgetArea, Qt.DockWidgetArea.LeftDockWidgetArea
+    stranger = dock(QPushButton("of another plugin"), right)
+    forms = [Form(name=name) for name in "abcd"]
+    first, second = (dock(form.native, right) for form in forms[:2])
+    assert window.tabifiedDockWidgets(second) == [first]
+    assert window.tabifiedDockWidgets(stranger) == []
+    assert window.tabifiedDockWidgets(dock(forms[2].native, left)) == []
+    first.raise_()
+    second.setFloating(True)  # as a person may drag it
+    second.hide()
+    second.show()
+    qtbot.wait(20)
+    assert second.isFloating()
+    assert first in window.tabifiedDockWidgets(dock(forms[3].native, right))

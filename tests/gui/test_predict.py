@@ -14,11 +14,12 @@ from napari.layers import Labels
 from napari.utils._proxies import PublicOnlyProxy
 from qtpy.QtWidgets import QApplication, QWidget
 
-from napari_unet.core.config import Budget, TrainingSettings
+from napari_unet.core.config import Budget, TrainingSettings, UNetConfig
 from napari_unet.core.files import read_labels, write_image
 from napari_unet.core.images import Image, Pair, PixelSize
-from napari_unet.core.model_file import load_model, model_hash, save_model
-from napari_unet.core.tasks import Instances
+from napari_unet.core.model_file import Model, ModelInfo, load_model, model_hash, save_model
+from napari_unet.core.normalization import Normalization
+from napari_unet.core.tasks import ClassInfo, Instances, Semantic
 from napari_unet.core.training_set import training_set_pairs
 from napari_unet.gui.predict import PredictWidget
 
@@ -106,6 +107,31 @@ def test_an_image_becomes_labels_with_measurements_and_a_record(
     assert isinstance(probability, ImageLayer)
     assert probability.data[68, 58] > 0.5 > probability.data[0, 0]
     assert widget.image.layer is image
+
+
+def test_an_empty_result_is_no_success(
+    viewer: ViewerModel, widget: PredictWidget, finish: Any, tmp_path: Path, qtbot: Any
+) -> None:
+    viewer.add_image(np.zeros((80, 80), np.uint8), name="dark")
+    finish()
+    assert widget.message.text.startswith("No objects were found in 'dark")
+    assert widget.message.kind == "warning"
+
+    from napari_unet.core.unet import UNet  # torch is not loaded with this file
+
+    unet = UNetConfig(depth=1, base_channels=2)
+    network = UNet(unet)
+    network.head.weight.data.zero_()
+    network.head.bias.data.fill_(-9)
+    classes = Semantic(
+        classes=(ClassInfo(id=0, name="rest", background=True), ClassInfo(id=1, name="gland"))
+    )
+    info = ModelInfo(unet=unet, task=classes, normalization=Normalization())
+    save_model(tmp_path / "glands.safetensors", Model(info, network.state_dict()))
+    widget.model.choose(tmp_path / "glands.safetensors")
+    finish()
+    qtbot.waitUntil(lambda: widget.message.kind == "warning", timeout=PATIENCE_MS)
+    assert "is 'rest'" in widget.message.text
 
 
 def test_sliders_act_on_the_result_in_place_without_the_network(

@@ -1,4 +1,4 @@
-"""``napari-unet demo``: train, predict and evaluate on drawn nuclei, in about a minute."""
+"""``napari-unet demo``: predict and evaluate drawn nuclei in seconds; train on them in a minute."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ EPILOG = """
 
 `napari-unet demo`
 
-`napari-unet demo --seconds 120 --out my_demo`
+`napari-unet demo --train --seconds 120 --out my_demo`
 """
 
 
@@ -29,18 +29,23 @@ def demo(
     out: Annotated[
         Path, typer.Option(metavar="FOLDER", help="Where everything is written.")
     ] = Path("napari-unet-demo"),
+    train: Annotated[
+        bool,
+        typer.Option("--train", help="Train a model of its own first, instead of the shipped."),
+    ] = False,
     seconds: Annotated[float, typer.Option(min=1, help="How long to train.")] = 45,
     seed: Annotated[int, typer.Option(help="Seed of the images and the training.")] = 0,
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Train, predict and evaluate on synthetic nuclei: offline, with exact truth."""
+    """Predict and evaluate synthetic nuclei: offline, with exact truth."""
     from napari_unet.cli import demo_run
 
     output = Output(as_json)
     use_threads(threads)
-    demo_run.run(output, out, demo_settings(seconds, seed, device))
+    settings = demo_settings(seconds, seed, device) if train else None
+    demo_run.run(output, out, seed, device, settings)
 
 
 def demo_settings(seconds: float, seed: int, device: str) -> TrainingSettings:

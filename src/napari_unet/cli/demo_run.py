@@ -1,4 +1,4 @@
-"""The steps of the demo: draw, train, predict, evaluate, write pictures."""
+"""The steps of the demo: draw, train if asked to, predict, evaluate, write pictures."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import typer
 from napari_unet.cli.console import INTERRUPTED, Output, stoppable
 from napari_unet.cli.scoring import ClassTable, Evaluation, score_files, show
 from napari_unet.cli.training_run import follow
+from napari_unet.core.catalogue import DEFAULT_MODEL
 from napari_unet.core.errors import SettingsError
 from napari_unet.core.events import FinishReason
 
@@ -23,20 +24,37 @@ _MARK = ".napari-unet-demo"
 _TRAIN, _TEST = 12, 4
 
 
-def run(output: Output, folder: Path, settings: TrainingSettings) -> None:
-    """Run the demo in a folder; an earlier demo there is replaced."""
+def run(
+    output: Output, folder: Path, seed: int, device: str, settings: TrainingSettings | None
+) -> None:
+    """Run the demo in a folder; an earlier demo there is replaced.
+
+    Parameters
+    ----------
+    output
+        What is said, and where.
+    folder
+        Where everything is written.
+    seed
+        Of the images.
+    device
+        Where to compute.
+    settings
+        How to train a model of one's own first; None: the shipped one predicts.
+    """
     _clear(folder)
-    output.say(f"Drawing {_TRAIN} images to train on and {_TEST} to test on.")
-    _draw(folder, settings.seed)
-    reason = _train(output, folder, settings)
-    if reason is FinishReason.STOPPED:
+    output.say(f"Drawing {_TEST} images to test on{f', {_TRAIN} to train on' if settings else ''}.")
+    _draw(folder, seed, training=settings is not None)
+    if settings is not None and _train(output, folder, settings) is FinishReason.STOPPED:
         raise typer.Exit(INTERRUPTED)
-    _predict(folder, settings.device)
+    model = str(folder / "run") if settings is not None else DEFAULT_MODEL
+    output.say(f"Predicting with the model '{model}'.")
+    _predict(folder, model, device)
     table = ClassTable("instances")
     evaluation = score_files(
         output, folder / "results", folder / "test" / "masks", folder / "test" / "images", table
     )
-    _show(output, evaluation, folder)
+    _show(output, evaluation, folder, model)
 
 
 def _clear(folder: Path) -> None:
@@ -54,13 +72,15 @@ def _clear(folder: Path) -> None:
     atomic_write_text(folder / _MARK, "Made by napari-unet demo, which may empty this folder.\n")
 
 
-def _draw(folder: Path, seed: int) -> None:
+def _draw(folder: Path, seed: int, *, training: bool) -> None:
     from napari_unet.core.files import write_image, write_labels
     from napari_unet.core.images import Image, PixelSize
     from napari_unet.core.synthetic import synthetic_dataset
 
     size = PixelSize((0.5, 0.5))
     for i, (image, labels) in enumerate(synthetic_dataset(_TRAIN + _TEST, seed=seed)):
+        if i < _TRAIN and not training:
+            continue  # the images to test on are the same either way
         side = folder / ("train" if i < _TRAIN else "test")
         name = f"nuclei_{i:02d}.tif"
         write_image(side / "images" / name, Image(image, "YX", pixel_size=size))
@@ -87,13 +107,13 @@ def _train(output: Output, folder: Path, settings: TrainingSettings) -> FinishRe
         return follow(output, events).reason
 
 
-def _predict(folder: Path, device: str) -> None:
+def _predict(folder: Path, name: str, device: str) -> None:
     from napari_unet.core.batch import BatchOptions, FileFailed, predict_files
     from napari_unet.core.batch_inputs import find_inputs
     from napari_unet.core.catalogue import find_model
     from napari_unet.core.model_file import load_model
 
-    model = load_model(find_model(folder / "run"))
+    model = load_model(find_model(name))
     options = BatchOptions(folder=folder / "results", device=device)
     found = find_inputs([folder / "test" / "images"])
     for result in predict_files(model, found.files, options):
@@ -101,14 +121,17 @@ def _predict(folder: Path, device: str) -> None:
             raise SettingsError(f"{result.input}: {result.problem}")
 
 
-def _show(output: Output, evaluation: Evaluation, folder: Path) -> None:
+def _show(output: Output, evaluation: Evaluation, folder: Path, model: str) -> None:
     where: dict[str, Any] = {
         "image, truth, prediction, errors": folder / "scores" / "comparison.png",
-        "curves of the training": folder / "run" / "curves.png",
         "labels, objects.csv, summary.csv": folder / "results",
-        "model": folder / "run" / "best.safetensors",
     }
+    if model != DEFAULT_MODEL:
+        where |= {
+            "curves of the training": folder / "run" / "curves.png",
+            "model": folder / "run" / "best.safetensors",
+        }
     show(output, evaluation, folder / "scores", definitions=False)
     for what, path in where.items():
         output.say(f"{what + ':':<34}{path}")
-    output.next_steps([f"napari-unet predict {folder / 'run'} YOUR_IMAGES --out results"])
+    output.next_steps([f"napari-unet predict {model} YOUR_IMAGES --out results"])

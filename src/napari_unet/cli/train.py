@@ -60,11 +60,21 @@ Go on with a run that was stopped; start from a model that is there:
 
 `napari-unet train --resume run`
 
-`napari-unet train more --from run --steps 500 --lr 0.0005 --out run2`
+`napari-unet train more --from run --minutes 5 --out run2`
 """
 
 
-class Preset(StrEnum):
+class PresetName(StrEnum):
+    """Names of presets."""
+
+    QUICK = "quick"
+    STANDARD = "standard"
+    THOROUGH = "thorough"
+    NUCLEI = "nuclei"
+    NUCLEI_BRIGHTFIELD = "nuclei-brightfield"
+
+
+class Variation(StrEnum):
     """Names of augmentations."""
 
     NONE = "none"
@@ -120,6 +130,14 @@ def train(
             metavar="ID=WEIGHT", help="How much a class counts in the loss; may be repeated."
         ),
     ] = None,
+    preset: Annotated[
+        PresetName,
+        typer.Option(
+            help="Budget, learning rate and augmentation in one: 3, 15 or 60 minutes from scratch, "
+            "1, 5 or 20 from a model; or as the shipped model of that name was trained.",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = PresetName.STANDARD,
     minutes: Annotated[
         float | None, typer.Option(help="Train this long.", rich_help_panel=_TRAINING)
     ] = None,
@@ -130,8 +148,12 @@ def train(
         int | None, typer.Option(help="Train this many steps.", rich_help_panel=_TRAINING)
     ] = None,
     augmentation: Annotated[
-        Preset, typer.Option(help="How much patches are varied.", rich_help_panel=_TRAINING)
-    ] = Preset.STANDARD,
+        Variation | None,
+        typer.Option(
+            help="How much patches are varied; as the preset says by default.",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = None,
     patch: Annotated[
         int | None, typer.Option(metavar="PX", help="Side of a patch.", rich_help_panel=_TRAINING)
     ] = None,
@@ -259,7 +281,7 @@ def train(
         "normalization": parse_range(intensity_range),
     }
     budget = {"minutes": minutes, "epochs": epochs, "steps": steps}
-    settings = training_settings(values, budget, augmentation)
+    settings = training_settings(values, budget, preset, augmentation, from_model is not None)
     start = start_model(from_model)
     if start is not None and (given := given_options(context, {*network, "intensity_range"})):
         raise SettingsError(

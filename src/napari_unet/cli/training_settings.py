@@ -94,17 +94,26 @@ def parse_range(text: str | None) -> dict[str, Any] | None:
 
 
 def training_settings(
-    values: dict[str, Any], budget: dict[str, Any], augmentation: str
+    values: dict[str, Any],
+    budget: dict[str, Any],
+    preset: str,
+    augmentation: str | None,
+    fine_tuning: bool,
 ) -> TrainingSettings:
-    """Build the settings of what was given; the rest has its defaults."""
+    """Build the settings: what was given, and for the rest what the preset says."""
     from napari_unet.core.augment import Augmentation
     from napari_unet.core.config import Budget, TrainingSettings, parse_settings
+    from napari_unet.core.presets import preset_values
 
-    given = {k: v for k, v in values.items() if v is not None}
+    named: Any = preset
+    given = preset_values(named, fine_tuning=fine_tuning)
+    given |= {k: v for k, v in values.items() if v is not None}
     if chosen := {k: v for k, v in budget.items() if v is not None}:
         given["budget"] = parse_settings(Budget, chosen)
-    preset: Any = str(augmentation)
-    return parse_settings(TrainingSettings, given | {"augmentation": Augmentation.preset(preset)})
+    if augmentation is not None:
+        varied: Any = augmentation
+        given["augmentation"] = Augmentation.preset(varied)
+    return parse_settings(TrainingSettings, given)
 
 
 def start_model(name: str | None) -> Model | None:

@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
@@ -160,7 +161,7 @@ def network_outputs(
 
     chunks = tuple(block_chunks(n, block_px, network) for n in plane.shape[1:])
     if not isinstance(plane, da.Array):
-        plane = da.from_array(plane, chunks=(-1, *chunks))
+        plane = da.from_array(plane, chunks=(-1, *chunks), name=False)
     source = plane.rechunk((-1, *chunks))
     # An axis that is not cut needs no halo, and may be shorter than it.
     halos = (network.halo_px if len(sizes) > 1 else 0 for sizes in chunks)
@@ -168,6 +169,7 @@ def network_outputs(
     padded = overlap(source, depth=depth, boundary="none", allow_rechunk=False)
     outputs = padded.map_blocks(
         apply,
+        name=f"outputs-{uuid.uuid4().hex}",  # or dask would pickle and hash the whole network
         dtype=np.float32,
         chunks=((network.channels,), *padded.chunks[1:]),
         meta=np.empty((0,) * padded.ndim, np.float32),

@@ -14,6 +14,7 @@ from napari_unet.core.model_file import ModelInfo, read_info
 from napari_unet.core.storage import atomic_write_bytes, exists
 
 __all__ = [
+    "DEFAULT_MODEL",
     "CatalogueEntry",
     "add_model",
     "checked_name",
@@ -25,6 +26,9 @@ __all__ = [
     "shipped_folder",
     "user_folder",
 ]
+
+DEFAULT_MODEL = "nuclei"
+"""The shipped model that most people want."""
 
 _SUFFIX = ".safetensors"
 _ENVIRONMENT = "NAPARI_UNET_MODELS"

@@ -73,6 +73,8 @@ def estimate_diameter(
 
     check_estimable(model.info)
     model.info.check_image(image)
+    if model.info.takes_grey(image):
+        image = image.as_rgb()
     return Fitter(model, image, device, precision, should_stop=should_stop).diameter_px("auto")
 
 

@@ -210,6 +210,15 @@ class Image:
             rgb=self.rgb and len(indices) == 3,
         )
 
+    def as_rgb(self) -> Image:
+        """Show a grey image in red, green and blue alike, without a copy of its values."""
+        grey = self.select_channels((0,)) if "C" in self.axes else self
+        data = grey.data if "C" in grey.axes else grey.data[..., None, :, :]
+        axes = grey.axes if "C" in grey.axes else grey.axes.replace("Y", "CY")
+        shape = tuple(3 if a == "C" else n for a, n in zip(axes, data.shape, strict=True))
+        data = np.broadcast_to(data, shape)
+        return replace(self, data=data, axes=axes, channel_names=None, rgb=True)
+
     def planes(self, ndim: int = 2) -> Iterator[tuple[dict[str, int], Any]]:
         """Take the image apart into what a network of `ndim` spatial dimensions sees at once.
 

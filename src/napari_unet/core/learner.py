@@ -13,8 +13,9 @@ from napari_unet.core.config import TrainingSettings
 from napari_unet.core.device import Compute, translated_errors
 from napari_unet.core.errors import SettingsError
 from napari_unet.core.losses import loss_for
-from napari_unet.core.model_file import ModelInfo
+from napari_unet.core.model_file import Model, ModelInfo
 from napari_unet.core.sampling import Batch
+from napari_unet.core.transfer import for_inverted_images, same_outputs, transferred
 from napari_unet.core.unet import UNet
 
 __all__ = ["Learner"]
@@ -50,12 +51,37 @@ class Learner:
             compute.device.type, enabled=compute.precision == "float16"
         )
 
-    def start_from(self, weights: dict[str, Tensor]) -> None:
-        """Take over the weights of another network, all but those of another shape (the head)."""
+    def start_from(self, start: Model, info: ModelInfo, batch: Batch) -> None:
+        """Take over what fits of a trained network, see `transferred`.
+
+        Where objects are as bright as they were dark before, it is turned to see the images
+        inverted: learning that anew would take long.
+
+        Parameters
+        ----------
+        start
+            The trained network.
+        info
+            Header of the new one.
+        batch
+            A batch of the training to come, from which it is told what is bright.
+        """
         own = self._net.state_dict()
-        fitting = {k: w for k, w in weights.items() if own[k].shape == w.shape}
-        self._net.load_state_dict(own | fitting)
+        weights = transferred(start.weights, start.info, own, info)
+        if same_outputs(start.info, info):
+            candidates = [weights, for_inverted_images(weights)]
+            weights = min(candidates, key=lambda candidate: self._loss_with(candidate, batch))
+        self.take(weights)
+
+    def take(self, weights: dict[str, Tensor]) -> None:
+        """Go on from weights; the average begins there too."""
+        self._net.load_state_dict(weights)
         self._average = self._start_average()
+
+    @torch.no_grad()
+    def _loss_with(self, weights: dict[str, Tensor], batch: Batch) -> float:
+        self._net.load_state_dict(weights)
+        return float(self._forward(batch, 0))
 
     def learn(self, batch: Batch, step: int, rate: float) -> float:
         """Take one optimizer step and return the loss.

@@ -105,7 +105,7 @@ class ModelInfo(Settings):
     def check_image(self, image: Image) -> None:
         """Raise `ModelFileError` when the model cannot be used on an image."""
         wanted = self.unet.in_channels
-        if image.channels != wanted:
+        if image.channels != wanted and not self.takes_grey(image):
             names = f" ({', '.join(self.channel_names)})" if self.channel_names else ""
             raise ModelFileError(
                 f"'{image.name}' has {image.channels} channel(s), the model '{self.name}' was "
@@ -123,6 +123,22 @@ class ModelInfo(Settings):
                 f"'{self.name}' expects them in the order {', '.join(self.channel_names)}. Choose "
                 "the channels in that order."
             )
+        self._check_depth(image)
+
+    def takes_grey(self, image: Image) -> bool:
+        """Whether an image is grey and the model for colour: it is then shown as a grey RGB."""
+        return self.rgb and image.channels == 1
+
+    def check_start(self, image: Image) -> None:
+        """Raise `ModelFileError` when training on such images cannot start from the model.
+
+        They may have other channels; of the same ones, the order must be the same.
+        """
+        if image.channels == self.unet.in_channels:
+            self.check_image(image)
+        self._check_depth(image)
+
+    def _check_depth(self, image: Image) -> None:
         if self.unet.ndim == 3 and "Z" not in image.axes:
             raise ModelFileError(
                 f"'{image.name}' has axes {image.axes}, the model '{self.name}' was trained on "

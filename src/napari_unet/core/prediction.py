@@ -106,7 +106,8 @@ def predict(
     model
         Model to use. Other decoder settings: replace ``model.info.task``.
     image
-        Axes any subset of TZCYX with Y and X; a 2-D model treats T and Z plane by plane.
+        Axes any subset of TZCYX with Y and X; a 2-D model treats T and Z plane by plane. A model
+        of RGB images takes grey ones too.
     probabilities
         Whether to return them.
     test_time_augmentation
@@ -169,6 +170,8 @@ def predict(
         raise SettingsError(
             f"{len(ranges)} intensity range(s) for {image.channels} channel(s): expected one each."
         )
+    if model.info.takes_grey(image):
+        image, ranges = image.as_rgb(), ranges and [*ranges] * 3
     found = Ranges(model.info, image, ranges)
     with keeping_freed_memory():
         fitter = Fitter(model, image, device, precision, ranges=found, should_stop=should_stop)

@@ -76,7 +76,8 @@ def model_info(
 ) -> ModelInfo:
     """Write the header of the model to be trained.
 
-    Architecture and normalisation are those of the model to start from, if there is one.
+    Architecture and normalisation are those of the model to start from, if there is one, but for
+    the number of channels.
 
     Raises
     ------
@@ -97,8 +98,10 @@ def model_info(
     normalization = settings.normalization
     provenance: dict[str, Any] = {}
     if start is not None:
-        start.info.check_image(first)
-        unet = start.info.unet.model_copy(update={"out_channels": outputs})
+        start.info.check_start(first)
+        unet = start.info.unet.model_copy(
+            update={"in_channels": first.channels, "out_channels": outputs}
+        )
         normalization = start.info.normalization
         provenance = {"started_from": start.info.name}
     return ModelInfo(

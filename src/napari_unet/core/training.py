@@ -102,7 +102,7 @@ def train(
     )
     loop = Loop(pairs, run_settings, compute, folder)
     if start is not None:
-        loop.learner.start_from(start.weights)
+        loop.start_from(start)
     folder.start(run_settings, pairs)
     yield from loop.run(should_stop, Preview(on_preview, preview_s))
 

@@ -107,6 +107,10 @@ class Loop:
         self._validation_s = 0.0
         self.learner = Learner(run.info, settings, compute)
 
+    def start_from(self, model: Model) -> None:
+        """Take over what fits of a trained network."""
+        self.learner.start_from(model, self._run.info, self._sampler.batch(0))
+
     # -- state ---------------------------------------------------------------------------------
 
     def restore(self, state: SavedState) -> None:

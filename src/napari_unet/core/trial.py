@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_unet.core.agreement import agreement_parts
 from napari_unet.core.normalization import IntensityRange, apply_ranges
 from napari_unet.core.rescale import rescaled, scaled_shape
-from napari_unet.core.targets import offsets_to_centre, relative_distance
 from napari_unet.core.tasks import OFFSET_UNIT_PX, Instances
 
 __all__ = ["Trial", "TrialPlane", "find_windows", "try_out"]
@@ -115,12 +115,15 @@ def try_out(
     network
         Gives the outputs (channels, Y, X) of a normalised image (C, Y, X).
     task
-        Decodes them.
+        Decodes them; what does not agree counts here, too.
     planes
         Planes of one image, of one shape.
     scale
         By which factor they are enlarged for the network.
     """
+    task = task.model_copy(
+        update={"decoder": task.decoder.model_copy(update={"min_agreement": 0.0})}
+    )
     areas, qualities, looked_at = [np.empty(0)], [np.empty(0)], 0
     for plane in planes:
         for window in find_windows(plane, round(_SIDE_PX / scale), -(-_WINDOWS // len(planes))):
@@ -177,24 +180,13 @@ def _starts(length: int, side: int) -> list[int]:
 
 def _recognised(outputs: Maps, task: Instances) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Area (of the network's pixels) and quality of each object that no edge cuts."""
-    labels = task.decode(outputs).astype(np.intp)
+    labels = task.decode(outputs)
     edge = np.unique(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]))
     ids = np.setdiff1d(np.arange(1, labels.max(initial=0) + 1), edge)
     if not len(ids):
         return np.empty(0), np.empty(0)
-    flat = labels.ravel()
-    area = np.bincount(flat).astype(np.float64)
-
-    def mean(values: Maps) -> NDArray[np.float64]:
-        total = np.bincount(flat, weights=values.ravel())
-        found: NDArray[np.float64] = total / np.maximum(1, area)
-        return found
-
-    actual = offsets_to_centre(labels)
-    residual = mean(((outputs[2:] * OFFSET_UNIT_PX - actual) ** 2).sum(axis=0))
-    spread = mean((actual**2).sum(axis=0))
-    towards_centre = np.clip(1 - residual / np.maximum(spread, 1), 0, 1)
-    depth = np.clip(1 - 2 * mean(np.abs(outputs[1] - relative_distance(labels))), 0, 1)
-    sure = np.clip(2 * mean(outputs[0]) - 1, 0, 1)
-    quality = (towards_centre * depth * sure) ** (1 / 3)
-    return area[ids], quality[ids]
+    maps = np.concatenate([outputs[:2], outputs[2:] * OFFSET_UNIT_PX])
+    area = np.bincount(labels.ravel()).astype(np.float64)
+    # Not their mean: what disagrees in one respect is nothing that the network knows.
+    quality = agreement_parts(labels, maps).prod(axis=1) ** (1 / 3)
+    return area[ids], quality[ids - 1]

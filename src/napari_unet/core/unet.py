@@ -51,6 +51,11 @@ class UNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Compute logits; sizes that are no multiple of 2^depth are padded and cropped back."""
+        logits: Tensor = self.head(self.features(x))
+        return logits
+
+    def features(self, x: Tensor) -> Tensor:
+        """Compute what the head sees: (N, base_channels, [Z,] Y, X), of the size of the input."""
         size = x.shape[2:]
         x = pad_to_multiple(x, self.config.multiple)
         skips: list[Tensor] = []
@@ -62,7 +67,6 @@ class UNet(nn.Module):
         x = self.dropout(skips.pop())
         for up, block in zip(reversed(self.up), reversed(self.decoder), strict=True):
             x = block(torch.cat([up(x), skips.pop()], dim=1))
-        x = self.head(x)
         return crop_to(x, size)
 
 

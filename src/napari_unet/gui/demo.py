@@ -1,7 +1,8 @@
 """``make demo`` where there is a display: napari with a sample, segmented and scored.
 
-What the command line's demo trained and drew is opened; two of the widgets then predict an
-image that the model has not seen and compare the result with the truth, as a person would.
+What the command line's demo drew is opened; two of the widgets then predict an image, with the
+shipped model or with the one that the demo trained, and compare the result with the truth, as a
+person would.
 """
 
 from __future__ import annotations
@@ -38,13 +39,14 @@ def open_demo(viewer: napari.Viewer, folder: Path) -> tuple[Any, Any]:
     UNetError
         When the folder holds no demo.
     """
-    from napari_unet.core.catalogue import find_model
+    from napari_unet.core.catalogue import DEFAULT_MODEL, find_model
 
-    model = find_model(folder / "run")
+    trained = folder / "run"
+    model = find_model(trained if trained.is_dir() else DEFAULT_MODEL)
     _open_test_image(viewer, folder / "test")
     window = viewer.window
-    _, predict = window.add_plugin_dock_widget(_PLUGIN, "Predict", tabify=True)
-    _, evaluate = window.add_plugin_dock_widget(_PLUGIN, "Evaluate", tabify=True)
+    _, predict = window.add_plugin_dock_widget(_PLUGIN, "Predict")
+    _, evaluate = window.add_plugin_dock_widget(_PLUGIN, "Evaluate")
     predict.model.choose(model)
 
     def score(busy: bool) -> None:

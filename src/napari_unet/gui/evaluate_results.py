@@ -134,7 +134,7 @@ class ResultsView(Container[Widget]):
         assert self._report is not None
         self.legend.visible = self._errors is not None
         if self._errors is not None:
-            counts = rows_of.category_counts(self._report, self._errors)
+            counts = rows_of.fates(self._report, self._errors)
             # Name and number in one, so that no line ends between them.
             colours = {f"{name} {n:,}": ERROR_COLOURS[name] for name, n in counts.items()}
             self.legend.show_colours(colours)
@@ -192,7 +192,7 @@ class ResultsView(Container[Widget]):
         assert self._report is not None
         if self._errors is None or self._report.kind == "semantic":
             return
-        counts = rows_of.category_counts(self._report, self._errors)
+        counts = rows_of.category_counts(self._errors)
         total = sum(counts.values())
         offers = {"errors": total - counts["hit"], "all": total} | counts
         names = {"errors": "errors only", "all": "all objects"}

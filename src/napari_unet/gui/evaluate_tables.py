@@ -17,6 +17,7 @@ __all__ = [
     "category_counts",
     "class_rows",
     "export_csv",
+    "fates",
     "headline",
     "image_rows",
     "object_rows",
@@ -144,15 +145,25 @@ def object_rows(errors: ErrorMap, show: str = "errors") -> list[Row]:
     return [row | {"in": short[row["object"]], "IoU": round(row["iou"], 3)} for row in chosen]
 
 
-def category_counts(report: Report, errors: ErrorMap) -> dict[str, int]:
-    """Count objects (pixels, for classes) of each category; categories that cannot occur are out.
+def category_counts(errors: ErrorMap) -> dict[str, int]:
+    """Count the rows that `object_rows` gives for each category: true and predicted objects."""
+    counts = Counter(row["category"] for row in errors.objects if not _is_second_of_hit(row))
+    return {name: counts[name] for name in _OBJECT_CATEGORIES}
 
-    For objects, what the table lists under that category: true and predicted objects, a hit once.
+
+def fates(report: Report, errors: ErrorMap) -> dict[str, int]:
+    """Count what became of the true objects, which adds up, and the invented ones.
+
+    For classes, pixels. Categories that cannot occur are left out.
     """
     if report.kind == "semantic":
         return _pixel_categories(report)
-    counts = Counter(row["category"] for row in errors.objects if not _is_second_of_hit(row))
-    return {name: counts[name] for name in ("hit", "missed", "invented", "split", "merged")}
+    counts = Counter(
+        row["category"]
+        for row in errors.objects
+        if (row["object"] == "prediction") == (row["category"] == "invented")
+    )
+    return {name: counts[name] for name in _OBJECT_CATEGORIES}
 
 
 def export_csv(
@@ -182,6 +193,8 @@ def export_csv(
             written.append(folder / name)
     return written
 
+
+_OBJECT_CATEGORIES = ("hit", "missed", "split", "merged", "invented")
 
 _AT_HALF = (("AP", "ap50"), ("F1", "f1_50"), ("PQ", "pq_50"))
 

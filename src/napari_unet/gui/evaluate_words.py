@@ -48,6 +48,8 @@ OBJECT_HELP = {
 }
 _HELP = {
     "hit": "True objects that a prediction matches.",
+    "split": "True objects that lie in two or more predictions.",
+    "merged": "True objects that share a prediction with another.",
     "wrong class": "Pixels of a class that were predicted as another class.",
 }
 _PIXEL_HELP = {
@@ -75,11 +77,11 @@ def category_help(kind: str, categories: Iterable[str]) -> str:
     from napari_unet.core.report import DEFINITIONS
 
     texts = DEFINITIONS | _HELP
-    unit = "objects"
+    numbers = "True objects, each counted once; the invented ones are not among them."
     if kind == "semantic":
-        texts, unit = texts | _PIXEL_HELP, "pixels"
+        texts, numbers = texts | _PIXEL_HELP, "Pixels that the error layer shows in this colour."
     helped = {name.capitalize(): texts[name] for name in categories}
-    return explained(helped | {"Numbers": f"The {unit} that the error layer shows in this colour."})
+    return explained(helped | {"Numbers": numbers})
 
 
 def score_help() -> dict[str, str]:

@@ -32,6 +32,10 @@ __all__ = ["PredictRun"]
 Tone = Literal["info", "good", "warning", "error"]
 
 _PREDICTING = "Predicting ..."
+_REASONS = (
+    "lower the threshold, or look whether the objects are as large and as bright as those that the "
+    "model was trained on."
+)
 
 _MEASURE_MS = 300
 """Objects are measured when the sliders have been still for so long."""
@@ -210,9 +214,7 @@ class PredictRun(QObject):
             tone: Tone = "info" if isinstance(problem, Cancelled) else "error"
             self.told.emit(f"{problem}{kept}{undone}", tone)
         elif shown == 1:
-            result = self.results[0]
-            done = f"Done: {_found(result)}'{_name(result)}'."
-            self.told.emit(" ".join([done, *result.notes]), "good")
+            self.told.emit(*_outcome(self.results[0]))
         else:
             self.told.emit(f"Done: {shown} images, each a new layer.", "good")
 
@@ -300,6 +302,12 @@ class PredictRun(QObject):
             rows, columns = found
             set_features(result.layer, columns)
             self.measured.emit(result, rows)
+            only = [row["class"] for row in rows if row.get("share") == 1]
+            if only:
+                self.told.emit(
+                    f"All of '{_name(result)}' is '{only[0]}'. If that is not so, {_REASONS}",
+                    "warning",
+                )
 
 
 def _measured(prediction: Prediction, image: Image) -> tuple[list[dict[str, Any]], dict[str, Any]]:
@@ -312,6 +320,14 @@ def _measured(prediction: Prediction, image: Image) -> tuple[list[dict[str, Any]
 
 def _name(result: Result) -> str:
     return short(str(result.layer.name if result.layer is not None else result.source.name))
+
+
+def _outcome(result: Result) -> tuple[str, Tone]:
+    if result.objects == 0:
+        nothing = f"No objects were found in '{_name(result)}'. If there are any, {_REASONS}"
+        return " ".join([nothing, *result.notes]), "warning"
+    done = f"Done: {_found(result)}'{_name(result)}'."
+    return " ".join([done, *result.notes]), "good"
 
 
 def _found(result: Result) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from napari_unet.core.config import Budget, TrainingSettings, parse_settings
 from napari_unet.core.errors import LabelsError
+from napari_unet.core.presets import Effort, Plan, plan_for, preset_values
 from napari_unet.core.tasks import ClassInfo, Instances, Semantic
 
 if TYPE_CHECKING:
@@ -31,7 +32,6 @@ __all__ = [
 ]
 
 Meaning = Literal["objects", "classes", "strokes"]
-Effort = Literal["quick", "standard", "thorough"]
 
 MEANINGS: dict[str, str] = {
     "objects": "objects, one id each",
@@ -40,7 +40,7 @@ MEANINGS: dict[str, str] = {
 }
 """What labels can mean, as the form says it."""
 
-EFFORTS: dict[str, str] = {"quick": "quick", "standard": "standard", "thorough": "thorough"}
+EFFORTS: dict[Effort, str] = {"quick": "quick", "standard": "standard", "thorough": "thorough"}
 
 _PREVIEW_S = 5.0
 _PREVIEW_S_PER_PX = 1.3e-5
@@ -48,30 +48,6 @@ _PREVIEW_S_PER_PX = 1.3e-5
 
 _SMALLEST_EPOCH = 20
 _MOST_CLASSES = 50
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """What an effort stands for."""
-
-    minutes: float
-    learning_rate: float
-    augmentation: str
-    longest_epoch: int
-    patience: int | None = None
-
-
-_FROM_SCRATCH: dict[str, _Plan] = {
-    "quick": _Plan(3, 3e-3, "light", 40),
-    "standard": _Plan(15, 3e-3, "light", 100),
-    "thorough": _Plan(60, 3e-3, "standard", 250, patience=30),
-}
-_FINE_TUNING: dict[str, _Plan] = {
-    "quick": _Plan(1, 5e-4, "light", 20),
-    "standard": _Plan(5, 5e-4, "light", 50),
-    "thorough": _Plan(20, 5e-4, "standard", 100, patience=30),
-}
-"""A trained network needs a gentle and short schedule: a high rate would make it forget."""
 
 
 @dataclass(frozen=True)
@@ -114,16 +90,14 @@ class TrainForm:
     sources: Mapping[str, Any] = field(default_factory=dict)
 
     @property
-    def plan(self) -> _Plan:
+    def plan(self) -> Plan:
         """What the effort stands for, from scratch or from a model."""
-        plans = _FROM_SCRATCH if self.start is None else _FINE_TUNING
-        return plans[self.effort]
+        return plan_for(self.effort, fine_tuning=self.start is not None)
 
 
 def efforts_in_minutes(fine_tuning: bool) -> dict[str, float]:
     """How long each effort takes, from scratch or from a model."""
-    plans = _FINE_TUNING if fine_tuning else _FROM_SCRATCH
-    return {name: plan.minutes for name, plan in plans.items()}
+    return {name: plan_for(name, fine_tuning=fine_tuning).minutes for name in EFFORTS}
 
 
 def training_settings(form: TrainForm, pixels: int = 0) -> TrainingSettings:
@@ -144,13 +118,15 @@ def training_settings(form: TrainForm, pixels: int = 0) -> TrainingSettings:
     """
     from napari_unet.core.augment import Augmentation
 
-    plan = form.plan
-    preset: Any = form.augmentation or plan.augmentation
-    values: dict[str, Any] = {
-        "budget": parse_settings(Budget, dict(form.budget or {"minutes": plan.minutes})),
-        "augmentation": Augmentation.preset(preset),
-        "learning_rate": form.learning_rate or plan.learning_rate,
-        "patience": plan.patience,
+    values = preset_values(form.effort, fine_tuning=form.start is not None)
+    if form.budget:
+        values["budget"] = parse_settings(Budget, dict(form.budget))
+    if form.augmentation:
+        preset: Any = form.augmentation
+        values["augmentation"] = Augmentation.preset(preset)
+    if form.learning_rate:
+        values["learning_rate"] = form.learning_rate
+    values |= {
         "validation_fraction": form.validation_fraction,
         "seed": form.seed,
         "device": form.device.strip() or "auto",
@@ -158,7 +134,7 @@ def training_settings(form: TrainForm, pixels: int = 0) -> TrainingSettings:
     values |= _network_values(form)
     settings = parse_settings(TrainingSettings, values)
     patch = settings.patch_px**2 * settings.batch_size
-    steps = max(_SMALLEST_EPOCH, min(plan.longest_epoch, round(pixels / patch)))
+    steps = max(_SMALLEST_EPOCH, min(form.plan.longest_epoch, round(pixels / patch)))
     return settings.model_copy(update={"epoch_steps": steps})
 
 

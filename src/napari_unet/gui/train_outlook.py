@@ -237,7 +237,7 @@ def _check(
     check_data(stand_ins, task)
     unet = UNetConfig(depth=settings.depth)
     if form.start_info is not None:
-        form.start_info.check_image(pairs[0].image)
+        form.start_info.check_start(pairs[0].image)
         unet = form.start_info.unet
     division = divide(
         stand_ins, unet, settings.validation_fraction, settings.seed, fingerprints=False

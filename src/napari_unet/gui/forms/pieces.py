@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 from magicgui.widgets import Container, Label, Widget
 from psygnal import Signal
-from qtpy.QtCore import QObject, QSize, Qt
-from qtpy.QtGui import QIcon
+from qtpy.QtCore import QObject, QSize, Qt, QTimer
+from qtpy.QtGui import QIcon, QShowEvent
 from qtpy.QtWidgets import (
     QHBoxLayout,
     QLabel,
@@ -21,6 +21,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 from superqt import QCollapsible
+
+from napari_unet.gui.forms.docking import join_tabs
 
 __all__ = [
     "Collapsible",
@@ -54,6 +56,18 @@ Kind = Literal["info", "good", "warning", "error"]
 
 
 class _Scroll(QScrollArea):
+    _docked = False
+
+    def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802
+        """Join the tabs of its kind, the first time."""
+        super().showEvent(event)
+        if not self._docked:
+            self._docked = True
+            later = QTimer(self)  # napari is still placing the dock
+            later.setSingleShot(True)
+            later.timeout.connect(lambda: join_tabs(self))
+            later.start(0)
+
     def sizeHint(self) -> QSize:  # noqa: N802
         """Ask for more than the least width."""
         return QSize(_WIDTH_PX, super().sizeHint().height())

@@ -1,0 +1,71 @@
+"""Does a shipped model help with few images of another kind? Fine-tuning beside training anew.
+
+Trains on a few images, chosen by seed from different fields, for the same time from the model and
+from scratch, and scores both on all images of other fields:
+
+    python benchmarks/fine_tuning.py dsb2018_brightfield/stage1_train --groups \\
+        dsb2018_brightfield/fields.csv --minutes 3 --images 5
+"""
+
+import argparse
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from napari_unet import Instances, TrainingSettings, evaluate_many, load_model, predict, train
+from napari_unet.core.catalogue import DEFAULT_MODEL, find_model
+from napari_unet.core.config import Budget
+from napari_unet.core.data_source import DataSource
+from napari_unet.core.presets import preset_values
+
+SCORES = ("ap50_by_image", "ap50_pooled", "mean_ap_by_image", "dice_foreground_by_image")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("source", type=Path, help="folder of images with labels")
+    parser.add_argument("--groups", help="CSV table with the columns id and group (or field)")
+    parser.add_argument("--model", default=DEFAULT_MODEL, help="to start from")
+    parser.add_argument("--minutes", type=float, default=3)
+    parser.add_argument("--images", type=int, default=5)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    data = DataSource(source=options.source.absolute(), groups=options.groups)
+    pairs = data.load(data.find())
+    few, rest = divide(pairs, options.images, options.seed)
+    print(f"{len(few)} images to train on, {len(rest)} of other fields to score on")
+    start = load_model(find_model(options.model))
+    print(f"{'':>14}" + "".join(f"{name:>26}" for name in SCORES) + f"{'steps':>8}")
+    for name, model in (("fine-tuned", start), ("from scratch", None)):
+        report, steps = trained(few, rest, model, options.minutes, options.seed)
+        values = "".join(f"{report.summary()[score]:26.3f}" for score in SCORES)
+        print(f"{name:>14}{values}{steps:8}", flush=True)
+
+
+def divide(pairs, count, seed):
+    """Draw images of different groups; the rest is of groups that none of them is of."""
+    order = np.random.default_rng(seed).permutation(len(pairs))
+    few = []
+    for index in order:
+        if len(few) < count and pairs[index].group not in {p.group for p in few}:
+            few.append(pairs[index])
+    groups = {p.group for p in few}
+    return few, [p for p in pairs if p.group not in groups]
+
+
+def trained(few, rest, start, minutes, seed):
+    """Train, predict the rest, and score it; as the presets do."""
+    values = preset_values("standard", fine_tuning=start is not None)
+    values |= {"budget": Budget(minutes=minutes), "validation_fraction": 0, "seed": seed}
+    with tempfile.TemporaryDirectory() as folder:
+        run = Path(folder) / "run"
+        for event in train(few, Instances(), run, TrainingSettings(**values), start=start):
+            last = event
+        model = load_model(run / "last.safetensors")
+    samples = ((p.name, predict(model, p.image).labels, p.labels) for p in rest)
+    return evaluate_many(samples), last.step
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""Put a trained model into the package: half precision, with a name, a purpose and a licence.
+
+    python scripts/ship_model.py run --name nuclei --description "Nuclei in fluorescence images."
+
+Its card, ``NAME.md`` beside it, is written by hand. Prints what half precision changes: the largest
+difference of an output on a drawn image.
+"""
+
+import argparse
+
+import numpy as np
+
+from napari_unet import load_model
+from napari_unet.core.blocks import BlockNetwork
+from napari_unet.core.catalogue import find_model, shipped_folder
+from napari_unet.core.device import choose_compute
+from napari_unet.core.model_file import Model, save_model
+from napari_unet.core.synthetic import synthetic_nuclei
+
+LARGEST_BYTES = 8_000_000
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("run", help="folder of the run, or a model file")
+    parser.add_argument("--name", required=True)
+    parser.add_argument("--description", required=True)
+    parser.add_argument("--licence", default="BSD-3-Clause")
+    options = parser.parse_args()
+    model = load_model(find_model(options.run))
+    named = {k: getattr(options, k) for k in ("name", "description", "licence")}
+    halves = {k: w.half() if w.is_floating_point() else w for k, w in model.weights.items()}
+    path = shipped_folder() / f"{options.name}.safetensors"
+    save_model(path, Model(model.info.model_copy(update=named), halves))
+    size = path.stat().st_size
+    if size > LARGEST_BYTES:
+        raise SystemExit(f"{path} has {size:,} bytes: at most {LARGEST_BYTES:,} may ship.")
+    print(
+        f"{path}: {size:,} bytes, outputs differ by at most {difference(model, load_model(path))}"
+    )
+
+
+def difference(a: Model, b: Model) -> float:
+    """Largest difference of an output on a drawn image."""
+    compute = choose_compute("cpu", "float32")
+    image, _ = synthetic_nuclei((256, 256), 40, seed=0)
+    channels = a.info.unet.in_channels
+    normalized = a.info.normalization(np.repeat(image[None], channels, 0), a.info.rgb)
+    outputs = [BlockNetwork(m, compute)(normalized) for m in (a, b)]
+    return float(np.abs(outputs[0] - outputs[1]).max())
+
+
+if __name__ == "__main__":
+    main()

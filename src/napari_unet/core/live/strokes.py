@@ -1,0 +1,157 @@
+"""What is painted: labels that change, the newest strokes, and how well they were foreseen."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_unet.core.errors import LabelsError
+
+__all__ = ["Canvas", "Stroke", "StrokeScores"]
+
+Float = NDArray[np.float32]
+Labels = NDArray[np.integer[Any]]
+
+_USES = 12
+"""How often a new stroke is drawn ahead of the others."""
+_MOST_NEW = 50
+
+
+@dataclass
+class Stroke:
+    """Pixels that were painted at once, as flat indices, and how often they are still preferred."""
+
+    pixels: NDArray[np.int64]
+    uses: int = _USES
+
+
+class Canvas:
+    """A normalised image and labels that are painted on it, 0 where nothing is painted.
+
+    Parameters
+    ----------
+    image
+        float32, axes CYX.
+    labels
+        Integers, axes YX. What is painted already counts as one stroke.
+
+    Raises
+    ------
+    LabelsError
+        When the shapes differ.
+    """
+
+    def __init__(self, image: Float, labels: Labels) -> None:
+        if image.shape[1:] != labels.shape:
+            raise LabelsError(
+                f"The labels have the shape {labels.shape}, the image {image.shape[1:]}: expected "
+                "the same. Choose labels that belong to the image."
+            )
+        self.image = image
+        self.labels = labels.copy()
+        self.new: deque[Stroke] = deque(maxlen=_MOST_NEW)
+        self._by_class: dict[int, NDArray[np.int64]] | None = None
+        if (painted := np.flatnonzero(self.labels)).size:
+            self.new.append(Stroke(painted))
+
+    def edit(self, origin: tuple[int, int], block: Labels) -> NDArray[np.int64]:
+        """Replace a block of the labels.
+
+        Parameters
+        ----------
+        origin
+            Where the block begins, (y, x).
+        block
+            The labels there from now on.
+
+        Returns
+        -------
+        array
+            Flat indices of the pixels that got a class, or another one.
+
+        Raises
+        ------
+        LabelsError
+            When the block reaches out of the image.
+        """
+        (top, left), (height, width) = origin, block.shape
+        here = (slice(top, top + height), slice(left, left + width))
+        before = self.labels[here]
+        if min(origin) < 0 or before.shape != block.shape:
+            raise LabelsError(
+                f"Labels of the shape {block.shape} at {origin} reach out of an image of the shape "
+                f"{self.labels.shape}: expected a part of it."
+            )
+        y, x = np.nonzero((block != before) & (block != 0))
+        before[...] = block
+        self._by_class = None
+        painted = np.ravel_multi_index((y + top, x + left), self.labels.shape)
+        if painted.size:
+            self.new.append(Stroke(painted))
+        return painted
+
+    @property
+    def by_class(self) -> dict[int, NDArray[np.int64]]:
+        """Flat indices of the painted pixels of each class that is painted."""
+        if self._by_class is None:
+            painted = np.flatnonzero(self.labels)
+            ids = self.labels.ravel()[painted]
+            self._by_class = {int(i): painted[ids == i] for i in np.unique(ids)}
+        return self._by_class
+
+    def take_new(self, rng: np.random.Generator) -> int | None:
+        """Draw a pixel of one of the newest strokes that is still painted; None: there is none."""
+        while self.new:
+            stroke = self.new[int(rng.integers(len(self.new)))]
+            left = stroke.pixels[self.labels.ravel()[stroke.pixels] > 0]
+            stroke.uses -= 1
+            if stroke.uses <= 0 or not left.size:
+                self.new.remove(stroke)
+            if left.size:
+                return int(rng.choice(left))
+        return None
+
+    def digest(self) -> str:
+        """Hash of the labels, for comparison with where they are painted."""
+        return hashlib.sha256(np.ascontiguousarray(self.labels, np.int64).tobytes()).hexdigest()
+
+
+@dataclass
+class StrokeScores:
+    """How well strokes were foreseen, each before it was trained on.
+
+    Parameters
+    ----------
+    window
+        How many of the latest strokes of each class count.
+    least
+        Strokes of each class below which there is no score.
+    """
+
+    window: int = 10
+    least: int = 3
+    _shares: dict[int, deque[float]] = field(default_factory=dict)
+
+    def add(self, painted: Labels, foreseen: Labels) -> None:
+        """Note a stroke: the classes that were painted, and those that were predicted there."""
+        for class_id in np.unique(painted):
+            share = float(np.mean(foreseen[painted == class_id] == class_id))
+            strokes = self._shares.setdefault(int(class_id), deque(maxlen=self.window))
+            strokes.append(share)
+
+    @property
+    def counts(self) -> dict[int, int]:
+        """Strokes that count, by class."""
+        return {class_id: len(strokes) for class_id, strokes in self._shares.items()}
+
+    @property
+    def balanced_accuracy(self) -> float | None:
+        """Mean over classes of the mean share foreseen; None: too few strokes to judge."""
+        if len(self._shares) < 2 or min(self.counts.values()) < self.least:
+            return None
+        return float(np.mean([np.mean(strokes) for strokes in self._shares.values()]))

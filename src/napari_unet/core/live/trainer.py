@@ -1,0 +1,374 @@
+"""A network that keeps learning from what is painted at the moment."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+from torch import Tensor
+
+from napari_unet.core.augment import Augmentation, sample_patch
+from napari_unet.core.blocks import BlockNetwork
+from napari_unet.core.config import Settings, TrainingSettings, UNetConfig
+from napari_unet.core.device import Compute, choose_compute
+from napari_unet.core.errors import LabelsError, SettingsError
+from napari_unet.core.learner import Learner
+from napari_unet.core.live.strokes import Canvas, StrokeScores
+from napari_unet.core.live.warm_start import adapt_statistics, fit_head
+from napari_unet.core.model_file import Model, ModelInfo
+from napari_unet.core.normalization import Normalization
+from napari_unet.core.sampling import Batch
+from napari_unet.core.tasks import Semantic
+from napari_unet.core.transfer import for_inverted_images, transferred
+from napari_unet.core.unet import UNet
+
+__all__ = ["LiveSettings", "LiveTraining"]
+
+_CLEARLY = 0.9
+"""An inverted view of the images is taken where it leaves less than this share of the cost."""
+_STATISTICS_PATCHES = 6
+_CONTEXT_PX = 64
+
+
+class LiveSettings(Settings):
+    """How to train live.
+
+    Parameters
+    ----------
+    patch_px
+        Side of the square patches.
+    batch_size
+        Patches per step.
+    learning_rate
+        Constant, of AdamW.
+    average_decay
+        Of the moving average of the weights, which is what predicts.
+    new_share
+        Share of the patches around the newest strokes, while they are new.
+    augmentation
+        How patches are varied.
+    depth, base_channels
+        Of a network from scratch.
+    device, precision
+        See `choose_compute`.
+    seed
+        Of everything random.
+    """
+
+    patch_px: Annotated[int, Field(ge=32, le=1024)] = 96
+    batch_size: Annotated[int, Field(ge=1, le=64)] = 4
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = 1e-3
+    average_decay: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    new_share: Annotated[float, Field(ge=0, le=1)] = 0.5
+    augmentation: Augmentation = Augmentation.preset("light")
+    depth: Annotated[int, Field(ge=1, le=7)] = 4
+    base_channels: Annotated[int, Field(ge=1, le=256)] = 16
+    device: str = "auto"
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    seed: Annotated[int, Field(ge=0)] = 0
+
+
+class LiveTraining:
+    """Trains on images whose labels change.
+
+    Nothing here runs by itself: the caller calls `step` for as long as it likes, and in between
+    `put`, `edit`, `remove`, `set_task` and `outputs`.
+
+    Parameters
+    ----------
+    task
+        Classes; 0 is "not painted".
+    start
+        Model to start from; None: from scratch.
+    settings
+        How to train.
+
+    Raises
+    ------
+    SettingsError
+        When the task is not sparse.
+    """
+
+    def __init__(
+        self, task: Semantic, start: Model | None = None, settings: LiveSettings | None = None
+    ) -> None:
+        self._settings = settings or LiveSettings()
+        self._start = start
+        self._task = _checked(task)
+        self._canvases: dict[str, Canvas] = {}
+        self._rng = np.random.default_rng(self._settings.seed)
+        self._compute: Compute = choose_compute(self._settings.device, self._settings.precision)
+        self._learner: Learner | None = None
+        self._info: ModelInfo | None = None
+        self._network: BlockNetwork | None = None
+        self.scores = StrokeScores()
+        self.steps = 0
+
+    # -- what is painted -------------------------------------------------------------------------
+
+    def put(
+        self, name: str, image: NDArray[Any], labels: NDArray[np.integer[Any]], rgb: bool = False
+    ) -> None:
+        """Add an image, or replace it.
+
+        Parameters
+        ----------
+        name
+            What it is called in the other methods.
+        image
+            Raw values, axes CYX.
+        labels
+            Axes YX, 0 where nothing is painted.
+        rgb
+            Whether the channels are red, green and blue.
+
+        Raises
+        ------
+        LabelsError
+            When image and labels differ in shape, or the channels from those of other images.
+        """
+        channels = {c.image.shape[0] for n, c in self._canvases.items() if n != name}
+        if channels and image.shape[0] not in channels:
+            raise LabelsError(
+                f"'{name}' has {image.shape[0]} channel(s), the other images {min(channels)}: "
+                "expected the same. Choose images of one kind."
+            )
+        self._canvases[name] = Canvas(self._normalization(image, rgb, name), labels)
+        self._rgb = rgb
+
+    def remove(self, name: str) -> None:
+        """Take an image away; what was learned from it stays for a while."""
+        self._canvases.pop(name, None)
+
+    def edit(
+        self,
+        name: str,
+        origin: tuple[int, int],
+        block: NDArray[np.integer[Any]],
+        *,
+        judged: bool = True,
+    ) -> None:
+        """Replace a block of an image's labels; what is newly painted is judged first.
+
+        Parameters
+        ----------
+        name
+            The image.
+        origin
+            Where the block begins, (y, x).
+        block
+            The labels there from now on, axes YX.
+        judged
+            Whether the model is scored on it; false of proposals of its own that were accepted.
+        """
+        canvas = self._canvases[name]
+        painted = canvas.edit(origin, block)
+        if judged and painted.size and self._learner is not None:
+            foreseen = self._foreseen(canvas, painted)
+            self.scores.add(canvas.labels.ravel()[painted], foreseen)
+
+    def set_task(self, task: Semantic) -> None:
+        """Change the classes; the features that were learned stay."""
+        task = _checked(task)
+        if task.ids.tolist() != self._task.ids.tolist() and self._learner is not None:
+            self._start = self.model()
+            self._learner = self._network = None
+        self._task = task
+
+    def digest(self, name: str) -> str:
+        """Hash of an image's labels, see `Canvas.digest`."""
+        return self._canvases[name].digest()
+
+    @property
+    def ready(self) -> bool:
+        """Whether two classes are painted: there is nothing to learn before."""
+        return len(self._painted()) >= 2
+
+    # -- learning --------------------------------------------------------------------------------
+
+    def step(self) -> float:
+        """Learn from one batch and give its loss.
+
+        Raises
+        ------
+        LabelsError
+            When fewer than two classes are painted.
+        """
+        if not self.ready:
+            raise LabelsError(
+                "Fewer than two classes are painted: paint a stroke of at least two of them "
+                "(background is one)."
+            )
+        if self._learner is None:
+            self._begin()
+        assert self._learner is not None
+        loss = self._learner.learn(self._batch(), self.steps, self._settings.learning_rate)
+        self.steps += 1
+        self._network = None
+        return loss
+
+    def outputs(self, name: str, region: tuple[slice, slice] | None = None) -> NDArray[np.float32]:
+        """Predict an image, or a region of it, with what has been learned.
+
+        Parameters
+        ----------
+        name
+            The image.
+        region
+            Slices along Y and X; None: all of it.
+
+        Returns
+        -------
+        float32 array
+            Probability of each class, axes (classes, Y, X); see `Semantic.ids` for their order.
+        """
+        image = self._canvases[name].image
+        top, bottom, left, right = _bounds(region, image.shape[1:])
+        multiple = self._predictor().unet.multiple  # blocks begin where the whole image's would
+        first = [max(0, start - _CONTEXT_PX) // multiple * multiple for start in (top, left)]
+        near = (slice(first[0], bottom + _CONTEXT_PX), slice(first[1], right + _CONTEXT_PX))
+        maps = self._predictor()(np.ascontiguousarray(image[(slice(None), *near)]))
+        maps = maps[:, top - first[0] :, left - first[1] :]
+        maps = maps[:, : bottom - top, : right - left]
+        return np.concatenate([1 - maps, maps]) if len(maps) == 1 else maps
+
+    def model(self) -> Model:
+        """Give the model as it is now.
+
+        Raises
+        ------
+        SettingsError
+            When nothing was learned yet.
+        """
+        if self._learner is None or self._info is None:
+            raise SettingsError("Nothing was learned yet: paint two classes first.")
+        return Model(self._info, self._learner.weights())
+
+    # -- inside ----------------------------------------------------------------------------------
+
+    @property
+    def _normalization(self) -> Normalization:
+        return Normalization() if self._start is None else self._start.info.normalization
+
+    def _painted(self) -> dict[int, list[str]]:
+        """Images in which each class is painted."""
+        found: dict[int, list[str]] = {}
+        known = set(self._task.ids.tolist())
+        for name, canvas in self._canvases.items():
+            for class_id in canvas.by_class:
+                if class_id in known:
+                    found.setdefault(class_id, []).append(name)
+        return found
+
+    def _begin(self) -> None:
+        """Make the network: statistics and head fit what is painted before the first step."""
+        channels = next(iter(self._canvases.values())).image.shape[0]
+        outputs = sum(head.channels for head in self._task.heads)
+        changed = {"in_channels": channels, "out_channels": outputs}
+        if self._start is None:
+            settings = self._settings
+            unet = UNetConfig(depth=settings.depth, base_channels=settings.base_channels, **changed)
+        else:
+            unet = self._start.info.unet.model_copy(update=changed)
+        self._info = ModelInfo(
+            unet=unet, task=self._task, normalization=self._normalization, rgb=self._rgb
+        )
+        self._learner = Learner(self._info, self._training_settings(), self._compute)
+        if self._start is not None:
+            self._learner.take(self._warm_weights(self._start, self._info))
+
+    def _warm_weights(self, start: Model, info: ModelInfo) -> dict[str, Tensor]:
+        own = UNet(info.unet).state_dict()
+        weights = transferred(start.weights, start.info, own, info)
+        batches = [self._batch() for _ in range(_STATISTICS_PATCHES)]
+        images = [torch.from_numpy(b.images) for b in batches]
+        targets = [torch.from_numpy(b.targets) for b in batches]
+        painted = [torch.from_numpy(b.weight) for b in batches]
+        results = []
+        for candidate in (weights, for_inverted_images(weights)):
+            net = UNet(info.unet)
+            net.load_state_dict(candidate)
+            adapt_statistics(net, images)
+            results.append((fit_head(net, images, targets, painted), net.state_dict()))
+        (cost, straight), (inverted_cost, inverted) = results
+        return inverted if inverted_cost < _CLEARLY * cost else straight
+
+    def _training_settings(self) -> TrainingSettings:
+        settings = self._settings
+        return TrainingSettings(
+            patch_px=settings.patch_px,
+            batch_size=settings.batch_size,
+            learning_rate=settings.learning_rate,
+            average_decay=settings.average_decay,
+            depth=settings.depth if self._info is None else self._info.unet.depth,
+            seed=settings.seed,
+        )
+
+    def _batch(self) -> Batch:
+        patches = [self._patch() for _ in range(self._settings.batch_size)]
+        images, targets, weight = (np.stack(parts) for parts in zip(*patches, strict=True))
+        return Batch(images, targets, weight)
+
+    def _patch(self) -> tuple[NDArray[np.float32], ...]:
+        canvas, pixel = self._draw()
+        size = (self._settings.patch_px,) * 2
+        shape = canvas.labels.shape
+        near = np.unravel_index(pixel, shape)
+        jitter = self._rng.integers(-size[0] // 3, size[0] // 3 + 1, 2)
+        centre = tuple(
+            int(np.clip(c + j, min(s // 2, n // 2), max(n - (s - s // 2), n // 2)))
+            for c, j, s, n in zip(near, jitter, size, shape, strict=True)
+        )
+        image, labels, inside = sample_patch(
+            canvas.image, canvas.labels, None, centre, size, self._settings.augmentation, self._rng
+        )
+        return image, *self._task.encode(labels, inside)
+
+    def _draw(self) -> tuple[Canvas, int]:
+        """Draw a painted pixel: of a new stroke, else of any class alike."""
+        fresh = [canvas for canvas in self._canvases.values() if canvas.new]
+        if fresh and self._rng.random() < self._settings.new_share:
+            canvas = fresh[int(self._rng.integers(len(fresh)))]
+            if (pixel := canvas.take_new(self._rng)) is not None:
+                return canvas, pixel
+        painted = self._painted()
+        class_id = sorted(painted)[int(self._rng.integers(len(painted)))]
+        names = painted[class_id]
+        canvas = self._canvases[names[int(self._rng.integers(len(names)))]]
+        return canvas, int(self._rng.choice(canvas.by_class[class_id]))
+
+    def _predictor(self) -> BlockNetwork:
+        if self._network is None:
+            self._network = BlockNetwork(self.model(), self._compute)
+        return self._network
+
+    def _foreseen(self, canvas: Canvas, pixels: NDArray[np.int64]) -> NDArray[Any]:
+        """Classes that are predicted at pixels."""
+        y, x = np.unravel_index(pixels, canvas.labels.shape)
+        region = (slice(int(y.min()), int(y.max()) + 1), slice(int(x.min()), int(x.max()) + 1))
+        name = next(n for n, c in self._canvases.items() if c is canvas)
+        best = self.outputs(name, region).argmax(0)
+        classes: NDArray[np.int64] = self._task.ids[best[y - y.min(), x - x.min()]]
+        return classes
+
+
+def _checked(task: Semantic) -> Semantic:
+    if not task.sparse:
+        raise SettingsError(
+            "Live training takes 0 for 'not painted': expected a sparse task. Give the background "
+            "a class of its own."
+        )
+    return task
+
+
+def _bounds(region: Sequence[slice] | None, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
+    if region is None:
+        return 0, shape[0], 0, shape[1]
+    (top, bottom, _), (left, right, _) = (
+        part.indices(n) for part, n in zip(region, shape, strict=True)
+    )
+    return top, bottom, left, right

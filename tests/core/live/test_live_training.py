@@ -1,0 +1,136 @@
+import numpy as np
+import pytest
+
+from napari_unet.core.errors import LabelsError, SettingsError
+from napari_unet.core.live import LiveSettings, LiveTraining
+from napari_unet.core.model_file import load_model, save_model
+from napari_unet.core.synthetic import synthetic_nuclei
+from napari_unet.core.tasks import ClassInfo, Semantic
+
+QUICK = LiveSettings(
+    patch_px=64, depth=2, base_channels=8, learning_rate=5e-3, device="cpu", precision="float32"
+)
+REST = ClassInfo(id=1, name="rest", background=True)
+NUCLEI = ClassInfo(id=2, name="nuclei")
+TASK = Semantic(classes=(REST, NUCLEI), sparse=True)
+
+
+@pytest.fixture(scope="module")
+def cells():
+    image, truth = synthetic_nuclei((160, 160), 18, seed=5, diameter_px=(16, 24))
+    return image[None], truth > 0
+
+
+@pytest.fixture
+def strokes(cells):
+    """A few rows of the truth, as strokes."""
+    labels = np.zeros(cells[1].shape, np.uint8)
+    labels[40:42], labels[110:112] = cells[1][40:42] + 1, cells[1][110:112] + 1
+    return labels
+
+
+def dice(training, truth, name="cells"):
+    found = training.outputs(name)[1] > 0.5
+    return 2 * (found & truth).sum() / (found.sum() + truth.sum())
+
+
+def learn(training, steps):
+    return [training.step() for _ in range(steps)]
+
+
+def test_it_learns_from_strokes_and_leaves_a_model_like_any_other(cells, strokes, tmp_path):
+    training = LiveTraining(TASK, settings=QUICK)
+    training.put("cells", cells[0], strokes)
+    losses = learn(training, 80)
+    assert np.mean(losses[-10:]) < np.mean(losses[:10])
+    assert dice(training, cells[1]) > 0.8
+    save_model(tmp_path / "live.safetensors", training.model())
+    again = LiveTraining(TASK, load_model(tmp_path / "live.safetensors"), QUICK)
+    again.put("cells", cells[0], strokes)
+    again.step()
+    assert dice(again, cells[1]) > 0.8
+
+
+def test_what_is_painted_next_is_learned_and_what_is_erased_no_longer(cells, strokes):
+    training = LiveTraining(TASK, settings=QUICK)
+    training.put("cells", cells[0], strokes)
+    learn(training, 60)
+    before = dice(training, cells[1])
+    swapped = np.where(strokes > 0, 3 - strokes, 0).astype(np.uint8)
+    training.edit("cells", (0, 0), swapped)
+    learn(training, 80)
+    assert dice(training, cells[1]) < 0.3 < before
+    assert dice(training, ~cells[1]) > 0.8
+    training.edit("cells", (0, 0), np.zeros_like(strokes))
+    assert not training.ready
+    with pytest.raises(LabelsError, match="Fewer than two classes are painted"):
+        training.step()
+
+
+def test_a_class_can_be_added_while_it_runs(cells, strokes):
+    training = LiveTraining(TASK, settings=QUICK)
+    training.put("cells", cells[0], strokes)
+    learn(training, 40)
+    training.set_task(Semantic(classes=(REST, NUCLEI, ClassInfo(id=7, name="edge")), sparse=True))
+    labels = strokes.copy()
+    labels[:, :3] = 7
+    training.edit("cells", (0, 0), labels)
+    learn(training, 60)
+    outputs = training.outputs("cells")
+    assert outputs.shape == (3, 160, 160)
+    np.testing.assert_allclose(outputs.sum(0), 1, atol=1e-5)
+    assert (outputs.argmax(0)[4:36, 4:-4] == 1).mean() > 0.02
+    assert training.model().info.task.ids.tolist() == [1, 2, 7]
+
+
+def test_strokes_are_judged_before_they_are_learned_and_proposals_are_not(cells, strokes):
+    training = LiveTraining(TASK, settings=QUICK)
+    training.put("cells", cells[0], strokes)
+    learn(training, 80)
+    assert training.scores.balanced_accuracy is None, "nothing was judged yet"
+    truth = (cells[1] + 1).astype(np.uint8)
+    for row in range(60, 72, 4):
+        training.edit("cells", (row, 0), truth[row : row + 1])
+    assert training.scores.counts == {1: 3, 2: 3}
+    assert training.scores.balanced_accuracy > 0.8
+    training.edit("cells", (80, 0), 3 - truth[80:84], judged=False)
+    assert training.scores.counts == {1: 3, 2: 3}
+    for row in range(84, 92, 4):  # all of it is wrong
+        training.edit("cells", (row, 0), 3 - truth[row : row + 1])
+    assert training.scores.balanced_accuracy < 0.7
+
+
+def test_a_region_is_predicted_as_the_whole_image(cells, strokes):
+    training = LiveTraining(TASK, settings=QUICK)
+    training.put("cells", cells[0], strokes)
+    learn(training, 3)
+    region = (slice(70, 101), slice(90, 131))
+    whole = training.outputs("cells")[(slice(None), *region)]
+    np.testing.assert_allclose(training.outputs("cells", region), whole, atol=1e-5)
+
+
+def test_images_come_and_go(cells, strokes):
+    training = LiveTraining(TASK, settings=QUICK)
+    training.put("cells", cells[0], np.where(strokes == 1, strokes, 0))
+    assert not training.ready
+    training.put("more", cells[0], np.where(strokes == 2, strokes, 0))
+    assert training.ready
+    learn(training, 2)
+    assert training.digest("cells") != training.digest("more")
+    training.remove("more")
+    assert not training.ready
+    with pytest.raises(LabelsError, match="2 channel"):
+        training.put("two", np.concatenate([cells[0]] * 2), strokes)
+
+
+def test_labels_that_do_not_fit_and_dense_tasks_are_told(cells, strokes):
+    training = LiveTraining(TASK, settings=QUICK)
+    with pytest.raises(LabelsError, match="shape"):
+        training.put("cells", cells[0], strokes[:-1])
+    training.put("cells", cells[0], strokes)
+    with pytest.raises(LabelsError, match="reach out"):
+        training.edit("cells", (150, 0), strokes[:20])
+    with pytest.raises(SettingsError, match="sparse"):
+        LiveTraining(TASK.model_copy(update={"sparse": False}))
+    with pytest.raises(SettingsError, match="Nothing was learned"):
+        training.model()

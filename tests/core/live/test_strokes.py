@@ -1,0 +1,47 @@
+import numpy as np
+
+from napari_unet.core.live import Canvas, StrokeScores
+
+
+def canvas(labels=None):
+    labels = np.zeros((20, 30), np.uint8) if labels is None else labels
+    return Canvas(np.zeros((1, *labels.shape), np.float32), labels)
+
+
+def test_an_edit_gives_the_pixels_that_got_a_class():
+    painted = canvas()
+    block = np.array([[0, 2], [1, 1]], np.uint8)
+    assert painted.edit((5, 7), block).tolist() == [5 * 30 + 8, 6 * 30 + 7, 6 * 30 + 8]
+    assert painted.edit((5, 7), block).size == 0, "nothing changed"
+    assert painted.edit((5, 7), np.array([[1, 0]], np.uint8)).tolist() == [5 * 30 + 7]
+    assert {i: p.tolist() for i, p in painted.by_class.items()} == {1: [157, 187, 188]}
+
+
+def test_new_strokes_are_drawn_while_they_are_new_and_never_where_they_were_erased():
+    painted, rng = canvas(), np.random.default_rng(0)
+    painted.edit((2, 2), np.ones((1, 6), np.uint8))
+    painted.edit((2, 2), np.zeros((1, 3), np.uint8))
+    drawn = []
+    while (pixel := painted.take_new(rng)) is not None:
+        drawn.append(pixel)
+    assert 5 < len(drawn) < 20
+    assert set(drawn) == {2 * 30 + x for x in (5, 6, 7)}
+
+
+def test_the_digest_is_that_of_the_values_whatever_their_type():
+    labels = np.arange(600, dtype=np.uint16).reshape(20, 30) % 5
+    assert canvas(labels).digest() == canvas(labels.astype(np.int32)).digest()
+    other = labels.copy()
+    other[0, 0] += 1
+    assert canvas(labels).digest() != canvas(other).digest()
+
+
+def test_the_score_is_balanced_and_forgets_old_strokes():
+    scores = StrokeScores(window=4, least=2)
+    for _ in range(2):
+        scores.add(np.array([1] * 98 + [2] * 2), np.ones(100, int))
+    assert scores.balanced_accuracy == 0.5
+    for _ in range(4):
+        scores.add(np.array([1, 2]), np.array([1, 2]))
+    assert scores.balanced_accuracy == 1
+    assert scores.counts == {1: 4, 2: 4}

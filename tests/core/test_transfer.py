@@ -1,0 +1,100 @@
+import numpy as np
+import pytest
+import torch
+
+from napari_unet.core.config import Budget, TrainingSettings, UNetConfig
+from napari_unet.core.images import Image, Pair
+from napari_unet.core.model_file import Model, ModelInfo, load_model
+from napari_unet.core.normalization import Normalization
+from napari_unet.core.synthetic import synthetic_dataset
+from napari_unet.core.tasks import ClassInfo, Instances, Semantic
+from napari_unet.core.training import train
+from napari_unet.core.transfer import for_inverted_images, transferred
+from napari_unet.core.unet import UNet
+
+BINARY = Semantic(
+    classes=(ClassInfo(id=0, name="rest", background=True), ClassInfo(id=1, name="a"))
+)
+
+
+def model(task=None, channels=1, norm="batch", seed=0) -> Model:
+    """A network with weights and statistics of its own."""
+    task = task or Instances()
+    outputs = sum(head.channels for head in task.heads)
+    unet = UNetConfig(
+        in_channels=channels, out_channels=outputs, depth=2, base_channels=8, norm=norm
+    )
+    torch.manual_seed(seed)
+    net = UNet(unet).train()
+    with torch.no_grad():
+        for _ in range(20):
+            net(torch.rand(2, channels, 32, 32))
+    info = ModelInfo(unet=unet, task=task, normalization=Normalization())
+    return Model(info, {k: w.clone() for k, w in net.state_dict().items()})
+
+
+def respond(made: Model, image: torch.Tensor) -> torch.Tensor:
+    with torch.no_grad():
+        return made.network()(image)
+
+
+def moved(start: Model, to: Model) -> Model:
+    return Model(to.info, transferred(start.weights, start.info, to.weights, to.info))
+
+
+def test_a_network_of_the_same_kind_is_taken_over_whole():
+    start, image = model(), torch.rand(1, 1, 32, 32)
+    torch.testing.assert_close(respond(moved(start, model(seed=1)), image), respond(start, image))
+
+
+@pytest.mark.parametrize(("old", "new"), [(1, 3), (3, 1), (2, 3)])
+def test_a_grey_image_looks_the_same_in_any_number_of_channels(old, new):
+    start, grey = model(channels=old), torch.rand(1, 1, 32, 32)
+    expected = respond(start, grey.expand(-1, old, -1, -1))
+    found = respond(moved(start, model(channels=new, seed=1)), grey.expand(-1, new, -1, -1))
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
+
+
+def test_outputs_of_the_same_name_are_taken_over_and_others_stay():
+    start, classes = model(), model(BINARY, seed=1)
+    image = torch.rand(1, 1, 32, 32)
+    torch.testing.assert_close(respond(moved(start, classes), image), respond(start, image)[:, :1])
+    back = moved(classes, model(seed=2))
+    torch.testing.assert_close(back.weights["head.weight"][0], classes.weights["head.weight"][0])
+    untouched = model(seed=2).weights["head.weight"][1:]
+    torch.testing.assert_close(back.weights["head.weight"][1:], untouched)
+
+
+@pytest.mark.parametrize("norm", ["batch", "none"])
+def test_an_inverted_image_is_seen_as_the_image_was(norm):
+    start, image = model(norm=norm), torch.rand(1, 1, 64, 64)
+    turned = Model(start.info, for_inverted_images(start.weights))
+    inside = (..., slice(24, 40), slice(24, 40))  # padding is 0, not 1, around an inverted image
+    torch.testing.assert_close(
+        respond(turned, 1 - image)[inside], respond(start, image)[inside], atol=1e-4, rtol=1e-3
+    )
+
+
+def test_training_starts_well_from_a_model_of_bright_objects_on_dark_ones_in_colour(tmp_path):
+    drawn = list(synthetic_dataset(6, shape=(96, 96), n=(6, 9), diameter_px=(14, 20), seed=2))
+    bright = [Pair(Image(i, "YX", name=f"b{n}"), m) for n, (i, m) in enumerate(drawn)]
+    dark = [
+        Pair(Image.from_array(np.repeat(i.max() - i[..., None], 3, -1), name=p.name), p.labels)
+        for p, (i, _) in zip(bright, drawn, strict=True)
+    ]
+    settings = TrainingSettings(
+        budget=Budget(steps=120), depth=2, base_channels=8, patch_px=64, learning_rate=1e-2
+    )
+    list(train(bright, Instances(), tmp_path / "bright", settings))
+    start = load_model(tmp_path / "bright" / "best.safetensors")
+    brief = settings.model_copy(update={"budget": Budget(steps=3), "learning_rate": 1e-4})
+    for name, model_to_start_from in (("tuned", start), ("scratch", None)):
+        list(train(dark, Instances(), tmp_path / name, brief, start=model_to_start_from))
+    dice = {
+        name: load_model(tmp_path / name / "last.safetensors").info.scores[
+            "dice_foreground_by_image"
+        ]
+        for name in ("bright", "tuned", "scratch")
+    }
+    assert dice["tuned"] > 0.9 * dice["bright"] > 0.6
+    assert dice["tuned"] > dice["scratch"] + 0.3

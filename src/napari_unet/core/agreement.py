@@ -1,8 +1,9 @@
-"""Do objects agree with the outputs that they were decoded from?
+"""Whether objects agree with the outputs that they were decoded from.
 
-What a network recognises, it predicts consistently: in the pixels of an object the offsets point to
-its centre, the relative distance is that to its outline, and the foreground is sure. Where it has to
-guess - in an empty image's uneven background, in fragments of objects far too large - they do not.
+What a network recognises, it predicts consistently: in the pixels of an object the offsets point
+to its centre, the relative distance is that to its outline, and the foreground is sure. Where it
+has to guess, they do not: in the uneven background of an empty image, in fragments of objects
+that are far too large.
 """
 
 from __future__ import annotations

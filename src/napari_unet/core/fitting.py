@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import numpy as np
 
 from napari_unet.core.contrast import Contrast, tone
 from napari_unet.core.diameter import TRIAL_SCALES, best_trial, check_estimable, fitting_scale
@@ -27,6 +30,9 @@ _CLEAR_TONE = 0.3
 
 _LEAST_GAIN = 0.15
 """By how much better the network must recognise the negative."""
+
+_SURE, _CLEAR_GAIN = 0.75, 0.3
+"""From this quality and this difference on, one scale is enough to tell."""
 
 
 class Fitted(NamedTuple):
@@ -171,18 +177,25 @@ class Fitter:
 
     def inverted(self, contrast: Contrast = "auto") -> bool:
         """Say whether the image is to be inverted for the network."""
-        if contrast != "auto":
-            return contrast == "inverted"
+        return self._looks_inverted if contrast == "auto" else contrast == "inverted"
+
+    @cached_property
+    def _looks_inverted(self) -> bool:
         known = self.info.contrast
         if known is None or not self._can_look() or self._ranges.given is not None:
             return False
         sign = 1 if known == "bright" else -1
         if any(sign * tone(plane) > _CLEAR_TONE for plane in self._chosen()):
             return False
-        as_is, negative = (best_trial(self._all(i)) for i in (False, True))
-        if negative is None:
+        for scale in sorted(self._scales(), key=lambda s: abs(np.log(s))):
+            as_is, negative = (self._trial(scale, i) for i in (False, True))
+            gain = negative.mean_quality - as_is.mean_quality
+            if max(as_is.mean_quality, negative.mean_quality) > _SURE and abs(gain) > _CLEAR_GAIN:
+                return gain > 0
+        best, other = (best_trial(self._all(i)) for i in (True, False))
+        if best is None:
             return False
-        return as_is is None or negative.mean_quality > as_is.mean_quality + _LEAST_GAIN
+        return other is None or best.mean_quality > other.mean_quality + _LEAST_GAIN
 
     def diameter_px(self, contrast: Contrast = "auto") -> float | None:
         """Estimate the diameter of the objects; None where none are recognised."""
@@ -195,9 +208,11 @@ class Fitter:
         return flat and info.unet.in_channels == 1
 
     def _all(self, inverted: bool) -> list[Trial]:
+        return [self._trial(scale, inverted) for scale in self._scales()]
+
+    def _scales(self) -> list[float]:
         side = min(self._image.label_shape[-2:])
-        scales = [s for s in TRIAL_SCALES if s >= 1 or side * s >= _LEAST_SIDE_PX]
-        return [self._trial(scale, inverted) for scale in scales]
+        return [s for s in TRIAL_SCALES if s >= 1 or side * s >= _LEAST_SIDE_PX]
 
     def _trial(self, scale: float, inverted: bool) -> Trial:
         key = scale, inverted

@@ -46,8 +46,8 @@ def agreement_parts(labels: NDArray[np.integer[Any]], maps: Maps) -> NDArray[np.
     around its centre that the predicted offsets explain (R squared). Distance: 1 less twice the
     mean absolute error. Foreground: 0 where its mean is 0.5, 1 where it is 1.
     """
-    labels = labels.astype(np.intp)
-    flat = labels.ravel()
+    ids: NDArray[np.intp] = labels.astype(np.intp)
+    flat = ids.ravel()
     area = np.maximum(1, np.bincount(flat, minlength=1))
 
     def mean(values: NDArray[Any]) -> NDArray[np.float64]:
@@ -55,9 +55,9 @@ def agreement_parts(labels: NDArray[np.integer[Any]], maps: Maps) -> NDArray[np.
         found: NDArray[np.float64] = (total / area)[1:]
         return found
 
-    actual = offsets_to_centre(labels)
+    actual = offsets_to_centre(ids)
     spread = mean((actual**2).sum(axis=0))
     offsets = 1 - mean(((maps[2:] - actual) ** 2).sum(axis=0)) / np.maximum(spread, 1)
-    distance = 1 - 2 * mean(np.abs(maps[1] - relative_distance(labels)))
+    distance = 1 - 2 * mean(np.abs(maps[1] - relative_distance(ids)))
     foreground = 2 * mean(maps[0]) - 1
     return np.clip(np.stack([offsets, distance, foreground], axis=1), 0, 1)

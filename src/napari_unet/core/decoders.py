@@ -23,7 +23,7 @@ class _Decoder(BaseModel):
     min_area_px: Annotated[int, Field(ge=0)] = 24
     max_radius_px: Annotated[int, Field(ge=4)] = 96
     fill_holes: bool = True
-    min_agreement: Annotated[float, Field(ge=0, lt=1)] = 0.5
+    min_agreement: Annotated[float, Field(ge=0, lt=1)] = 0.6
 
     @property
     def reach_px(self) -> int:
@@ -204,7 +204,8 @@ def _pieces(labels: Labels, min_area_px: int) -> NDArray[np.int32]:
     keep = np.sort(largest[area[largest] >= max(1, min_area_px)])
     numbers = np.zeros(count + 1, np.int32)
     numbers[keep] = np.arange(1, len(keep) + 1)
-    return numbers[pieces]
+    found: NDArray[np.int32] = numbers[pieces]
+    return found
 
 
 def _without_holes(labels: NDArray[np.int32]) -> NDArray[np.int32]:

@@ -34,7 +34,8 @@ def empty_patch(shape: tuple[int, ...], rng: np.random.Generator) -> Float:
     float32 array
         Of that shape, most values between 0 and 1; the channels show the same but for noise.
     """
-    background = rng.choice([_light, _lines, _haze], p=[0.5, 0.2, 0.3])(shape[-2:], rng)
+    draw = (_light, _lines, _haze)[rng.choice(3, p=[0.5, 0.2, 0.3])]
+    background = draw(shape[-2:], rng)
     if rng.random() < 0.3:
         background = background + 0.5 * _light(shape[-2:], rng)
     lowest, highest = float(background.min()), float(background.max())
@@ -70,8 +71,8 @@ def _haze(shape: tuple[int, ...], rng: np.random.Generator) -> Float:
     from scipy.ndimage import zoom
 
     size_px = rng.uniform(*_HAZE_PX)
-    points = [int(np.ceil(n / size_px)) + 4 for n in shape]
-    clouds = zoom(rng.standard_normal(points, np.float32), size_px / 1.0, order=3)
+    points = [int(np.ceil(n / size_px)) + 2 for n in shape]
+    clouds = zoom(rng.standard_normal(points, np.float32), size_px, order=3)
     starts = [(c - n) // 2 for c, n in zip(clouds.shape, shape, strict=True)]
     inside = tuple(slice(s, s + n) for s, n in zip(starts, shape, strict=True))
     haze: Float = clouds[inside]

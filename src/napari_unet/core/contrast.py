@@ -80,7 +80,8 @@ def tone(values: Any) -> float:
     -------
     float
         1 where most pixels are as dark as the darkest (few bright objects), -1 where most are as
-        bright as the brightest (few dark ones), 0 in between and for a constant image.
+        bright as the brightest (few dark ones), 0 in between and for a constant image. Where
+        objects cover more than half of the image, it is the other way round.
     """
     every = int(max(1, np.prod(values.shape) / _SAMPLES) ** 0.5)
     sample = np.sort(np.asarray(values[..., ::every, ::every]), axis=None)

@@ -23,7 +23,7 @@ class _Decoder(BaseModel):
     min_area_px: Annotated[int, Field(ge=0)] = 24
     max_radius_px: Annotated[int, Field(ge=4)] = 96
     fill_holes: bool = True
-    min_agreement: Annotated[float, Field(ge=0, lt=1)] = 0.6
+    min_agreement: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
     @property
     def reach_px(self) -> int:
@@ -68,7 +68,8 @@ class VoteDecoder(_Decoder):
         Whether holes in an object belong to it.
     min_agreement
         Objects that agree less with the outputs they are decoded from are dropped, see
-        `napari_unet.core.agreement.agreement`: what was found in an empty image's background.
+        `napari_unet.core.agreement.agreement`: what was found in an empty image's background. 0
+        keeps all.
     """
 
     kind: Literal["votes"] = "votes"
@@ -157,7 +158,8 @@ class WatershedDecoder(_Decoder):
         Whether holes in an object belong to it.
     min_agreement
         Objects that agree less with the outputs they are decoded from are dropped, see
-        `napari_unet.core.agreement.agreement`: what was found in an empty image's background.
+        `napari_unet.core.agreement.agreement`: what was found in an empty image's background. 0
+        keeps all.
     """
 
     kind: Literal["watershed"] = "watershed"

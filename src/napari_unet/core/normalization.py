@@ -120,7 +120,7 @@ class Normalization(BaseModel):
         """Normalise a whole plane or volume; axes CYX or CZYX, float32 out."""
         return apply_ranges(image, self.ranges(image, rgb, name))
 
-    def _range(self, values: Any, name: str, inverted: bool) -> IntensityRange:
+    def _range(self, values: Any, name: str, inverted: bool = False) -> IntensityRange:
         sample = _sample(values, name)
         levels, counts = sample.levels, sample.counts
         if inverted:

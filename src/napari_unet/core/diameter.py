@@ -23,9 +23,9 @@ TRIAL_SCALES = (2.0, 1.0, 0.5, 0.25, 0.125)
 KEPT_SMALLER, KEPT_LARGER = 2.0, 3.0
 """Objects that are smaller or larger by less are predicted as they are.
 
-A network does well on the larger of its training objects, which differ as much: validation images of
-DSB2018 with nuclei of 42 to 57 px, twice to 2.7 times the median, lost up to a fifth of their hits
-when they were resized. Drawn nuclei of a third of the median lost a fifth when they were not.
+A network does well on the larger of its training objects: validation images of DSB2018 with nuclei
+of 42 to 57 px, up to 2.7 times the median, lost up to a fifth of their hits when they were resized.
+Drawn nuclei of a third of the median lost a fifth when they were not.
 """
 
 _LEAST_QUALITY = 0.6

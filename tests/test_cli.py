@@ -413,6 +413,8 @@ def test_objects_of_another_size_are_resized_for_the_model(
     [
         ("--scale 0", "Scale 0: expected a number from 0.05 to 20"),
         ("--diameter -3", "Diameter -3 px: expected a positive number"),
+        ("--diameter wide", "'wide': expected the width of a typical object in pixels"),
+        ("--diameter auto --rescale", "exclude each other"),
         ("--diameter 0.1", "Check the object diameters"),
         ("--scale 2 --rescale", "exclude each other"),
     ],

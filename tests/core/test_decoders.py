@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from napari_unet.core.agreement import agreement
 from napari_unet.core.decoders import VoteDecoder, WatershedDecoder
 from napari_unet.core.synthetic import synthetic_nuclei
 from napari_unet.core.tasks import OFFSET_UNIT_PX, Instances
@@ -151,3 +152,22 @@ def test_an_object_is_one_piece():
     maps[0][apart] = 1
     maps[2][apart], maps[3][apart] = -31, -31  # votes for the centre of the disc
     np.testing.assert_array_equal(VoteDecoder(max_radius_px=64).decode(maps), labels)
+
+
+def test_what_does_not_agree_with_the_outputs_is_dropped():
+    """Of two equal discs the offsets of one point anywhere but to its centre."""
+    y, x = np.mgrid[:64, :128].astype(np.float32)
+    maps = np.zeros((4, 64, 128), np.float32)
+    for centre_x, true in ((32, True), (96, False)):
+        distance = np.hypot(y - 32, x - centre_x)
+        inside = distance < 12
+        maps[0][inside] = 0.95 if true else 0.7
+        maps[1][inside] = (1 - distance / 12.5)[inside] if true else 0.2
+        offsets = np.stack([32 - y, centre_x - x]) if true else np.full((2, 64, 128), 3.0)
+        maps[2:, inside] = offsets[:, inside]
+    strict, lax = (VoteDecoder(min_agreement=least).decode(maps) for least in (0.5, 0.0))
+    assert strict.max() == 1
+    assert lax[:, 64:].any()
+    np.testing.assert_array_equal(strict[:, :64], lax[:, :64] > 0)
+    assert not strict[:, 64:].any()
+    assert agreement(lax, maps)[strict[32, 32] - 1] > 0.9

@@ -301,3 +301,13 @@ def test_an_image_that_does_not_fit_is_named():
 def test_a_name_that_no_file_can_have_is_a_sentence(path):
     with pytest.raises(ModelFileError, match="There is no model file"):
         load_model(path)
+
+
+def test_files_from_before_the_contrast_was_noted_are_read(tmp_path):
+    path = tmp_path / "old.safetensors"
+    model = random_model()
+    header = json.loads(model.info.model_dump_json())
+    del header["contrast"]
+    save_file(model.weights, path, {KEY: json.dumps(header)})
+    assert load_model(path).info == model.info
+    assert read_info(path).contrast is None

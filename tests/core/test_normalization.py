@@ -56,6 +56,29 @@ def test_ranges_of_floats_are_numpys_percentiles(image):
         assert found[1] == image.max()
 
 
+@given(
+    st.sampled_from([np.uint8, np.int16, np.uint16, np.float32]),
+    st.sampled_from(["percentile", "manual", "none"]),
+    st.integers(0, 9),
+)
+def test_inverted_is_the_negative(dtype, mode, seed):
+    image = np.random.default_rng(seed).integers(0, 200, (1, 40, 40)).astype(dtype)
+    image[0, :6, :6] = 250
+    manual = (20.0, 220.0) if mode == "manual" else None
+    normalization = Normalization(mode=mode, manual=manual)
+    inverted = apply_ranges(image, normalization.ranges(image, inverted=True))
+    if mode == "percentile":
+        np.testing.assert_allclose(inverted, normalization(250 - image.astype(float)), atol=1e-6)
+    else:
+        np.testing.assert_allclose(inverted, 1 - normalization(image), atol=1e-4)
+
+
+@given(st.integers(0, 200))
+def test_a_constant_image_stays_zero_inverted(value):
+    image = np.full((1, 8, 8), value, np.uint8)
+    assert not apply_ranges(image, NORMALIZATION.ranges(image, inverted=True)).any()
+
+
 def test_the_scope_is_the_whole_image_and_not_the_tile():
     image, _ = synthetic_nuclei((128, 128), 12, seed=3)
     ranges = NORMALIZATION.ranges(image[None])

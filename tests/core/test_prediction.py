@@ -555,6 +555,37 @@ def test_decoding_again_needs_no_torch(tmp_path):
     assert done.stdout.strip() == "False"
 
 
+def test_inverted_is_the_prediction_of_the_negative():
+    image, _ = synthetic_nuclei((96, 80), 8, seed=2)
+    model = random_model(OBJECTS)
+    negative = predict(model, Image.from_array(255 - image, "YX"), probabilities=True, **CPU)
+    found = predict(
+        model, Image.from_array(image, "YX"), contrast="inverted", probabilities=True, **CPU
+    )
+    np.testing.assert_allclose(found.probabilities, negative.probabilities, atol=1e-5)
+    assert (found.inverted, negative.inverted) == (True, False)
+    assert np.ptp(found.probabilities) > 0.1
+
+
+def test_an_estimated_scale_is_a_number_that_predicts_the_same():
+    image, _ = synthetic_nuclei((128, 96), 12, seed=2)
+    model = random_model(OBJECTS)
+    info = model.info.model_copy(update={"object_diameter_px": 12.0, "contrast": "bright"})
+    model = replace(model, info=info)
+    picture = Image.from_array(image, "YX")
+    found = predict(model, picture, scale="auto", **CPU)
+    assert isinstance(found.scale, float)
+    assert any("'image'" in note for note in found.notes)
+    contrast = "inverted" if found.inverted else "as-is"
+    again = predict(model, picture, scale=found.scale, contrast=contrast, **CPU)
+    np.testing.assert_array_equal(again.labels, found.labels)
+
+
+def test_a_contrast_that_does_not_exist_is_refused():
+    with pytest.raises(SettingsError, match="expected auto"):
+        predict(random_model(), Image(np.zeros((16, 16)), "YX"), contrast="negative", **CPU)
+
+
 def test_a_model_of_colour_images_takes_grey_ones():
     colour = random_model(in_channels=3)
     colour = replace(colour, info=colour.info.model_copy(update={"rgb": True}))

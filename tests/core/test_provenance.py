@@ -73,7 +73,7 @@ def own_labels(record: PredictionRecord, image: Image) -> np.ndarray:
     """What the widget shows: the prediction with the record's settings."""
     model = load_model(record.model)
     model = replace(model, info=model.info.model_copy(update={"task": record.task}))
-    labels = predict(model, image, scale=record.scale).labels
+    labels = predict(model, image, scale=record.scale, contrast=record.contrast).labels
     assert len(np.unique(labels)) > 1
     return labels
 
@@ -106,7 +106,7 @@ def test_script_and_command_give_the_same_labels_again(
         update={"threshold": middle(model, image), "min_votes": 2.5, "min_area_px": 2}
     )
     task = Instances(decoder=decoder)
-    record = make_record(model, task, image, axes="TYX", scale=0.75)
+    record = make_record(model, task, image, axes="TYX", scale=0.75, contrast="inverted")
     expected = own_labels(record, image)
     run_script(as_python(record), tmp_path)
     assert (read_labels(tmp_path / "my_cells_labels.tif") == expected).all()
@@ -237,3 +237,28 @@ def test_a_stack_and_a_single_plane_are_told_apart() -> None:
     info = info_of(BINARY)
     assert "plane by plane" in described(info, axes="TYX")
     assert "plane by plane" not in described(info, axes="TYX", position={"T": 3})
+
+
+def test_an_estimated_diameter_is_kept_as_the_number_it_led_to(tmp_path: Path, rng) -> None:
+    image = Image(rng.integers(0, 9, (16, 16)).astype(np.uint8), "YX", name="cells")
+    model = make_model(tmp_path / "m.safetensors", Instances())
+    file = FileSource(path="cells.tif")
+    record = make_record(
+        model, Instances(), image, scale=0.25, diameter_px=84.4, contrast="inverted", file=file
+    )
+    assert "--scale 0.25 --contrast inverted" in as_command(record)
+    assert "scale=0.25, contrast='inverted'" in as_python(record)
+    text = methods_text(record, load_model(model).info)
+    assert "inverted for the network" in text
+    assert "factor of 0.25 for the network (estimated diameter of the objects: 84.4 pixels)" in text
+
+
+def test_files_are_each_resized_by_a_scale_of_their_own(tmp_path: Path, rng) -> None:
+    image = Image(rng.integers(0, 9, (16, 16)).astype(np.uint8), "YX", name="plates")
+    model = make_model(tmp_path / "m.safetensors", Instances())
+    record = make_record(
+        model, Instances(), image, scale="auto", folder="plates", out="found", file=None
+    )
+    assert as_command(record).endswith("--diameter auto")
+    assert "scale='auto'" in as_python(record)
+    assert "estimated" in methods_text(record, load_model(model).info)

@@ -157,3 +157,21 @@ def test_the_line_before_the_run_says_what_will_happen() -> None:
     assert "T = 3" in summary(form_of(), [IMAGE], {"T": 3})
     assert "resized by 0.5" in summary(form_of(scale=0.5), [IMAGE])
     assert "results go to 'out'" in summary(form_of(scope="folder", source="in", out="out"), [])
+
+
+def test_an_estimated_diameter_and_the_contrast_are_asked_for(tmp_path: Path) -> None:
+    form = form_of(estimate=True, scale=3.0, contrast="inverted")
+    request = form.request(IMAGE)
+    assert (request.scale, request.contrast) == ("auto", "inverted")
+    assert "estimated diameter" in summary(form, [IMAGE])
+    folder = replace(form, scope="folder", source=str(tmp_path), out=str(tmp_path / "out"))
+    options = folder.files_request().options
+    assert (options.scale, options.contrast) == ("auto", "inverted")
+    command = as_command(folder.record("plates", ""))
+    assert "--diameter auto" in command
+    assert "--contrast inverted" in command
+
+
+def test_the_diameter_of_classes_cannot_be_estimated() -> None:
+    form = form_of(info_of(Semantic(classes=CLASSES)), estimate=True)
+    assert "predicts classes" in form.problem([IMAGE])

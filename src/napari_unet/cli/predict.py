@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -26,7 +27,16 @@ if TYPE_CHECKING:
     from napari_unet.core.batch_inputs import BatchInputs
     from napari_unet.core.model_file import Model
 
-__all__ = ["EPILOG", "predict"]
+__all__ = ["EPILOG", "ContrastChoice", "predict"]
+
+
+class ContrastChoice(StrEnum):
+    """Whether images are inverted for the network."""
+
+    AUTO = "auto"
+    AS_IS = "as-is"
+    INVERTED = "inverted"
+
 
 _SIZE = "Objects of another size than the model knows"
 
@@ -48,6 +58,10 @@ Stacks whose files do not name their axes:
 Objects of another size than the model was trained on, 40 px wide:
 
 `napari-unet predict run zoomed --diameter 40 --out results`
+
+Objects of sizes that nobody measured; each image has its own:
+
+`napari-unet predict run mixed --diameter auto --out results`
 
 Results: NAME_labels.tif for each image, objects.csv and summary.csv.
 """
@@ -89,10 +103,11 @@ def predict(
         ),
     ] = None,
     diameter: Annotated[
-        float | None,
+        str | None,
         typer.Option(
             metavar="PX",
-            help="Width of a typical object: resizes so that it has the size the model knows.",
+            help="Width of a typical object: resizes so that it has the size the model knows. "
+            "'auto' estimates it in each image.",
             rich_help_panel=_SIZE,
         ),
     ] = None,
@@ -104,6 +119,13 @@ def predict(
             rich_help_panel=_SIZE,
         ),
     ] = False,
+    contrast: Annotated[
+        ContrastChoice,
+        typer.Option(
+            help="Invert images for the network: where they show dark objects and the model knows "
+            "bright ones or the other way round (auto), never (as-is), or all."
+        ),
+    ] = ContrastChoice.AUTO,
     channels: ChannelsOption = None,
     axes: AxesOption = None,
     overwrite: Annotated[
@@ -135,6 +157,7 @@ def predict(
         device=device,
         precision=precision,
         scale=_scale(loaded, scale, diameter, rescale),
+        contrast=contrast.value,
         rescale=rescale,
         overwrite=overwrite,
     )
@@ -152,15 +175,21 @@ def predict(
         raise typer.Exit(FAILED)
 
 
-def _scale(model: Model, scale: float | None, diameter: float | None, rescale: bool) -> float:
+def _scale(
+    model: Model, scale: float | None, diameter: str | None, rescale: bool
+) -> float | Literal["auto"]:
     """By which factor all images are enlarged; also where their pixel size is not known."""
+    from napari_unet.core.diameter import check_estimable
     from napari_unet.core.rescale import check_scale
     from napari_unet.core.scale import scale_for_diameter
 
     if sum((scale is not None, diameter is not None, rescale)) > 1:
         raise SettingsError("--scale, --diameter and --rescale exclude each other: choose one.")
+    if diameter == "auto":
+        check_estimable(model.info)
+        return "auto"
     if diameter is not None:
-        scale = scale_for_diameter(model.info, diameter)
+        scale = scale_for_diameter(model.info, _number(diameter))
     elif rescale and model.info.pixel_size_um is None:
         raise SettingsError(
             f"--rescale: the model '{model.info.name}' does not say its pixel size. Give --scale "
@@ -168,6 +197,16 @@ def _scale(model: Model, scale: float | None, diameter: float | None, rescale: b
         )
     check_scale(1.0 if scale is None else scale)
     return 1.0 if scale is None else scale
+
+
+def _number(diameter: str) -> float:
+    try:
+        return float(diameter)
+    except ValueError:
+        raise SettingsError(
+            f"--diameter {diameter!r}: expected the width of a typical object in pixels, such as "
+            "40, or auto."
+        ) from None
 
 
 def _run(
@@ -205,9 +244,11 @@ def _run(
 def _show_note(
     output: Output, result: FilePredicted, before: list[FilePredicted], options: BatchOptions
 ) -> None:
-    """Say once that pixel sizes differ, and how to mend it."""
+    """Say once that pixel sizes differ, and how to mend it; say how each image was fitted."""
     if result.note and not any(r.note for r in before):
         output.warn(result.note + ("" if options.rescale else " --rescale applies it."))
+    for sentence in result.fitted:
+        output.say(sentence)
 
 
 def _show_end(

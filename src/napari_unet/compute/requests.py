@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 if TYPE_CHECKING:
     from napari_unet.core.batch import BatchOptions, FileFailed, FilePredicted
     from napari_unet.core.config import TrainingSettings
+    from napari_unet.core.contrast import Contrast
     from napari_unet.core.error_map import ErrorMap
     from napari_unet.core.images import Image, Pair
     from napari_unet.core.live import LiveSettings
@@ -146,7 +147,7 @@ class PredictRequest:
     ----------
     model
         Model file.
-    image, probabilities, test_time_augmentation, block_px, device, scale
+    image, probabilities, test_time_augmentation, block_px, device, scale, contrast
         As for `napari_unet.core.prediction.predict`.
     task
         The model's task with other decoder settings; None: as the model says.
@@ -165,7 +166,8 @@ class PredictRequest:
     test_time_augmentation: bool = False
     block_px: int = 1024
     device: str = "auto"
-    scale: float = 1.0
+    scale: float | Literal["auto"] = 1.0
+    contrast: Contrast = "auto"
     keep_outputs: bool = False
     folder: Path | None = None
 

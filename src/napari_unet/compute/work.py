@@ -121,7 +121,12 @@ def _previewer(
             return
         try:
             found = predict(
-                model, image, ranges=ranges, device=device, should_stop=context.should_stop
+                model,
+                image,
+                contrast="as-is",  # as in training
+                ranges=ranges,
+                device=device,
+                should_stop=context.should_stop,
             )
         except Cancelled:
             return
@@ -150,6 +155,7 @@ def _predict(request: ask.PredictRequest, context: JobContext) -> Prediction:
             block_px=request.block_px,
             device=request.device,
             scale=request.scale,
+            contrast=request.contrast,
             keep_outputs=request.keep_outputs,
             folder=folder,
             progress=context.progress,

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, Field, model_validator
 
+from napari_unet.core.empty_patches import empty_patch
 from napari_unet.core.errors import ImageError, LabelsError, SettingsError
 from napari_unet.core.intensity import vary_intensity
 from napari_unet.core.resample import crop, warp, warped_grid
@@ -78,6 +79,10 @@ class Augmentation(BaseModel, frozen=True, extra="forbid"):
         Standard deviation of a Gaussian, up to.
     noise
         Standard deviation of Gaussian noise, up to.
+    empty
+        How often a patch is replaced by drawn background without any object, whose labels are 0;
+        see `napari_unet.core.empty_patches`. For models that meet empty fields; not for labels
+        whose background has another number.
 
     Raises
     ------
@@ -102,6 +107,7 @@ class Augmentation(BaseModel, frozen=True, extra="forbid"):
     background: float = Field(0, ge=0, le=1)
     blur_px: float = Field(0, ge=0, le=20)
     noise: float = Field(0, ge=0, le=1)
+    empty: Probability = 0
 
     @model_validator(mode="after")
     def _check(self) -> Augmentation:
@@ -251,8 +257,10 @@ def sample_patch(
     else:
         grid = warped_grid(geometry.centre_px[-2:], axes[-2:], *geometry.warp)
         image, labels, inside = warp(plane_image, plane_labels, annotated, axes[:-2], grid)
-    image = vary_intensity(_turn(image, geometry), augmentation, rng)
-    return image, _turn(labels, geometry), _turn(inside, geometry)
+    image, labels, inside = (_turn(array, geometry) for array in (image, labels, inside))
+    if augmentation.empty and rng.random() < augmentation.empty:
+        return empty_patch(image.shape, rng), np.zeros_like(labels), np.ones_like(inside)
+    return vary_intensity(image, augmentation, rng), labels, inside
 
 
 def _check(

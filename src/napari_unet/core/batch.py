@@ -7,10 +7,11 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from napari_unet.core.batch_inputs import BatchInput
 from napari_unet.core.batch_tables import BatchTables, measure_prediction
+from napari_unet.core.contrast import Contrast
 from napari_unet.core.errors import (
     Cancelled,
     DeviceError,
@@ -26,6 +27,7 @@ from napari_unet.core.storage import remove_empty, storage_error
 if TYPE_CHECKING:
     from napari_unet.core.images import Image
     from napari_unet.core.model_file import Model
+    from napari_unet.core.prediction import Prediction
 
 __all__ = ["BatchOptions", "FileFailed", "FilePredicted", "decode_with", "predict_files"]
 
@@ -43,7 +45,7 @@ class BatchOptions:
         Where results are written; made if missing.
     channels, axes
         As in `napari_unet.core.files.read_image`.
-    probabilities, test_time_augmentation, scale, block_px, device, precision
+    probabilities, test_time_augmentation, scale, contrast, block_px, device, precision
         As in `napari_unet.core.prediction.predict`.
     overwrite
         Whether results that are there already are replaced.
@@ -61,7 +63,8 @@ class BatchOptions:
     device: str = "auto"
     precision: str = "auto"
     overwrite: bool = False
-    scale: float = 1.0
+    scale: float | Literal["auto"] = 1.0
+    contrast: Contrast = "auto"
     rescale: bool = False
 
 
@@ -69,7 +72,8 @@ class BatchOptions:
 class FilePredicted:
     """A file is predicted: where the results are, and its row of ``summary.csv``.
 
-    `note` says where the pixel size is another than the model's.
+    `note` says where the pixel size is another than the model's; `fitted`, in sentences, how the
+    image was fitted to the model.
     """
 
     input: Path
@@ -77,6 +81,7 @@ class FilePredicted:
     probabilities: Path | None
     summary: dict[str, Any]
     note: str = ""
+    fitted: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -258,6 +263,7 @@ def _predict_file(
             probabilities=options.probabilities,
             test_time_augmentation=options.test_time_augmentation,
             scale=scale,
+            contrast=options.contrast,
             block_px=options.block_px,
             device=options.device,
             precision=options.precision,
@@ -267,16 +273,29 @@ def _predict_file(
         )
         labels, probabilities = write_prediction(prediction, image, options.folder, item.name)
         objects, summary = measure_prediction(prediction, image, item.label)
-        summary |= {"scale": scale} if options.rescale or scale != 1 else {}
+        summary |= _fitted_columns(prediction, options)
         tables.add(summary, objects)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
         remove_empty(missing)
-    note = pixel_size_note(model.info, image, scale)
-    return FilePredicted(item.path, labels, probabilities, summary, note)
+    # Objects that were measured say more than pixels do.
+    note = "" if scale == "auto" else pixel_size_note(model.info, image, scale)
+    return FilePredicted(item.path, labels, probabilities, summary, note, prediction.notes)
 
 
-def _scale(model: Model, image: Image, options: BatchOptions) -> float:
+def _fitted_columns(prediction: Prediction, options: BatchOptions) -> dict[str, Any]:
+    """How the image was fitted to the model, as far as that is not the same for all."""
+    columns: dict[str, Any] = {}
+    if options.rescale or options.scale != 1:
+        columns["scale"] = prediction.scale
+    if options.scale == "auto":
+        columns["diameter_px"] = prediction.diameter_px
+    if prediction.model.contrast is not None or prediction.inverted:
+        columns["inverted"] = prediction.inverted
+    return columns
+
+
+def _scale(model: Model, image: Image, options: BatchOptions) -> float | Literal["auto"]:
     fitting = scale_for_pixel_size(model.info, image) if options.rescale else None
     return options.scale if fitting is None else fitting
 

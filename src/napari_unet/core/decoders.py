@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from napari_unet.core.agreement import agreement
+
 __all__ = ["Decoder", "VoteDecoder", "WatershedDecoder", "first_pixels"]
 
 Maps = NDArray[np.float32]
@@ -21,11 +23,24 @@ class _Decoder(BaseModel):
     min_area_px: Annotated[int, Field(ge=0)] = 24
     max_radius_px: Annotated[int, Field(ge=4)] = 96
     fill_holes: bool = True
+    min_agreement: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
     @property
     def reach_px(self) -> int:
         """How far from a block's edge its labels may depend on what lies beyond."""
         return 2 * self.max_radius_px
+
+    def _tidy(self, labels: Labels, maps: Maps) -> NDArray[np.int32]:
+        """Make each object one piece, drop small ones and those that disagree, number the rest."""
+        tidy = _pieces(labels, self.min_area_px)
+        if self.fill_holes:
+            tidy = _without_holes(tidy)
+        if not self.min_agreement or not tidy.any():
+            return tidy
+        keep = np.flatnonzero(agreement(tidy, maps) >= self.min_agreement) + 1
+        numbers = np.zeros(int(tidy.max()) + 1, np.int32)
+        numbers[keep] = np.arange(1, len(keep) + 1)
+        return numbers[tidy]
 
 
 class VoteDecoder(_Decoder):
@@ -51,6 +66,10 @@ class VoteDecoder(_Decoder):
         Offsets longer than this are shortened to it.
     fill_holes
         Whether holes in an object belong to it.
+    min_agreement
+        Objects that agree less with the outputs they are decoded from are dropped, see
+        `napari_unet.core.agreement.agreement`: what was found in an empty image's background. 0
+        keeps all.
     """
 
     kind: Literal["votes"] = "votes"
@@ -84,7 +103,7 @@ class VoteDecoder(_Decoder):
         centres = self._centres(arrived, foreground.shape)
         labels = np.zeros(foreground.shape, np.int32)
         labels[tuple(pixels)] = centres[tuple(arrived)]
-        return _tidy(labels, self.min_area_px, self.fill_holes)
+        return self._tidy(labels, maps)
 
     def _walk(self, pixels: NDArray[np.intp], offsets: Maps) -> NDArray[np.intp]:
         """Where each pixel arrives, as integer coordinates (ndim, pixels)."""
@@ -137,6 +156,10 @@ class WatershedDecoder(_Decoder):
         Largest radius of an object.
     fill_holes
         Whether holes in an object belong to it.
+    min_agreement
+        Objects that agree less with the outputs they are decoded from are dropped, see
+        `napari_unet.core.agreement.agreement`: what was found in an empty image's background. 0
+        keeps all.
     """
 
     kind: Literal["watershed"] = "watershed"
@@ -153,7 +176,7 @@ class WatershedDecoder(_Decoder):
         distance = ndimage.gaussian_filter(maps[1], self.smoothing_px)
         seeds = label((distance > self.peak_threshold) & foreground)
         labels = watershed(-distance, seeds, mask=foreground)
-        return _tidy(labels, self.min_area_px, self.fill_holes)
+        return self._tidy(labels, maps)
 
 
 Decoder = Annotated[VoteDecoder | WatershedDecoder, Field(discriminator="kind")]
@@ -170,7 +193,7 @@ def first_pixels(labels: Labels) -> NDArray[np.intp]:
     return first
 
 
-def _tidy(labels: Labels, min_area_px: int, fill_holes: bool) -> NDArray[np.int32]:
+def _pieces(labels: Labels, min_area_px: int) -> NDArray[np.int32]:
     """Make each object one piece, drop small ones, number the rest by their first pixels."""
     from skimage.measure import label
 
@@ -183,8 +206,8 @@ def _tidy(labels: Labels, min_area_px: int, fill_holes: bool) -> NDArray[np.int3
     keep = np.sort(largest[area[largest] >= max(1, min_area_px)])
     numbers = np.zeros(count + 1, np.int32)
     numbers[keep] = np.arange(1, len(keep) + 1)
-    tidy = numbers[pieces]
-    return _without_holes(tidy) if fill_holes else tidy
+    found: NDArray[np.int32] = numbers[pieces]
+    return found
 
 
 def _without_holes(labels: NDArray[np.int32]) -> NDArray[np.int32]:

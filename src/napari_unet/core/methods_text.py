@@ -143,12 +143,31 @@ def _normalization(normalization: Normalization) -> str:
     )
 
 
+def _fitted(record: PredictionRecord) -> list[str]:
+    """How images were fitted to the model."""
+    sentences = []
+    if record.contrast == "inverted":
+        sentences.append("Intensities were inverted for the network.")
+    if record.scale == "auto":
+        sentences.append(
+            "Each image was resized for the network where the diameter of its objects, estimated "
+            "with the network at several scales, differed from that of the training objects."
+        )
+    elif record.scale != 1:
+        why = ""
+        if record.diameter_px is not None:
+            why = f" (estimated diameter of the objects: {record.diameter_px:.3g} pixels)"
+        sentences.append(
+            f"Images were resized by a factor of {record.scale:.3g} for the network{why}."
+        )
+    return sentences
+
+
 def _settings(record: PredictionRecord, info: ModelInfo) -> list[str]:
     sentences = []
     if info.unet.ndim == 2 and set("TZ") & set(record.axes) and not record.position:
         sentences.append("Stacks were segmented plane by plane.")
-    if record.scale != 1:
-        sentences.append(f"Images were resized by a factor of {record.scale:.3g} for the network.")
+    sentences += _fitted(record)
     if record.test_time_augmentation:
         sentences.append("Outputs were averaged over flips and quarter turns.")
     settings = record.decoding()

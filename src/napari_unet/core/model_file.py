@@ -85,6 +85,9 @@ class ModelInfo(Settings):
         Size of a pixel of the training images along Y and X in µm, where known.
     object_diameter_px
         Median diameter of the training objects in pixels, where there are objects.
+    contrast
+        Whether the training objects are brighter or darker than what is around them; None: not
+        known, or not the same in all images.
     scores
         Validation scores by name; empty without validation.
     trained_on
@@ -104,6 +107,7 @@ class ModelInfo(Settings):
     rgb: bool = False
     pixel_size_um: tuple[float, float] | None = None
     object_diameter_px: float | None = None
+    contrast: Literal["bright", "dark"] | None = None
     scores: dict[str, float] = Field(default_factory=dict)
     trained_on: tuple[TrainedOn, ...] = ()
     provenance: dict[str, Any] = Field(default_factory=dict)

@@ -14,7 +14,7 @@ from napari_unet.core.errors import ImageError, SettingsError
 __all__ = ["IntensityRange", "Normalization", "apply_ranges"]
 
 IntensityRange = tuple[float, float]
-"""The values that become 0 and 1."""
+"""The values that become 0 and 1; the first is the larger one where an image is inverted."""
 
 _MOST_SAMPLES = 1 << 24
 _TAIL_PERCENTILE = 99.999
@@ -78,7 +78,9 @@ class Normalization(BaseModel):
             raise SettingsError(f"Noise floor {self.noise_floor}: expected 0 or more, such as 10.")
         return self
 
-    def ranges(self, image: Any, rgb: bool = False, name: str = "image") -> list[IntensityRange]:
+    def ranges(
+        self, image: Any, rgb: bool = False, name: str = "image", inverted: bool = False
+    ) -> list[IntensityRange]:
         """Find the range of each channel.
 
         Parameters
@@ -89,11 +91,14 @@ class Normalization(BaseModel):
             Whether the channels are red, green and blue.
         name
             What an error message calls the image.
+        inverted
+            Whether dark becomes bright: the ranges are those of the negative.
 
         Returns
         -------
         list of (float, float)
-            One (low, high) per channel; low equals high in a constant channel.
+            One (low, high) per channel; low equals high in a constant channel, and exceeds it
+            where inverted.
 
         Raises
         ------
@@ -103,10 +108,11 @@ class Normalization(BaseModel):
         if self.mode != "percentile":
             for _, block in _blocks(image) if image.dtype.kind == "f" else ():
                 _check_finite(block, name)
-            return [self.manual or (0.0, 1.0)] * image.shape[0]
+            low, high = self.manual or (0.0, 1.0)
+            return [(high, low) if inverted else (low, high)] * image.shape[0]
         if rgb:
-            return [self._range(image, name)] * image.shape[0]
-        return [self._range(channel, name) for channel in image]
+            return [self._range(image, name, inverted)] * image.shape[0]
+        return [self._range(channel, name, inverted) for channel in image]
 
     def __call__(
         self, image: NDArray[Any], rgb: bool = False, name: str = "image"
@@ -114,20 +120,24 @@ class Normalization(BaseModel):
         """Normalise a whole plane or volume; axes CYX or CZYX, float32 out."""
         return apply_ranges(image, self.ranges(image, rgb, name))
 
-    def _range(self, values: Any, name: str) -> IntensityRange:
+    def _range(self, values: Any, name: str, inverted: bool = False) -> IntensityRange:
         sample = _sample(values, name)
         levels, counts = sample.levels, sample.counts
+        if inverted:
+            levels, counts = -levels[::-1].astype(np.float64), counts[::-1]
         low, high, tail = _percentiles(levels, counts, (self.low, self.high, _TAIL_PERCENTILE))
         floor = max(self.noise_floor * _noise(sample.rows), _SMALLEST_SHARE * (tail - low))
         if high - low < floor:
             high = max(tail, low + floor)
         if high <= low:
             high = float(levels[-1])
-        return float(low), float(high)
+        return (-float(low), -float(high)) if inverted else (float(low), float(high))
 
 
 def apply_ranges(image: NDArray[Any], ranges: list[IntensityRange]) -> NDArray[np.float32]:
     """Map each channel linearly: low becomes 0, high becomes 1; a constant channel becomes 0.
+
+    Where low exceeds high, dark becomes bright.
 
     Parameters
     ----------
@@ -138,7 +148,7 @@ def apply_ranges(image: NDArray[Any], ranges: list[IntensityRange]) -> NDArray[n
     """
     out = np.empty(image.shape, np.float32)
     for channel, (low, high) in enumerate(ranges):
-        scale = 1.0 / (high - low) if high > low else 0.0
+        scale = 1.0 / (high - low) if high != low else 0.0
         out[channel] = (image[channel].astype(np.float64) - low) * scale
     return out
 

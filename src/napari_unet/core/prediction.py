@@ -7,14 +7,16 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet.core.allocator import keeping_freed_memory, return_freed_memory
+from napari_unet.core.contrast import Contrast, check_contrast
 from napari_unet.core.decoding import PlaneLabels, decoded, joined, regridded, stacked
 from napari_unet.core.errors import Cancelled, SettingsError
+from napari_unet.core.fitting import Fitted, Fitter, Ranges, fit_image
 from napari_unet.core.images import Image
 from napari_unet.core.model_file import Model, ModelInfo
 from napari_unet.core.normalization import IntensityRange
@@ -60,6 +62,13 @@ class Prediction:
         large. `redecode` needs them.
     scale
         By which factor the image was enlarged for the network.
+    inverted
+        Whether it was inverted for the network.
+    diameter_px
+        Estimated diameter of its objects in pixels of the image, where the scale was ``"auto"``
+        and objects were recognised.
+    notes
+        What was decided of scale and contrast, in sentences.
     """
 
     labels: Any
@@ -68,6 +77,9 @@ class Prediction:
     model: ModelInfo
     outputs: NDArray[np.float32] | None = None
     scale: float = 1.0
+    inverted: bool = False
+    diameter_px: float | None = None
+    notes: tuple[str, ...] = ()
 
 
 def predict(
@@ -79,7 +91,8 @@ def predict(
     block_px: int = 1024,
     device: str = "auto",
     precision: str = "auto",
-    scale: float = 1.0,
+    scale: float | Literal["auto"] = 1.0,
+    contrast: Contrast = "auto",
     keep_outputs: bool = False,
     ranges: Sequence[IntensityRange] | None = None,
     folder: Path | None = None,
@@ -107,11 +120,18 @@ def predict(
         By which factor the image is enlarged (below 1: shrunk) before the network sees it, for
         objects of another size than those of the training images. Lengths and areas of the
         decoder count on that grid; labels and probabilities are on the image's own grid.
+        ``"auto"`` estimates the diameter of the objects first (see
+        `napari_unet.core.diameter.estimate_diameter`), and fits them to the size the model knows.
+    contrast
+        ``"inverted"`` shows the negative to the network, ``"as-is"`` the image. ``"auto"``
+        inverts where dark objects are on a bright background and the model knows bright ones, or
+        the other way round; models that do not say what they know see the image as it is.
     keep_outputs
         Whether to return the network's outputs, so that `redecode` can decode them again.
     ranges
         One (low, high) per channel, instead of what the model's normalisation finds: for an image
-        that is a part of another, such as one plane of a depth stack (see `Image.scope`).
+        that is a part of another, such as one plane of a depth stack (see `Image.scope`). They
+        say what is dark and what is bright, so the contrast then stays as it is.
     folder
         Where results too large for memory are written as zarr; None: a temporary folder, which
         the caller removes.
@@ -132,7 +152,7 @@ def predict(
     ImageError
         When the image holds NaN or infinite values.
     SettingsError
-        When the scale or the block size makes no sense.
+        When the scale, the contrast or the block size makes no sense.
     DeviceError
         When the device is missing or its memory full.
     Cancelled
@@ -141,7 +161,9 @@ def predict(
     from napari_unet.core.blocks import BlockNetwork
     from napari_unet.core.device import choose_compute
 
-    check_scale(scale)
+    if scale != "auto":
+        check_scale(scale)
+    check_contrast(contrast)
     model.info.check_image(image)
     network = BlockNetwork(model, choose_compute(device, precision), test_time_augmentation)
     if ranges is not None and len(ranges) != image.channels:
@@ -150,8 +172,11 @@ def predict(
         )
     if model.info.takes_grey(image):
         image, ranges = image.as_rgb(), ranges and [*ranges] * 3
-    run = _Run(model.info, network, block_px, scale, ranges, folder, should_stop, progress)
+    found = Ranges(model.info, image, ranges)
     with keeping_freed_memory():
+        fitter = Fitter(model, image, device, precision, ranges=found, should_stop=should_stop)
+        fitted = fit_image(fitter, scale, "as-is" if ranges is not None else contrast)
+        run = _Run(model.info, network, block_px, fitted, found, folder, should_stop, progress)
         return run.predict(image, probabilities, keep_outputs)
 
 
@@ -205,8 +230,8 @@ class _Run:
         info: ModelInfo,
         network: BlockNetwork,
         block_px: int,
-        scale: float,
-        ranges: Sequence[IntensityRange] | None,
+        fitted: Fitted,
+        ranges: Ranges,
         folder: Path | None,
         should_stop: Callable[[], bool],
         progress: Progress | None,
@@ -214,12 +239,11 @@ class _Run:
         self._info = info
         self._network = network
         self._block_px = block_px
-        self._scale = scale
-        self._given = ranges
+        self._fitted = fitted
+        self._ranges = ranges
         self._folder = folder
         self._should_stop = should_stop
         self._progress = progress
-        self._found: dict[int | None, list[IntensityRange]] = {}
         self._done = 0
         self._total = 0
 
@@ -236,7 +260,7 @@ class _Run:
         results: list[PlaneLabels] = []
         kept, maps = [], []
         for position, plane in planes:
-            outputs = self._outputs(plane, self._ranges(image, position), seen)
+            outputs = self._outputs(plane, self._ranges.at(position, self._fitted.inverted), seen)
             if large:
                 result, probability = self._large_plane(outputs, own, probabilities)
             else:
@@ -253,19 +277,8 @@ class _Run:
             confidence=confidence,
             model=self._info,
             outputs=stacked(kept, shape[:-ndim]) if keep_outputs else None,
-            scale=self._scale,
+            **self._fitted._asdict(),
         )
-
-    def _ranges(self, image: Image, position: dict[str, int]) -> list[IntensityRange]:
-        """Intensity ranges of the image at its own scale, found once for each time."""
-        if self._given is not None:
-            return list(self._given)
-        time = position.get("T")
-        if time not in self._found:
-            where = image.name if time is None else f"{image.name} T={time}"
-            scope = image.scope(position)
-            self._found[time] = self._info.normalization.ranges(scope, self._info.rgb, where)
-        return self._found[time]
 
     def _outputs(self, plane: Any, ranges: list[IntensityRange], seen: tuple[int, ...]) -> da.Array:
         """The network's outputs on its own grid."""
@@ -316,7 +329,8 @@ class _Run:
             self._progress(self._done, self._total)
 
     def _seen(self, own: tuple[int, ...]) -> tuple[int, ...]:
-        return own if self._scale == 1 else scaled_shape(own, self._scale)
+        scale = self._fitted.scale
+        return own if scale == 1 else scaled_shape(own, scale)
 
     def _blocks_of(self, seen: tuple[int, ...]) -> int:
         from napari_unet.core.blocks import block_chunks

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from napari_unet.core.config import TrainingSettings, UNetConfig
+from napari_unet.core.contrast import object_contrast
 from napari_unet.core.errors import LabelsError, SettingsError
 from napari_unet.core.images import Image, Pair
 from napari_unet.core.measure import um_per_px
@@ -112,6 +113,7 @@ def model_info(
         rgb=first.rgb,
         pixel_size_um=_common_pixel_size_um([p.image for p in pairs]),
         object_diameter_px=_median_diameter_px(pairs) if isinstance(task, Instances) else None,
+        contrast=object_contrast(pairs) if isinstance(task, Instances) else None,
         provenance=provenance,
     )
 

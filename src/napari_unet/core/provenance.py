@@ -7,13 +7,14 @@ import shlex
 import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
 from napari_unet.core.config import Settings
+from napari_unet.core.contrast import Contrast
 from napari_unet.core.decoders import VoteDecoder
 from napari_unet.core.errors import ImageError, SettingsError
 from napari_unet.core.images import Image
@@ -77,7 +78,12 @@ class PredictionRecord(Settings):
     position
         Index along each axis that was cut, where only one plane was predicted.
     scale
-        Factor by which the image was resized for the network.
+        Factor by which the image was resized for the network; ``"auto"`` for files, each by its
+        own.
+    diameter_px
+        Estimated diameter of the objects, where the scale was found from it.
+    contrast
+        As in `napari_unet.core.prediction.predict`; ``"inverted"`` where an image was.
     probabilities, test_time_augmentation
         As in `napari_unet.core.prediction.predict`.
     folder
@@ -101,7 +107,9 @@ class PredictionRecord(Settings):
     layers: tuple[str, ...] = ()
     axes: str = "YX"
     position: dict[str, int] = Field(default_factory=dict)
-    scale: float = 1.0
+    scale: float | Literal["auto"] = 1.0
+    diameter_px: float | None = None
+    contrast: Contrast = "auto"
     probabilities: bool = False
     test_time_augmentation: bool = False
     folder: str | None = None
@@ -212,8 +220,11 @@ def as_command(record: PredictionRecord) -> str:
         words += [names[name], f"{value:.12g}"]
     if record.rescale:
         words.append("--rescale")
+    elif record.scale == "auto":
+        words += ["--diameter", "auto"]
     elif record.scale != 1:
         words += ["--scale", f"{record.scale:.12g}"]
+    words += ["--contrast", record.contrast] if record.contrast != "auto" else []
     words += ["--tta"] if record.test_time_augmentation else []
     words += ["--probability"] if record.probabilities else []
     return subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)
@@ -238,6 +249,7 @@ def _python_image(record: PredictionRecord) -> str:
         ]
     options: dict[str, Any] = {"probabilities": True} if record.probabilities else {}
     options |= {"scale": record.scale} if record.scale != 1 else {}
+    options |= {"contrast": record.contrast} if record.contrast != "auto" else {}
     options |= {"test_time_augmentation": True} if record.test_time_augmentation else {}
     lines.append(f"prediction = predict(model, image{_keywords(options)})")
     lines.append("labels = prediction.labels  # axes of the image without C")
@@ -283,6 +295,7 @@ def _python_folder(record: PredictionRecord) -> str:
         options |= {name: value for name, value in given.items() if value is not None}
     options |= {"probabilities": True} if record.probabilities else {}
     options |= {"scale": record.scale} if record.scale != 1 else {}
+    options |= {"contrast": record.contrast} if record.contrast != "auto" else {}
     options |= {"rescale": True} if record.rescale else {}
     options |= {"test_time_augmentation": True} if record.test_time_augmentation else {}
     lines = [

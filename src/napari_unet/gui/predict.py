@@ -271,7 +271,7 @@ class PredictWidget(Form):
 
     def _offer_rescale(self, form: PredictForm, images: list[Image]) -> None:
         offer = None
-        if form.info is not None and len(images) == 1:
+        if form.info is not None and len(images) == 1 and not form.estimate:
             given = float(self.more.diameter_px.value) or None
             offer = rescale_offer(form.info, images[0], given, form.scale)
             unknown = images[0].pixel_size is None or form.info.pixel_size_um is None

@@ -13,7 +13,7 @@ from napari_unet.gui.predict_form import decoder_values
 if TYPE_CHECKING:
     from napari_unet.core.model_file import ModelInfo
 
-__all__ = ["SCOPES", "Decoding", "Folders", "More"]
+__all__ = ["CONTRASTS", "SCOPES", "Decoding", "Folders", "More"]
 
 SCOPES = {
     "the whole image": "stack",
@@ -22,6 +22,9 @@ SCOPES = {
     "a folder of files": "folder",
 }
 """What can be predicted, as the form says it."""
+
+CONTRASTS = {"automatic": "auto", "as it is": "as-is", "inverted": "inverted"}
+"""Whether images are inverted for the network, as the form says it."""
 
 _DEFAULT_DIAMETER_PX = 25.0
 
@@ -147,6 +150,13 @@ class More:
         self.diameter_px.native.setSpecialValueText("not known")  # at 0
         self.channels.native.setPlaceholderText("all")
         self.scale = w.FloatSpinBox(name="scale", min=0.05, max=16, step=0.05, value=1)
+        self.estimate = w.CheckBox(
+            name="estimate",
+            text="Estimate the diameter",
+            tooltip="Measure the objects of each image first, and resize it so that they have the "
+            "size the model knows. Takes the place of the scale.",
+        )
+        self.contrast = w.ComboBox(name="contrast", choices=list(CONTRASTS.items()))
         self.probabilities = w.CheckBox(
             name="probabilities",
             text="Add the probability as a layer",
@@ -184,12 +194,21 @@ class More:
                 tooltip="The image is resized by this factor for the network; the result has the "
                 "size of the image again. Below 1 where objects are larger than the model knows.",
             ),
+            self.estimate,
+            row(
+                "Contrast",
+                self.contrast,
+                tooltip="Models of bright objects need images inverted that show dark ones, and "
+                "the other way round. 'automatic' finds out; it needs a model that says what it "
+                "was trained on.",
+            ),
         ]
 
     @property
     def fields(self) -> list[Any]:
         """The controls."""
         named = [self.axes, self.channels, self.diameter_px, self.scale]
+        named += [self.estimate, self.contrast]
         return [self.probabilities, self.average, *named]
 
     def propose_axes(self, axes: str) -> None:
@@ -211,6 +230,8 @@ class More:
             "probabilities": self.probabilities.value,
             "test_time_augmentation": self.average.value,
             "scale": float(self.scale.value),
+            "estimate": self.estimate.value,
+            "contrast": self.contrast.value,
             "channels": parse_channels(self.channels.value),
         }
 

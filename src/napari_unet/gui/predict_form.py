@@ -10,12 +10,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from napari_unet.core.errors import ModelFileError
+from napari_unet.core.errors import ModelFileError, SettingsError
 from napari_unet.core.provenance import FileSource, PredictionRecord, today
 from napari_unet.core.tasks import Semantic
 
 if TYPE_CHECKING:
     from napari_unet.compute import FilesRequest, PredictRequest
+    from napari_unet.core.contrast import Contrast
     from napari_unet.core.images import Image
     from napari_unet.core.model_file import ModelInfo
     from napari_unet.core.tasks import Instances
@@ -47,6 +48,10 @@ class PredictForm:
         Settings of the decoder; those that the task does not know are not used.
     scale
         Factor by which images are resized for the network.
+    estimate
+        Whether that factor is found from the estimated diameter of the objects instead.
+    contrast
+        Whether images are inverted for the network.
     rescale
         Whether files are resized to the model's pixel size, where both are known.
     source, out, overwrite
@@ -67,6 +72,8 @@ class PredictForm:
     probabilities: bool = False
     test_time_augmentation: bool = False
     scale: float = 1.0
+    estimate: bool = False
+    contrast: Contrast = "auto"
     rescale: bool = False
     source: str = ""
     out: str = ""
@@ -92,6 +99,11 @@ class PredictForm:
         changes = {name: value for name, value in values.items() if name in known}
         return task.model_copy(update={"decoder": task.decoder.model_copy(update=changes)})
 
+    @property
+    def resizing(self) -> float | Literal["auto"]:
+        """The scale as `napari_unet.core.prediction.predict` takes it."""
+        return "auto" if self.estimate else self.scale
+
     def problem(self, images: Sequence[Image] = ()) -> str:
         """Say in a sentence what is missing or does not fit; empty where it can start.
 
@@ -104,6 +116,8 @@ class PredictForm:
             return "There is no model yet: train one, or choose a model file."
         if not 0 < self.scale <= 16:
             return f"The scale {self.scale:g} is not usable: expected a factor from 0.05 to 16."
+        if self.estimate and (problem := self._estimate_problem()):
+            return problem
         if self.scope == "folder":
             return self._folder_problem()
         if self.scope == "plane" and self.info.unet.ndim == 3:
@@ -115,6 +129,16 @@ class PredictForm:
             for image in images:
                 self.info.check_image(image)
         except ModelFileError as error:
+            return str(error)
+        return ""
+
+    def _estimate_problem(self) -> str:
+        from napari_unet.core.diameter import check_estimable
+
+        assert self.info is not None
+        try:
+            check_estimable(self.info)
+        except SettingsError as error:
             return str(error)
         return ""
 
@@ -140,7 +164,8 @@ class PredictForm:
             probabilities=self.probabilities,
             task=self.task,
             test_time_augmentation=self.test_time_augmentation,
-            scale=self.scale,
+            scale=self.resizing,
+            contrast=self.contrast,
             keep_outputs=keep_outputs,
             **self.compute,
         )
@@ -156,7 +181,8 @@ class PredictForm:
             axes=self.axes,
             probabilities=self.probabilities,
             test_time_augmentation=self.test_time_augmentation,
-            scale=self.scale,
+            scale=self.resizing,
+            contrast=self.contrast,
             overwrite=self.overwrite,
             rescale=self.rescale,
             **self.compute,
@@ -181,7 +207,8 @@ class PredictForm:
             model_sha256=sha256,
             task=self.task or self.info.task,
             image=image,
-            scale=self.scale,
+            scale=self.resizing,
+            contrast=self.contrast,
             probabilities=self.probabilities,
             test_time_augmentation=self.test_time_augmentation,
             **facts,
@@ -303,7 +330,9 @@ def summary(
         text += f"; {planes} planes, one by one" if ndim == 2 else f"; {planes} volumes"
     if position:
         text += "; " + ", ".join(f"{axis} = {index}" for axis, index in position.items())
-    if form.scale != 1:
+    if form.estimate:
+        text += "; resized as the estimated diameter says"
+    elif form.scale != 1:
         text += f"; resized by {form.scale:g}"
     return text + "."
 

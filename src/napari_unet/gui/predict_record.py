@@ -144,6 +144,10 @@ def _differs(form: PredictForm, record: PredictionRecord) -> bool:
     if form.model is None or form.info is None:
         return True
     planned = form.record(record.image, record.model_sha256)
-    names = ["model", "task", "scale", "test_time_augmentation", "folder", "out", "rescale"]
+    names = ["model", "task", "test_time_augmentation", "folder", "out", "rescale"]
+    if not (planned.scale == "auto" and record.diameter_px is not None):  # it was estimated
+        names.append("scale")
+    if (planned.contrast, record.contrast) != ("auto", "inverted"):  # that was found
+        names.append("contrast")
     names += ["file"] if record.folder is not None else []  # of an image it is found later
     return any(getattr(planned, name) != getattr(record, name) for name in names)

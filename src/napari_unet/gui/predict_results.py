@@ -46,6 +46,8 @@ class Result:
         Whether the outputs are kept.
     objects
         How many were found; None for classes.
+    notes
+        How the image was fitted to the model, in sentences.
     round
         Counts how often labels came, so that measurements of old ones are dropped.
     """
@@ -60,6 +62,7 @@ class Result:
     layer: Labels | None = None
     decodable: bool = True
     round: int = 0
+    notes: tuple[str, ...] = ()
     objects: int | None = None
     probability: list[ImageLayer] = field(default_factory=list)
 
@@ -80,7 +83,9 @@ def show(viewer: napari.Viewer, result: Result, prediction: Prediction) -> None:
 
     place: dict[str, Any] = {"position": result.position, "axes": result.axes}
     sha256 = hash_of(Path(result.record.model))
-    result.record = result.record.model_copy(update={"model_sha256": sha256})
+    found = {"model_sha256": sha256} | _fitted(prediction)
+    result.record = result.record.model_copy(update=found)
+    result.notes = prediction.notes
     metadata = _metadata(result.record)
     name = result.source.name
     if prediction.probabilities is not None:
@@ -172,6 +177,12 @@ def hash_of(path: Path) -> str:
         return _hash(path, stat.st_mtime_ns, stat.st_size)
     except OSError:
         return ""
+
+
+def _fitted(prediction: Prediction) -> dict[str, Any]:
+    """How the image was fitted to the model, as the record has it."""
+    found: dict[str, Any] = {"scale": prediction.scale, "diameter_px": prediction.diameter_px}
+    return found | ({"contrast": "inverted"} if prediction.inverted else {})
 
 
 def _count(result: Result, prediction: Prediction) -> None:

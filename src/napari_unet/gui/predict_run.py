@@ -324,11 +324,10 @@ def _name(result: Result) -> str:
 
 def _outcome(result: Result) -> tuple[str, Tone]:
     if result.objects == 0:
-        return (
-            f"No objects were found in '{_name(result)}'. If there are any, {_REASONS}",
-            "warning",
-        )
-    return f"Done: {_found(result)}'{_name(result)}'.", "good"
+        nothing = f"No objects were found in '{_name(result)}'. If there are any, {_REASONS}"
+        return " ".join([nothing, *result.notes]), "warning"
+    done = f"Done: {_found(result)}'{_name(result)}'."
+    return " ".join([done, *result.notes]), "good"
 
 
 def _found(result: Result) -> str:

@@ -26,9 +26,17 @@ def main() -> None:
     parser.add_argument("--name", required=True)
     parser.add_argument("--description", required=True)
     parser.add_argument("--licence", default="BSD-3-Clause")
+    parser.add_argument("--contrast", choices=["bright", "dark"], help="where the run does not say")
+    parser.add_argument("--min-agreement", type=float, help="of the decoder, see its docstring")
     options = parser.parse_args()
     model = load_model(find_model(options.run))
     named = {k: getattr(options, k) for k in ("name", "description", "licence")}
+    if options.contrast is not None:
+        named["contrast"] = options.contrast
+    if options.min_agreement is not None:
+        task = model.info.task
+        decoder = task.decoder.model_copy(update={"min_agreement": options.min_agreement})
+        named["task"] = task.model_copy(update={"decoder": decoder})
     halves = {k: w.half() if w.is_floating_point() else w for k, w in model.weights.items()}
     path = shipped_folder() / f"{options.name}.safetensors"
     save_model(path, Model(model.info.model_copy(update=named), halves))

@@ -19,8 +19,9 @@ help:
 demo: setup
 	@scripts/demo.sh $(ARGS)
 
+# Two at a time, each with one thread: networks this small only get in each other's way with more.
 test: setup screen
-	@scripts/with_screen.sh $(BIN)/python -m pytest $(ARGS)
+	@OMP_NUM_THREADS=1 scripts/with_screen.sh $(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 # Old napari and its libraries warn of what is deprecated since: not ours to mend.
 test-lowest: screen

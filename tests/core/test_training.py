@@ -10,7 +10,6 @@ from napari_unet.core.errors import (
     DeviceError,
     ImageError,
     LabelsError,
-    ModelFileError,
     SettingsError,
     StorageError,
 )
@@ -214,7 +213,7 @@ def test_a_diverging_loss_is_a_sentence(tmp_path):
 
 
 def test_another_task_takes_over_all_but_the_head(tmp_path):
-    first = run(tmp_path, nuclei_pairs(), normalization=Normalization(low=3))
+    first = run(tmp_path, nuclei_pairs(), **(LEARNING | {"normalization": Normalization(low=3)}))
     start = load_model(first[-1].last_model)
     (tmp_path / "second").mkdir()
     task = Semantic.from_labels([np.array([0, 1])])
@@ -255,12 +254,17 @@ def test_going_on_from_a_model_begins_where_it_was(tmp_path):
     assert losses[1][0] < 0.7 * losses[0][0]
 
 
-def test_a_model_of_other_channels_cannot_be_gone_on_from(tmp_path):
-    start = load_model(run(tmp_path, nuclei_pairs())[-1].last_model)
+def test_a_model_of_other_channels_can_be_gone_on_from(tmp_path):
+    first = run(tmp_path, nuclei_pairs())
+    start = load_model(first[-1].last_model)
     (tmp_path / "second").mkdir()
-    with pytest.raises(ModelFileError, match=r"has 2 channel\(s\), the model 'model' was"):
-        run(tmp_path / "second", nuclei_pairs(channels=2), start=start)
-    assert not (tmp_path / "second" / "run").exists()
+    colour = [
+        Pair(Image(np.stack([p.image.data] * 3), "CYX", p.name, rgb=True), p.labels)
+        for p in nuclei_pairs()
+    ]
+    model = load_model(run(tmp_path / "second", colour, start=start)[-1].last_model)
+    assert model.info.unet == start.info.unet.model_copy(update={"in_channels": 3})
+    assert model.info.rgb
 
 
 # -- bad data and settings -----------------------------------------------------------------------

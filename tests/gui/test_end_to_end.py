@@ -137,7 +137,8 @@ def score_and_jump(person: Any, truth: Any, found: Any) -> None:
     """Evaluate a prediction in the widget, and go to one of its errors."""
     viewer = person.viewer
     widget = person.open("Evaluate")
-    assert person.find("Predict") is None, "Predict is not a tab behind Evaluate"
+    behind = person.find("Predict").native
+    assert behind.visibleRegion().isEmpty(), "Predict is not a tab behind Evaluate"
     assert widget.values.prediction is found
     assert widget.values.truth is truth
     person.press(widget.run)

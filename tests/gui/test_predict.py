@@ -14,6 +14,7 @@ from napari.layers import Labels
 from napari.utils._proxies import PublicOnlyProxy
 from qtpy.QtWidgets import QApplication, QWidget
 
+from napari_unet.core import catalogue
 from napari_unet.core.config import Budget, TrainingSettings, UNetConfig
 from napari_unet.core.files import read_labels, write_image
 from napari_unet.core.images import Image, Pair, PixelSize
@@ -390,9 +391,10 @@ def test_corrected_labels_are_stored_to_be_learnt_from(
     assert opened == [(tmp_path / "data" / "training_set", widget.model.path)]
 
 
-def test_labels_drawn_by_hand_are_stored_before_there_is_any_model(
-    viewer: ViewerModel, tmp_path: Path, qtbot: Any
+def test_labels_drawn_by_hand_are_stored_without_any_model(
+    viewer: ViewerModel, tmp_path: Path, qtbot: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(catalogue, "shipped_folder", lambda: tmp_path / "nothing")
     widget = PredictWidget(PublicOnlyProxy(viewer))
     qtbot.addWidget(widget.native)
     assert widget.model.path is None

@@ -141,8 +141,8 @@ def test_the_curve_has_several_points_within_any_budget(pixels: int, effort: str
         (
             [field()],
             replace(OBJECTS, start=Path("m"), start_info=MODEL.model_copy(
-                update={"unet": MODEL.unet.model_copy(update={"in_channels": 2})})),
-            ["has 1 channel(s)", "trained on 2"],
+                update={"unet": MODEL.unet.model_copy(update={"ndim": 3})})),
+            ["has axes YX", "trained on ZYX"],
         ),
         (
             [field(), Pair(Image(np.zeros((2, 256, 256)), "CYX", name="two"), field().labels)],

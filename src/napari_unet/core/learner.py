@@ -20,6 +20,8 @@ from napari_unet.core.unet import UNet
 
 __all__ = ["Learner"]
 
+_CLEARLY = 0.9
+"""Images are taken for inverted where the loss is then less than this share of what it is."""
 _ADVICE = "Choose a smaller batch or patch size, or the device cpu."
 
 
@@ -69,8 +71,9 @@ class Learner:
         own = self._net.state_dict()
         weights = transferred(start.weights, start.info, own, info)
         if same_outputs(start.info, info):
-            candidates = [weights, for_inverted_images(weights)]
-            weights = min(candidates, key=lambda candidate: self._loss_with(candidate, batch))
+            inverted = for_inverted_images(weights)
+            if self._loss_with(inverted, batch) < _CLEARLY * self._loss_with(weights, batch):
+                weights = inverted
         self.take(weights)
 
     def take(self, weights: dict[str, Tensor]) -> None:

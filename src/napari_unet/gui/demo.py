@@ -40,7 +40,12 @@ def open_demo(viewer: napari.Viewer, folder: Path) -> tuple[Any, Any]:
         When the folder holds no demo.
     """
     from napari_unet.core.catalogue import DEFAULT_MODEL, find_model
+    from napari_unet.core.errors import SettingsError
 
+    if not (folder / "test" / "images").is_dir():
+        raise SettingsError(
+            f"'{folder}' holds no demo. Make one first: napari-unet demo --out '{folder}'."
+        )
     trained = folder / "run"
     model = find_model(trained if trained.is_dir() else DEFAULT_MODEL)
     _open_test_image(viewer, folder / "test")

@@ -17,8 +17,6 @@ from napari_unet.core.tasks import ClassInfo
 from napari_unet.gui.background import Background
 from napari_unet.gui.forms import follow_layers, is_alive, parse_channels
 from napari_unet.gui.layers.proxies import unwrapped
-from napari_unet.gui.live import LiveController
-from napari_unet.gui.live_start import live_form
 from napari_unet.gui.preferences import preferences
 from napari_unet.gui.session import start_engine_soon
 from napari_unet.gui.train_controller import TrainController
@@ -26,6 +24,8 @@ from napari_unet.gui.train_data import DataChoice, Library, Sourced, same_layers
 from napari_unet.gui.train_fields import form_of
 from napari_unet.gui.train_form import TrainForm, efforts_in_minutes
 from napari_unet.gui.train_layout import FOLDER, LAYERS, TrainLayout
+from napari_unet.gui.train_live import LiveController
+from napari_unet.gui.train_live_start import live_form
 from napari_unet.gui.train_outlook import Outlook
 from napari_unet.gui.train_pairs import PairRow
 from napari_unet.gui.train_prepare import look, prepare, prepare_resume, repaired

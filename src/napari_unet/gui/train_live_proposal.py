@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from napari_unet.compute import LiveSuggestion
     from napari_unet.core.tasks import Semantic
-    from napari_unet.gui.live_planes import LivePlane
+    from napari_unet.gui.train_live_planes import LivePlane
 
 __all__ = ["Proposal"]
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_unet.core.errors import ImageError
-from napari_unet.gui.live import LiveForm
 from napari_unet.gui.preferences import preferences
 from napari_unet.gui.train_data import next_run_folder
+from napari_unet.gui.train_live import LiveForm
 from napari_unet.gui.train_pairs import PairRow
 
 if TYPE_CHECKING:

@@ -28,9 +28,9 @@ from napari_unet.core.errors import UNetError
 from napari_unet.core.tasks import ClassInfo, Semantic
 from napari_unet.gui.background import Background
 from napari_unet.gui.jobs import QtJob
-from napari_unet.gui.live_planes import LivePlane, look_of, plane_in_view, region_in_view
-from napari_unet.gui.live_proposal import Proposal
 from napari_unet.gui.session import session
+from napari_unet.gui.train_live_planes import LivePlane, look_of, plane_in_view, region_in_view
+from napari_unet.gui.train_live_proposal import Proposal
 from napari_unet.gui.train_preview import PreviewLayer
 
 if TYPE_CHECKING:

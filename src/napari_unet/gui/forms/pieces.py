@@ -65,8 +65,11 @@ class _Scroll(QScrollArea):
             self._docked = True
             later = QTimer(self)  # napari is still placing the dock
             later.setSingleShot(True)
-            later.timeout.connect(lambda: join_tabs(self))
+            later.timeout.connect(self._join)  # no closure: it would keep this alive
             later.start(0)
+
+    def _join(self) -> None:
+        join_tabs(self)
 
     def sizeHint(self) -> QSize:  # noqa: N802
         """Ask for more than the least width."""

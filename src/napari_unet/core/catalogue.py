@@ -98,7 +98,7 @@ def list_models() -> list[CatalogueEntry]:
         (shipped_folder(), "shipped"),
     )
     for folder, origin in folders:
-        for path in sorted(folder.glob(f"*{_SUFFIX}")):
+        for path in sorted(folder.glob(f"*{_SUFFIX}"), key=lambda file: file.stem):
             entries.setdefault(path.stem, _entry(path, origin))
     return list(entries.values())
 

@@ -134,7 +134,7 @@ def train(
         PresetName,
         typer.Option(
             help="Budget, learning rate and augmentation in one: 3, 15 or 60 minutes from scratch, "
-            "1, 5 or 20 from a model; or as the shipped model of that name was trained.",
+            "1, 5 or 20 from a model; or the last stage of the shipped model of that name.",
             rich_help_panel=_TRAINING,
         ),
     ] = PresetName.STANDARD,

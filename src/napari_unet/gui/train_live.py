@@ -82,7 +82,6 @@ class LiveForm:
 class _Shown:
     """The preview of one plane."""
 
-    plane: LivePlane
     layer: PreviewLayer
     labels: NDArray[np.integer[Any]]
 
@@ -289,7 +288,7 @@ class LiveController(QObject):
             about = {"run": str(run.form.folder), "model": run.form.name}
             layer = PreviewLayer(self._viewer, plane.source(), run.task, about)
             shape = plane.sent.shape
-            shown = _Shown(plane, layer, np.zeros(shape, preview.labels.dtype))
+            shown = _Shown(layer, np.zeros(shape, preview.labels.dtype))
             run.shown[preview.name] = shown
         y, x = preview.origin
         height, width = preview.labels.shape

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -71,3 +73,36 @@ def test_the_engine_starts_for_a_widget_that_is_still_there(
     start_engine_soon(there)
     assert fake_session._engine is None  # the widget is drawn first
     qtbot.waitUntil(lambda: fake_session._engine is not None)
+
+
+_CLOSED_WINDOW = """
+import gc, sys, time
+from qtpy.QtWidgets import QApplication, QDockWidget, QMainWindow, QWidget
+from napari_unet.gui.session import session, start_engine_soon
+
+app = QApplication([])
+
+def open_and_close():
+    window, widget = QMainWindow(), QWidget()
+    dock = QDockWidget(window)
+    dock.setWidget(widget)
+    window.me, widget.window_of = window, window  # cycles, as napari's windows have
+    start_engine_soon(widget, "colorsys")
+    window.show()
+    window.deleteLater()  # by the event loop, later than Python's garbage collection
+
+open_and_close()
+gc.collect()
+end = time.monotonic() + 0.5
+while time.monotonic() < end:
+    app.processEvents()
+    time.sleep(0.01)
+print("engine:", session()._engine)
+"""
+
+
+def test_a_window_closed_at_once_does_no_harm() -> None:
+    # a closure as the timer's slot ends this with a segmentation fault
+    done = subprocess.run([sys.executable, "-c", _CLOSED_WINDOW], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "engine: None\n"

@@ -5,15 +5,12 @@ from __future__ import annotations
 import threading
 from functools import cache
 from importlib import import_module
-from typing import TYPE_CHECKING
 
 from psygnal import Signal
+from qtpy.QtCore import QObject, QTimer
 
 from napari_unet.compute import Engine
 from napari_unet.gui.preferences import Preferences, preferences
-
-if TYPE_CHECKING:
-    from qtpy.QtCore import QObject
 
 __all__ = ["Preferences", "Session", "preferences", "session", "start_engine_soon"]
 
@@ -69,14 +66,20 @@ def start_engine_soon(widget: QObject, *modules: str) -> None:
     *modules
         What to import meanwhile, in the background.
     """
-    from qtpy.QtCore import QTimer
+    _EngineStart(widget, modules).start(_START_MS)
 
-    def start() -> None:
+
+class _EngineStart(QTimer):
+    """Calls a method of its own: a closure would be emptied by Python's garbage collection when
+    a window is closed, and called all the same while Qt has not deleted the timer yet."""
+
+    def __init__(self, widget: QObject, modules: tuple[str, ...]) -> None:
+        super().__init__(widget)
+        self._modules = modules
+        self.setSingleShot(True)
+        self.timeout.connect(self._start_engine)
+
+    def _start_engine(self) -> None:
         _ = session().engine
-        for module in modules:
+        for module in self._modules:
             threading.Thread(target=import_module, args=(module,), daemon=True).start()
-
-    timer = QTimer(widget)
-    timer.setSingleShot(True)
-    timer.timeout.connect(start)
-    timer.start(_START_MS)

@@ -21,7 +21,7 @@ from skimage.segmentation import find_boundaries
 
 from napari_unet import find_pairs, load_model, load_pairs
 from napari_unet.core.catalogue import find_model
-from napari_unet.core.live import LiveSettings, LiveTraining
+from napari_unet.core.live.trainer import LiveSettings, LiveTraining
 from napari_unet.core.normalization import Normalization
 from napari_unet.core.tasks import ClassInfo, Semantic
 
@@ -116,13 +116,13 @@ def live(canvases, model, seconds, seed):
     training = LiveTraining(TASK, model, LiveSettings(seed=seed))
     start = time.monotonic()
     for number, (pair, strokes) in enumerate(canvases):
-        plane = next(pair.planes())
+        plane = pair.planes()[0]
         training.put(str(number), plane.image, strokes, plane.rgb)
     while time.monotonic() - start < seconds:
         training.step()
 
     def predict(pair):
-        plane = next(pair.planes())
+        plane = pair.planes()[0]
         training.put("scored", plane.image, np.zeros(plane.labels.shape, np.uint8), plane.rgb)
         return training.outputs("scored")[1] > 0.5
 
@@ -149,7 +149,7 @@ def forest(canvases, seed):
 
 
 def features_of(pair):
-    plane = next(pair.planes())
+    plane = pair.planes()[0]
     image = np.moveaxis(Normalization()(plane.image, plane.rgb), 0, -1)
     return multiscale_basic_features(image, channel_axis=-1, sigma_min=1, sigma_max=16)
 

@@ -672,6 +672,13 @@ def test_the_version_is_said(cli: Cli) -> None:
     assert cli("--version").stdout == f"napari-unet {napari_unet.__version__}\n"
 
 
+def test_python_runs_it_as_a_module() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "napari_unet", "--help"], capture_output=True, text=True, check=True
+    )
+    assert "Usage: napari-unet " in done.stdout
+
+
 def examples() -> list[str]:
     from napari_unet.cli import _EPILOG, demo, evaluate, models, predict, train
 

@@ -16,7 +16,9 @@ from napari_unet.compute import (
     WorkerLost,
 )
 from napari_unet.compute.live_messages import ChangeClasses, Paint, PutImage, RemoveImage, ShowView
-from napari_unet.core.live import Canvas, LiveSession, LiveSettings
+from napari_unet.core.live.session import LiveSession
+from napari_unet.core.live.strokes import Canvas
+from napari_unet.core.live.trainer import LiveSettings
 from napari_unet.core.model_file import read_info
 from napari_unet.core.synthetic import synthetic_nuclei
 from napari_unet.core.tasks import ClassInfo, Semantic

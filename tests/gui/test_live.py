@@ -12,7 +12,7 @@ from napari.layers import Labels
 from napari.utils._proxies import PublicOnlyProxy
 
 from napari_unet.compute import LiveState
-from napari_unet.core.live import Canvas
+from napari_unet.core.live.strokes import Canvas
 from napari_unet.core.model_file import read_info
 from napari_unet.core.synthetic import synthetic_nuclei
 from napari_unet.gui.session import session
@@ -128,9 +128,8 @@ def test_a_proposal_is_corrected_and_accepted_or_rejected(
     digest = Canvas(np.zeros((1, 192, 192)), np.asarray(strokes.data)).digest()
     qtbot.waitUntil(lambda: digest in heard.state.digests.values(), timeout=PATIENCE_MS)
     assert heard.state.counts == counts, "an accepted proposal counted in the score"
-    strokes.data_setitem((np.full(192, 20), np.arange(192)), truth[20])
-    strokes.data_setitem((np.full(192, 90), np.arange(192)), truth[90])
-    strokes.data_setitem((np.full(192, 160), np.arange(192)), truth[160])
+    for row in range(5, 192, 15):
+        strokes.data_setitem((np.full(192, row), np.arange(192)), truth[row])
     widget.suggest_button.native.click()
     qtbot.waitUntil(lambda: "painted everywhere" in widget.result.text, timeout=PATIENCE_MS)
     widget.live_button.native.click()
@@ -163,3 +162,102 @@ def test_strokes_made_while_the_worker_is_killed_are_learned_afterwards(
     widget.live_button.native.click()
     qtbot.waitUntil(lambda: not widget.live.running, timeout=PATIENCE_MS)
     assert Path(widget.live.model).is_file()
+
+
+def test_in_the_window_a_person_sees_what_live_needs(person: Any, cells: Any) -> None:
+    pixels, truth = cells
+    person.viewer.add_image(pixels, name="cells")
+    train = person.open("Train")
+    train.fields.start.choose(None)  # from scratch: small and quick
+    train.live_started = True
+    person.press(train.live_button)
+    strokes = person.viewer.layers["cells strokes"]
+    person.wait(lambda: train.suggest_button.native.isVisible())
+    assert not train.accept_button.native.isVisible()
+    for row in (40, 90, 140):
+        strokes.data_setitem((np.full(192, row), np.arange(192)), truth[row])
+    person.wait(lambda: preview_of(person.viewer) is not None, 100)
+    person.press(train.uncertainty)
+    person.wait(lambda: "cells uncertainty" in person.viewer.layers, 100)
+    doubt = person.viewer.layers["cells uncertainty"]
+    person.wait(lambda: doubt.data.max() > 0, 100)
+    assert person.viewer.layers.selection.active is strokes, "the brush was taken away"
+    layers = list(person.viewer.layers)
+    assert layers.index(doubt) < layers.index(preview_of(person.viewer)) < layers.index(strokes)
+    person.press(train.suggest_button)
+    person.wait(lambda: train.accept_button.native.isVisible(), 100)
+    person.press(train.reject_button)
+    person.press(train.uncertainty)
+    assert "cells uncertainty" not in person.viewer.layers
+    person.press(train.live_button)
+    person.wait(lambda: not train.live.running, 100)
+    assert not train.suggest_button.native.isVisible()
+    assert train.resume_button.native.isVisible()
+    assert train.resume_button.text == "Resume live"
+
+
+def test_images_come_and_go_while_it_runs(
+    viewer: ViewerModel, widget: TrainWidget, cells: Any, qtbot: Any
+) -> None:
+    pixels, truth = cells
+    viewer.add_image(pixels, name="cells")
+    heard = Heard(widget)
+    widget.live_button.native.click()
+    first = viewer.layers["cells strokes"]
+    for row in (40, 90):
+        first.data_setitem((np.full(192, row), np.arange(192)), truth[row])
+    viewer.add_image(pixels[::-1], name="more")
+    second = viewer.add_labels(np.zeros_like(truth), name="more labels")
+    second.data[100] = 3
+    widget.pairs.add_row()
+    widget.pairs.change_row(1, labels=second)
+    names = lambda: heard.state.digests.keys() if heard.state else set()  # noqa: E731
+    qtbot.waitUntil(lambda: names() == {"cells strokes", "more labels"}, timeout=PATIENCE_MS)
+    digest = Canvas(np.zeros((1, 192, 192)), np.asarray(second.data)).digest()
+    assert heard.state.digests["more labels"] == digest
+    viewer.layers.remove(first)
+    qtbot.waitUntil(lambda: names() == {"more labels"}, timeout=PATIENCE_MS)
+    widget.live_button.native.click()
+    qtbot.waitUntil(lambda: not widget.live.running, timeout=PATIENCE_MS)
+    assert read_info(widget.live.model).task.ids.tolist() == [1, 2, 3]
+
+
+def test_a_session_goes_on_in_another_window(
+    viewer: ViewerModel, widget: TrainWidget, cells: Any, qtbot: Any
+) -> None:
+    pixels, truth = cells
+    movie = np.stack([pixels, pixels[::-1]] * 5)
+    viewer.add_image(movie, name="cells", scale=(1, 0.5, 0.5))
+    heard = Heard(widget)
+    widget.live_button.native.click()
+    strokes = viewer.layers["cells strokes"]
+    names = lambda: heard.state.digests.keys() if heard.state else set()  # noqa: E731
+    for plane in (0, 1):
+        viewer.dims.set_current_step(0, plane)
+        strokes.data_setitem((np.full(192, plane), np.full(192, 40), np.arange(192)), truth[40])
+        qtbot.waitUntil(lambda n=plane: f"cells strokes Z={n}" in names(), timeout=PATIENCE_MS)
+    planes = len(names())
+    qtbot.waitUntil(lambda: heard.state.step > 3, timeout=PATIENCE_MS)
+    wanted = np.array(strokes.data)
+    widget.live_button.native.click()
+    qtbot.waitUntil(lambda: not widget.live.running, timeout=PATIENCE_MS)
+    folder, steps = widget.live.folder, heard.state.step
+
+    tomorrow = ViewerModel()
+    other = TrainWidget(PublicOnlyProxy(tomorrow))
+    qtbot.addWidget(other.native)
+    heard = Heard(other)
+    other.resume(folder)
+    assert not other.live.running
+    assert "painted on the image 'cells', which is not open" in other.result.text
+    tomorrow.add_image(movie, name="cells", scale=(1, 0.5, 0.5))
+    other.resume(folder)
+    again = tomorrow.layers["cells strokes"]
+    np.testing.assert_array_equal(again.data, wanted)
+    np.testing.assert_array_equal(again.scale, (1, 0.5, 0.5))
+    qtbot.waitUntil(lambda: heard.state is not None, timeout=PATIENCE_MS)
+    assert steps <= heard.state.step < steps + 100
+    assert len(heard.state.digests) == planes
+    other.live_button.native.click()
+    qtbot.waitUntil(lambda: not other.live.running, timeout=PATIENCE_MS)
+    assert "cells strokes" in [x.name for x in tomorrow.layers]

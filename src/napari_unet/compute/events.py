@@ -81,7 +81,7 @@ class LiveState:
     digests
         Hash of the labels of each image, see `Canvas.digest`.
     score, counts
-        See `napari_unet.core.live.StrokeScores`.
+        See `napari_unet.core.live.strokes.StrokeScores`.
     ready
         Whether two classes are painted.
     """

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,9 +16,11 @@ from napari_unet.compute.requests import LiveDone, LiveImage, LiveRequest
 
 if TYPE_CHECKING:
     from napari_unet.compute.worker import JobContext
-    from napari_unet.core.live import LiveTraining
+    from napari_unet.core.live.trainer import LiveTraining
 
 __all__ = ["train_live"]
+
+Region = tuple[int, int, int, int]
 
 _STATE_S = 0.5
 _SAVE_S = 30.0
@@ -24,6 +28,9 @@ _IDLE_S = 0.03
 _LEAST_PREVIEW_S = 0.3
 _PREVIEW_SHARE = 0.25
 """Previews may cost this share of the time, beside the least distance between two."""
+_TILE_PX = 256
+_LARGEST_PLANE_PX = 4096**2
+"""Of larger planes only what is in view is previewed."""
 
 
 def train_live(request: LiveRequest, context: JobContext) -> LiveDone:
@@ -36,7 +43,8 @@ def train_live(request: LiveRequest, context: JobContext) -> LiveDone:
 
 class _Live:
     def __init__(self, request: LiveRequest, context: JobContext) -> None:
-        from napari_unet.core.live import LiveSession, LiveTraining
+        from napari_unet.core.live.session import LiveSession
+        from napari_unet.core.live.trainer import LiveTraining
         from napari_unet.core.model_file import load_model
 
         self._context = context
@@ -52,7 +60,8 @@ class _Live:
         self._loss = math.nan
         self._told_s = self._saved_s = time.monotonic()
         self._next_preview_s = 0.0
-        self._previewed: tuple[Any, ...] = ()
+        self._previewed: dict[Region, tuple[int, int]] = {}
+        self._parts: Iterator[Region] = iter(())
 
     def run(self) -> LiveDone:
         training = self._training
@@ -98,6 +107,8 @@ class _Live:
             self._suggest(message.name)
         elif isinstance(message, told.ShowView):
             self._view = message
+            self._parts = self._parts_of(message)
+            self._previewed.clear()
             self._next_preview_s = 0.0
 
     def _put(self, name: str, image: LiveImage) -> None:
@@ -112,23 +123,35 @@ class _Live:
         labels = training.classes_of(training.outputs(name, region))
         self._context.emit(LiveSuggestion(name, (region[0].start, region[1].start), labels))
 
+    def _parts_of(self, view: told.ShowView) -> Iterator[Region]:
+        """Give the part in view, and after it each time a tile of the rest of the plane."""
+        labels = self._training.labels().get(view.name)
+        tiles: list[Region] = []
+        if labels is not None and labels.size <= _LARGEST_PLANE_PX:
+            tiles = [r for r in _tiles(labels.shape) if not _within(r, view.region)]
+        if not tiles:
+            return itertools.repeat(view.region)
+        return itertools.chain.from_iterable((view.region, tile) for tile in itertools.cycle(tiles))
+
     def _show_view(self) -> None:
-        """Preview what is in view, if it is time and there is something new to show."""
+        """Preview the next part, if it is time and there is something new to show."""
         view, training = self._view, self._training
         start = time.monotonic()
         if view is None or not view.name or not training.began or start < self._next_preview_s:
             return
         if self._context.preview_waits:  # a slow client gets the latest, not a queue
             return
-        shown = (training.steps, view)
-        if shown == self._previewed:
+        if view.name not in training.labels():  # it was removed a moment ago
             return
-        self._previewed = shown
+        state = training.steps, self._applied
+        part = next(self._parts)
+        if self._previewed.get(part) == state:
+            return
+        self._previewed[part] = state
         from napari_unet.core.live.trainer import uncertainty
 
-        y, x, height, width = view.region
-        region = (slice(y, y + height), slice(x, x + width))
-        outputs = training.outputs(view.name, region)
+        y, x, height, width = part
+        outputs = training.outputs(view.name, (slice(y, y + height), slice(x, x + width)))
         self._context.show(
             LivePreview(
                 name=view.name,
@@ -156,3 +179,17 @@ class _Live:
                 ready=training.ready,
             )
         )
+
+
+def _tiles(shape: tuple[int, ...]) -> Iterator[Region]:
+    height, width = shape
+    for y in range(0, height, _TILE_PX):
+        for x in range(0, width, _TILE_PX):
+            yield y, x, min(_TILE_PX, height - y), min(_TILE_PX, width - x)
+
+
+def _within(inner: Region, outer: Region) -> bool:
+    return all(
+        o <= i and i + n <= o + m
+        for i, n, o, m in zip(inner[:2], inner[2:], outer[:2], outer[2:], strict=True)
+    )

@@ -70,8 +70,11 @@ def start_engine_soon(widget: QObject, *modules: str) -> None:
 
 
 class _EngineStart(QTimer):
-    """Calls a method of its own: a closure would be emptied by Python's garbage collection when
-    a window is closed, and called all the same while Qt has not deleted the timer yet."""
+    """Starts the engine by a method of its own.
+
+    A closure would be emptied by Python's garbage collection when a window is closed, and called
+    all the same where Qt deletes the timer later: that is a crash.
+    """
 
     def __init__(self, widget: QObject, modules: tuple[str, ...]) -> None:
         super().__init__(widget)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -13,6 +13,7 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QFileDialog
 
 from napari_unet.core.errors import UNetError
+from napari_unet.core.live.session import LiveSession
 from napari_unet.core.tasks import ClassInfo
 from napari_unet.gui.background import Background
 from napari_unet.gui.forms import follow_layers, is_alive, parse_channels
@@ -24,8 +25,8 @@ from napari_unet.gui.train_data import DataChoice, Library, Sourced, same_layers
 from napari_unet.gui.train_fields import form_of
 from napari_unet.gui.train_form import TrainForm, efforts_in_minutes
 from napari_unet.gui.train_layout import FOLDER, LAYERS, TrainLayout
-from napari_unet.gui.train_live import LiveController
-from napari_unet.gui.train_live_start import live_form
+from napari_unet.gui.train_live import LiveController, LiveForm
+from napari_unet.gui.train_live_start import live_form, resumed_form
 from napari_unet.gui.train_outlook import Outlook
 from napari_unet.gui.train_pairs import PairRow
 from napari_unet.gui.train_prepare import look, prepare, prepare_resume, repaired
@@ -61,7 +62,7 @@ class TrainWidget(TrainLayout):
         self._guess_meaning = self._guess_name = True
         self._repair: tuple[str, ...] = ()
         self._slice: tuple[int, ...] = ()
-        self.live_started = False
+        self.live_started = self._live_was_last = False
         self._outlook = Outlook()
         self._sourced: list[Sourced] = []
         super().__init__(preferences().device)
@@ -105,6 +106,7 @@ class TrainWidget(TrainLayout):
         self.suggest_button.changed.connect(self.live.suggest)
         self.accept_button.changed.connect(self.live.accept)
         self.reject_button.changed.connect(self.live.reject)
+        self.uncertainty.changed.connect(self.live.show_uncertainty)
         follow_layers(self._viewer, self._on_layers, self.native)
         self._on_start(None)
 
@@ -159,7 +161,7 @@ class TrainWidget(TrainLayout):
         labels = [x for x in labels if x in chosen or was_edited(x, thorough=False)]
         shapes = [x for x in layers if x._type_string == "shapes"]
         self.pairs.set_layers(images, labels, shapes)
-        if not self.pairs.touched:
+        if not self.pairs.touched and not self.live.running:
             areas = shapes[:1] if len(shapes) == 1 else []
             found = match_layers(self._viewer)
             area = areas[0] if areas and len(found) == 1 else None
@@ -170,6 +172,7 @@ class TrainWidget(TrainLayout):
         self._follow([x for r in self.pairs.rows for x in (*r.images, r.labels, r.area)])
         if self.pairs.rows:
             self.data.propose_separate(self.pairs.rows[0].images[0])
+        self.live.use_rows(self.pairs.rows)
         self._propose_name()
         self.schedule()
 
@@ -276,7 +279,9 @@ class TrainWidget(TrainLayout):
             self._outlook, form, self._sourced = result
             self._show_meaning(form)
         outlook = self._outlook
-        if outlook.problem:
+        if self.live.running:
+            self.outlook.say("")  # it is about training from start to end
+        elif outlook.problem:
             nothing = not self._sourced and not isinstance(result, UNetError)
             if nothing and self.source.value == LAYERS and self.pairs.missing:
                 self._outlook = outlook = replace(outlook, problem=self.pairs.missing)
@@ -373,16 +378,22 @@ class TrainWidget(TrainLayout):
     def _toggle_live(self, *_: Any) -> None:
         if self.live.running:
             self.live.stop()
-            return
+        else:
+            self._start_live(partial(live_form, self, self._viewer))
+
+    def _start_live(self, make_form: Callable[[], LiveForm]) -> None:
         try:
-            self.live.start(live_form(self, self._viewer))
+            self.live.start(make_form())
         except UNetError as error:
             self._tell(str(error), "error")
 
     def _on_live(self, running: bool) -> None:
         self.live_button.text = "Stop live" if running else "Live"
-        self.proposal_row.visible = running
+        self.live_row.visible = running
+        self._live_was_last = self.live.folder is not None
+        self.schedule()
         self._set_enabled()
+        self._show_resume()
         if not running:
             self._propose_name()
 
@@ -398,8 +409,11 @@ class TrainWidget(TrainLayout):
         self.controller.stop()
 
     def resume(self, folder: Path | str) -> None:
-        """Go on with a run, also one of an earlier session of napari."""
-        if self.controller.busy:
+        """Go on with a run or a live session, also one of an earlier session of napari."""
+        if self.controller.busy or self.live.running:
+            return
+        if LiveSession(Path(folder)).exists:
+            self._start_live(partial(resumed_form, self, self._viewer, Path(folder)))
             return
         preview = self._preview_source()
         images = [x for x in self._viewer.layers if x._type_string == "image"]
@@ -407,8 +421,12 @@ class TrainWidget(TrainLayout):
         self.controller.resume(Path(folder), task, preview)
 
     def _resume_last(self, *_: Any) -> None:
-        if self.controller.resumable is not None:
-            self.resume(self.controller.resumable)
+        if (folder := self._resumable()) is not None:
+            self.resume(folder)
+
+    def _resumable(self) -> Path | None:
+        """The run, or live session, that ended last."""
+        return self.live.folder if self._live_was_last else self.controller.resumable
 
     def _choose_run(self, *_: Any) -> None:
         runs = preferences().data_folder / "runs"
@@ -438,8 +456,9 @@ class TrainWidget(TrainLayout):
         self.result.say(text, kind)
 
     def _on_busy(self, busy: bool) -> None:
+        self._live_was_last = False
         self._set_enabled()
-        self.resume_button.visible = not busy and self.controller.resumable is not None
+        self._show_resume()
         if not busy:
             self._guess_name = self._guess_name or self.controller.model is not None
             self._propose_name()
@@ -452,10 +471,18 @@ class TrainWidget(TrainLayout):
         self.live_button.enabled = not self.controller.busy
         self._name_resume()
 
+    def _show_resume(self) -> None:
+        busy = self.controller.busy or self.live.running
+        self.resume_button.visible = not busy and self._resumable() is not None
+
     def _name_resume(self) -> None:
         """Say which run Resume goes on with, where it is not one of what is chosen now."""
-        folder = self.controller.resumable
+        folder = self._resumable()
         if folder is None:
+            return
+        if self._live_was_last:
+            self.resume_button.text = "Resume live"
+            self.resume_button.tooltip = f"Go on painting where this session stopped: {folder}"
             return
         same = same_layers(self.controller.sources, self.choice())
         fits = len(folder.name) <= _LONGEST_RUN_NAME

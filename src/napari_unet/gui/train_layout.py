@@ -74,17 +74,24 @@ class TrainLayout(Form):
         self.reject_button: Any = w.PushButton(
             text="Reject", tooltip="Take the proposal away; nothing is learned from it."
         )
-        self.proposal_row = plain_container(
-            [self.suggest_button, self.accept_button, self.reject_button], layout="horizontal"
+        self.uncertainty: Any = w.CheckBox(
+            name="uncertainty",
+            text="Show uncertainty",
+            tooltip="Add a layer that is bright where the network is unsure: paint there.",
         )
-        self.proposal_row.visible = False
+        self.live_row = plain_container(
+            [self.suggest_button, self.accept_button, self.reject_button, self.uncertainty],
+            layout="horizontal",
+        )
+        self.live_row.visible = False
         self.accept_button.visible = self.reject_button.visible = False
         self.resume_button: Any = w.PushButton(
             text="Resume", visible=False, tooltip="Go on where this run stopped."
         )
         self.other_run_button: Any = w.PushButton(
             text="Resume an earlier run…",
-            tooltip="Choose the folder of a run. Its images must be open, or lie where they were.",
+            tooltip="Choose the folder of a run or of a live session. Its images must be open, or "
+            "lie where they were.",
         )
         self.panel = RunPanel()
         self.result = Message()
@@ -110,6 +117,7 @@ class TrainLayout(Form):
             plain_container(
                 [self.train_button, self.live_button, self.resume_button], layout="horizontal"
             ),
+            self.live_row,
             self.result,
             self.panel.container,
         ]

@@ -5,12 +5,11 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 from qtpy.QtCore import QObject, QTimer, Signal  # type: ignore[attr-defined, unused-ignore]
 
 from napari_unet.compute import (
@@ -25,13 +24,14 @@ from napari_unet.compute import (
 )
 from napari_unet.compute import live_messages as messages
 from napari_unet.core.errors import UNetError
+from napari_unet.core.live.session import LiveSession
 from napari_unet.core.tasks import ClassInfo, Semantic
 from napari_unet.gui.background import Background
 from napari_unet.gui.jobs import QtJob
 from napari_unet.gui.session import session
 from napari_unet.gui.train_live_planes import LivePlane, look_of, plane_in_view, region_in_view
+from napari_unet.gui.train_live_preview import LivePreviews
 from napari_unet.gui.train_live_proposal import Proposal
-from napari_unet.gui.train_preview import PreviewLayer
 
 if TYPE_CHECKING:
     import napari
@@ -67,6 +67,8 @@ class LiveForm:
         Where the session is saved.
     name
         Of the model.
+    resumed
+        The planes of the session in `folder`, where it goes on with one.
     """
 
     rows: Sequence[PairRow]
@@ -76,14 +78,7 @@ class LiveForm:
     start: Path | None
     folder: Path
     name: str
-
-
-@dataclass
-class _Shown:
-    """The preview of one plane."""
-
-    layer: PreviewLayer
-    labels: NDArray[np.integer[Any]]
+    resumed: Sequence[LivePlane] = ()
 
 
 @dataclass
@@ -92,8 +87,8 @@ class _Run:
 
     form: LiveForm
     task: Semantic
+    previews: LivePreviews
     planes: dict[str, LivePlane] = field(default_factory=dict)
-    shown: dict[str, _Shown] = field(default_factory=dict)
     number: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
     view: tuple[str, tuple[int, int, int, int]] | None = None
     seen: object = None
@@ -121,6 +116,8 @@ class LiveController(QObject):
         Signal: each `LiveState`.
     proposed
         Signal: whether there is a proposal to accept or reject.
+    model, folder
+        The model that the last session made, and where that session is.
     """
 
     told = Signal(str, str)
@@ -133,7 +130,9 @@ class LiveController(QObject):
         self._viewer = viewer
         self._run: _Run | None = None
         self._qt_job: QtJob | None = None
+        self._uncertainty = False
         self.model: Path | None = None
+        self.folder: Path | None = None
         self._quiet_until_s = 0.0
         self._timer = QTimer(self)
         self._timer.setInterval(_LOOK_MS)
@@ -152,16 +151,38 @@ class LiveController(QObject):
         UNetError
             When images and labels do not fit together.
         """
-        run = _Run(form, _task(form.classes, ()))
-        for row in form.rows:
-            plane = plane_in_view(self._viewer, row.images, row.labels, form.axes, form.channels)
-            run.planes[plane.name] = plane
+        run = _Run(form, _task(form.classes, ()), LivePreviews(self._viewer))
+        run.previews.show_uncertainty(self._uncertainty, {})
+        planes = form.resumed or [self._plane_in_view(form, row) for row in form.rows]
+        run.planes = {plane.name: plane for plane in planes}
         run.task = _task(form.classes, _painted(run.planes.values()))
+        _describe(run)
         self._run = run
-        self._submit(run, form.start)
+        self._submit(run, form.start, resume=bool(form.resumed))
         self._timer.start()
         self.running_changed.emit(True)
         self.told.emit("Live: paint a stroke of at least two classes.", "info")
+
+    def use_rows(self, rows: Sequence[PairRow]) -> None:
+        """Learn from these images from now on; those that are new come along, others go."""
+        run = self._run
+        if run is None or self._qt_job is None or not rows:
+            return
+        run.form = replace(run.form, rows=tuple(rows))
+        run.seen = None
+        known = {id(plane.layer) for plane in run.planes.values()}
+        try:
+            for row in rows:
+                if id(row.labels) not in known:
+                    self._add(run, self._plane_in_view(run.form, row))
+        except UNetError as error:
+            self.told.emit(str(error), "error")
+
+    def show_uncertainty(self, wanted: bool) -> None:
+        """Show how unsure the model is as a layer, or take that away."""
+        self._uncertainty = wanted
+        if self._run is not None:
+            self._run.previews.show_uncertainty(wanted, self._run.planes)
 
     def stop(self) -> None:
         """Stop; the model and the strokes are kept."""
@@ -210,12 +231,13 @@ class LiveController(QObject):
             return
         try:
             self._follow_view(run)
+            wanted = {id(r.labels) for r in run.form.rows if r.labels in self._viewer.layers}
             for name, plane in list(run.planes.items()):
-                if plane.layer not in self._viewer.layers:
-                    del run.planes[name]
-                    self._tell(messages.RemoveImage(next(run.number), name))
+                if id(plane.layer) in wanted:
+                    self._tell_strokes(run, plane)
                     continue
-                self._tell_strokes(run, plane)
+                del run.planes[name]
+                self._tell(messages.RemoveImage(next(run.number), name))
         except UNetError as error:
             self.told.emit(str(error), "error")
 
@@ -228,7 +250,7 @@ class LiveController(QObject):
         if task != run.task:
             run.task = task
             self._tell(messages.ChangeClasses(next(run.number), task))
-            run.shown.clear()  # the preview gets the colours of the new class
+            run.previews.forget_colours()
         self._tell(messages.Paint(next(run.number), plane.name, origin, block))
 
     def _follow_view(self, run: _Run) -> None:
@@ -241,15 +263,28 @@ class LiveController(QObject):
         run.seen = seen
         active = self._viewer.layers.selection.active
         row = next((r for r in rows if active is r.labels or active in r.images), rows[0])
-        plane = plane_in_view(self._viewer, row.images, row.labels, form.axes, form.channels)
+        plane = self._plane_in_view(form, row)
         if plane.name not in run.planes:
-            run.planes[plane.name] = plane
-            image = LiveImage(plane.pixels(), plane.sent, plane.image.rgb)
-            self._tell(messages.PutImage(next(run.number), plane.name, image))
+            self._add(run, plane)
         view = plane.name, region_in_view(self._viewer, run.planes[plane.name])
         if view != run.view:
             run.view = view
             self._tell(messages.ShowView(next(run.number), *view))
+
+    def _plane_in_view(self, form: LiveForm, row: PairRow) -> LivePlane:
+        return plane_in_view(self._viewer, row.images, row.labels, form.axes, form.channels)
+
+    def _add(self, run: _Run, plane: LivePlane) -> None:
+        """Learn from a plane, too."""
+        run.planes[plane.name] = plane
+        task = _task(run.task.classes, _painted([plane]))
+        if task != run.task:
+            run.task = task
+            self._tell(messages.ChangeClasses(next(run.number), task))
+            run.previews.forget_colours()
+        image = LiveImage(plane.pixels(), plane.sent, plane.image.rgb)
+        self._tell(messages.PutImage(next(run.number), plane.name, image))
+        _describe(run)
 
     def _tell(self, message: messages.Message) -> None:
         if self._qt_job is not None:
@@ -257,12 +292,12 @@ class LiveController(QObject):
 
     # -- what comes back -------------------------------------------------------------------------
 
-    def _submit(self, run: _Run, start: Path | None) -> None:
+    def _submit(self, run: _Run, start: Path | None, *, resume: bool = False) -> None:
         images = {
             name: LiveImage(plane.pixels(), plane.sent, plane.image.rgb)
             for name, plane in run.planes.items()
         }
-        request = LiveRequest(run.task, images, run.form.folder, start=start)
+        request = LiveRequest(run.task, images, run.form.folder, start=start, resume=resume)
         run.view = run.seen = None
         self._qt_job = QtJob(session().engine.submit(request), self)
         self._qt_job.event.connect(self._take)
@@ -277,23 +312,10 @@ class LiveController(QObject):
             if run.proposal is None and time.monotonic() > self._quiet_until_s:
                 self.told.emit(_words(event), "info")
         elif isinstance(event, LivePreview) and event.name in run.planes:
-            self._show(run, event)
+            about = {"run": str(run.form.folder), "model": run.form.name}
+            run.previews.show(run.planes[event.name], event, run.task, about)
         elif isinstance(event, LiveSuggestion) and event.name in run.planes:
             self._on_suggestion(run, event)
-
-    def _show(self, run: _Run, preview: LivePreview) -> None:
-        shown = run.shown.get(preview.name)
-        if shown is None:
-            plane = run.planes[preview.name]
-            about = {"run": str(run.form.folder), "model": run.form.name}
-            layer = PreviewLayer(self._viewer, plane.source(), run.task, about)
-            shape = plane.sent.shape
-            shown = _Shown(layer, np.zeros(shape, preview.labels.dtype))
-            run.shown[preview.name] = shown
-        y, x = preview.origin
-        height, width = preview.labels.shape
-        shown.labels[y : y + height, x : x + width] = preview.labels
-        shown.layer.show(shown.labels.copy(), preview.step)
 
     def _on_suggestion(self, run: _Run, suggestion: LiveSuggestion) -> None:
         if suggestion.origin is None:
@@ -350,9 +372,33 @@ class LiveController(QObject):
         if self._run is not None and self._run.proposal is not None:
             self._run.proposal.remove()
             self.proposed.emit(False)
+        if self._run is not None:
+            self._run.previews.show_uncertainty(False, {})
+            self.folder = self._run.form.folder
         self._run = None
         self.told.emit(text, kind)
         self.running_changed.emit(False)
+
+
+def _describe(run: _Run) -> None:
+    """Keep what is needed to find images and layers again; see `train_live_start.resumed_form`."""
+    form = run.form
+    LiveSession(form.folder).describe(
+        {
+            "name": form.name,
+            "start": None if form.start is None else str(form.start),
+            "axes": form.axes,
+            "channels": None if form.channels is None else list(form.channels),
+            "planes": {
+                plane.name: {
+                    "images": [str(layer.name) for layer in plane.images],
+                    "labels": str(plane.layer.name),
+                    "position": plane.position,
+                }
+                for plane in run.planes.values()
+            },
+        }
+    )
 
 
 def _painted(planes: Any) -> list[int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from napari_unet.core.images import Image
 
-__all__ = ["LivePlane", "look_of", "plane_in_view", "region_in_view"]
+__all__ = ["LivePlane", "labels_plane", "look_of", "plane_in_view", "region_in_view"]
 
 _MOST_SIDE_PX = 1024
 """No larger part is previewed at once: it must not cost much."""
@@ -36,8 +36,8 @@ class LivePlane:
         Axes YX or CYX; lazy data is still lazy.
     layer
         The Labels layer.
-    image_layer, axes
-        The image layer, and one letter per dimension of it.
+    images, axes
+        The image layers that are its channels, and one letter per dimension of the first.
     position
         Index along the other axes.
     scope
@@ -49,11 +49,16 @@ class LivePlane:
     name: str
     image: Image
     layer: Labels
-    image_layer: ImageLayer
+    images: tuple[ImageLayer, ...]
     axes: str
     position: dict[str, int]
     scope: Any
     sent: NDArray[np.integer[Any]]
+
+    @property
+    def image_layer(self) -> ImageLayer:
+        """The first of the image layers: results lie on it."""
+        return self.images[0]
 
     def pixels(self) -> NDArray[Any]:
         """Raw values, axes CYX."""
@@ -113,29 +118,32 @@ def plane_in_view(
     labels: Labels,
     axes: str | None,
     channels: Sequence[str | int] | None,
+    position: Mapping[str, int] | None = None,
 ) -> LivePlane:
-    """Take the plane of image and labels that is in view.
+    """Take the plane of image and labels that is in view, or lies at `position`.
 
     Raises
     ------
     UNetError
         When they do not fit together.
     """
-    from napari_unet.gui.layers import check_axes, current_plane, image_from_layers
+    from napari_unet.gui.layers import check_axes, current_plane, image_from_layers, plane_of
 
     letters = check_axes(images[0], axes)
     image = image_from_layers(images, letters, channels)
-    plane, position = current_plane(viewer, image, images[0], letters)
-    where = "".join(f" {axis}={index}" for axis, index in position.items())
-    painted = labels_plane(labels, images[0], letters, position)
+    if position is None:
+        plane, where = current_plane(viewer, image, images[0], letters)
+    else:
+        plane, where = plane_of(image, position), dict(position)
+    painted = labels_plane(labels, images[0], letters, where)
     return LivePlane(
-        name=f"{labels.name}{where}",
+        name=f"{labels.name}{''.join(f' {axis}={index}' for axis, index in where.items())}",
         image=plane,
         layer=labels,
-        image_layer=images[0],
+        images=tuple(images),
         axes=letters,
-        position=position,
-        scope=image.scope(position),
+        position=where,
+        scope=image.scope(where),
         sent=np.array(painted),
     )
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_unet.core.errors import ImageError
+from napari_unet.core.errors import ImageError, LabelsError, SettingsError
+from napari_unet.core.live.session import LiveSession
 from napari_unet.gui.preferences import preferences
 from napari_unet.gui.train_data import next_run_folder
 from napari_unet.gui.train_live import LiveForm
+from napari_unet.gui.train_live_planes import labels_plane, plane_in_view
 from napari_unet.gui.train_pairs import PairRow
 
 if TYPE_CHECKING:
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
 
     from napari_unet.gui.train import TrainWidget
 
-__all__ = ["live_form"]
+__all__ = ["live_form", "resumed_form"]
 
 _BRUSH_PX = 5
 
@@ -58,6 +61,89 @@ def live_form(widget: TrainWidget, viewer: napari.Viewer) -> LiveForm:
     )
 
 
+def resumed_form(widget: TrainWidget, viewer: napari.Viewer, folder: Path) -> LiveForm:
+    """Find the images of a session again, put its strokes on them, and show it all in the form.
+
+    A Labels layer that still holds the strokes is taken as it is; else there is a new one.
+
+    Raises
+    ------
+    UNetError
+        When the session is damaged, or an image that was painted on is not open.
+    """
+    saved = LiveSession(folder)
+    about, strokes, task = saved.about(), saved.labels(), saved.task()
+    axes, channels = about.get("axes"), about.get("channels")
+    by_layer: dict[tuple[tuple[str, ...], str], list[tuple[dict[str, int], Any]]] = {}
+    for name, plane in about.get("planes", {}).items():
+        if name in strokes:
+            key = tuple(plane["images"]), plane["labels"]
+            by_layer.setdefault(key, []).append((plane["position"], strokes[name]))
+    if not by_layer:
+        raise SettingsError(
+            f"{folder} does not say which images its strokes belong to. Choose another session."
+        )
+    rows, planes = [], []
+    for (images, labels), painted in by_layer.items():
+        found = tuple(_open_image(viewer, name) for name in images)
+        layer = _strokes_again(viewer, found, labels, painted, axes, channels)
+        rows.append(PairRow(found, layer, None))
+        planes += [plane_in_view(viewer, found, layer, axes, channels, at) for at, _ in painted]
+    widget.pairs.set_rows(rows)
+    widget.fields.meaning.value = "strokes"
+    start = about.get("start")
+    return LiveForm(
+        rows=rows,
+        axes=axes,
+        channels=channels,
+        classes=task.classes,
+        start=Path(start) if start and Path(start).is_file() else None,
+        folder=folder,
+        name=str(about.get("name") or "live"),
+        resumed=planes,
+    )
+
+
+def _open_image(viewer: napari.Viewer, name: str) -> Any:
+    found = [x for x in viewer.layers if x._type_string == "image" and x.name == name]
+    if not found:
+        raise ImageError(
+            f"The session was painted on the image '{name}', which is not open. Open it, and give "
+            "its layer this name."
+        )
+    return found[0]
+
+
+def _strokes_again(
+    viewer: napari.Viewer,
+    images: tuple[Any, ...],
+    name: str,
+    painted: list[tuple[dict[str, int], Any]],
+    axes: str | None,
+    channels: Any,
+) -> Labels:
+    """Give the layer with these strokes: the one that is open, else a new one."""
+    from napari_unet.gui.layers import check_axes, image_from_layers
+
+    letters = check_axes(images[0], axes)
+    for layer in viewer.layers:
+        if layer._type_string == "labels" and layer.name == name:
+            now = [labels_plane(layer, images[0], letters, position) for position, _ in painted]
+            if all(np.array_equal(a, b) for a, (_, b) in zip(now, painted, strict=True)):
+                return layer
+    image = image_from_layers(images, letters, channels)
+    whole = np.zeros(image.label_shape, np.result_type(*(labels for _, labels in painted)))
+    for position, labels in painted:
+        place = whole[tuple(position.get(a, slice(None)) for a in image.label_axes)]
+        if place.shape != labels.shape:
+            raise LabelsError(
+                f"The strokes of the session are {labels.shape}, a plane of '{images[0].name}' is "
+                f"{place.shape}: expected the same image. Open the image that was painted on."
+            )
+        place[...] = labels
+    return _add_strokes(viewer, images[0], letters, whole, name)
+
+
 def _selected_image(viewer: napari.Viewer) -> ImageLayer:
     images: list[Any] = [x for x in viewer.layers if x._type_string == "image"]
     active = viewer.layers.selection.active
@@ -68,15 +154,19 @@ def _selected_image(viewer: napari.Viewer) -> ImageLayer:
 
 def _new_strokes(viewer: napari.Viewer, image: ImageLayer, axes: str | None) -> Labels:
     """Add an empty Labels layer on an image, with the brush in hand."""
-    from napari_unet.gui.layers import image_from_layers, result_geometry, to_layer_order
+    from napari_unet.gui.layers import image_from_layers
 
     shape = image_from_layers([image], axes).label_shape
-    empty = np.zeros(shape, np.uint8)
-    layer = viewer.add_labels(
-        to_layer_order(empty, image, axes),
-        name=f"{image.name} strokes",
-        **result_geometry(image, axes),
-    )
+    return _add_strokes(viewer, image, axes, np.zeros(shape, np.uint8), f"{image.name} strokes")
+
+
+def _add_strokes(
+    viewer: napari.Viewer, image: ImageLayer, axes: str | None, labels: Any, name: str
+) -> Labels:
+    from napari_unet.gui.layers import result_geometry, to_layer_order
+
+    placed = to_layer_order(labels, image, axes)
+    layer = viewer.add_labels(placed, name=name, **result_geometry(image, axes))
     layer.mode, layer.selected_label, layer.brush_size = "paint", 1, _BRUSH_PX
     return layer
 

@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 
 from napari_unet.core.errors import LabelsError, SettingsError
-from napari_unet.core.live import LiveSettings, LiveTraining
-from napari_unet.core.live.trainer import uncertainty
+from napari_unet.core.live.trainer import LiveSettings, LiveTraining, uncertainty
 from napari_unet.core.model_file import load_model, save_model
 from napari_unet.core.synthetic import synthetic_nuclei
 from napari_unet.core.tasks import ClassInfo, Semantic
@@ -125,6 +124,9 @@ def test_it_says_where_it_is_least_certain_and_nothing_is_painted(cells, strokes
         if not strokes[y : y + 32, x : x + 32].any()
     ]
     assert doubt[window].mean() >= max(free) - 1e-4
+    training.edit("cells", (0, 0), np.where(np.indices(strokes.shape)[0] % 24, 0, 1))
+    smaller = training.least_certain("cells", 32)
+    assert strokes[smaller].shape == (16, 16)
     training.edit("cells", (0, 0), np.ones_like(strokes))
     assert training.least_certain("cells", 32) is None
 

@@ -1,6 +1,6 @@
 import numpy as np
 
-from napari_unet.core.live import Canvas, StrokeScores
+from napari_unet.core.live.strokes import Canvas, StrokeScores
 
 
 def canvas(labels=None):

@@ -1,7 +1,4 @@
-"""Training without end on labels that change while it learns. No window and no cluster here."""
+"""Training without end on labels that change while it learns. No window and no cluster here.
 
-from napari_unet.core.live.session import LiveSession
-from napari_unet.core.live.strokes import Canvas, StrokeScores
-from napari_unet.core.live.trainer import LiveSettings, LiveTraining
-
-__all__ = ["Canvas", "LiveSession", "LiveSettings", "LiveTraining", "StrokeScores"]
+Nothing is imported here: a window reads a session (`session`) without loading torch (`trainer`).
+"""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import zipfile
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,8 +48,41 @@ class LiveSession:
         return self.path / "live.safetensors"
 
     @property
+    def _about(self) -> Path:
+        return self.path / "about.json"
+
+    @property
     def _labels(self) -> Path:
         return self.path / "strokes.npz"
+
+    @property
+    def exists(self) -> bool:
+        """Whether the folder holds a live training."""
+        return self._labels.is_file()
+
+    def describe(self, about: Mapping[str, Any]) -> None:
+        """Keep what belongs to the session and is not the training's: images, names.
+
+        Parameters
+        ----------
+        about
+            Plain data; `about` gives it back.
+
+        Raises
+        ------
+        StorageError
+            When the folder cannot be written.
+        """
+        with atomic_path(self._about) as temporary:
+            temporary.write_text(json.dumps(about, indent=1), encoding="utf-8")
+
+    def about(self) -> dict[str, Any]:
+        """Read what `describe` kept; empty where it kept nothing, or it is damaged."""
+        try:
+            found = json.loads(self._about.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
 
     def save(self, training: LiveTraining) -> None:
         """Write everything, each file whole or not at all; the strokes first.

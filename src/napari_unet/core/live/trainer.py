@@ -245,32 +245,23 @@ class LiveTraining:
         name
             The image.
         window_px
-            Side of the window; less where the image is smaller.
+            Side of the window; halved, down to a quarter, where none of this size is free.
 
         Returns
         -------
         tuple of slice
             Along Y and X; None where something is painted in every window.
         """
-        from scipy.ndimage import uniform_filter
-
         canvas = self._canvases[name]
         shape = canvas.labels.shape
-        size = tuple(min(window_px, n) for n in shape)
         doubt = np.zeros(shape, np.float32)
         for y in range(0, shape[0], _TILE_PX):
             for x in range(0, shape[1], _TILE_PX):
                 region = (slice(y, y + _TILE_PX), slice(x, x + _TILE_PX))
                 doubt[region] = uncertainty(self.outputs(name, region))
-        # Of every window by its first pixel: a filter's result belongs to the window's middle.
-        inner = tuple(slice(s // 2, s // 2 + n - s + 1) for s, n in zip(size, shape, strict=True))
-        mean = uniform_filter(doubt, size, mode="constant")[inner]
-        painted = uniform_filter((canvas.labels > 0).astype(np.float32), size, mode="constant")
-        mean[painted[inner] > 0.5 / np.prod(size)] = -1
-        if mean.max() < 0:
-            return None
-        top, left = np.unravel_index(int(mean.argmax()), mean.shape)
-        return slice(int(top), int(top) + size[0]), slice(int(left), int(left) + size[1])
+        sides = (window_px, window_px // 2, window_px // 4)
+        found = (_free_window(doubt, canvas.labels > 0, side) for side in sides)
+        return next((window for window in found if window is not None), None)
 
     def classes_of(self, outputs: NDArray[np.float32]) -> NDArray[np.integer[Any]]:
         """Turn what `outputs` gave into class ids, axes YX."""
@@ -440,6 +431,24 @@ def uncertainty(outputs: NDArray[np.float32]) -> NDArray[np.float32]:
     clipped = np.clip(outputs, 1e-6, 1)
     entropy: NDArray[np.float32] = -(clipped * np.log(clipped)).sum(0) / np.log(len(outputs))
     return entropy
+
+
+def _free_window(
+    doubt: NDArray[np.float32], painted: NDArray[np.bool_], side: int
+) -> tuple[slice, slice] | None:
+    """Find the window with the highest mean doubt among those without anything painted."""
+    from scipy.ndimage import uniform_filter
+
+    size = tuple(min(max(1, side), n) for n in doubt.shape)
+    # Of every window by its first pixel: a filter's result belongs to the window's middle.
+    inner = tuple(slice(s // 2, s // 2 + n - s + 1) for s, n in zip(size, doubt.shape, strict=True))
+    mean = uniform_filter(doubt, size, mode="constant")[inner]
+    covered = uniform_filter(painted.astype(np.float32), size, mode="constant")[inner]
+    mean[covered > 0.5 / np.prod(size)] = -1
+    if mean.max() < 0:
+        return None
+    top, left = np.unravel_index(int(mean.argmax()), mean.shape)
+    return slice(int(top), int(top) + size[0]), slice(int(left), int(left) + size[1])
 
 
 def _checked(task: Semantic) -> Semantic:

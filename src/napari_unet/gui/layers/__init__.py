@@ -14,6 +14,7 @@ from napari_unet.gui.layers.reading import (
     labels_from_layer,
     match_layers,
     pair_from_layers,
+    plane_of,
 )
 from napari_unet.gui.layers.seals import is_ours, was_edited
 from napari_unet.gui.layers.view import (
@@ -50,6 +51,7 @@ __all__ = [
     "misalignment",
     "our_metadata",
     "pair_from_layers",
+    "plane_of",
     "propose_axes",
     "restore_view",
     "result_geometry",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -28,6 +28,7 @@ __all__ = [
     "labels_from_layer",
     "match_layers",
     "pair_from_layers",
+    "plane_of",
 ]
 
 
@@ -227,12 +228,17 @@ def current_plane(
         for a, n in image.sizes.items()
         if a in "TZ"
     }
+    return plane_of(image, position), position
+
+
+def plane_of(image: Image, position: Mapping[str, int]) -> Image:
+    """Take one plane of an image, axes YX or CYX; `position` as `current_plane` gives it."""
     data = image.data[tuple(position.get(a, slice(None)) for a in image.axes)]
     left = "".join(a for a in image.axes if a not in position)
     size = image.pixel_size
     if size is not None and "Z" in position:
         size = replace(size, spacing=size.yx)
-    return replace(image, data=data, axes=left, pixel_size=size), position
+    return replace(image, data=data, axes=left, pixel_size=size)
 
 
 def _image(layer: ImageLayer, axes: str | None) -> Image:

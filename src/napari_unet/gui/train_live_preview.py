@@ -1,0 +1,132 @@
+"""What a live training makes of the planes that are painted on, and how sure it is of that."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_unet.gui.train_preview import PreviewLayer
+
+if TYPE_CHECKING:
+    import napari
+    from napari.layers import Image as ImageLayer
+
+    from napari_unet.compute import LivePreview
+    from napari_unet.core.tasks import Semantic
+    from napari_unet.gui.train_live_planes import LivePlane
+
+__all__ = ["LivePreviews"]
+
+_OPACITY = 0.7
+
+
+@dataclass
+class _Shown:
+    """The layers of one plane, and what they show."""
+
+    labels_layer: PreviewLayer
+    labels: NDArray[np.integer[Any]]
+    doubt: NDArray[np.float32]
+    doubt_layer: ImageLayer | None = None
+
+
+class LivePreviews:
+    """The preview layers of all planes, and their uncertainty on wish.
+
+    Parameters
+    ----------
+    viewer
+        Where they are shown.
+    """
+
+    def __init__(self, viewer: napari.Viewer) -> None:
+        self._viewer = viewer
+        self._shown: dict[str, _Shown] = {}
+        self._doubt = False
+
+    def show(
+        self, plane: LivePlane, preview: LivePreview, task: Semantic, about: Mapping[str, Any]
+    ) -> None:
+        """Show a part that has come.
+
+        Parameters
+        ----------
+        plane
+            Which it is of.
+        preview
+            The part.
+        task
+            For the colours of classes.
+        about
+            What the layers are of.
+        """
+        shown = self._shown.get(plane.name)
+        if shown is None:
+            layer = PreviewLayer(self._viewer, plane.source(), task, about)
+            shape = plane.sent.shape
+            labels = np.zeros(shape, preview.labels.dtype)
+            shown = _Shown(layer, labels, np.zeros(shape, np.float32))
+            self._shown[plane.name] = shown
+        y, x = preview.origin
+        height, width = preview.labels.shape
+        part = (slice(y, y + height), slice(x, x + width))
+        shown.labels[part] = preview.labels
+        shown.doubt[part] = preview.uncertainty / np.float32(255)
+        shown.labels_layer.show(shown.labels.copy(), preview.step)
+        if self._doubt:
+            self._show_doubt(plane, shown)
+
+    def forget_colours(self) -> None:
+        """Take the colours of the classes as they are now from the next preview on."""
+        doubts = {name: shown.doubt_layer for name, shown in self._shown.items()}
+        self._shown.clear()
+        for layer in doubts.values():
+            self._remove(layer)
+
+    def show_uncertainty(self, wanted: bool, planes: Mapping[str, LivePlane]) -> None:
+        """Add a layer with the uncertainty of each plane, or take these layers away."""
+        self._doubt = wanted
+        for name, shown in self._shown.items():
+            if wanted and name in planes:
+                self._show_doubt(planes[name], shown)
+            elif not wanted:
+                self._remove(shown.doubt_layer)
+                shown.doubt_layer = None
+
+    def _show_doubt(self, plane: LivePlane, shown: _Shown) -> None:
+        from napari_unet.gui.layers import add_probability, to_layer_order
+
+        place = plane.image_layer, plane.axes, plane.position
+        values = shown.doubt.copy()
+        layer = shown.doubt_layer
+        if layer is not None and layer in self._viewer.layers:
+            layer.data = to_layer_order(values, *place)
+            return
+        if layer is not None:  # a person took it away
+            return
+        layers = self._viewer.layers
+        selected, active = set(layers.selection), layers.selection.active
+        source, axes, position = place
+        (layer,) = add_probability(
+            self._viewer,
+            source,
+            values,
+            name=f"{plane.image.name} uncertainty",
+            metadata={"kind": "uncertainty", "image": plane.image.name},
+            position=position,
+            axes=axes,
+        )
+        layer.opacity = _OPACITY
+        images = [i for i, x in enumerate(layers) if x._type_string == "image" and x is not layer]
+        layers.move(layers.index(layer), images[-1] + 1)
+        layers.selection = selected
+        layers.selection.active = active
+        shown.doubt_layer = layer
+
+    def _remove(self, layer: Any) -> None:
+        if layer is not None and layer in self._viewer.layers:
+            self._viewer.layers.remove(layer)

@@ -17,9 +17,11 @@ from PIL import Image, ImageChops
 
 ROOT = Path(__file__).resolve().parents[1]
 IMAGES = ROOT / "docs" / "images"
+TESTS = ["tests/gui/test_end_to_end.py", "tests/gui/test_live_story.py"]
 TRAIN_S = "150"
 LITTLE_BYTES, MOST_BYTES = 100_000, 300_000
 COLOURS = 255
+STRIP_PX, GAP_PX = 420, 8
 
 
 def take(folder: Path, names: list[str]) -> None:
@@ -29,7 +31,7 @@ def take(folder: Path, names: list[str]) -> None:
         "NAPARI_UNET_PICTURES": str(folder),
         "NAPARI_UNET_TRAIN_S": os.environ.get("NAPARI_UNET_TRAIN_S", TRAIN_S),
     }
-    command = [sys.executable, "-m", "pytest", "tests/gui/test_end_to_end.py"]
+    command = [sys.executable, "-m", "pytest", *TESTS]
     command += ["-k", " or ".join(names)] if names else []
     if not os.environ.get("DISPLAY") and shutil.which("xvfb-run"):
         screen = ["xvfb-run", "--auto-servernum", "--server-args", "-screen 0 1600x1200x24"]
@@ -57,11 +59,29 @@ def shrink(source: Path, target: Path) -> int:
     return target.stat().st_size
 
 
+def strip(pictures: list[Path], target: Path) -> None:
+    """Put pictures side by side, as high as the lowest."""
+    opened = [Image.open(picture).convert("RGB") for picture in pictures]
+    height = min(*(picture.height for picture in opened), STRIP_PX)
+    scaled = [p.resize((round(p.width * height / p.height), height)) for p in opened]
+    width = sum(p.width for p in scaled) + GAP_PX * (len(scaled) - 1)
+    whole = Image.new("RGB", (width, height), "white")
+    x = 0
+    for picture in scaled:
+        whole.paste(picture, (x, 0))
+        x += picture.width + GAP_PX
+    whole.save(target)
+
+
 def main() -> None:
     """Take all pictures, then replace the old ones."""
     with tempfile.TemporaryDirectory() as folder:
         take(Path(folder), sys.argv[1:])
         IMAGES.mkdir(exist_ok=True)
+        if story := sorted(Path(folder).glob("live-*.png")):
+            strip(story, Path(folder) / "live.png")
+            for picture in story:
+                picture.unlink()
         for source in sorted(Path(folder).glob("*.png")):
             size = shrink(source, IMAGES / source.name)
             print(f"{source.name}: {size / 1000:.0f} kB")

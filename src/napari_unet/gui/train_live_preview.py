@@ -120,7 +120,7 @@ class LivePreviews:
             position=position,
             axes=axes,
         )
-        layer.opacity = _OPACITY
+        layer.opacity, layer.blending = _OPACITY, "translucent"
         images = [i for i, x in enumerate(layers) if x._type_string == "image" and x is not layer]
         layers.move(layers.index(layer), images[-1] + 1)
         layers.selection = selected

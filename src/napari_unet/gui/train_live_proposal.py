@@ -61,6 +61,9 @@ class Proposal:
             colours=class_colours(task),
         )
         self.layer.opacity = 0.5
+        strokes = plane.layer
+        self.layer.mode, self.layer.brush_size = "paint", strokes.brush_size
+        self.layer.selected_label = strokes.selected_label
         centre = (y + height / 2, x + width / 2)
         jump_to(
             viewer,

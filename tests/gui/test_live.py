@@ -261,3 +261,28 @@ def test_a_session_goes_on_in_another_window(
     other.live_button.native.click()
     qtbot.waitUntil(lambda: not other.live.running, timeout=PATIENCE_MS)
     assert "cells strokes" in [x.name for x in tomorrow.layers]
+
+
+def test_a_session_with_too_few_strokes_goes_on_and_a_damaged_one_is_told(
+    viewer: ViewerModel, widget: TrainWidget, cells: Any, qtbot: Any, tmp_path: Path
+) -> None:
+    viewer.add_image(cells[0], name="cells")
+    heard = Heard(widget)
+    widget.live_button.native.click()
+    strokes = viewer.layers["cells strokes"]
+    strokes.data_setitem((np.full(192, 40), np.arange(192)), 1)
+    qtbot.waitUntil(lambda: heard.state is not None, timeout=PATIENCE_MS)
+    widget.live_button.native.click()
+    qtbot.waitUntil(lambda: not widget.live.running, timeout=PATIENCE_MS)
+    assert "before anything was learned" in widget.result.text
+    folder = widget.live.folder
+    viewer.layers.remove(strokes)
+    widget.resume(folder)
+    assert (viewer.layers["cells strokes"].data[40] == 1).all()
+    widget.live_button.native.click()
+    qtbot.waitUntil(lambda: not widget.live.running, timeout=PATIENCE_MS)
+
+    (folder / "strokes.npz").write_bytes(b"PK, but no archive")
+    widget.resume(folder)
+    assert not widget.live.running
+    assert "holds no strokes of a live training, or they are damaged" in widget.result.text

@@ -53,7 +53,7 @@ class _Live:
         self._training: LiveTraining = LiveTraining(request.task, start, request.settings)
         for name, image in request.images.items():
             self._put(name, image)
-        if request.resume:
+        if request.resume and self._session.began:
             self._session.restore(self._training)
         self._applied = 0
         self._view: told.ShowView | None = None

@@ -72,7 +72,7 @@ def resumed_form(widget: TrainWidget, viewer: napari.Viewer, folder: Path) -> Li
         When the session is damaged, or an image that was painted on is not open.
     """
     saved = LiveSession(folder)
-    about, strokes, task = saved.about(), saved.labels(), saved.task()
+    about, strokes = saved.about(), saved.labels()
     axes, channels = about.get("axes"), about.get("channels")
     by_layer: dict[tuple[tuple[str, ...], str], list[tuple[dict[str, int], Any]]] = {}
     for name, plane in about.get("planes", {}).items():
@@ -96,7 +96,7 @@ def resumed_form(widget: TrainWidget, viewer: napari.Viewer, folder: Path) -> Li
         rows=rows,
         axes=axes,
         channels=channels,
-        classes=task.classes,
+        classes=saved.task().classes if saved.began else (),
         start=Path(start) if start and Path(start).is_file() else None,
         folder=folder,
         name=str(about.get("name") or "live"),

@@ -60,6 +60,11 @@ class LiveSession:
         """Whether the folder holds a live training."""
         return self._labels.is_file()
 
+    @property
+    def began(self) -> bool:
+        """Whether it had learned something: else there are strokes only."""
+        return self._state.is_file()
+
     def describe(self, about: Mapping[str, Any]) -> None:
         """Keep what belongs to the session and is not the training's: images, names.
 

@@ -123,7 +123,8 @@ class TrainingSettings(Settings):
     augmentation
         See `Augmentation`.
     normalization
-        See `Normalization`.
+        See `Normalization`. Unless it is the default one, also where a model is started from, whose
+        own is taken otherwise.
     foreground_patches
         Share of the patches that are centred on a labelled pixel.
     validation_fraction

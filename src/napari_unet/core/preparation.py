@@ -12,6 +12,7 @@ from napari_unet.core.errors import LabelsError, SettingsError
 from napari_unet.core.images import Image, Pair
 from napari_unet.core.measure import um_per_px
 from napari_unet.core.model_file import Model, ModelInfo
+from napari_unet.core.normalization import Normalization
 from napari_unet.core.splits import Split
 from napari_unet.core.tasks import Instances, Semantic
 from napari_unet.core.validation import Division
@@ -77,7 +78,7 @@ def model_info(
     """Write the header of the model to be trained.
 
     Architecture and normalisation are those of the model to start from, if there is one, but for
-    the number of channels.
+    the number of channels, and for a normalisation that is not the default one.
 
     Raises
     ------
@@ -102,7 +103,8 @@ def model_info(
         unet = start.info.unet.model_copy(
             update={"in_channels": first.channels, "out_channels": outputs}
         )
-        normalization = start.info.normalization
+        if normalization == Normalization():
+            normalization = start.info.normalization
         provenance = {"started_from": start.info.name}
     return ModelInfo(
         unet=unet,

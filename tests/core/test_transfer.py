@@ -6,6 +6,7 @@ from napari_unet.core.config import Budget, TrainingSettings, UNetConfig
 from napari_unet.core.images import Image, Pair
 from napari_unet.core.model_file import Model, ModelInfo, load_model
 from napari_unet.core.normalization import Normalization
+from napari_unet.core.preparation import model_info
 from napari_unet.core.synthetic import synthetic_dataset
 from napari_unet.core.tasks import ClassInfo, Instances, Semantic
 from napari_unet.core.training import train
@@ -98,3 +99,15 @@ def test_training_starts_well_from_a_model_of_bright_objects_on_dark_ones_in_col
     }
     assert dice["tuned"] > 0.9 * dice["bright"] > 0.6
     assert dice["tuned"] > dice["scratch"] + 0.3
+
+
+@pytest.mark.parametrize("own", [Normalization(), Normalization(low=0.01)])
+def test_a_normalisation_of_ones_own_takes_the_place_of_the_start_models(own):
+    start = model()
+    start = Model(
+        start.info.model_copy(update={"normalization": Normalization(low=3)}), start.weights
+    )
+    pair = Pair(Image.from_array(np.zeros((32, 32), np.uint8)), np.ones((32, 32), np.uint8))
+    settings = TrainingSettings(budget=Budget(steps=1), normalization=own)
+    info = model_info([pair], Instances(), settings, start, "a")
+    assert info.normalization.low == (3 if own == Normalization() else 0.01)

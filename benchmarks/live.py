@@ -22,7 +22,7 @@ from skimage.segmentation import find_boundaries
 from napari_unet import find_pairs, load_model, load_pairs
 from napari_unet.core.catalogue import find_model
 from napari_unet.core.live.trainer import LiveSettings, LiveTraining
-from napari_unet.core.normalization import Normalization
+from napari_unet.core.normalization import Normalization, choose_normalization
 from napari_unet.core.tasks import ClassInfo, Semantic
 
 BACKGROUND, NUCLEI = 1, 2
@@ -150,7 +150,8 @@ def forest(canvases, seed):
 
 def features_of(pair):
     plane = pair.planes()[0]
-    image = np.moveaxis(Normalization()(plane.image, plane.rgb), 0, -1)
+    normalization = choose_normalization(Normalization(), plane.rgb)
+    image = np.moveaxis(normalization(plane.image, plane.rgb), 0, -1)
     return multiscale_basic_features(image, channel_axis=-1, sigma_min=1, sigma_max=16)
 
 

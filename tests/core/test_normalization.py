@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from napari_unet.core.errors import ImageError, SettingsError
-from napari_unet.core.normalization import Normalization, apply_ranges
+from napari_unet.core.normalization import Normalization, apply_ranges, choose_normalization
 from napari_unet.core.synthetic import synthetic_nuclei
 
 NORMALIZATION = Normalization()
@@ -212,3 +212,17 @@ def test_a_manual_range_and_none_are_taken_literally():
 def test_settings_that_contradict_themselves(values, sentence):
     with pytest.raises(SettingsError, match=sentence):
         Normalization(**values)
+
+
+def test_stained_tissue_looks_alike_with_many_nuclei_and_with_few(rng):
+    normalization = choose_normalization(Normalization(), rgb=True)
+    background, nucleus = np.array([176, 156, 208]), np.array([90, 60, 160])
+
+    def seen(nuclei: int) -> np.ndarray:
+        image = np.tile(background[:, None, None], (1, 256, 256))
+        for y, x in rng.integers(0, 240, (nuclei, 2)):
+            image[:, y : y + 12, x : x + 12] = nucleus[:, None, None]
+        noisy = np.clip(image + rng.normal(0, 2, image.shape), 0, 255).astype(np.uint8)
+        return np.median(normalization(noisy, rgb=True), axis=(1, 2))
+
+    np.testing.assert_allclose(seen(2), seen(80), atol=0.05)

@@ -101,13 +101,27 @@ def test_training_starts_well_from_a_model_of_bright_objects_on_dark_ones_in_col
     assert dice["tuned"] > dice["scratch"] + 0.3
 
 
-@pytest.mark.parametrize("own", [Normalization(), Normalization(low=0.01)])
-def test_a_normalisation_of_ones_own_takes_the_place_of_the_start_models(own):
-    start = model()
-    start = Model(
-        start.info.model_copy(update={"normalization": Normalization(low=3)}), start.weights
-    )
-    pair = Pair(Image.from_array(np.zeros((32, 32), np.uint8)), np.ones((32, 32), np.uint8))
-    settings = TrainingSettings(budget=Budget(steps=1), normalization=own)
-    info = model_info([pair], Instances(), settings, start, "a")
-    assert info.normalization.low == (3 if own == Normalization() else 0.01)
+@pytest.mark.parametrize(
+    ("given", "rgb", "start_rgb", "low"),
+    [
+        (Normalization(), False, None, 1),
+        (Normalization(), True, None, 0.01),
+        (Normalization(), False, False, 3),
+        (Normalization(), True, True, 3),
+        (Normalization(), False, True, 3),
+        (Normalization(), True, False, 0.01),
+        (Normalization(low=2), True, True, 2),
+    ],
+)
+def test_normalised_as_chosen_or_as_the_start_model_does_or_as_suits_colour(
+    given, rgb, start_rgb, low
+):
+    start = None
+    if start_rgb is not None:
+        start = model(channels=3 if start_rgb else 1)
+        changes = {"rgb": start_rgb, "normalization": Normalization(low=3)}
+        start = Model(start.info.model_copy(update=changes), start.weights)
+    pixels = np.zeros((32, 32, 3) if rgb else (32, 32), np.uint8)
+    pair = Pair(Image.from_array(pixels, rgb=rgb), np.ones((32, 32), np.uint8))
+    settings = TrainingSettings(budget=Budget(steps=1), normalization=given)
+    assert model_info([pair], Instances(), settings, start, "a").normalization.low == low

@@ -123,8 +123,7 @@ class TrainingSettings(Settings):
     augmentation
         See `Augmentation`.
     normalization
-        See `Normalization`. Unless it is the default one, also where a model is started from, whose
-        own is taken otherwise.
+        See `Normalization`; the default one leaves the choice to `choose_normalization`.
     foreground_patches
         Share of the patches that are centred on a labelled pixel.
     validation_fraction

@@ -12,7 +12,7 @@ from napari_unet.core.errors import LabelsError, SettingsError
 from napari_unet.core.images import Image, Pair
 from napari_unet.core.measure import um_per_px
 from napari_unet.core.model_file import Model, ModelInfo
-from napari_unet.core.normalization import Normalization
+from napari_unet.core.normalization import choose_normalization
 from napari_unet.core.splits import Split
 from napari_unet.core.tasks import Instances, Semantic
 from napari_unet.core.validation import Division
@@ -77,8 +77,8 @@ def model_info(
 ) -> ModelInfo:
     """Write the header of the model to be trained.
 
-    Architecture and normalisation are those of the model to start from, if there is one, but for
-    the number of channels, and for a normalisation that is not the default one.
+    The architecture is that of the model to start from, if there is one, but for the number of
+    channels; for the normalisation see `choose_normalization`.
 
     Raises
     ------
@@ -96,20 +96,19 @@ def model_info(
         dropout=settings.dropout,
         upsampling=settings.upsampling,
     )
-    normalization = settings.normalization
     provenance: dict[str, Any] = {}
     if start is not None:
         start.info.check_start(first)
         unet = start.info.unet.model_copy(
             update={"in_channels": first.channels, "out_channels": outputs}
         )
-        if normalization == Normalization():
-            normalization = start.info.normalization
         provenance = {"started_from": start.info.name}
     return ModelInfo(
         unet=unet,
         task=task,
-        normalization=normalization,
+        normalization=choose_normalization(
+            settings.normalization, first.rgb, None if start is None else start.info
+        ),
         name=name,
         channel_names=first.channel_names,
         rgb=first.rgb,

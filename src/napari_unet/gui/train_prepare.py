@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_unet.compute import ResumeRequest, TrainRequest
 from napari_unet.core.errors import ImageError, SettingsError
+from napari_unet.core.normalization import choose_normalization
 from napari_unet.gui.train_data import (
     DataChoice,
     Library,
@@ -95,9 +96,9 @@ def prepare(
     pairs = everywhere_annotated((s.pair for s in sourced), form)
     request = request_from(form, pairs, next_run_folder(runs, form.name.strip()), counts)
     assert request.settings is not None
-    start, normalization = form.start_info, request.settings.normalization
-    if start is not None:
-        normalization = start.normalization
+    normalization = choose_normalization(
+        request.settings.normalization, pairs[0].image.rgb, form.start_info
+    )
     return replace(request, **_shown(preview, pairs, normalization))
 
 

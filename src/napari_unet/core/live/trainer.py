@@ -20,7 +20,7 @@ from napari_unet.core.learner import Learner
 from napari_unet.core.live.strokes import Canvas, StrokeScores
 from napari_unet.core.live.warm_start import adapt_statistics, fit_head
 from napari_unet.core.model_file import Model, ModelInfo
-from napari_unet.core.normalization import Normalization
+from napari_unet.core.normalization import Normalization, choose_normalization
 from napari_unet.core.sampling import Batch
 from napari_unet.core.tasks import Semantic
 from napari_unet.core.transfer import for_inverted_images, transferred
@@ -138,8 +138,8 @@ class LiveTraining:
                 f"'{name}' has {image.shape[0]} channel(s), the other images {min(channels)}: "
                 "expected the same. Choose images of one kind."
             )
-        self._canvases[name] = Canvas(self._normalization(image, rgb, name), labels)
         self._rgb = rgb
+        self._canvases[name] = Canvas(self._normalization(image, rgb, name), labels)
 
     def remove(self, name: str) -> None:
         """Take an image away; what was learned from it stays for a while."""
@@ -322,7 +322,8 @@ class LiveTraining:
 
     @property
     def _normalization(self) -> Normalization:
-        return Normalization() if self._start is None else self._start.info.normalization
+        start = None if self._start is None else self._start.info
+        return choose_normalization(Normalization(), self._rgb, start)
 
     def _painted(self) -> dict[int, list[str]]:
         """Images in which each class is painted."""

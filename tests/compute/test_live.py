@@ -23,7 +23,9 @@ from napari_unet.core.model_file import read_info
 from napari_unet.core.synthetic import synthetic_nuclei
 from napari_unet.core.tasks import ClassInfo, Semantic
 
-PATIENCE_S = 300
+pytestmark = pytest.mark.timeout(300)
+
+PATIENCE_S = 280
 CLASSES = (ClassInfo(id=1, name="rest", background=True), ClassInfo(id=2, name="nuclei"))
 TASK = Semantic(classes=CLASSES, sparse=True)
 QUICK = LiveSettings(patch_px=64, depth=2, base_channels=8, learning_rate=5e-3, device="cpu")
@@ -111,7 +113,7 @@ def test_it_goes_on_tomorrow_where_it_was(engine: Engine, cells, tmp_path: Path)
     request = LiveRequest(session.task(), {"a": image}, session.path, QUICK, resume=True)
     listener = Listener(job := engine.submit(request))
     state = listener.wait_for(LiveState)
-    assert steps <= state.step < steps + 200
+    assert 0 < steps <= state.step
     assert same(state, "a", strokes)
     job.stop()
     assert job.wait(PATIENCE_S).steps >= steps

@@ -236,7 +236,7 @@ def test_a_session_goes_on_in_another_window(
         viewer.dims.set_current_step(0, plane)
         strokes.data_setitem((np.full(192, plane), np.full(192, 40), np.arange(192)), truth[40])
         qtbot.waitUntil(lambda n=plane: f"cells strokes Z={n}" in names(), timeout=PATIENCE_MS)
-    planes = len(names())
+    qtbot.waitUntil(lambda: len(names()) == 2, timeout=PATIENCE_MS)  # Z=4 was only looked at
     qtbot.waitUntil(lambda: heard.state.step > 3, timeout=PATIENCE_MS)
     wanted = np.array(strokes.data)
     widget.live_button.native.click()
@@ -256,8 +256,8 @@ def test_a_session_goes_on_in_another_window(
     np.testing.assert_array_equal(again.data, wanted)
     np.testing.assert_array_equal(again.scale, (1, 0.5, 0.5))
     qtbot.waitUntil(lambda: heard.state is not None, timeout=PATIENCE_MS)
-    assert steps <= heard.state.step < steps + 100
-    assert len(heard.state.digests) == planes
+    assert 0 < steps <= heard.state.step
+    assert {"cells strokes Z=0", "cells strokes Z=1"} <= heard.state.digests.keys()
     other.live_button.native.click()
     qtbot.waitUntil(lambda: not other.live.running, timeout=PATIENCE_MS)
     assert "cells strokes" in [x.name for x in tomorrow.layers]
@@ -286,3 +286,73 @@ def test_a_session_with_too_few_strokes_goes_on_and_a_damaged_one_is_told(
     widget.resume(folder)
     assert not widget.live.running
     assert "holds no strokes of a live training, or they are damaged" in widget.result.text
+
+
+def test_what_cannot_be_learned_from_is_told_and_what_was_deleted_is_kept(
+    viewer: ViewerModel, widget: TrainWidget, cells: Any, qtbot: Any
+) -> None:
+    pixels, truth = cells
+    viewer.add_image(pixels, name="cells")
+    heard = Heard(widget)
+    complaints: list[str] = []
+    widget.live.told.connect(lambda text, kind: complaints.append(text) if kind == "error" else 0)
+    widget.suggest_button.native.click()
+    widget.live_button.native.click()
+    widget.suggest_button.native.click()
+    assert "paint a stroke of at least two classes" in widget.result.text
+    strokes = viewer.layers["cells strokes"]
+    for row in (40, 90):
+        strokes.data_setitem((np.full(192, row), np.arange(192)), truth[row])
+    qtbot.waitUntil(lambda: heard.state is not None and heard.state.step > 0, timeout=PATIENCE_MS)
+    kept = np.array(strokes.data)
+
+    viewer.add_image(np.stack([pixels] * 3, -1), rgb=True, name="colour")
+    colour = viewer.add_labels(np.ones_like(truth), name="colour labels")
+    widget.pairs.add_row()
+    widget.pairs.change_row(1, labels=colour)
+    qtbot.waitUntil(lambda: bool(complaints), timeout=PATIENCE_MS)
+    assert "expected the same. Choose images of one kind" in complaints[0]
+    step = heard.state.step
+    qtbot.waitUntil(lambda: heard.state.step > step, timeout=PATIENCE_MS)
+    assert widget.live.running
+
+    viewer.layers.remove(strokes)  # by accident: napari cannot undo this
+    qtbot.waitUntil(lambda: not heard.state.digests, timeout=PATIENCE_MS)
+    widget.live_button.native.click()
+    qtbot.waitUntil(lambda: not widget.live.running, timeout=PATIENCE_MS)
+    widget.resume_button.native.click()
+    np.testing.assert_array_equal(viewer.layers["cells strokes"].data, kept)
+    qtbot.waitUntil(lambda: "cells strokes" in heard.state.digests, timeout=PATIENCE_MS)
+    more = viewer.layers["cells strokes"]
+    widget.live_button.native.click()
+    qtbot.waitUntil(lambda: not widget.live.running, timeout=PATIENCE_MS)
+    more.data_setitem((np.full(192, 140), np.arange(192)), truth[140])  # between stop and resume
+    widget.resume_button.native.click()
+    digest = Canvas(np.zeros((1, 192, 192)), np.asarray(more.data)).digest()
+    qtbot.waitUntil(lambda: digest in heard.state.digests.values(), timeout=PATIENCE_MS)
+    assert [x.name for x in viewer.layers].count("cells strokes [1]") == 0
+    widget.live_button.native.click()
+    qtbot.waitUntil(lambda: not widget.live.running, timeout=PATIENCE_MS)
+
+
+def test_the_preview_comes_back_with_the_plane(
+    viewer: ViewerModel, widget: TrainWidget, cells: Any, qtbot: Any
+) -> None:
+    pixels, truth = cells
+    viewer.add_image(np.stack([pixels] * 10), name="cells")
+    viewer.dims.set_current_step(0, 2)
+    widget.live_button.native.click()
+    strokes = viewer.layers["cells strokes"]
+    for row in (40, 90):
+        where = (np.full(192, 2), np.full(192, row), np.arange(192))
+        strokes.data_setitem(where, truth[row])
+
+    def shown_at(plane: int) -> bool:
+        preview = preview_of(viewer)
+        return preview is not None and round(preview.translate[0]) == plane
+
+    for plane in (2, 3, 2):
+        viewer.dims.set_current_step(0, plane)
+        qtbot.waitUntil(lambda n=plane: shown_at(n), timeout=PATIENCE_MS)
+    widget.live_button.native.click()
+    qtbot.waitUntil(lambda: not widget.live.running, timeout=PATIENCE_MS)

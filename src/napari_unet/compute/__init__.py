@@ -10,6 +10,7 @@ from napari_unet.compute.events import (
     LivePreview,
     LiveState,
     LiveSuggestion,
+    LiveTrouble,
     Preview,
     Progress,
 )
@@ -47,6 +48,7 @@ __all__ = [
     "LiveRequest",
     "LiveState",
     "LiveSuggestion",
+    "LiveTrouble",
     "PredictRequest",
     "Preview",
     "Progress",

@@ -234,8 +234,9 @@ class Connection:
         worker = self._workers.get(job.id)
         if worker is None:
             task.cancel()
-        with contextlib.suppress(Exception):
-            await self._client.run(stop_job, job.id, workers=worker and [worker])
+        async with self._telling.setdefault(job.id, asyncio.Lock()):  # after what it was told
+            with contextlib.suppress(Exception):
+                await self._client.run(stop_job, job.id, workers=worker and [worker])
 
     async def _tell(self, job: Job, parcel: Parcel) -> None:
         async with self._telling.setdefault(job.id, asyncio.Lock()):  # in order

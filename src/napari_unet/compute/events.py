@@ -115,6 +115,13 @@ class LiveSuggestion:
 
 
 @dataclass(frozen=True)
+class LiveTrouble:
+    """Why something that was told to a live training, or saving it, did not work: a sentence."""
+
+    sentence: str
+
+
+@dataclass(frozen=True)
 class Ended:
     """The last event of every job: its result, or why there is none."""
 

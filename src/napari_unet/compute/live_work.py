@@ -6,13 +6,14 @@ import itertools
 import math
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_unet.compute import live_messages as told
-from napari_unet.compute.events import LivePreview, LiveState, LiveSuggestion
+from napari_unet.compute.events import LivePreview, LiveState, LiveSuggestion, LiveTrouble
 from napari_unet.compute.requests import LiveDone, LiveImage, LiveRequest
+from napari_unet.core.errors import UNetError
 
 if TYPE_CHECKING:
     from napari_unet.compute.worker import JobContext
@@ -48,13 +49,17 @@ class _Live:
         from napari_unet.core.model_file import load_model
 
         self._context = context
-        self._session = LiveSession(request.folder)
-        start = None if request.start is None else load_model(request.start)
-        self._training: LiveTraining = LiveTraining(request.task, start, request.settings)
+        self._session = session = LiveSession(request.folder)
+        resumed = request.resume and session.began
+        start = session.model if resumed else request.start
+        model = None if start is None else load_model(start)
+        self._training: LiveTraining = LiveTraining(request.task, model, request.settings)
+        self._gone: dict[str, Any] = {}
         for name, image in request.images.items():
             self._put(name, image)
-        if request.resume and self._session.began:
-            self._session.restore(self._training)
+        # With other classes it starts from the model, which is what `set_task` would do.
+        if resumed and session.task().ids.tolist() == request.task.ids.tolist():
+            session.restore(self._training)
         self._applied = 0
         self._view: told.ShowView | None = None
         self._loss = math.nan
@@ -65,6 +70,7 @@ class _Live:
 
     def run(self) -> LiveDone:
         training = self._training
+        self._save()
         while not self._context.should_stop():
             changed = self._listen()
             if training.ready:
@@ -76,10 +82,11 @@ class _Live:
             if now - self._told_s >= _STATE_S:
                 self._tell_state()
             if now - self._saved_s >= _SAVE_S:
-                self._session.save(training)
-                self._saved_s = time.monotonic()
+                self._save()
         self._listen()  # what was painted just before the end is kept, too
-        self._session.save(training)
+        if training.ready and not training.began:  # the last thing told was a new class
+            self._loss = training.step()
+        self._session.save(training, self._gone)
         self._tell_state()
         model = self._session.model if training.began else None
         return LiveDone(model, training.steps, training.scores.balanced_accuracy)
@@ -87,12 +94,26 @@ class _Live:
     def _listen(self) -> bool:
         messages = self._context.messages()
         for message in messages:
-            self._apply(message)
+            try:
+                self._apply(message)
+            except UNetError as error:  # the training goes on without
+                self._context.emit(LiveTrouble(str(error)))
             self._applied = message.number
         return bool(messages)
 
+    def _save(self) -> None:
+        """Save now and then; where that fails it is said, and tried again later."""
+        try:
+            self._session.save(self._training, self._gone)
+        except UNetError as error:
+            self._context.emit(LiveTrouble(str(error)))
+        self._saved_s = time.monotonic()
+
     def _apply(self, message: told.Message) -> None:
         training = self._training
+        names = (told.Paint, told.RemoveImage, told.Suggest)
+        if isinstance(message, names) and message.name not in training.labels():
+            return  # it was taken away, or refused
         if isinstance(message, told.Paint):
             training.edit(
                 message.name, message.origin, np.asarray(message.block), judged=message.judged
@@ -100,6 +121,9 @@ class _Live:
         elif isinstance(message, told.PutImage):
             self._put(message.name, message.image)
         elif isinstance(message, told.RemoveImage):
+            labels = training.labels()[message.name]
+            if labels.any():
+                self._gone[message.name] = labels
             training.remove(message.name)
         elif isinstance(message, told.ChangeClasses):
             training.set_task(message.task)
@@ -112,6 +136,7 @@ class _Live:
             self._next_preview_s = 0.0
 
     def _put(self, name: str, image: LiveImage) -> None:
+        self._gone.pop(name, None)
         self._training.put(name, np.asarray(image.pixels), np.asarray(image.labels), image.rgb)
 
     def _suggest(self, name: str) -> None:

@@ -15,21 +15,28 @@ from qtpy.QtCore import QObject, QTimer, Signal  # type: ignore[attr-defined, un
 from napari_unet.compute import (
     Ended,
     LiveDone,
-    LiveImage,
     LivePreview,
     LiveRequest,
     LiveState,
     LiveSuggestion,
+    LiveTrouble,
     WorkerLost,
 )
 from napari_unet.compute import live_messages as messages
-from napari_unet.core.errors import UNetError
+from napari_unet.core.errors import Cancelled, UNetError
 from napari_unet.core.live.session import LiveSession
 from napari_unet.core.tasks import ClassInfo, Semantic
 from napari_unet.gui.background import Background
 from napari_unet.gui.jobs import QtJob
 from napari_unet.gui.session import session
-from napari_unet.gui.train_live_planes import LivePlane, look_of, plane_in_view, region_in_view
+from napari_unet.gui.train_live_planes import (
+    LivePlane,
+    key_of,
+    look_of,
+    painted_positions,
+    plane_in_view,
+    region_in_view,
+)
 from napari_unet.gui.train_live_preview import LivePreviews
 from napari_unet.gui.train_live_proposal import Proposal
 
@@ -38,11 +45,14 @@ if TYPE_CHECKING:
 
     from napari_unet.gui.train_pairs import PairRow
 
-__all__ = ["LiveController", "LiveForm"]
+__all__ = ["SESSION_KEY", "LiveController", "LiveForm"]
 
 _LOOK_MS = 120
 _READING_S = 4.0
 _MOST_CLASSES = 50
+_PAINT_TWO = "Live: paint a stroke of at least two classes."
+SESSION_KEY = "napari-unet live session"
+"""In the metadata of a Labels layer that is painted on: the folder of the session."""
 _DEFAULT_CLASSES = (
     ClassInfo(id=1, name="background", background=True),
     ClassInfo(id=2, name="class 2"),
@@ -90,10 +100,32 @@ class _Run:
     previews: LivePreviews
     planes: dict[str, LivePlane] = field(default_factory=dict)
     number: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
+    described: dict[str, Any] = field(default_factory=dict)
+    row: PairRow | None = None
+    ready: bool = False
     view: tuple[str, tuple[int, int, int, int]] | None = None
     seen: object = None
     proposal: Proposal | None = None
     lost: int = 0
+
+    def describe(self) -> None:
+        """Keep what finds images and layers again; see `train_live_start.resumed_form`."""
+        for plane in self.planes.values():
+            self.described[plane.name] = {
+                "images": [str(layer.name) for layer in plane.images],
+                "labels": str(plane.layer.name),
+                "axes": plane.axes,
+                "position": plane.position,
+            }
+            plane.layer.metadata[SESSION_KEY] = str(self.form.folder)
+        LiveSession(self.form.folder).describe(
+            {
+                "name": self.form.name,
+                "start": None if self.form.start is None else str(self.form.start),
+                "channels": None if self.form.channels is None else list(self.form.channels),
+                "planes": self.described,
+            }
+        )
 
 
 class LiveController(QObject):
@@ -153,28 +185,30 @@ class LiveController(QObject):
         """
         run = _Run(form, _task(form.classes, ()), LivePreviews(self._viewer))
         run.previews.show_uncertainty(self._uncertainty, {})
-        planes = form.resumed or [self._plane_in_view(form, row) for row in form.rows]
+        planes = form.resumed or [p for row in form.rows for p in self._planes_of(form, row)]
         run.planes = {plane.name: plane for plane in planes}
         run.task = _task(form.classes, _painted(run.planes.values()))
-        _describe(run)
-        self._run = run
+        run.describe()
         self._submit(run, form.start, resume=bool(form.resumed))
+        self._run = run
         self._timer.start()
         self.running_changed.emit(True)
-        self.told.emit("Live: paint a stroke of at least two classes.", "info")
+        self.told.emit(_PAINT_TWO, "info")
 
     def use_rows(self, rows: Sequence[PairRow]) -> None:
         """Learn from these images from now on; those that are new come along, others go."""
         run = self._run
-        if run is None or self._qt_job is None or not rows:
+        if run is None or self._qt_job is None:
             return
         run.form = replace(run.form, rows=tuple(rows))
         run.seen = None
-        known = {id(plane.layer) for plane in run.planes.values()}
         try:
+            self._drop_others(run)
+            known = {plane.key for plane in run.planes.values()}
             for row in rows:
-                if id(row.labels) not in known:
-                    self._add(run, self._plane_in_view(run.form, row))
+                if key_of(row.images, row.labels) not in known:
+                    for plane in self._planes_of(run.form, row):
+                        self._add(run, plane)
         except UNetError as error:
             self.told.emit(str(error), "error")
 
@@ -187,13 +221,17 @@ class LiveController(QObject):
     def stop(self) -> None:
         """Stop; the model and the strokes are kept."""
         self._look()
+        if self._run is not None:
+            self._run.describe()  # layers may have other names by now
         if self._qt_job is not None:
             self._qt_job.stop()
 
     def suggest(self) -> None:
         """Ask where painting would help most; the view goes there."""
         run = self._run
-        if run is not None and run.view is not None:
+        if run is not None and not run.ready:
+            self.told.emit(_PAINT_TWO, "info")
+        elif run is not None and run.view is not None:
             self._look()  # what was painted a moment ago counts
             self._tell(messages.Suggest(next(run.number), run.view[0]))
             self.told.emit("Looking for where it is least certain …", "info")
@@ -230,16 +268,35 @@ class LiveController(QObject):
         if run is None or self._qt_job is None:
             return
         try:
+            self._drop_others(run)
             self._follow_view(run)
-            wanted = {id(r.labels) for r in run.form.rows if r.labels in self._viewer.layers}
             for name, plane in list(run.planes.items()):
-                if id(plane.layer) in wanted:
-                    self._tell_strokes(run, plane)
-                    continue
-                del run.planes[name]
-                self._tell(messages.RemoveImage(next(run.number), name))
+                self._tell_strokes(run, plane)
+                in_view = run.view is not None and run.view[0] == name
+                if not in_view and not plane.sent.any() and plane.position:
+                    self._drop(run, plane)  # only looked at: a stack has many planes
         except UNetError as error:
-            self.told.emit(str(error), "error")
+            self._complain(str(error))
+
+    def _drop_others(self, run: _Run) -> None:
+        """Take away what was deleted or taken off the table; the session keeps its strokes."""
+        rows = [r for r in run.form.rows if r.labels in self._viewer.layers]
+        wanted = {key_of(r.images, r.labels) for r in rows}
+        for plane in [p for p in run.planes.values() if p.key not in wanted]:
+            self._drop(run, plane)
+
+    def _drop(self, run: _Run, plane: LivePlane) -> None:
+        del run.planes[plane.name]
+        if not plane.sent.any():
+            run.described.pop(plane.name, None)
+        run.previews.forget(plane.name)
+        if run.proposal is not None and run.proposal.plane is plane:
+            run.proposal.remove()
+            self._propose(run, None)
+        if run.view is not None and run.view[0] == plane.name:
+            run.view = run.seen = None
+            self._tell(messages.ShowView(next(run.number), ""))
+        self._tell(messages.RemoveImage(next(run.number), plane.name))
 
     def _tell_strokes(self, run: _Run, plane: LivePlane) -> None:
         change = plane.change()
@@ -262,29 +319,45 @@ class LiveController(QObject):
             return
         run.seen = seen
         active = self._viewer.layers.selection.active
-        row = next((r for r in rows if active is r.labels or active in r.images), rows[0])
-        plane = self._plane_in_view(form, row)
-        if plane.name not in run.planes:
-            self._add(run, plane)
-        view = plane.name, region_in_view(self._viewer, run.planes[plane.name])
+        last = run.row if run.row in rows else rows[0]
+        run.row = next((r for r in rows if active is r.labels or active in r.images), last)
+        plane = self._plane_in_view(form, run.row)
+        known = (p for p in run.planes.values() if p.key == plane.key)
+        found = next((p for p in known if p.position == plane.position), None)
+        if found is None:
+            self._add(run, found := plane)
+        view = found.name, region_in_view(self._viewer, found)
         if view != run.view:
             run.view = view
             self._tell(messages.ShowView(next(run.number), *view))
 
-    def _plane_in_view(self, form: LiveForm, row: PairRow) -> LivePlane:
-        return plane_in_view(self._viewer, row.images, row.labels, form.axes, form.channels)
+    def _plane_in_view(
+        self, form: LiveForm, row: PairRow, position: Mapping[str, int] | None = None
+    ) -> LivePlane:
+        return plane_in_view(
+            self._viewer, row.images, row.labels, form.axes, form.channels, position
+        )
+
+    def _planes_of(self, form: LiveForm, row: PairRow) -> list[LivePlane]:
+        """Give the plane in view, and of a stack every plane that is painted on."""
+        seen = self._plane_in_view(form, row)
+        painted = painted_positions(row.images, row.labels, form.axes)
+        others = [self._plane_in_view(form, row, at) for at in painted if at != seen.position]
+        return [seen, *others]
 
     def _add(self, run: _Run, plane: LivePlane) -> None:
         """Learn from a plane, too."""
+        first, count = plane.name, itertools.count(2)
+        while plane.name in run.described:  # the strokes of a layer that was deleted are kept
+            plane.name = f"{first} ({next(count)})"
         run.planes[plane.name] = plane
         task = _task(run.task.classes, _painted([plane]))
         if task != run.task:
             run.task = task
             self._tell(messages.ChangeClasses(next(run.number), task))
             run.previews.forget_colours()
-        image = LiveImage(plane.pixels(), plane.sent, plane.image.rgb)
-        self._tell(messages.PutImage(next(run.number), plane.name, image))
-        _describe(run)
+        self._tell(messages.PutImage(next(run.number), plane.name, plane.told()))
+        run.describe()
 
     def _tell(self, message: messages.Message) -> None:
         if self._qt_job is not None:
@@ -293,10 +366,7 @@ class LiveController(QObject):
     # -- what comes back -------------------------------------------------------------------------
 
     def _submit(self, run: _Run, start: Path | None, *, resume: bool = False) -> None:
-        images = {
-            name: LiveImage(plane.pixels(), plane.sent, plane.image.rgb)
-            for name, plane in run.planes.items()
-        }
+        images = {name: plane.told() for name, plane in run.planes.items()}
         request = LiveRequest(run.task, images, run.form.folder, start=start, resume=resume)
         run.view = run.seen = None
         self._qt_job = QtJob(session().engine.submit(request), self)
@@ -308,14 +378,25 @@ class LiveController(QObject):
         if run is None:
             return
         if isinstance(event, LiveState):
+            run.ready = event.ready
             self.stated.emit(event)
             if run.proposal is None and time.monotonic() > self._quiet_until_s:
                 self.told.emit(_words(event), "info")
         elif isinstance(event, LivePreview) and event.name in run.planes:
             about = {"run": str(run.form.folder), "model": run.form.name}
-            run.previews.show(run.planes[event.name], event, run.task, about)
+            try:
+                run.previews.show(run.planes[event.name], event, run.task, about)
+            except UNetError as error:  # the image was replaced by another
+                self._complain(str(error))
         elif isinstance(event, LiveSuggestion) and event.name in run.planes:
             self._on_suggestion(run, event)
+        elif isinstance(event, LiveTrouble):
+            self._complain(event.sentence)
+
+    def _complain(self, sentence: str) -> None:
+        """Say what is wrong, long enough to be read; it goes on."""
+        self.told.emit(sentence, "error")
+        self._quiet_until_s = time.monotonic() + _READING_S
 
     def _on_suggestion(self, run: _Run, suggestion: LiveSuggestion) -> None:
         if suggestion.origin is None:
@@ -340,6 +421,8 @@ class LiveController(QObject):
         self._timer.stop()
         if isinstance(ended.result, LiveDone):
             self._keep(run, ended.result)
+        elif isinstance(ended.error, Cancelled):
+            self._finish("Stopped before it began.", "info")
         else:
             self._finish(str(ended.error), "error")
 
@@ -374,31 +457,11 @@ class LiveController(QObject):
             self.proposed.emit(False)
         if self._run is not None:
             self._run.previews.show_uncertainty(False, {})
-            self.folder = self._run.form.folder
+            folder = self._run.form.folder
+            self.folder = folder if LiveSession(folder).exists else None
         self._run = None
         self.told.emit(text, kind)
         self.running_changed.emit(False)
-
-
-def _describe(run: _Run) -> None:
-    """Keep what is needed to find images and layers again; see `train_live_start.resumed_form`."""
-    form = run.form
-    LiveSession(form.folder).describe(
-        {
-            "name": form.name,
-            "start": None if form.start is None else str(form.start),
-            "axes": form.axes,
-            "channels": None if form.channels is None else list(form.channels),
-            "planes": {
-                plane.name: {
-                    "images": [str(layer.name) for layer in plane.images],
-                    "labels": str(plane.layer.name),
-                    "position": plane.position,
-                }
-                for plane in run.planes.values()
-            },
-        }
-    )
 
 
 def _painted(planes: Any) -> list[int]:
@@ -424,7 +487,7 @@ def _task(known: Sequence[ClassInfo], painted: Sequence[int]) -> Semantic:
 
 def _words(state: LiveState) -> str:
     if not state.ready:
-        return "Live: paint a stroke of at least two classes."
+        return _PAINT_TWO
     return f"Live, step {state.step:,}. {_score_words(state.score)}"
 
 

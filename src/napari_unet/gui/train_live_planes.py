@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_unet.compute import LiveImage
+from napari_unet.core.errors import ImageError
 from napari_unet.gui.train_preview import PreviewSource
 
 if TYPE_CHECKING:
@@ -18,7 +20,15 @@ if TYPE_CHECKING:
 
     from napari_unet.core.images import Image
 
-__all__ = ["LivePlane", "labels_plane", "look_of", "plane_in_view", "region_in_view"]
+__all__ = [
+    "LivePlane",
+    "key_of",
+    "labels_plane",
+    "look_of",
+    "painted_positions",
+    "plane_in_view",
+    "region_in_view",
+]
 
 _MOST_SIDE_PX = 1024
 """No larger part is previewed at once: it must not cost much."""
@@ -60,10 +70,30 @@ class LivePlane:
         """The first of the image layers: results lie on it."""
         return self.images[0]
 
+    @property
+    def key(self) -> tuple[int, tuple[int, ...]]:
+        """Which layers it is of, see `key_of`."""
+        return key_of(self.images, self.layer)
+
     def pixels(self) -> NDArray[Any]:
         """Raw values, axes CYX."""
         data = np.asarray(self.image.data)
         return np.ascontiguousarray(data if "C" in self.image.axes else data[None])
+
+    def told(self) -> LiveImage:
+        """Give what a live training is told of it.
+
+        Raises
+        ------
+        ImageError
+            When its pixels cannot be read.
+        """
+        try:
+            return LiveImage(self.pixels(), self.sent, self.image.rgb)
+        except OSError as error:
+            raise ImageError(
+                f"'{self.image.name}' cannot be read: {error}. Open it again, then start Live."
+            ) from None
 
     def change(self) -> tuple[tuple[int, int], NDArray[np.integer[Any]]] | None:
         """Give the smallest block that changed since the last time, and remember it; else None."""
@@ -93,6 +123,26 @@ class LivePlane:
     def source(self) -> PreviewSource:
         """Where a preview of it belongs."""
         return PreviewSource(self.image, self.image_layer, self.axes, self.position, self.scope)
+
+
+def key_of(images: Sequence[Any], labels: Any) -> tuple[int, tuple[int, ...]]:
+    """Tell layers apart whatever they are called."""
+    return id(labels), tuple(id(image) for image in images)
+
+
+def painted_positions(
+    images: Sequence[ImageLayer], labels: Labels, axes: str | None
+) -> list[dict[str, int]]:
+    """Say at which positions of a stack anything is painted; of an image without, none."""
+    from napari_unet.gui.layers import check_axes, labels_from_layer
+
+    letters = check_axes(images[0], axes)
+    leading = [a for a in "TZ" if a in letters]
+    if not leading:
+        return []
+    stack = np.asarray(labels_from_layer(labels, images[0], letters))
+    painted = np.argwhere(stack.any(axis=(-2, -1)))
+    return [dict(zip(leading, map(int, index), strict=True)) for index in painted]
 
 
 def labels_plane(

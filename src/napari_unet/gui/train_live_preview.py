@@ -47,6 +47,7 @@ class LivePreviews:
         self._viewer = viewer
         self._shown: dict[str, _Shown] = {}
         self._doubt = False
+        self._last = ""
 
     def show(
         self, plane: LivePlane, preview: LivePreview, task: Semantic, about: Mapping[str, Any]
@@ -65,12 +66,17 @@ class LivePreviews:
             What the layers are of.
         """
         shown = self._shown.get(plane.name)
-        if shown is None:
+        shape = plane.sent.shape
+        if shown is None or shown.labels.shape != shape:
             layer = PreviewLayer(self._viewer, plane.source(), task, about)
-            shape = plane.sent.shape
             labels = np.zeros(shape, preview.labels.dtype)
             shown = _Shown(layer, labels, np.zeros(shape, np.float32))
             self._shown[plane.name] = shown
+        elif self._last != plane.name:  # planes of a stack share a layer: it moves back here
+            shown.labels_layer = PreviewLayer(self._viewer, plane.source(), task, about)
+        if self._last != plane.name:
+            self._hide_doubt()
+            self._last = plane.name
         y, x = preview.origin
         height, width = preview.labels.shape
         part = (slice(y, y + height), slice(x, x + width))
@@ -82,20 +88,22 @@ class LivePreviews:
 
     def forget_colours(self) -> None:
         """Take the colours of the classes as they are now from the next preview on."""
-        doubts = {name: shown.doubt_layer for name, shown in self._shown.items()}
+        self._hide_doubt()
         self._shown.clear()
-        for layer in doubts.values():
-            self._remove(layer)
+
+    def forget(self, name: str) -> None:
+        """Show nothing more of a plane; its preview stays as it is."""
+        if name == self._last:
+            self._hide_doubt()
+        self._shown.pop(name, None)
 
     def show_uncertainty(self, wanted: bool, planes: Mapping[str, LivePlane]) -> None:
-        """Add a layer with the uncertainty of each plane, or take these layers away."""
+        """Add a layer with the uncertainty of the plane shown last, or take it away."""
         self._doubt = wanted
-        for name, shown in self._shown.items():
-            if wanted and name in planes:
-                self._show_doubt(planes[name], shown)
-            elif not wanted:
-                self._remove(shown.doubt_layer)
-                shown.doubt_layer = None
+        if not wanted:
+            self._hide_doubt()
+        elif self._last in planes and self._last in self._shown:
+            self._show_doubt(planes[self._last], self._shown[self._last])
 
     def _show_doubt(self, plane: LivePlane, shown: _Shown) -> None:
         from napari_unet.gui.layers import add_probability, to_layer_order
@@ -120,13 +128,15 @@ class LivePreviews:
             position=position,
             axes=axes,
         )
+        shown.doubt_layer = layer
         layer.opacity, layer.blending = _OPACITY, "translucent"
         images = [i for i, x in enumerate(layers) if x._type_string == "image" and x is not layer]
-        layers.move(layers.index(layer), images[-1] + 1)
+        layers.move(layers.index(layer), images[-1] + 1 if images else 0)
         layers.selection = selected
         layers.selection.active = active
-        shown.doubt_layer = layer
 
-    def _remove(self, layer: Any) -> None:
-        if layer is not None and layer in self._viewer.layers:
-            self._viewer.layers.remove(layer)
+    def _hide_doubt(self) -> None:
+        for shown in self._shown.values():
+            if shown.doubt_layer is not None and shown.doubt_layer in self._viewer.layers:
+                self._viewer.layers.remove(shown.doubt_layer)
+            shown.doubt_layer = None

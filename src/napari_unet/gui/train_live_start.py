@@ -11,7 +11,7 @@ from napari_unet.core.errors import ImageError, LabelsError, SettingsError
 from napari_unet.core.live.session import LiveSession
 from napari_unet.gui.preferences import preferences
 from napari_unet.gui.train_data import next_run_folder
-from napari_unet.gui.train_live import LiveForm
+from napari_unet.gui.train_live import SESSION_KEY, LiveForm
 from napari_unet.gui.train_live_planes import labels_plane, plane_in_view
 from napari_unet.gui.train_pairs import PairRow
 
@@ -64,41 +64,52 @@ def live_form(widget: TrainWidget, viewer: napari.Viewer) -> LiveForm:
 def resumed_form(widget: TrainWidget, viewer: napari.Viewer, folder: Path) -> LiveForm:
     """Find the images of a session again, put its strokes on them, and show it all in the form.
 
-    A Labels layer that still holds the strokes is taken as it is; else there is a new one.
+    The Labels layer that was painted on is taken as it is, where it is still open; else there is a
+    new one.
 
     Raises
     ------
     UNetError
         When the session is damaged, or an image that was painted on is not open.
     """
-    saved = LiveSession(folder)
+    try:
+        return _resumed(widget, viewer, LiveSession(folder))
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise SettingsError(
+            f"The session in {folder} does not fit the images that are open, or it is damaged "
+            f"({type(error).__name__}: {error}). Open the images that were painted on."
+        ) from error
+
+
+def _resumed(widget: TrainWidget, viewer: napari.Viewer, saved: LiveSession) -> LiveForm:
     about, strokes = saved.about(), saved.labels()
-    axes, channels = about.get("axes"), about.get("channels")
-    by_layer: dict[tuple[tuple[str, ...], str], list[tuple[dict[str, int], Any]]] = {}
+    channels, start = about.get("channels"), about.get("start")
+    by_layer: dict[tuple[tuple[str, ...], str, str], list[tuple[dict[str, int], Any]]] = {}
     for name, plane in about.get("planes", {}).items():
-        if name in strokes:
-            key = tuple(plane["images"]), plane["labels"]
+        if name in strokes and strokes[name].any():
+            key = tuple(plane["images"]), plane["labels"], plane["axes"]
             by_layer.setdefault(key, []).append((plane["position"], strokes[name]))
     if not by_layer:
         raise SettingsError(
-            f"{folder} does not say which images its strokes belong to. Choose another session."
+            f"{saved.path} holds no strokes, or does not say which images they belong to. Choose "
+            "another session."
         )
     rows, planes = [], []
-    for (images, labels), painted in by_layer.items():
-        found = tuple(_open_image(viewer, name) for name in images)
-        layer = _strokes_again(viewer, found, labels, painted, axes, channels)
-        rows.append(PairRow(found, layer, None))
-        planes += [plane_in_view(viewer, found, layer, axes, channels, at) for at, _ in painted]
+    found = {key: tuple(_open_image(viewer, name) for name in key[0]) for key in by_layer}
+    for (key, painted), images in zip(by_layer.items(), found.values(), strict=True):
+        _, labels, axes = key
+        layer = _strokes_again(viewer, images, labels, painted, axes, channels, saved.path)
+        rows.append(PairRow(images, layer, None))
+        planes += [plane_in_view(viewer, images, layer, axes, channels, at) for at, _ in painted]
     widget.pairs.set_rows(rows)
     widget.fields.meaning.value = "strokes"
-    start = about.get("start")
     return LiveForm(
         rows=rows,
-        axes=axes,
+        axes=planes[0].axes,
         channels=channels,
         classes=saved.task().classes if saved.began else (),
         start=Path(start) if start and Path(start).is_file() else None,
-        folder=folder,
+        folder=saved.path,
         name=str(about.get("name") or "live"),
         resumed=planes,
     )
@@ -119,17 +130,19 @@ def _strokes_again(
     images: tuple[Any, ...],
     name: str,
     painted: list[tuple[dict[str, int], Any]],
-    axes: str | None,
+    axes: str,
     channels: Any,
+    folder: Path,
 ) -> Labels:
-    """Give the layer with these strokes: the one that is open, else a new one."""
+    """Give the layer that was painted on, with what was painted since; else a new one."""
     from napari_unet.gui.layers import check_axes, image_from_layers
 
     letters = check_axes(images[0], axes)
     for layer in viewer.layers:
-        if layer._type_string == "labels" and layer.name == name:
+        known = layer.name == name and layer.metadata.get(SESSION_KEY) == str(folder)
+        if layer._type_string == "labels" and known:
             now = [labels_plane(layer, images[0], letters, position) for position, _ in painted]
-            if all(np.array_equal(a, b) for a, (_, b) in zip(now, painted, strict=True)):
+            if all(a.shape == b.shape for a, (_, b) in zip(now, painted, strict=True)):
                 return layer
     image = image_from_layers(images, letters, channels)
     whole = np.zeros(image.label_shape, np.result_type(*(labels for _, labels in painted)))

@@ -89,15 +89,24 @@ class LiveSession:
             return {}
         return found if isinstance(found, dict) else {}
 
-    def save(self, training: LiveTraining) -> None:
+    def save(
+        self, training: LiveTraining, others: Mapping[str, NDArray[np.integer[Any]]] | None = None
+    ) -> None:
         """Write everything, each file whole or not at all; the strokes first.
+
+        Parameters
+        ----------
+        training
+            What is learned, and from which labels.
+        others
+            Labels by name that are kept as well: of images that were taken away.
 
         Raises
         ------
         StorageError
             When the folder cannot be written.
         """
-        strokes: dict[str, Any] = training.labels()
+        strokes: dict[str, Any] = {**(others or {}), **training.labels()}
         with atomic_path(self._labels) as temporary, temporary.open("wb") as file:
             np.savez_compressed(file, **strokes)
         if training.began:

@@ -101,6 +101,7 @@ class LiveTraining:
         self._start = start
         self._task = _checked(task)
         self._canvases: dict[str, Canvas] = {}
+        self._in_colour: dict[str, bool] = {}
         self._rng = np.random.default_rng(self._settings.seed)
         self._compute: Compute = choose_compute(self._settings.device, self._settings.precision)
         self._learner: Learner | None = None
@@ -138,8 +139,14 @@ class LiveTraining:
                 f"'{name}' has {image.shape[0]} channel(s), the other images {min(channels)}: "
                 "expected the same. Choose images of one kind."
             )
-        self._rgb = rgb
-        self._canvases[name] = Canvas(self._normalization(image, rgb, name), labels)
+        others = {self._in_colour[n] for n in self._canvases if n != name}
+        if others and rgb not in others:
+            raise LabelsError(
+                f"'{name}' and the other images are not alike: some are in colour, others not. "
+                "Choose images of one kind."
+            )
+        canvas = Canvas(self._normalization(rgb)(image, rgb, name), labels)
+        self._canvases[name], self._in_colour[name] = canvas, rgb
 
     def remove(self, name: str) -> None:
         """Take an image away; what was learned from it stays for a while."""
@@ -320,10 +327,9 @@ class LiveTraining:
 
     # -- inside ----------------------------------------------------------------------------------
 
-    @property
-    def _normalization(self) -> Normalization:
+    def _normalization(self, rgb: bool) -> Normalization:
         start = None if self._start is None else self._start.info
-        return choose_normalization(Normalization(), self._rgb, start)
+        return choose_normalization(Normalization(), rgb, start)
 
     def _painted(self) -> dict[int, list[str]]:
         """Images in which each class is painted."""
@@ -345,8 +351,9 @@ class LiveTraining:
             unet = UNetConfig(depth=settings.depth, base_channels=settings.base_channels, **changed)
         else:
             unet = self._start.info.unet.model_copy(update=changed)
+        rgb = self._in_colour[next(iter(self._canvases))]
         self._info = ModelInfo(
-            unet=unet, task=self._task, normalization=self._normalization, rgb=self._rgb
+            unet=unet, task=self._task, normalization=self._normalization(rgb), rgb=rgb
         )
         self._learner = Learner(self._info, self._training_settings(), self._compute)
         if self._start is not None:

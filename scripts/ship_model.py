@@ -27,15 +27,18 @@ def main() -> None:
     parser.add_argument("--description", required=True)
     parser.add_argument("--licence", default="BSD-3-Clause")
     parser.add_argument("--contrast", choices=["bright", "dark"], help="where the run does not say")
-    parser.add_argument("--min-agreement", type=float, help="of the decoder, see its docstring")
+    parser.add_argument(
+        "--decoder", nargs="*", default=[], metavar="NAME=VALUE", help="as min_agreement=0.5"
+    )
     options = parser.parse_args()
     model = load_model(find_model(options.run))
     named = {k: getattr(options, k) for k in ("name", "description", "licence")}
     if options.contrast is not None:
         named["contrast"] = options.contrast
-    if options.min_agreement is not None:
+    if options.decoder:
         task = model.info.task
-        decoder = task.decoder.model_copy(update={"min_agreement": options.min_agreement})
+        changes = dict(setting.split("=") for setting in options.decoder)
+        decoder = type(task.decoder).model_validate(task.decoder.model_dump() | changes)
         named["task"] = task.model_copy(update={"decoder": decoder})
     halves = {k: w.half() if w.is_floating_point() else w for k, w in model.weights.items()}
     path = shipped_folder() / f"{options.name}.safetensors"

@@ -20,9 +20,9 @@ demo: setup
 	@scripts/demo.sh $(ARGS)
 
 # Two at a time, each with one thread: networks this small only get in each other's way with more.
-# A crashed process ends the run: one started in its place would wait without end (loadfile).
+# A crashed process ends the run: one started in its place would wait without end .
 test: setup screen
-	@OMP_NUM_THREADS=1 scripts/with_screen.sh $(BIN)/python -m pytest -n 2 --dist loadfile \
+	@OMP_NUM_THREADS=1 scripts/with_screen.sh $(BIN)/python -m pytest -n 2 --dist worksteal \
 		--max-worker-restart=0 $(ARGS)
 
 # Old napari and its libraries warn of what is deprecated since: not ours to mend.

@@ -37,7 +37,7 @@ Models 62 (2000): 1 / 2.0464 in two dimensions.
 """
 
 
-class Augmentation(BaseModel, frozen=True, extra="forbid"):
+class Augmentation(BaseModel, frozen=True, extra="forbid", defer_build=True):
     """How much a patch may be varied; every number is the largest change, 0 or 1 is no change.
 
     Parameters

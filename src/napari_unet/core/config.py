@@ -19,7 +19,8 @@ S = TypeVar("S", bound=BaseModel)
 class Settings(BaseModel):
     """Base of all settings: immutable, unknown names refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # Built when first used: napari imports these to show a widget, and does not wait for it.
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class UNetConfig(Settings):
@@ -141,7 +142,7 @@ class TrainingSettings(Settings):
         Of the weights, the patches and the augmentation.
     """
 
-    budget: Budget = Budget(epochs=100)
+    budget: Budget = Field(default_factory=lambda: Budget(epochs=100))
     depth: Annotated[int, Field(ge=1, le=7)] = 4
     base_channels: Annotated[int, Field(ge=1, le=256)] = 16
     norm: Literal["batch", "none"] = "batch"
@@ -155,8 +156,8 @@ class TrainingSettings(Settings):
     warmup: Annotated[float, Field(ge=0, le=0.5)] = 0.1
     gradient_clip: Annotated[float, Field(ge=0)] = 1.0
     average_decay: Annotated[float, Field(ge=0, lt=1)] = 0.99
-    augmentation: Augmentation = Augmentation.preset("standard")
-    normalization: Normalization = Normalization()
+    augmentation: Augmentation = Field(default_factory=lambda: Augmentation.preset("standard"))
+    normalization: Normalization = Field(default_factory=Normalization)
     foreground_patches: Annotated[float, Field(ge=0, le=1)] = 0.5
     validation_fraction: Annotated[float, Field(ge=0, le=0.5)] = 0.15
     epoch_steps: Annotated[int, Field(ge=1)] | None = None

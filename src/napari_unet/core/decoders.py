@@ -17,7 +17,7 @@ Labels = NDArray[np.integer[Any]]
 
 
 class _Decoder(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
     min_area_px: Annotated[int, Field(ge=0)] = 24

@@ -57,7 +57,7 @@ class Normalization(BaseModel):
         Fixed (low, high) raw values, the same for every channel and image, instead of percentiles.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     mode: Literal["percentile", "manual", "none"] = "percentile"
     low: float = 1.0
@@ -137,9 +137,9 @@ class Normalization(BaseModel):
         return (-float(low), -float(high)) if inverted else (float(low), float(high))
 
 
-_IN_COLOUR = Normalization(low=0.01)
-"""Objects are the dark end of stained tissue: where they are few, the 1st percentile lies in the
-background, and a pale background would become as dark as the objects of other images."""
+_LOW_IN_COLOUR = 0.01
+"""Percentile. Objects are the dark end of stained tissue: where they are few, the 1st percentile
+lies in the background, and a pale background would become as dark as objects are elsewhere."""
 
 
 def choose_normalization(
@@ -166,7 +166,7 @@ def choose_normalization(
         return given
     if start is not None and (start.rgb or not rgb):
         return start.normalization
-    return _IN_COLOUR if rgb else given
+    return Normalization(low=_LOW_IN_COLOUR) if rgb else given
 
 
 def apply_ranges(image: NDArray[Any], ranges: list[IntensityRange]) -> NDArray[np.float32]:

@@ -98,7 +98,7 @@ class ClassInfo(BaseModel):
         Whether it is the background; true of exactly one class.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     id: Annotated[int, Field(ge=0)]
     name: str
@@ -124,7 +124,7 @@ class Semantic(BaseModel):
         Probability above which a pixel is foreground, with two classes.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     kind: Literal["semantic"] = "semantic"
     classes: tuple[ClassInfo, ...]
@@ -314,13 +314,13 @@ class Instances(BaseModel):
         How outputs become objects.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     kind: Literal["instances"] = "instances"
     sparse: bool = False
     object_name: str = "nucleus"
     ndim: Literal[2, 3] = 2
-    decoder: Decoder = VoteDecoder()
+    decoder: Decoder = Field(default_factory=VoteDecoder)
 
     @property
     def reach_px(self) -> int:

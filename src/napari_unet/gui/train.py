@@ -13,7 +13,6 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QFileDialog
 
 from napari_unet.core.errors import UNetError
-from napari_unet.core.live.session import LiveSession
 from napari_unet.core.tasks import ClassInfo
 from napari_unet.gui.background import Background
 from napari_unet.gui.forms import follow_layers, is_alive, parse_channels
@@ -25,8 +24,6 @@ from napari_unet.gui.train_data import DataChoice, Library, Sourced, same_layers
 from napari_unet.gui.train_fields import form_of
 from napari_unet.gui.train_form import TrainForm, efforts_in_minutes
 from napari_unet.gui.train_layout import FOLDER, LAYERS, TrainLayout
-from napari_unet.gui.train_live import LiveController, LiveForm
-from napari_unet.gui.train_live_start import live_form, resumed_form
 from napari_unet.gui.train_outlook import Outlook
 from napari_unet.gui.train_pairs import PairRow
 from napari_unet.gui.train_prepare import look, prepare, prepare_resume, repaired
@@ -34,6 +31,8 @@ from napari_unet.gui.train_preview import PreviewSource, preview_source
 
 if TYPE_CHECKING:
     import napari
+
+    from napari_unet.gui.train_live import LiveForm
 
 __all__ = ["TrainWidget"]
 
@@ -53,6 +52,8 @@ class TrainWidget(TrainLayout):
     """
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
+        from napari_unet.gui.train_live import LiveController  # later: napari imports this file
+
         self._viewer = viewer = unwrapped(viewer)
         self._library = Library()
         self._versions: dict[int, int] = {}
@@ -376,6 +377,8 @@ class TrainWidget(TrainLayout):
         self.controller.train(task, preview)
 
     def _toggle_live(self, *_: Any) -> None:
+        from napari_unet.gui.train_live_start import live_form
+
         if self.live.running:
             self.live.stop()
         else:
@@ -410,6 +413,9 @@ class TrainWidget(TrainLayout):
 
     def resume(self, folder: Path | str) -> None:
         """Go on with a run or a live session, also one of an earlier session of napari."""
+        from napari_unet.core.live.session import LiveSession
+        from napari_unet.gui.train_live_start import resumed_form
+
         if self.controller.busy or self.live.running:
             return
         if LiveSession(Path(folder)).exists:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from napari_unet.compute import ResumeRequest, TrainRequest
 from napari_unet.core.errors import ImageError, SettingsError
-from napari_unet.core.normalization import choose_normalization
 from napari_unet.gui.train_data import (
     DataChoice,
     Library,
@@ -86,6 +85,8 @@ def prepare(
     preview: PreviewSource | None,
 ) -> TrainRequest:
     """Take a snapshot and make the request; runs on another thread."""
+    from napari_unet.core.normalization import choose_normalization
+
     library = Library() if choice.folder is None else library
     sourced = library.gather(choice, versions)
     form, counts = _with_classes(library, sourced, form, guess=False)

@@ -14,12 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet.core.errors import ModelFileError, SettingsError
-from napari_unet.core.model_file import read_header, save_model, write_tensors
 from napari_unet.core.storage import atomic_path
-from napari_unet.core.tasks import Semantic
 
 if TYPE_CHECKING:
     from napari_unet.core.live.trainer import LiveTraining
+    from napari_unet.core.tasks import Semantic
 
 __all__ = ["LiveSession"]
 
@@ -106,6 +105,8 @@ class LiveSession:
         StorageError
             When the folder cannot be written.
         """
+        from napari_unet.core.model_file import save_model, write_tensors
+
         strokes: dict[str, Any] = {**(others or {}), **training.labels()}
         with atomic_path(self._labels) as temporary, temporary.open("wb") as file:
             np.savez_compressed(file, **strokes)
@@ -134,6 +135,8 @@ class LiveSession:
 
     def task(self) -> Semantic:
         """Read the classes; raises as `restore`."""
+        from napari_unet.core.tasks import Semantic
+
         return Semantic.model_validate(self._values()["task"])
 
     def restore(self, training: LiveTraining) -> None:
@@ -150,6 +153,8 @@ class LiveSession:
         training.restore(load_file(self._state), values)
 
     def _values(self) -> dict[str, Any]:
+        from napari_unet.core.model_file import read_header
+
         header = read_header(self._state).get(_KEY)
         if header is None:
             raise ModelFileError(f"{self._state} is not the state of a live training.")

@@ -20,7 +20,7 @@ demo: setup
 	@scripts/demo.sh $(ARGS)
 
 # Two at a time, each with one thread: networks this small only get in each other's way with more.
-# A crashed process ends the run: one started in its place would wait without end .
+# A crashed process ends the run, as what takes its place may wait for ever.
 test: setup screen
 	@OMP_NUM_THREADS=1 scripts/with_screen.sh $(BIN)/python -m pytest -n 2 --dist worksteal \
 		--max-worker-restart=0 $(ARGS)

@@ -52,6 +52,7 @@ class Connection:
     ) -> None:
         self._client = client
         self._loop: asyncio.AbstractEventLoop = client.loop.asyncio_loop
+        self._loop.call_soon_threadsafe(self._loop.set_exception_handler, _pass_over_timeouts)
         self._host = host
         self._on_lost = on_lost
         self._workers: dict[str, str] = {}
@@ -262,6 +263,12 @@ class Connection:
             return Cancelled("It was stopped, as the computing process was closed.")
         loss = "The worker that computed it is gone." if not self._broken else self._loss()
         return WorkerLost(f"{loss} {_how_to_go_on(job)}")
+
+
+def _pass_over_timeouts(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Report what nobody awaited, but for the waiting that dask's streams break off when closed."""
+    if not isinstance(context.get("exception"), TimeoutError):
+        loop.default_exception_handler(context)
 
 
 @contextlib.contextmanager

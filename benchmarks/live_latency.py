@@ -115,11 +115,11 @@ class Live:
         return time.monotonic() - start
 
 
-def first_preview(live: Live, start_s: float | None = None) -> float:
+def first_preview(live: Live) -> float:
     live.start()
     live.stroke(1)
     live.stroke(2)
-    start_s = time.monotonic() if start_s is None else start_s
+    start_s = time.monotonic()
     until(lambda: live.preview is not None, "the first preview")
     return time.monotonic() - start_s
 

@@ -2,7 +2,9 @@
 
 import csv
 import errno
+import gc
 import os
+import weakref
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ import pytest
 import torch
 import zarr
 
-from napari_unet.core import prediction
+from napari_unet.core import blocks, prediction
 from napari_unet.core.batch import BatchOptions, FilePredicted, decode_with, predict_files
 from napari_unet.core.batch_inputs import find_inputs
 from napari_unet.core.config import UNetConfig
@@ -55,6 +57,25 @@ def folder(tmp_path: Path) -> Path:
     for name in ("b.tif", "a.tif"):
         write_image(path / name, Image(np.arange(32 * 32, dtype=np.uint16).reshape(32, 32), "YX"))
     return path
+
+
+def test_the_network_is_made_once_for_a_folder_and_not_kept(
+    folder: Path, tmp_path: Path, classes_model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[weakref.ref[blocks.BlockNetwork]] = []
+    make = blocks.BlockNetwork.__init__
+
+    def making(self: blocks.BlockNetwork, *args: Any) -> None:
+        made.append(weakref.ref(self))
+        make(self, *args)
+
+    monkeypatch.setattr(blocks.BlockNetwork, "__init__", making)
+    options = BatchOptions(folder=tmp_path / "out")
+    done = list(predict_files(classes_model, find_inputs([folder]).files, options))
+    assert [type(one) for one in done] == [FilePredicted, FilePredicted]
+    assert len(made) == 1
+    gc.collect()
+    assert made[0]() is None
 
 
 def test_a_folder_gives_its_images_by_name_and_says_what_is_none(folder: Path) -> None:

@@ -60,7 +60,7 @@ def model_of(task=None, contrast="bright", diameter_px=KNOWN_PX, **unet):
 
 @pytest.fixture(autouse=True)
 def network(monkeypatch):
-    monkeypatch.setattr(blocks, "BlockNetwork", lambda model, compute: ideal)
+    monkeypatch.setattr(blocks, "block_network", lambda model, compute: ideal)
 
 
 def fitter(image, **kwargs):

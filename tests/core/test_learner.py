@@ -17,19 +17,53 @@ def flat(weights) -> np.ndarray:
     return np.concatenate([np.ravel(w) for k, w in sorted(weights.items()) if "weight" in k])
 
 
-def test_after_thirty_steps_little_is_left_of_the_first_weights(rng) -> None:
+def learner(pull: float = 0.0, decay: float = 0.99) -> Learner:
     unet = UNetConfig(depth=1, base_channels=2, out_channels=1)
     info = ModelInfo(unet=unet, task=Semantic(classes=CLASSES), normalization=Normalization())
-    learner = Learner(info, TrainingSettings(average_decay=0.99), choose_compute("cpu", "float32"))
-    start = flat(learner.weights())
+    compute = choose_compute("cpu", "float32")
+    return Learner(info, TrainingSettings(average_decay=decay), compute, pull)
+
+
+def batch_of(rng) -> Batch:
     images = rng.normal(size=(2, 1, 16, 16)).astype(np.float32)
     targets = (images > 0).astype(np.float32)
-    batch = Batch(images, targets, np.ones_like(targets))
+    return Batch(images, targets, np.ones_like(targets))
+
+
+def test_after_thirty_steps_little_is_left_of_the_first_weights(rng) -> None:
+    learning = learner()
+    start, batch = flat(learning.weights()), batch_of(rng)
     for step in range(30):
-        learner.learn(batch, step, 1e-3)
-    tensors, _ = learner.state()
+        learning.learn(batch, step, 1e-3)
+    tensors, _ = learning.state()
     now = flat({k: w for k, w in tensors.items() if k.startswith("net/")})
     way = np.linalg.norm(now - start)
     assert way > 0
     # With the full decay from the first step on, the average would have gone a seventh of the way.
-    assert np.linalg.norm(flat(learner.weights()) - now) < 0.3 * way
+    assert np.linalg.norm(flat(learning.weights()) - now) < 0.3 * way
+
+
+def test_a_pull_keeps_a_network_near_the_weights_it_took_over_also_after_a_resume(rng) -> None:
+    free, held = learner(decay=0.0), learner(pull=0.1, decay=0.0)
+    start, batch = free.weights(), batch_of(rng)
+    for learning in (free, held):
+        learning.take(start)
+        for step in range(15):
+            learning.learn(batch, step, 1e-2)
+    resumed = learner(pull=0.1, decay=0.0)
+    tensors, values = held.state()
+    resumed.restore({k: t.clone() for k, t in tensors.items()}, values)
+    for learning in (free, held, resumed):
+        for step in range(15, 30):
+            learning.learn(batch, step, 1e-2)
+
+    def way(learning: Learner, part: str) -> float:
+        now = learning.weights()
+        names = [k for k in start if part in k and "num_batches" not in k]
+        return float(sum((now[k] - start[k]).norm() for k in names))
+
+    assert way(held, "encoder") < 0.5 * way(free, "encoder")
+    assert way(held, "head") > 0.1
+    assert way(held, "running") == 0 < way(free, "running")
+    for name, weight in held.weights().items():
+        assert weight.equal(resumed.weights()[name])

@@ -10,7 +10,7 @@ from napari_unet.core.preparation import model_info
 from napari_unet.core.synthetic import synthetic_dataset
 from napari_unet.core.tasks import ClassInfo, Instances, Semantic
 from napari_unet.core.training import train
-from napari_unet.core.transfer import for_inverted_images, transferred
+from napari_unet.core.transfer import for_inverted_images, through_channels, transferred
 from napari_unet.core.unet import UNet
 
 BINARY = Semantic(
@@ -54,6 +54,14 @@ def test_a_grey_image_looks_the_same_in_any_number_of_channels(old, new):
     expected = respond(start, grey.expand(-1, old, -1, -1))
     found = respond(moved(start, model(channels=new, seed=1)), grey.expand(-1, new, -1, -1))
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
+
+
+def test_a_weighted_sum_of_channels_is_seen_as_a_grey_image():
+    start, colour, shares = model(), torch.rand(1, 3, 32, 32), torch.tensor([0.5, -0.2, 0.3])
+    grey = (colour * shares[:, None, None]).sum(1, keepdim=True)
+    wide = moved(start, model(channels=3, seed=1))
+    seeing = Model(wide.info, through_channels(wide.weights, shares))
+    torch.testing.assert_close(respond(seeing, colour), respond(start, grey), atol=1e-5, rtol=1e-4)
 
 
 def test_outputs_of_the_same_name_are_taken_over_and_others_stay():

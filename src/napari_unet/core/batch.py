@@ -134,11 +134,17 @@ def predict_files(
     Cancelled
         When `should_stop` said so; what was finished before is kept.
     """
+    from napari_unet.core.blocks import block_network
+    from napari_unet.core.device import choose_compute
+
     _check_free(inputs, options)
     tables = BatchTables(options.folder)
+    compute = choose_compute(options.device, options.precision)
+    network = block_network(model, compute, options.test_time_augmentation)  # held: made only once
     for index, item in enumerate(inputs):
         on_block = _progress_of(index, progress)
         yield _attempt(model, item, options, tables, on_block, should_stop)
+    del network
 
 
 def decode_with(

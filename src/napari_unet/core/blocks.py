@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import uuid
+import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
@@ -30,11 +31,13 @@ from napari_unet.core.unet import crop_to, fold_batch_norm, pad_to_multiple
 if TYPE_CHECKING:
     import dask.array as da
 
-__all__ = ["BlockNetwork", "block_chunks", "network_outputs"]
+__all__ = ["BlockNetwork", "block_chunks", "block_network", "network_outputs"]
 
 Maps = NDArray[np.float32]
 
 _ADVICE = "Choose a smaller block size, or the device cpu."
+_made: weakref.WeakValueDictionary[str, BlockNetwork] = weakref.WeakValueDictionary()
+_LATEST = "latest"
 
 
 class BlockNetwork:
@@ -56,14 +59,21 @@ class BlockNetwork:
         compute: Compute,
         test_time_augmentation: bool = False,
     ) -> None:
+        self._model = model
         net = fold_batch_norm(model.network())
         self._net = compute.place_network(net)
         self._task = model.info.task
         self.unet = model.info.unet
         self._compute = compute
+        self._augmented = test_time_augmentation
         self._turns = [(k, f) for k in range(4) for f in (False, True)]
         if not test_time_augmentation:
             self._turns = self._turns[:1]
+
+    def is_of(self, model: Model, compute: Compute, test_time_augmentation: bool) -> bool:
+        """Whether it was made of these."""
+        made_of = self._compute, self._augmented
+        return self._model is model and made_of == (compute, test_time_augmentation)
 
     @property
     def channels(self) -> int:
@@ -118,6 +128,21 @@ class BlockNetwork:
                 outputs[:, stop - 2], outputs[:, stop - 1] = y, -x if flip else x
             start = stop
         return outputs
+
+
+def block_network(
+    model: Model, compute: Compute, test_time_augmentation: bool = False
+) -> BlockNetwork:
+    """Make a `BlockNetwork`, or give the latest once more if it is the same.
+
+    Only as long as somebody else holds it: whoever predicts many images with one model keeps what
+    this gave, and each image then finds it made.
+    """
+    network = _made.get(_LATEST)
+    if network is None or not network.is_of(model, compute, test_time_augmentation):
+        network = BlockNetwork(model, compute, test_time_augmentation)
+        _made[_LATEST] = network
+    return network
 
 
 def network_outputs(

@@ -244,8 +244,8 @@ class Fitter:
 
     def _ready_network(self) -> Any:
         if self._network is None:
-            from napari_unet.core.blocks import BlockNetwork
+            from napari_unet.core.blocks import block_network
             from napari_unet.core.device import choose_compute
 
-            self._network = BlockNetwork(self._model, choose_compute(*self._compute))
+            self._network = block_network(self._model, choose_compute(*self._compute))
         return self._network

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from typing import Any
 
 import torch
@@ -15,7 +16,7 @@ from napari_unet.core.errors import SettingsError
 from napari_unet.core.losses import loss_for
 from napari_unet.core.model_file import Model, ModelInfo
 from napari_unet.core.sampling import Batch
-from napari_unet.core.transfer import for_inverted_images, same_outputs, transferred
+from napari_unet.core.transfer import HEAD, for_inverted_images, same_outputs, transferred
 from napari_unet.core.unet import UNet
 
 __all__ = ["Learner"]
@@ -36,10 +37,21 @@ class Learner:
         Optimizer, clipping, weight average, dropout's seed.
     compute
         Device and precision.
+    pull
+        For few labels: where it is not 0, a network that took weights over stays near them. After
+        each step its weights go this share of the way back, but for the last layer's, and the
+        statistics of its normalisation stay as they are.
+
+        Source: Li, Grandvalet and Davoine, "Explicit inductive bias for transfer learning with
+        convolutional networks", ICML 2018, with the penalty apart from the gradient as in AdamW.
     """
 
-    def __init__(self, info: ModelInfo, settings: TrainingSettings, compute: Compute) -> None:
+    def __init__(
+        self, info: ModelInfo, settings: TrainingSettings, compute: Compute, pull: float = 0.0
+    ) -> None:
         self._settings = settings
+        self._pull = pull
+        self._held: dict[str, Tensor] = {}
         self._compute = compute
         self._dropout = info.unet.dropout > 0
         self._loss = loss_for(info.task)
@@ -80,6 +92,9 @@ class Learner:
         """Go on from weights; the average begins there too."""
         self._net.load_state_dict(weights)
         self._average = self._start_average()
+        if self._pull:
+            own = self._net.named_parameters()
+            self._held = {k: p.detach().clone() for k, p in own if not k.startswith(HEAD)}
 
     @torch.no_grad()
     def _loss_with(self, weights: dict[str, Tensor], batch: Batch) -> float:
@@ -127,18 +142,20 @@ class Learner:
         """Give everything needed to go on exactly: tensors by name, and plain values."""
         tensors = {f"net/{k}": t for k, t in self._net.state_dict().items()}
         tensors |= {f"average/{k}": t for k, t in self._average.state_dict().items()}
+        tensors |= {f"held/{k}": t for k, t in self._held.items()}
         for index, values in self._optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer/{index}/{k}": t for k, t in values.items()}
         return tensors, self._scaler.state_dict()
 
     def restore(self, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
         """Go back to what `state` gave."""
-        parts: dict[str, dict[str, Tensor]] = {"net": {}, "average": {}, "optimizer": {}}
+        parts: dict[str, dict[str, Tensor]] = defaultdict(dict)
         for key, tensor in tensors.items():
             part, _, name = key.partition("/")
             parts[part][name] = tensor
         self._net.load_state_dict(parts["net"])
         self._average.load_state_dict(parts["average"])
+        self._held = {k: self._compute.place(t) for k, t in parts["held"].items()}
         moments: dict[int, dict[str, Tensor]] = {}
         for key, tensor in parts["optimizer"].items():
             index, _, name = key.partition("/")
@@ -166,6 +183,10 @@ class Learner:
             for a in (batch.images, batch.targets, batch.weight)
         )
         self._net.train()
+        if self._held:
+            for module in self._net.modules():
+                if isinstance(module, nn.BatchNorm2d | nn.BatchNorm3d):
+                    module.eval()
         with torch.random.fork_rng(devices=[], enabled=self._dropout), self._compute.autocast():
             if self._dropout:
                 torch.manual_seed(hash((self._settings.seed, step)) % 2**63)
@@ -180,8 +201,15 @@ class Learner:
             nn.utils.clip_grad_norm_(self._net.parameters(), self._settings.gradient_clip)
         self._scaler.step(self._optimizer)
         self._scaler.update()
+        self._draw_back()
         if self._settings.average_decay:
             self._move_average()
+
+    @torch.no_grad()
+    def _draw_back(self) -> None:
+        for name, weight in self._net.named_parameters() if self._held else ():
+            if name in self._held:
+                weight.lerp_(self._held[name], self._pull)
 
 
 def _optimizer(net: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:

@@ -158,14 +158,14 @@ def predict(
     Cancelled
         When `should_stop` said so.
     """
-    from napari_unet.core.blocks import BlockNetwork
+    from napari_unet.core.blocks import block_network
     from napari_unet.core.device import choose_compute
 
     if scale != "auto":
         check_scale(scale)
     check_contrast(contrast)
     model.info.check_image(image)
-    network = BlockNetwork(model, choose_compute(device, precision), test_time_augmentation)
+    network = block_network(model, choose_compute(device, precision), test_time_augmentation)
     if ranges is not None and len(ranges) != image.channels:
         raise SettingsError(
             f"{len(ranges)} intensity range(s) for {image.channels} channel(s): expected one each."

@@ -13,11 +13,12 @@ from torch import Tensor
 if TYPE_CHECKING:
     from napari_unet.core.model_file import ModelInfo
 
-__all__ = ["for_inverted_images", "same_outputs", "transferred"]
+__all__ = ["HEAD", "for_inverted_images", "same_outputs", "through_channels", "transferred"]
 
 _FIRST = "encoder.0.0"
 _FIRST_NORM = "encoder.0.1"
-_HEAD = "head"
+HEAD = "head"
+"""What the names of the last layer's weights begin with."""
 
 
 def transferred(
@@ -48,7 +49,7 @@ def transferred(
         shared = weights[first].sum(dim=1, keepdim=True) / channels
         fitted[first] = shared.expand(-1, channels, *shared.shape[2:]).clone()
     old, new = _rows(start), _rows(info)
-    for name in (f"{_HEAD}.weight", f"{_HEAD}.bias"):
+    for name in (f"{HEAD}.weight", f"{HEAD}.bias"):
         fitted[name] = own[name].clone()
         for head, rows in new.items():
             if head in old:
@@ -72,6 +73,22 @@ def for_inverted_images(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     else:  # the normalisation that follows takes the constant
         mean = f"{_FIRST_NORM}.running_mean"
         changed[mean] = changed[mean] - constant
+    return changed
+
+
+def through_channels(weights: Mapping[str, Tensor], shares: Tensor) -> dict[str, Tensor]:
+    """Change a network so that it sees a weighted sum of the channels in place of a grey image.
+
+    Parameters
+    ----------
+    weights
+        Of a network whose channels all gave it the same grey image.
+    shares
+        Weight of each channel in the sum, (C,).
+    """
+    changed = dict(weights)
+    grey = changed[f"{_FIRST}.weight"].sum(dim=1, keepdim=True)
+    changed[f"{_FIRST}.weight"] = grey * shares.reshape(1, -1, *[1] * (grey.ndim - 2))
     return changed
 
 

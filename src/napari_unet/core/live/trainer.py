@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor
@@ -18,19 +17,15 @@ from napari_unet.core.device import Compute, choose_compute
 from napari_unet.core.errors import LabelsError, SettingsError
 from napari_unet.core.learner import Learner
 from napari_unet.core.live.strokes import Canvas, StrokeScores
-from napari_unet.core.live.warm_start import adapt_statistics, fit_head
+from napari_unet.core.live.warm_start import warm_weights
 from napari_unet.core.model_file import Model, ModelInfo
 from napari_unet.core.normalization import Normalization, choose_normalization
 from napari_unet.core.sampling import Batch
 from napari_unet.core.tasks import Semantic
-from napari_unet.core.transfer import for_inverted_images, transferred
-from napari_unet.core.unet import UNet
 
 __all__ = ["LiveSettings", "LiveTraining", "uncertainty"]
 
-_CLEARLY = 0.9
-"""An inverted view of the images is taken where it leaves less than this share of the cost."""
-_STATISTICS_PATCHES = 6
+_WARMING_BATCHES = 6
 _CONTEXT_PX = 64
 _TILE_PX = 512
 
@@ -48,6 +43,9 @@ class LiveSettings(Settings):
         Constant, of AdamW.
     average_decay
         Of the moving average of the weights, which is what predicts.
+    pull
+        How strongly a start model is held on to, see `Learner`: few strokes say little about other
+        images, and without it what was learned of them is soon forgotten.
     new_share
         Share of the patches around the newest strokes, while they are new.
     augmentation
@@ -64,6 +62,7 @@ class LiveSettings(Settings):
     batch_size: Annotated[int, Field(ge=1, le=64)] = 4
     learning_rate: Annotated[float, Field(gt=0, le=1)] = 1e-3
     average_decay: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    pull: Annotated[float, Field(ge=0, lt=1)] = 0.03
     new_share: Annotated[float, Field(ge=0, le=1)] = 0.5
     augmentation: Augmentation = Augmentation.preset("light")
     depth: Annotated[int, Field(ge=1, le=7)] = 4
@@ -318,7 +317,7 @@ class LiveTraining:
     def restore(self, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
         """Go back to what `state` gave."""
         self._info = ModelInfo.model_validate(values["info"])
-        self._learner = Learner(self._info, self._training_settings(), self._compute)
+        self._learner = self._new_learner(self._info)
         self._learner.restore(tensors, values["learner"])
         self.steps = int(values["steps"])
         self.scores.load(values["scores"])
@@ -355,36 +354,22 @@ class LiveTraining:
         self._info = ModelInfo(
             unet=unet, task=self._task, normalization=self._normalization(rgb), rgb=rgb
         )
-        self._learner = Learner(self._info, self._training_settings(), self._compute)
+        self._learner = self._new_learner(self._info)
         if self._start is not None:
-            self._learner.take(self._warm_weights(self._start, self._info))
+            batches = [self._batch() for _ in range(_WARMING_BATCHES)]
+            self._learner.take(warm_weights(self._start, self._info, batches))
 
-    def _warm_weights(self, start: Model, info: ModelInfo) -> dict[str, Tensor]:
-        own = UNet(info.unet).state_dict()
-        weights = transferred(start.weights, start.info, own, info)
-        batches = [self._batch() for _ in range(_STATISTICS_PATCHES)]
-        images = [torch.from_numpy(b.images) for b in batches]
-        targets = [torch.from_numpy(b.targets) for b in batches]
-        painted = [torch.from_numpy(b.weight) for b in batches]
-        results = []
-        for candidate in (weights, for_inverted_images(weights)):
-            net = UNet(info.unet)
-            net.load_state_dict(candidate)
-            adapt_statistics(net, images)
-            results.append((fit_head(net, images, targets, painted), net.state_dict()))
-        (cost, straight), (inverted_cost, inverted) = results
-        return inverted if inverted_cost < _CLEARLY * cost else straight
-
-    def _training_settings(self) -> TrainingSettings:
-        settings = self._settings
-        return TrainingSettings(
-            patch_px=settings.patch_px,
-            batch_size=settings.batch_size,
-            learning_rate=settings.learning_rate,
-            average_decay=settings.average_decay,
-            depth=settings.depth if self._info is None else self._info.unet.depth,
-            seed=settings.seed,
+    def _new_learner(self, info: ModelInfo) -> Learner:
+        own = self._settings
+        settings = TrainingSettings(
+            patch_px=own.patch_px,
+            batch_size=own.batch_size,
+            learning_rate=own.learning_rate,
+            average_decay=own.average_decay,
+            depth=info.unet.depth,
+            seed=own.seed,
         )
+        return Learner(info, settings, self._compute, own.pull)
 
     def _batch(self) -> Batch:
         patches = [self._patch() for _ in range(self._settings.batch_size)]

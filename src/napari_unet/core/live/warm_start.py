@@ -1,7 +1,8 @@
 """Making a trained network useful for new images within a second, before it learns anything.
 
 Its batch normalisation gets the statistics of the new images, and its last layer is fitted to
-what is painted: a linear classifier on features that another task has taught.
+what is painted: a linear classifier on features that another task has taught. A network that knew
+other channels sees that combination of the new ones in which what is painted differs most.
 """
 
 from __future__ import annotations
@@ -13,13 +14,87 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from napari_unet.core.model_file import Model, ModelInfo
+from napari_unet.core.sampling import Batch
+from napari_unet.core.tasks import Semantic
+from napari_unet.core.transfer import for_inverted_images, through_channels, transferred
 from napari_unet.core.unet import UNet
 
-__all__ = ["adapt_statistics", "fit_head"]
+__all__ = ["adapt_statistics", "fit_head", "separating_channels", "warm_weights"]
 
+_CLEARLY = 0.9
+"""An inverted view of the images is taken where it leaves less than this share of the cost."""
+_SHRINKAGE = 0.1
 _ROUNDS = 60
 _DECAY = 1e-2
 _MOST_PIXELS = 4000
+
+
+def warm_weights(start: Model, info: ModelInfo, batches: Sequence[Batch]) -> dict[str, Tensor]:
+    """Fit a trained network to images of another kind, before the first step.
+
+    Parameters
+    ----------
+    start
+        The trained network.
+    info
+        Header of the new one, for a `Semantic` task.
+    batches
+        Patches with what is painted in them.
+
+    Returns
+    -------
+    dict
+        Weights of the new network.
+    """
+    own = UNet(info.unet).state_dict()
+    weights = transferred(start.weights, start.info, own, info)
+    images = [torch.from_numpy(b.images) for b in batches]
+    targets = [torch.from_numpy(b.targets) for b in batches]
+    painted = [torch.from_numpy(b.weight) for b in batches]
+    if 1 < info.unet.in_channels != start.info.unet.in_channels:
+        assert isinstance(info.task, Semantic)
+        background = info.task.ids.tolist().index(info.task.background.id)
+        pixels, classes = _painted([i.movedim(1, -1) for i in images], targets, painted)
+        weights = through_channels(weights, separating_channels(pixels, classes != background))
+    results = []
+    for candidate in (weights, for_inverted_images(weights)):
+        net = UNet(info.unet)
+        net.load_state_dict(candidate)
+        adapt_statistics(net, images)
+        results.append((fit_head(net, images, targets, painted), net.state_dict()))
+    (cost, straight), (inverted_cost, inverted) = results
+    return inverted if inverted_cost < _CLEARLY * cost else straight
+
+
+def separating_channels(pixels: Tensor, foreground: Tensor) -> Tensor:
+    """Find the weighted sum of channels in which foreground and background differ most.
+
+    Parameters
+    ----------
+    pixels
+        Normalised, (N, C).
+    foreground
+        Which of them are, (N,).
+
+    Returns
+    -------
+    Tensor
+        Weight of each channel, (C,); their magnitudes add up to 1. Equal ones without a pixel of
+        either kind.
+
+    Notes
+    -----
+    Fisher's linear discriminant, its covariance shrunk towards a multiple of the identity.
+    """
+    count = pixels.shape[1]
+    kinds = [pixels[foreground].double(), pixels[~foreground].double()]
+    if min(map(len, kinds)) < 2:
+        return torch.full((count,), 1 / count)
+    within = sum((torch.cov(kind.T) for kind in kinds), torch.zeros(count, count)) / 2
+    within += (_SHRINKAGE * within.trace() / count + 1e-6) * torch.eye(count)
+    shares: Tensor = torch.linalg.solve(within, kinds[0].mean(0) - kinds[1].mean(0)).float()
+    return shares / shares.abs().sum().clamp_min(1e-12)
 
 
 @torch.no_grad()
@@ -65,7 +140,9 @@ def fit_head(
     float
         Mean cross-entropy that is left, each class counting alike.
     """
-    features, classes = _painted(net, images, targets, weights)
+    with torch.no_grad():
+        maps = [net.features(image).movedim(1, -1) for image in images]
+    features, classes = _painted(maps, targets, weights)
     head = cast(nn.Conv2d, net.head)
     outputs = head.out_channels
     counts = torch.bincount(classes, minlength=max(2, outputs)).clamp_min(1)
@@ -101,18 +178,17 @@ def fit_head(
         return float(cost())
 
 
-@torch.no_grad()
 def _painted(
-    net: UNet, images: Sequence[Tensor], targets: Sequence[Tensor], weights: Sequence[Tensor]
+    maps: Sequence[Tensor], targets: Sequence[Tensor], weights: Sequence[Tensor]
 ) -> tuple[Tensor, Tensor]:
-    """Features (pixels, channels) and class indices of the pixels that are painted."""
-    features, classes = [], []
-    for image, target, weight in zip(images, targets, weights, strict=True):
+    """Values (pixels, channels) and class indices of the pixels that are painted."""
+    values, classes = [], []
+    for some, target, weight in zip(maps, targets, weights, strict=True):
         painted = weight[:, 0] > 0
-        features.append(net.features(image).movedim(1, -1)[painted].cpu())
+        values.append(some[painted].cpu())
         classes.append(target[:, 0][painted].long().cpu())
-    all_features, all_classes = torch.cat(features), torch.cat(classes)
+    all_values, all_classes = torch.cat(values), torch.cat(classes)
     if len(all_classes) > _MOST_PIXELS:
         chosen = torch.linspace(0, len(all_classes) - 1, _MOST_PIXELS).long()
-        all_features, all_classes = all_features[chosen], all_classes[chosen]
-    return all_features, all_classes
+        all_values, all_classes = all_values[chosen], all_classes[chosen]
+    return all_values, all_classes

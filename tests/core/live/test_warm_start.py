@@ -1,0 +1,55 @@
+"""What a trained network takes from a few strokes before it learns."""
+
+import numpy as np
+import pytest
+import torch
+
+from napari_unet.core.config import UNetConfig
+from napari_unet.core.live.warm_start import separating_channels, warm_weights
+from napari_unet.core.model_file import Model, ModelInfo
+from napari_unet.core.normalization import Normalization
+from napari_unet.core.sampling import Batch
+from napari_unet.core.tasks import ClassInfo, Instances, Semantic
+from napari_unet.core.unet import UNet
+
+REST = ClassInfo(id=1, name="rest", background=True)
+NUCLEI = ClassInfo(id=2, name="nuclei")
+
+
+def test_the_channels_in_which_what_is_painted_differs_are_looked_through(rng):
+    pixels = torch.from_numpy(rng.normal(size=(400, 3)))
+    brightness = torch.from_numpy(rng.normal(size=(400, 1)))  # of all channels alike
+    nuclei = torch.arange(400) < 200
+    pixels[nuclei, 1] -= 3
+    shares = separating_channels(pixels + 5 * brightness, nuclei)
+    assert shares[1] < -0.4
+    assert float(shares.abs().sum()) == pytest.approx(1)
+    assert abs(shares.sum()) < 0.1  # the brightness falls out
+
+
+def test_with_a_single_kind_all_channels_count_alike():
+    shares = separating_channels(torch.rand(10, 3), torch.ones(10, dtype=torch.bool))
+    torch.testing.assert_close(shares, torch.full((3,), 1 / 3))
+
+
+def test_a_grey_network_finds_objects_that_differ_only_in_colour(rng):
+    torch.manual_seed(0)
+    grey = UNetConfig(depth=2, base_channels=8, out_channels=4)
+    start = Model(
+        ModelInfo(unet=grey, task=Instances(), normalization=Normalization()),
+        UNet(grey).state_dict(),
+    )
+    truth = np.zeros((4, 1, 32, 32), np.float32)
+    truth[:, :, 8:20, 6:22] = 1
+    images = rng.normal(0.5, 0.02, (4, 3, 32, 32)).astype(np.float32)
+    images[:, :1] += 0.3 * truth
+    images[:, 1:2] -= 0.3 * truth  # the mean of the channels is the same everywhere
+    painted = (rng.random(truth.shape) < 0.2).astype(np.float32)
+    task = Semantic(classes=(REST, NUCLEI), sparse=True)
+    colour = UNetConfig(depth=2, base_channels=8, in_channels=3, out_channels=1)
+    info = ModelInfo(unet=colour, task=task, normalization=Normalization(), rgb=True)
+    net = UNet(colour)
+    net.load_state_dict(warm_weights(start, info, [Batch(images, truth, painted)]))
+    with torch.no_grad():
+        found = net.eval()(torch.from_numpy(images)).numpy() > 0
+    assert 2 * (found & (truth > 0)).sum() / (found.sum() + truth.sum()) > 0.7

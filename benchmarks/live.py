@@ -7,7 +7,8 @@ from the same strokes and are scored on images without any:
 
 The folders are those of the data (the first holds ``train/images`` and ``train/masks``, the second
 ``stage1_train/<id>``). Start models are named ``--fluorescence MODEL`` and ``--brightfield MODEL``:
-each domain is learned from the model of the other, from scratch, and with a forest.
+each domain is learned from the model of the other, from scratch, and with a forest. Needs
+scikit-learn.
 """
 
 import argparse

@@ -137,7 +137,8 @@ class _Live:
 
     def _put(self, name: str, image: LiveImage) -> None:
         self._gone.pop(name, None)
-        self._training.put(name, np.asarray(image.pixels), np.asarray(image.labels), image.rgb)
+        pixels, labels = np.asarray(image.pixels), np.asarray(image.labels)
+        self._training.put(name, pixels, labels, image.rgb, image.scope)
 
     def _suggest(self, name: str) -> None:
         training = self._training
@@ -173,7 +174,7 @@ class _Live:
         if self._previewed.get(part) == state:
             return
         self._previewed[part] = state
-        from napari_unet.core.live.trainer import uncertainty
+        from napari_unet.core.live.uncertainty import uncertainty
 
         y, x, height, width = part
         outputs = training.outputs(view.name, (slice(y, y + height), slice(x, x + width)))

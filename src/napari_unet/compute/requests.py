@@ -94,11 +94,15 @@ class LiveImage:
         Axes YX, 0 where nothing is painted.
     rgb
         Whether the channels are red, green and blue.
+    scope
+        Raw values that it is normalised with, see `napari_unet.core.images.Image.scope`; None: its
+        own.
     """
 
     pixels: Any
     labels: Any
     rgb: bool = False
+    scope: Any = None
 
 
 @dataclass(frozen=True)

@@ -49,6 +49,7 @@ __all__ = ["SESSION_KEY", "LiveController", "LiveForm"]
 
 _LOOK_MS = 120
 _READING_S = 4.0
+_LONGEST_UNTOLD_S = 2.0
 _MOST_CLASSES = 50
 _PAINT_TWO = "Live: paint a stroke of at least two classes."
 SESSION_KEY = "napari-unet live session"
@@ -103,6 +104,7 @@ class _Run:
     described: dict[str, Any] = field(default_factory=dict)
     row: PairRow | None = None
     ready: bool = False
+    state: LiveState | None = None
     view: tuple[str, tuple[int, int, int, int]] | None = None
     seen: object = None
     proposal: Proposal | None = None
@@ -165,7 +167,7 @@ class LiveController(QObject):
         self._uncertainty = False
         self.model: Path | None = None
         self.folder: Path | None = None
-        self._quiet_until_s = 0.0
+        self._quiet_until_s = self._told_s = 0.0
         self._timer = QTimer(self)
         self._timer.setInterval(_LOOK_MS)
         self._timer.timeout.connect(self._look)
@@ -378,11 +380,12 @@ class LiveController(QObject):
         if run is None:
             return
         if isinstance(event, LiveState):
-            run.ready = event.ready
+            run.ready, run.state = event.ready, event
             self.stated.emit(event)
-            if run.proposal is None and time.monotonic() > self._quiet_until_s:
-                self.told.emit(_words(event), "info")
+            if time.monotonic() > self._told_s + _LONGEST_UNTOLD_S:
+                self._tell_state(run)
         elif isinstance(event, LivePreview) and event.name in run.planes:
+            self._tell_state(run)
             about = {"run": str(run.form.folder), "model": run.form.name}
             try:
                 run.previews.show(run.planes[event.name], event, run.task, about)
@@ -392,6 +395,14 @@ class LiveController(QObject):
             self._on_suggestion(run, event)
         elif isinstance(event, LiveTrouble):
             self._complain(event.sentence)
+
+    def _tell_state(self, run: _Run) -> None:
+        """Say how it goes: with a preview, as each change of a text has the window drawn anew."""
+        if run.state is None or run.proposal is not None:
+            return
+        if time.monotonic() > self._quiet_until_s:
+            self.told.emit(_words(run.state), "info")
+            self._told_s = time.monotonic()
 
     def _complain(self, sentence: str) -> None:
         """Say what is wrong, long enough to be read; it goes on."""

@@ -30,6 +30,7 @@ __all__ = [
     "region_in_view",
 ]
 
+_MOST_SCOPE_PX = 1 << 24
 _MOST_SIDE_PX = 1024
 """No larger part is previewed at once: it must not cost much."""
 
@@ -89,11 +90,19 @@ class LivePlane:
             When its pixels cannot be read.
         """
         try:
-            return LiveImage(self.pixels(), self.sent, self.image.rgb)
+            return LiveImage(self.pixels(), self.sent, self.image.rgb, self._depth())
         except OSError as error:
             raise ImageError(
                 f"'{self.image.name}' cannot be read: {error}. Open it again, then start Live."
             ) from None
+
+    def _depth(self) -> NDArray[Any] | None:
+        """Give the depth stack that it is a plane of, axes CZYX; of a large one some planes."""
+        if self.scope.ndim < 4:
+            return None
+        each = int(np.prod(self.scope.shape)) // self.scope.shape[1]
+        every = -(-self.scope.shape[1] // max(1, _MOST_SCOPE_PX // each))
+        return np.asarray(self.scope[:, every // 2 :: every])
 
     def change(self) -> tuple[tuple[int, int], NDArray[np.integer[Any]]] | None:
         """Give the smallest block that changed since the last time, and remember it; else None."""

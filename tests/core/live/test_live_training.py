@@ -2,8 +2,11 @@ import numpy as np
 import pytest
 
 from napari_unet.core.errors import LabelsError, SettingsError
-from napari_unet.core.live.trainer import LiveSettings, LiveTraining, uncertainty
+from napari_unet.core.images import Image
+from napari_unet.core.live.trainer import LiveSettings, LiveTraining
+from napari_unet.core.live.uncertainty import uncertainty
 from napari_unet.core.model_file import load_model, save_model
+from napari_unet.core.prediction import predict
 from napari_unet.core.synthetic import synthetic_nuclei
 from napari_unet.core.tasks import ClassInfo, Semantic
 
@@ -156,3 +159,16 @@ def test_labels_that_do_not_fit_and_dense_tasks_are_told(cells, strokes):
         LiveTraining(TASK.model_copy(update={"sparse": False}))
     with pytest.raises(SettingsError, match="Nothing was learned"):
         training.model()
+
+
+def test_a_plane_of_a_stack_is_seen_as_it_will_be_predicted(cells, strokes):
+    dim, bright = cells[0][0], 4 * cells[0][0].astype(np.uint16)
+    stack = np.stack([dim.astype(np.uint16), bright])
+    training = LiveTraining(TASK, settings=QUICK)
+    training.put("cells", stack[:1], strokes, scope=stack[None])
+    learn(training, 20)
+    whole = predict(training.model(), Image(stack, "ZYX"), probabilities=True, device="cpu")
+    expected = np.asarray(whole.probabilities)[0, ..., :, :]
+    np.testing.assert_allclose(training.outputs("cells")[1], np.squeeze(expected), atol=1e-4)
+    training.put("cells", stack[:1], strokes)
+    assert np.abs(training.outputs("cells")[1] - np.squeeze(expected)).max() > 0.05

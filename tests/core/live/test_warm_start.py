@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from napari_unet.core.config import UNetConfig
-from napari_unet.core.live.warm_start import separating_channels, warm_weights
+from napari_unet.core.live.warm_start import fit_head, separating_channels, warm_weights
 from napari_unet.core.model_file import Model, ModelInfo
 from napari_unet.core.normalization import Normalization
 from napari_unet.core.sampling import Batch
@@ -53,3 +53,26 @@ def test_a_grey_network_finds_objects_that_differ_only_in_colour(rng):
     with torch.no_grad():
         found = net.eval()(torch.from_numpy(images)).numpy() > 0
     assert 2 * (found & (truth > 0)).sum() / (found.sum() + truth.sum()) > 0.7
+
+
+def test_what_the_start_model_knew_of_the_foreground_counts_where_strokes_say_little(rng):
+    config = UNetConfig(depth=1, base_channels=8, out_channels=1)
+    image = torch.from_numpy(rng.normal(size=(2, 1, 32, 32)).astype(np.float32))
+
+    def agreement(known: bool) -> float:
+        """With the foreground of the start model, of which only a few pixels are painted."""
+        torch.manual_seed(0)
+        net = UNet(config).eval()
+        with torch.no_grad():
+            truth = net(image)
+            truth = (truth > truth.median()).float()
+        painted = torch.zeros_like(truth)
+        painted[..., ::11, ::11] = 1
+        if not known:
+            torch.nn.init.zeros_(net.head.weight)
+        fit_head(net, [image], [truth], [painted])
+        with torch.no_grad():
+            return ((net(image) > 0) == (truth > 0)).float().mean().item()
+
+    assert agreement(known=True) > 0.85
+    assert agreement(known=True) > agreement(known=False)

@@ -17,13 +17,14 @@ from napari_unet.core.device import Compute, choose_compute
 from napari_unet.core.errors import LabelsError, SettingsError
 from napari_unet.core.learner import Learner
 from napari_unet.core.live.strokes import Canvas, StrokeScores
+from napari_unet.core.live.uncertainty import least_certain_window, uncertainty
 from napari_unet.core.live.warm_start import warm_weights
 from napari_unet.core.model_file import Model, ModelInfo
-from napari_unet.core.normalization import Normalization, choose_normalization
+from napari_unet.core.normalization import Normalization, apply_ranges, choose_normalization
 from napari_unet.core.sampling import Batch
 from napari_unet.core.tasks import Semantic
 
-__all__ = ["LiveSettings", "LiveTraining", "uncertainty"]
+__all__ = ["LiveSettings", "LiveTraining"]
 
 _WARMING_BATCHES = 6
 _CONTEXT_PX = 64
@@ -112,7 +113,12 @@ class LiveTraining:
     # -- what is painted -------------------------------------------------------------------------
 
     def put(
-        self, name: str, image: NDArray[Any], labels: NDArray[np.integer[Any]], rgb: bool = False
+        self,
+        name: str,
+        image: NDArray[Any],
+        labels: NDArray[np.integer[Any]],
+        rgb: bool = False,
+        scope: NDArray[Any] | None = None,
     ) -> None:
         """Add an image, or replace it.
 
@@ -126,6 +132,9 @@ class LiveTraining:
             Axes YX, 0 where nothing is painted.
         rgb
             Whether the channels are red, green and blue.
+        scope
+            Raw values that it is normalised with, axes CYX or CZYX, where it is a plane of a depth
+            stack; None: its own.
 
         Raises
         ------
@@ -144,8 +153,10 @@ class LiveTraining:
                 f"'{name}' and the other images are not alike: some are in colour, others not. "
                 "Choose images of one kind."
             )
-        canvas = Canvas(self._normalization(rgb)(image, rgb, name), labels)
-        self._canvases[name], self._in_colour[name] = canvas, rgb
+        whole = image if scope is None else scope
+        ranges = self._normalization(rgb).ranges(whole, rgb, name)
+        self._canvases[name] = Canvas(apply_ranges(image, ranges), labels)
+        self._in_colour[name] = rgb
 
     def remove(self, name: str) -> None:
         """Take an image away; what was learned from it stays for a while."""
@@ -265,9 +276,7 @@ class LiveTraining:
             for x in range(0, shape[1], _TILE_PX):
                 region = (slice(y, y + _TILE_PX), slice(x, x + _TILE_PX))
                 doubt[region] = uncertainty(self.outputs(name, region))
-        sides = (window_px, window_px // 2, window_px // 4)
-        found = (_free_window(doubt, canvas.labels > 0, side) for side in sides)
-        return next((window for window in found if window is not None), None)
+        return least_certain_window(doubt, canvas.labels > 0, window_px)
 
     def classes_of(self, outputs: NDArray[np.float32]) -> NDArray[np.integer[Any]]:
         """Turn what `outputs` gave into class ids, axes YX."""
@@ -417,31 +426,6 @@ class LiveTraining:
         classes: NDArray[np.integer[Any]] = self.classes_of(self.outputs(name, region))
         found: NDArray[np.integer[Any]] = classes[y - y.min(), x - x.min()]
         return found
-
-
-def uncertainty(outputs: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Entropy of classes' probabilities (classes, Y, X): 0 sure, 1 where all are as likely."""
-    clipped = np.clip(outputs, 1e-6, 1)
-    entropy: NDArray[np.float32] = -(clipped * np.log(clipped)).sum(0) / np.log(len(outputs))
-    return entropy
-
-
-def _free_window(
-    doubt: NDArray[np.float32], painted: NDArray[np.bool_], side: int
-) -> tuple[slice, slice] | None:
-    """Find the window with the highest mean doubt among those without anything painted."""
-    from scipy.ndimage import uniform_filter
-
-    size = tuple(min(max(1, side), n) for n in doubt.shape)
-    # Of every window by its first pixel: a filter's result belongs to the window's middle.
-    inner = tuple(slice(s // 2, s // 2 + n - s + 1) for s, n in zip(size, doubt.shape, strict=True))
-    mean = uniform_filter(doubt, size, mode="constant")[inner]
-    covered = uniform_filter(painted.astype(np.float32), size, mode="constant")[inner]
-    mean[covered > 0.5 / np.prod(size)] = -1
-    if mean.max() < 0:
-        return None
-    top, left = np.unravel_index(int(mean.argmax()), mean.shape)
-    return slice(int(top), int(top) + size[0]), slice(int(left), int(left) + size[1])
 
 
 def _checked(task: Semantic) -> Semantic:

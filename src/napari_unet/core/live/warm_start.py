@@ -17,7 +17,13 @@ from torch.nn import functional
 from napari_unet.core.model_file import Model, ModelInfo
 from napari_unet.core.sampling import Batch
 from napari_unet.core.tasks import Semantic
-from napari_unet.core.transfer import for_inverted_images, through_channels, transferred
+from napari_unet.core.transfer import (
+    HEAD,
+    for_inverted_images,
+    same_outputs,
+    through_channels,
+    transferred,
+)
 from napari_unet.core.unet import UNet
 
 __all__ = ["adapt_statistics", "fit_head", "separating_channels", "warm_weights"]
@@ -49,6 +55,8 @@ def warm_weights(start: Model, info: ModelInfo, batches: Sequence[Batch]) -> dic
     """
     own = UNet(info.unet).state_dict()
     weights = transferred(start.weights, start.info, own, info)
+    if not same_outputs(start.info, info):
+        weights |= {k: torch.zeros_like(w) for k, w in weights.items() if k.startswith(HEAD)}
     images = [torch.from_numpy(b.images) for b in batches]
     targets = [torch.from_numpy(b.targets) for b in batches]
     painted = [torch.from_numpy(b.weight) for b in batches]
@@ -126,6 +134,9 @@ def fit_head(
 ) -> float:
     """Fit the last layer to painted pixels: a linear classifier on the features before it.
 
+    It stays as near as it may to what it was: an output that the start model knew, such as the
+    foreground, has learned from more than a few strokes.
+
     Parameters
     ----------
     net
@@ -149,8 +160,11 @@ def fit_head(
     balance = (1 / counts.float())[classes]
     mean, spread = features.mean(0), features.std(0).clamp_min(1e-3)
     scaled = (features - mean) / spread
-    weight = torch.zeros(outputs, features.shape[1], requires_grad=True)
-    bias = torch.zeros(outputs, requires_grad=True)
+    with torch.no_grad():
+        before = head.weight.flatten(1).cpu()
+        known = before * spread
+        bias = cast(Tensor, head.bias).cpu() + before @ mean
+    weight, bias = known.clone().requires_grad_(True), bias.requires_grad_(True)
 
     def cost() -> Tensor:
         logits = functional.linear(scaled, weight, bias)
@@ -166,7 +180,7 @@ def fit_head(
 
     def closure() -> Tensor:
         optimizer.zero_grad()
-        loss = cost() + _DECAY * weight.square().sum()
+        loss = cost() + _DECAY * (weight - known).square().sum()
         loss.backward()
         return loss
 

@@ -59,8 +59,13 @@ def folder(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.parametrize("augmented", [False, True])
 def test_the_network_is_made_once_for_a_folder_and_not_kept(
-    folder: Path, tmp_path: Path, classes_model: Model, monkeypatch: pytest.MonkeyPatch
+    folder: Path,
+    tmp_path: Path,
+    classes_model: Model,
+    augmented: bool,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     made: list[weakref.ref[blocks.BlockNetwork]] = []
     make = blocks.BlockNetwork.__init__
@@ -70,7 +75,7 @@ def test_the_network_is_made_once_for_a_folder_and_not_kept(
         make(self, *args)
 
     monkeypatch.setattr(blocks.BlockNetwork, "__init__", making)
-    options = BatchOptions(folder=tmp_path / "out")
+    options = BatchOptions(folder=tmp_path / "out", test_time_augmentation=augmented)
     done = list(predict_files(classes_model, find_inputs([folder]).files, options))
     assert [type(one) for one in done] == [FilePredicted, FilePredicted]
     assert len(made) == 1

@@ -43,11 +43,12 @@ def test_after_thirty_steps_little_is_left_of_the_first_weights(rng) -> None:
     assert np.linalg.norm(flat(learning.weights()) - now) < 0.3 * way
 
 
-def test_a_pull_keeps_a_network_near_the_weights_it_took_over_also_after_a_resume(rng) -> None:
+def test_a_pull_keeps_a_network_near_the_weights_it_holds_also_after_a_resume(rng) -> None:
     free, held = learner(decay=0.0), learner(pull=0.1, decay=0.0)
     start, batch = free.weights(), batch_of(rng)
     for learning in (free, held):
         learning.take(start)
+        learning.hold(start)
         for step in range(15):
             learning.learn(batch, step, 1e-2)
     resumed = learner(pull=0.1, decay=0.0)

@@ -347,9 +347,13 @@ def test_the_preview_comes_back_with_the_plane(
         where = (np.full(192, 2), np.full(192, row), np.arange(192))
         strokes.data_setitem(where, truth[row])
 
-    told = next(iter(widget.live._run.planes.values())).told()
-    assert told.pixels.shape == (1, 192, 192)
-    assert told.scope.shape == (1, 10, 192, 192)  # normalised as Predict does
+    known: set[str] = set()
+    plane = next(iter(widget.live._run.planes.values()))
+    first, again = plane.told(known), plane.told(known)
+    assert first.pixels.shape == again.pixels.shape == (1, 192, 192)
+    assert first.scope.shape == (1, 10, 192, 192)  # normalised as Predict does
+    assert again.scope is None
+    assert first.scope_name == again.scope_name != ""
 
     def shown_at(plane: int) -> bool:
         preview = preview_of(viewer)

@@ -18,6 +18,7 @@ from napari_unet.core.errors import UNetError
 if TYPE_CHECKING:
     from napari_unet.compute.worker import JobContext
     from napari_unet.core.live.trainer import LiveTraining
+    from napari_unet.core.normalization import IntensityRange
 
 __all__ = ["train_live"]
 
@@ -45,7 +46,7 @@ def train_live(request: LiveRequest, context: JobContext) -> LiveDone:
 class _Live:
     def __init__(self, request: LiveRequest, context: JobContext) -> None:
         from napari_unet.core.live.session import LiveSession
-        from napari_unet.core.live.trainer import LiveTraining
+        from napari_unet.core.live.trainer import LiveSettings, LiveTraining
         from napari_unet.core.model_file import load_model
 
         self._context = context
@@ -53,12 +54,17 @@ class _Live:
         resumed = request.resume and session.began
         start = session.model if resumed else request.start
         model = None if start is None else load_model(start)
-        self._training: LiveTraining = LiveTraining(request.task, model, request.settings)
+        # With other classes it starts from the model, which is what `set_task` would do.
+        restores = resumed and session.task().ids.tolist() == request.task.ids.tolist()
+        settings = request.settings or LiveSettings()
+        if start == session.model and not restores:  # it knows no more than the strokes do
+            settings = settings.model_copy(update={"pull": 0.0})
+        self._training: LiveTraining = LiveTraining(request.task, model, settings)
         self._gone: dict[str, Any] = {}
+        self._ranges: dict[str, list[IntensityRange]] = {}
         for name, image in request.images.items():
             self._put(name, image)
-        # With other classes it starts from the model, which is what `set_task` would do.
-        if resumed and session.task().ids.tolist() == request.task.ids.tolist():
+        if restores:
             session.restore(self._training)
         self._applied = 0
         self._view: told.ShowView | None = None
@@ -138,7 +144,10 @@ class _Live:
     def _put(self, name: str, image: LiveImage) -> None:
         self._gone.pop(name, None)
         pixels, labels = np.asarray(image.pixels), np.asarray(image.labels)
-        self._training.put(name, pixels, labels, image.rgb, image.scope)
+        if image.scope is not None:
+            scope = np.asarray(image.scope)
+            self._ranges[image.scope_name] = self._training.ranges(scope, image.rgb, name)
+        self._training.put(name, pixels, labels, image.rgb, self._ranges.get(image.scope_name))
 
     def _suggest(self, name: str) -> None:
         training = self._training

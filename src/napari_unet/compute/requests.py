@@ -96,13 +96,16 @@ class LiveImage:
         Whether the channels are red, green and blue.
     scope
         Raw values that it is normalised with, see `napari_unet.core.images.Image.scope`; None: its
-        own.
+        own, or those told before by the same name.
+    scope_name
+        Of the stack that it is a plane of; empty: of none.
     """
 
     pixels: Any
     labels: Any
     rgb: bool = False
     scope: Any = None
+    scope_name: str = ""
 
 
 @dataclass(frozen=True)

@@ -36,8 +36,8 @@ __all__ = ["BlockNetwork", "block_chunks", "block_network", "network_outputs"]
 Maps = NDArray[np.float32]
 
 _ADVICE = "Choose a smaller block size, or the device cpu."
-_made: weakref.WeakValueDictionary[str, BlockNetwork] = weakref.WeakValueDictionary()
-_LATEST = "latest"
+_made: weakref.WeakValueDictionary[tuple[Compute, bool], BlockNetwork]
+_made = weakref.WeakValueDictionary()
 
 
 class BlockNetwork:
@@ -59,21 +59,19 @@ class BlockNetwork:
         compute: Compute,
         test_time_augmentation: bool = False,
     ) -> None:
-        self._model = model
+        self._model = weakref.ref(model)
         net = fold_batch_norm(model.network())
         self._net = compute.place_network(net)
         self._task = model.info.task
         self.unet = model.info.unet
         self._compute = compute
-        self._augmented = test_time_augmentation
         self._turns = [(k, f) for k in range(4) for f in (False, True)]
         if not test_time_augmentation:
             self._turns = self._turns[:1]
 
-    def is_of(self, model: Model, compute: Compute, test_time_augmentation: bool) -> bool:
-        """Whether it was made of these."""
-        made_of = self._compute, self._augmented
-        return self._model is model and made_of == (compute, test_time_augmentation)
+    def is_of(self, model: Model) -> bool:
+        """Whether it was made of this very model."""
+        return self._model() is model
 
     @property
     def channels(self) -> int:
@@ -133,15 +131,15 @@ class BlockNetwork:
 def block_network(
     model: Model, compute: Compute, test_time_augmentation: bool = False
 ) -> BlockNetwork:
-    """Make a `BlockNetwork`, or give the latest once more if it is the same.
+    """Make a `BlockNetwork`, or give the latest of its kind once more if it is of the same model.
 
     Only as long as somebody else holds it: whoever predicts many images with one model keeps what
     this gave, and each image then finds it made.
     """
-    network = _made.get(_LATEST)
-    if network is None or not network.is_of(model, compute, test_time_augmentation):
-        network = BlockNetwork(model, compute, test_time_augmentation)
-        _made[_LATEST] = network
+    kind = compute, test_time_augmentation
+    network = _made.get(kind)
+    if network is None or not network.is_of(model):
+        network = _made[kind] = BlockNetwork(model, *kind)
     return network
 
 

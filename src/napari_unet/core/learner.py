@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -38,12 +39,7 @@ class Learner:
     compute
         Device and precision.
     pull
-        For few labels: where it is not 0, a network that took weights over stays near them. After
-        each step its weights go this share of the way back, but for the last layer's, and the
-        statistics of its normalisation stay as they are.
-
-        Source: Li, Grandvalet and Davoine, "Explicit inductive bias for transfer learning with
-        convolutional networks", ICML 2018, with the penalty apart from the gradient as in AdamW.
+        How strongly `hold` holds.
     """
 
     def __init__(
@@ -92,9 +88,34 @@ class Learner:
         """Go on from weights; the average begins there too."""
         self._net.load_state_dict(weights)
         self._average = self._start_average()
-        if self._pull:
-            own = self._net.named_parameters()
-            self._held = {k: p.detach().clone() for k, p in own if not k.startswith(HEAD)}
+
+    def hold(self, weights: Mapping[str, Tensor]) -> None:
+        """Stay near weights, for few labels: what they know of other images is not forgotten.
+
+        After each step every parameter goes the share `pull` of the way back, but for those of the
+        last layer, and the statistics of the normalisation stay as they are.
+
+        Parameters
+        ----------
+        weights
+            By name; empty: nothing is held any more.
+
+        Notes
+        -----
+        Source: Li, Grandvalet and Davoine, "Explicit inductive bias for transfer learning with
+        convolutional networks", ICML 2018, with the penalty apart from the gradient as in AdamW.
+        """
+        own = dict(self._net.named_parameters())
+        self._held = {
+            k: weights[k].detach().clone().to(p.device)
+            for k, p in own.items()
+            if self._pull and k in weights and not k.startswith(HEAD)
+        }
+
+    @property
+    def held(self) -> Mapping[str, Tensor]:
+        """Weights that it stays near."""
+        return self._held
 
     @torch.no_grad()
     def _loss_with(self, weights: dict[str, Tensor], batch: Batch) -> float:

@@ -109,6 +109,7 @@ class _Run:
     seen: object = None
     proposal: Proposal | None = None
     lost: int = 0
+    known_scopes: set[str] = field(default_factory=set)
 
     def describe(self) -> None:
         """Keep what finds images and layers again; see `train_live_start.resumed_form`."""
@@ -358,7 +359,7 @@ class LiveController(QObject):
             run.task = task
             self._tell(messages.ChangeClasses(next(run.number), task))
             run.previews.forget_colours()
-        self._tell(messages.PutImage(next(run.number), plane.name, plane.told()))
+        self._tell(messages.PutImage(next(run.number), plane.name, plane.told(run.known_scopes)))
         run.describe()
 
     def _tell(self, message: messages.Message) -> None:
@@ -368,7 +369,8 @@ class LiveController(QObject):
     # -- what comes back -------------------------------------------------------------------------
 
     def _submit(self, run: _Run, start: Path | None, *, resume: bool = False) -> None:
-        images = {name: plane.told() for name, plane in run.planes.items()}
+        run.known_scopes.clear()
+        images = {name: plane.told(run.known_scopes) for name, plane in run.planes.items()}
         request = LiveRequest(run.task, images, run.form.folder, start=start, resume=resume)
         run.view = run.seen = None
         self._qt_job = QtJob(session().engine.submit(request), self)

@@ -81,8 +81,13 @@ class LivePlane:
         data = np.asarray(self.image.data)
         return np.ascontiguousarray(data if "C" in self.image.axes else data[None])
 
-    def told(self) -> LiveImage:
+    def told(self, known_scopes: set[str]) -> LiveImage:
         """Give what a live training is told of it.
+
+        Parameters
+        ----------
+        known_scopes
+            Names of the depth stacks that it was told of before; that of this plane is added.
 
         Raises
         ------
@@ -90,19 +95,25 @@ class LivePlane:
             When its pixels cannot be read.
         """
         try:
-            return LiveImage(self.pixels(), self.sent, self.image.rgb, self._depth())
+            scope, name = self._depth(known_scopes)
+            return LiveImage(self.pixels(), self.sent, self.image.rgb, scope, name)
         except OSError as error:
             raise ImageError(
                 f"'{self.image.name}' cannot be read: {error}. Open it again, then start Live."
             ) from None
 
-    def _depth(self) -> NDArray[Any] | None:
-        """Give the depth stack that it is a plane of, axes CZYX; of a large one some planes."""
+    def _depth(self, known_scopes: set[str]) -> tuple[NDArray[Any] | None, str]:
+        """Give the depth stack that it is a plane of, axes CZYX, unless it is known; its name."""
         if self.scope.ndim < 4:
-            return None
-        each = int(np.prod(self.scope.shape)) // self.scope.shape[1]
-        every = -(-self.scope.shape[1] // max(1, _MOST_SCOPE_PX // each))
-        return np.asarray(self.scope[:, every // 2 :: every])
+            return None, ""
+        name = f"{self.key} {self.position.get('T', 0)}"
+        if name in known_scopes:
+            return None, name
+        known_scopes.add(name)
+        planes = self.scope.shape[1]
+        most = max(1, _MOST_SCOPE_PX // (self.scope.size // planes))
+        chosen = np.unique(np.linspace(0, planes - 1, min(planes, most)).round().astype(int))
+        return np.asarray(self.scope[:, chosen]), name
 
     def change(self) -> tuple[tuple[int, int], NDArray[np.integer[Any]]] | None:
         """Give the smallest block that changed since the last time, and remember it; else None."""

@@ -165,10 +165,49 @@ def test_a_plane_of_a_stack_is_seen_as_it_will_be_predicted(cells, strokes):
     dim, bright = cells[0][0], 4 * cells[0][0].astype(np.uint16)
     stack = np.stack([dim.astype(np.uint16), bright])
     training = LiveTraining(TASK, settings=QUICK)
-    training.put("cells", stack[:1], strokes, scope=stack[None])
+    training.put("cells", stack[:1], strokes, ranges=training.ranges(stack[None], False))
     learn(training, 20)
     whole = predict(training.model(), Image(stack, "ZYX"), probabilities=True, device="cpu")
     expected = np.asarray(whole.probabilities)[0, ..., :, :]
     np.testing.assert_allclose(training.outputs("cells")[1], np.squeeze(expected), atol=1e-4)
     training.put("cells", stack[:1], strokes)
     assert np.abs(training.outputs("cells")[1] - np.squeeze(expected)).max() > 0.05
+
+
+def test_what_began_in_the_midst_of_a_stroke_begins_anew_when_more_is_painted(cells, strokes):
+    start = LiveTraining(TASK, settings=QUICK)
+    start.put("cells", cells[0], strokes)
+    learn(start, 60)
+    first = np.zeros_like(strokes)
+    y, x = np.argwhere(strokes == 2)[0]
+    first[y, x - 3 : x + 2] = strokes[y, x - 3 : x + 2]
+    training = LiveTraining(TASK, start.model(), QUICK)
+    training.put("cells", cells[0], first)
+    learn(training, 3)
+    learner = training._learner
+    training.edit("cells", (0, 0), np.where(first > 0, first, strokes))
+    learn(training, 1)
+    assert training._learner is not learner
+    learner = training._learner
+    learn(training, 2)
+    assert training._learner is learner
+
+
+def test_with_another_class_it_holds_on_to_the_start_model_and_to_none_from_scratch(cells, strokes):
+    three = Semantic(classes=(REST, NUCLEI, ClassInfo(id=3, name="spots")), sparse=True)
+    scratch = LiveTraining(TASK, settings=QUICK)
+    scratch.put("cells", cells[0], strokes)
+    learn(scratch, 3)
+    held = LiveTraining(TASK, scratch.model(), QUICK)
+    held.put("cells", cells[0], strokes)
+    learn(held, 3)
+    before = dict(held._learner.held)
+    assert before
+    for training in (scratch, held):
+        training.set_task(three)
+        training.edit("cells", (0, 0), np.full((2, 40), 3, np.uint8))
+        learn(training, 2)
+    assert not scratch._learner.held
+    assert held._learner.held.keys() == before.keys()
+    for name, weight in before.items():
+        assert weight.equal(held._learner.held[name])

@@ -32,6 +32,11 @@ def test_with_a_single_kind_all_channels_count_alike():
     torch.testing.assert_close(shares, torch.full((3,), 1 / 3))
 
 
+def test_without_any_difference_all_channels_count_alike():
+    shares = separating_channels(torch.zeros(10, 3), torch.arange(10) < 5)
+    torch.testing.assert_close(shares, torch.full((3,), 1 / 3))
+
+
 def test_a_grey_network_finds_objects_that_differ_only_in_colour(rng):
     torch.manual_seed(0)
     grey = UNetConfig(depth=2, base_channels=8, out_channels=4)

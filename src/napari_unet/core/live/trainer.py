@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -20,13 +20,19 @@ from napari_unet.core.live.strokes import Canvas, StrokeScores
 from napari_unet.core.live.uncertainty import least_certain_window, uncertainty
 from napari_unet.core.live.warm_start import warm_weights
 from napari_unet.core.model_file import Model, ModelInfo
-from napari_unet.core.normalization import Normalization, apply_ranges, choose_normalization
+from napari_unet.core.normalization import (
+    IntensityRange,
+    Normalization,
+    apply_ranges,
+    choose_normalization,
+)
 from napari_unet.core.sampling import Batch
 from napari_unet.core.tasks import Semantic
 
 __all__ = ["LiveSettings", "LiveTraining"]
 
 _WARMING_BATCHES = 6
+_SETTLED_STEPS = 100
 _CONTEXT_PX = 64
 _TILE_PX = 512
 
@@ -107,6 +113,8 @@ class LiveTraining:
         self._learner: Learner | None = None
         self._info: ModelInfo | None = None
         self._network: BlockNetwork | None = None
+        self._held: Mapping[str, Tensor] | None = None
+        self._warmed_with_px = 0
         self.scores = StrokeScores()
         self.steps = 0
 
@@ -118,7 +126,7 @@ class LiveTraining:
         image: NDArray[Any],
         labels: NDArray[np.integer[Any]],
         rgb: bool = False,
-        scope: NDArray[Any] | None = None,
+        ranges: Sequence[IntensityRange] | None = None,
     ) -> None:
         """Add an image, or replace it.
 
@@ -132,9 +140,8 @@ class LiveTraining:
             Axes YX, 0 where nothing is painted.
         rgb
             Whether the channels are red, green and blue.
-        scope
-            Raw values that it is normalised with, axes CYX or CZYX, where it is a plane of a depth
-            stack; None: its own.
+        ranges
+            What `ranges` gave of the depth stack that it is a plane of; None: its own.
 
         Raises
         ------
@@ -153,10 +160,21 @@ class LiveTraining:
                 f"'{name}' and the other images are not alike: some are in colour, others not. "
                 "Choose images of one kind."
             )
-        whole = image if scope is None else scope
-        ranges = self._normalization(rgb).ranges(whole, rgb, name)
-        self._canvases[name] = Canvas(apply_ranges(image, ranges), labels)
+        ranges = ranges or self.ranges(image, rgb, name)
+        self._canvases[name] = Canvas(apply_ranges(image, list(ranges)), labels)
         self._in_colour[name] = rgb
+
+    def ranges(self, image: NDArray[Any], rgb: bool, name: str = "image") -> list[IntensityRange]:
+        """Find what an image is normalised with.
+
+        Parameters
+        ----------
+        image
+            Raw values, axes CYX or CZYX.
+        rgb, name
+            As in `put`.
+        """
+        return self._normalization(rgb).ranges(image, rgb, name)
 
     def remove(self, name: str) -> None:
         """Take an image away; what was learned from it stays for a while."""
@@ -193,7 +211,7 @@ class LiveTraining:
         """Change the classes; the features that were learned stay."""
         task = _checked(task)
         if task.ids.tolist() != self._task.ids.tolist() and self._learner is not None:
-            self._start = self.model()
+            self._start, self._held = self.model(), self._learner.held
             self._learner = self._network = None
         self._task = task
 
@@ -221,7 +239,7 @@ class LiveTraining:
                 "Fewer than two classes are painted: paint a stroke of at least two of them "
                 "(background is one)."
             )
-        if self._learner is None:
+        if self._learner is None or self._outgrown():
             self._begin()
         assert self._learner is not None
         loss = self._learner.learn(self._batch(), self.steps, self._settings.learning_rate)
@@ -328,6 +346,7 @@ class LiveTraining:
         self._info = ModelInfo.model_validate(values["info"])
         self._learner = self._new_learner(self._info)
         self._learner.restore(tensors, values["learner"])
+        self._held = self._learner.held
         self.steps = int(values["steps"])
         self.scores.load(values["scores"])
         self._rng.bit_generator.state = values["random"]
@@ -366,7 +385,19 @@ class LiveTraining:
         self._learner = self._new_learner(self._info)
         if self._start is not None:
             batches = [self._batch() for _ in range(_WARMING_BATCHES)]
-            self._learner.take(warm_weights(self._start, self._info, batches))
+            weights = warm_weights(self._start, self._info, batches)
+            self._learner.take(weights)
+            self._learner.hold(weights if self._held is None else self._held)
+        self._warmed_with_px = self._painted_px()
+
+    def _outgrown(self) -> bool:
+        """Whether it began with so little that it should begin anew: in the midst of a stroke."""
+        if self._start is None or self._held is not None or self.steps >= _SETTLED_STEPS:
+            return False
+        return self._painted_px() >= 2 * self._warmed_with_px
+
+    def _painted_px(self) -> int:
+        return sum(len(p) for c in self._canvases.values() for p in c.by_class.values())
 
     def _new_learner(self, info: ModelInfo) -> Learner:
         own = self._settings

@@ -2,7 +2,8 @@
 
 Its batch normalisation gets the statistics of the new images, and its last layer is fitted to
 what is painted: a linear classifier on features that another task has taught. A network that knew
-other channels sees that combination of the new ones in which what is painted differs most.
+another number of channels sees that combination of the new ones in which what is painted differs
+most, if that helps.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from napari_unet.core.unet import UNet
 __all__ = ["adapt_statistics", "fit_head", "separating_channels", "warm_weights"]
 
 _CLEARLY = 0.9
-"""An inverted view of the images is taken where it leaves less than this share of the cost."""
+"""Another view of the images is taken where it leaves less than this share of the cost."""
 _SHRINKAGE = 0.1
 _ROUNDS = 60
 _DECAY = 1e-2
@@ -55,24 +56,40 @@ def warm_weights(start: Model, info: ModelInfo, batches: Sequence[Batch]) -> dic
     """
     own = UNet(info.unet).state_dict()
     weights = transferred(start.weights, start.info, own, info)
-    if not same_outputs(start.info, info):
+    if not _same_classes(start.info, info):
         weights |= {k: torch.zeros_like(w) for k, w in weights.items() if k.startswith(HEAD)}
     images = [torch.from_numpy(b.images) for b in batches]
     targets = [torch.from_numpy(b.targets) for b in batches]
     painted = [torch.from_numpy(b.weight) for b in batches]
-    if 1 < info.unet.in_channels != start.info.unet.in_channels:
-        assert isinstance(info.task, Semantic)
-        background = info.task.ids.tolist().index(info.task.background.id)
-        pixels, classes = _painted([i.movedim(1, -1) for i in images], targets, painted)
-        weights = through_channels(weights, separating_channels(pixels, classes != background))
-    results = []
-    for candidate in (weights, for_inverted_images(weights)):
+
+    def fitted(candidate: dict[str, Tensor]) -> tuple[float, dict[str, Tensor]]:
         net = UNet(info.unet)
         net.load_state_dict(candidate)
         adapt_statistics(net, images)
-        results.append((fit_head(net, images, targets, painted), net.state_dict()))
-    (cost, straight), (inverted_cost, inverted) = results
-    return inverted if inverted_cost < _CLEARLY * cost else straight
+        return fit_head(net, images, targets, painted), net.state_dict()
+
+    views = [weights]
+    channels = info.unet.in_channels
+    if 1 < channels != start.info.unet.in_channels and info.unet.norm == "batch":
+        assert isinstance(info.task, Semantic)
+        background = info.task.ids.tolist().index(info.task.background.id)
+        pixels, classes = _painted([i.movedim(1, -1) for i in images], targets, painted)
+        shares = separating_channels(pixels, classes != background)
+        views.append(through_channels(weights, shares))
+    best, *others = (fitted(turned(v)) for v in views for turned in (dict, for_inverted_images))
+    for other in others:
+        if other[0] < _CLEARLY * best[0]:
+            best = other
+    return best[1]
+
+
+def _same_classes(start: ModelInfo, info: ModelInfo) -> bool:
+    """Whether every output means what it did: one of many classes has the same name."""
+    if not same_outputs(start, info):
+        return False
+    tasks = [task for task in (start.task, info.task) if isinstance(task, Semantic)]
+    names = [[c.name for c in task.classes] for task in tasks if not task.binary]
+    return all(some == names[0] for some in names)
 
 
 def separating_channels(pixels: Tensor, foreground: Tensor) -> Tensor:
@@ -88,8 +105,8 @@ def separating_channels(pixels: Tensor, foreground: Tensor) -> Tensor:
     Returns
     -------
     Tensor
-        Weight of each channel, (C,); their magnitudes add up to 1. Equal ones without a pixel of
-        either kind.
+        Weight of each channel, (C,); their magnitudes add up to 1. Equal ones where there are fewer
+        than two pixels of a kind, or both are alike.
 
     Notes
     -----
@@ -97,12 +114,14 @@ def separating_channels(pixels: Tensor, foreground: Tensor) -> Tensor:
     """
     count = pixels.shape[1]
     kinds = [pixels[foreground].double(), pixels[~foreground].double()]
+    equal = torch.full((count,), 1 / count)
     if min(map(len, kinds)) < 2:
-        return torch.full((count,), 1 / count)
+        return equal
     within = sum((torch.cov(kind.T) for kind in kinds), torch.zeros(count, count)) / 2
     within += (_SHRINKAGE * within.trace() / count + 1e-6) * torch.eye(count)
     shares: Tensor = torch.linalg.solve(within, kinds[0].mean(0) - kinds[1].mean(0)).float()
-    return shares / shares.abs().sum().clamp_min(1e-12)
+    magnitude = shares.abs().sum()
+    return shares / magnitude if magnitude > 1e-6 else equal
 
 
 @torch.no_grad()

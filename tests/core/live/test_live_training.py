@@ -187,6 +187,8 @@ def test_what_began_in_the_midst_of_a_stroke_begins_anew_when_more_is_painted(ce
     learner = training._learner
     training.edit("cells", (0, 0), np.where(first > 0, first, strokes))
     learn(training, 1)
+    assert training._learner is learner  # the brush may go on
+    learn(training, 3)
     assert training._learner is not learner
     learner = training._learner
     learn(training, 2)

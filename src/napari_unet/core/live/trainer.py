@@ -32,7 +32,7 @@ from napari_unet.core.tasks import Semantic
 __all__ = ["LiveSettings", "LiveTraining"]
 
 _WARMING_BATCHES = 6
-_SETTLED_STEPS = 100
+_SETTLED_STEPS, _REST_STEPS, _FEW_PX = 100, 3, 200
 _CONTEXT_PX = 64
 _TILE_PX = 512
 
@@ -114,7 +114,7 @@ class LiveTraining:
         self._info: ModelInfo | None = None
         self._network: BlockNetwork | None = None
         self._held: Mapping[str, Tensor] | None = None
-        self._warmed_with_px = 0
+        self._warmed_with_px = self._steps_since_edit = 0
         self.scores = StrokeScores()
         self.steps = 0
 
@@ -203,6 +203,7 @@ class LiveTraining:
         """
         canvas = self._canvases[name]
         painted = canvas.edit(origin, block)
+        self._steps_since_edit = 0
         if judged and painted.size and self._learner is not None:
             foreseen = self._foreseen(canvas, painted)
             self.scores.add(canvas.labels.ravel()[painted], foreseen)
@@ -391,8 +392,11 @@ class LiveTraining:
         self._warmed_with_px = self._painted_px()
 
     def _outgrown(self) -> bool:
-        """Whether it began with so little that it should begin anew: in the midst of a stroke."""
+        """Whether it began in the midst of a stroke, and should begin anew now that it is whole."""
+        self._steps_since_edit += 1
         if self._start is None or self._held is not None or self.steps >= _SETTLED_STEPS:
+            return False
+        if self._warmed_with_px >= _FEW_PX or self._steps_since_edit < _REST_STEPS:
             return False
         return self._painted_px() >= 2 * self._warmed_with_px
 

@@ -274,20 +274,7 @@ class LiveTraining:
         return np.concatenate([1 - maps, maps]) if len(maps) == 1 else maps
 
     def least_certain(self, name: str, window_px: int = 64) -> tuple[slice, slice] | None:
-        """Find the window of an image where the model is least certain and nothing is painted.
-
-        Parameters
-        ----------
-        name
-            The image.
-        window_px
-            Side of the window; halved, down to a quarter, where none of this size is free.
-
-        Returns
-        -------
-        tuple of slice
-            Along Y and X; None where something is painted in every window.
-        """
+        """Find where an image is least certain and not painted: `least_certain_window` of it."""
         canvas = self._canvases[name]
         shape = canvas.labels.shape
         doubt = np.zeros(shape, np.float32)

@@ -17,13 +17,11 @@ from napari_unet.core.errors import SettingsError
 from napari_unet.core.losses import loss_for
 from napari_unet.core.model_file import Model, ModelInfo
 from napari_unet.core.sampling import Batch
-from napari_unet.core.transfer import HEAD, for_inverted_images, same_outputs, transferred
+from napari_unet.core.transfer import CLEARLY, HEAD, for_inverted_images, same_outputs, transferred
 from napari_unet.core.unet import UNet
 
 __all__ = ["Learner"]
 
-_CLEARLY = 0.9
-"""Images are taken for inverted where the loss is then less than this share of what it is."""
 _ADVICE = "Choose a smaller batch or patch size, or the device cpu."
 
 
@@ -80,7 +78,7 @@ class Learner:
         weights = transferred(start.weights, start.info, own, info)
         if same_outputs(start.info, info):
             inverted = for_inverted_images(weights)
-            if self._loss_with(inverted, batch) < _CLEARLY * self._loss_with(weights, batch):
+            if self._loss_with(inverted, batch) < CLEARLY * self._loss_with(weights, batch):
                 weights = inverted
         self.take(weights)
 

@@ -13,8 +13,17 @@ from torch import Tensor
 if TYPE_CHECKING:
     from napari_unet.core.model_file import ModelInfo
 
-__all__ = ["HEAD", "for_inverted_images", "same_outputs", "through_channels", "transferred"]
+__all__ = [
+    "CLEARLY",
+    "HEAD",
+    "for_inverted_images",
+    "same_outputs",
+    "through_channels",
+    "transferred",
+]
 
+CLEARLY = 0.9
+"""Another view of the images is taken where it leaves less than this share of the loss."""
 _FIRST = "encoder.0.0"
 _FIRST_NORM = "encoder.0.1"
 HEAD = "head"

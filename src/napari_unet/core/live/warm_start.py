@@ -19,6 +19,7 @@ from napari_unet.core.model_file import Model, ModelInfo
 from napari_unet.core.sampling import Batch
 from napari_unet.core.tasks import Semantic
 from napari_unet.core.transfer import (
+    CLEARLY,
     HEAD,
     for_inverted_images,
     same_outputs,
@@ -29,8 +30,6 @@ from napari_unet.core.unet import UNet
 
 __all__ = ["adapt_statistics", "fit_head", "separating_channels", "warm_weights"]
 
-_CLEARLY = 0.9
-"""Another view of the images is taken where it leaves less than this share of the cost."""
 _SHRINKAGE = 0.1
 _ROUNDS = 60
 _DECAY = 1e-2
@@ -78,7 +77,7 @@ def warm_weights(start: Model, info: ModelInfo, batches: Sequence[Batch]) -> dic
         views.append(through_channels(weights, shares))
     best, *others = (fitted(turned(v)) for v in views for turned in (dict, for_inverted_images))
     for other in others:
-        if other[0] < _CLEARLY * best[0]:
+        if other[0] < CLEARLY * best[0]:
             best = other
     return best[1]
 

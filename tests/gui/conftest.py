@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from napari._qt.dialogs.qt_notification import NapariQtNotification
+from pytestqt.qtbot import QtBot
 from qtpy.QtCore import QPoint, QRect, Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QMenu, QPushButton, QWidget
@@ -170,6 +171,28 @@ def _whole(widget: Any) -> Any:
     inner = widget.native.widget()
     height = min(inner.height(), inner.sizeHint().height())
     return inner.grab(QRect(0, 0, inner.width(), height))
+
+
+class HoldingQtBot(QtBot):
+    """Holds what is shown until it is closed.
+
+    Otherwise a widget that only the screen shows any more is garbage, as in napari no docked widget
+    is: Python may collect it, and Qt then delete it, in the midst of its being painted.
+    """
+
+    def __init__(self, request: Any) -> None:
+        super().__init__(request)
+        self.held: list[QWidget] = []
+
+    def addWidget(self, widget: QWidget, **options: Any) -> None:  # noqa: N802
+        self.held.append(widget)
+        super().addWidget(widget, **options)
+
+
+@pytest.fixture
+def qtbot(qapp: QApplication, request: pytest.FixtureRequest) -> HoldingQtBot:
+    """The robot of pytest-qt, which holds the widgets it is given until they are closed."""
+    return HoldingQtBot(request)
 
 
 @pytest.fixture

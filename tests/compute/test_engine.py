@@ -1,3 +1,4 @@
+import builtins
 import threading
 import time
 from collections.abc import Callable
@@ -335,3 +336,28 @@ def test_submitting_never_waits(small, trained) -> None:
     engine.close()
     with pytest.raises(Cancelled):
         job.wait(5)
+
+
+def test_modules_are_imported_before_the_start_and_on_its_thread(tmp_path, monkeypatch) -> None:
+    # packages with circular imports fail at times where two threads import at once
+    done: list[tuple[str, str]] = []
+
+    def note(what: str) -> None:
+        done.append((what, threading.current_thread().name))
+
+    def connect(*_: object) -> None:
+        note("connect")
+        raise ComputeError("This computer computes nothing.")
+
+    monkeypatch.setattr("napari_unet.compute.connection.connect", connect)
+    monkeypatch.setattr(builtins, "note", note, raising=False)
+    for name in ("imported_first", "imported_later"):
+        (tmp_path / f"{name}.py").write_text(f"note({name!r})\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    engine = Engine()
+    engine.start("imported_first")
+    engine.start("imported_later")
+    engine.start()
+    engine.close()
+    assert [what for what, _ in done] == ["imported_first", "connect", "imported_later"]
+    assert {thread for _, thread in done} == {"napari-unet-engine"}

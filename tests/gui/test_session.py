@@ -16,7 +16,7 @@ class FakeEngine:
         self.address = address
         self.state = "new"
 
-    def start(self) -> None:
+    def start(self, *modules: str) -> None:
         if self.state == "new":
             self.state = "starting"
 

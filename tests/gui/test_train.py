@@ -45,7 +45,7 @@ class PlayedEngine:
         self.jobs: list[Job] = []
         self.stopped: list[Job] = []
 
-    def start(self) -> None: ...
+    def start(self, *modules: str) -> None: ...
 
     def submit(self, request: Any) -> Job:
         self.jobs.append(Job(request, self.stopped.append))

@@ -12,6 +12,8 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -57,7 +59,7 @@ class Engine:
         self._jobs: dict[str, Job] = {}
         self._lock = threading.RLock()
         self._connection: Connection | None = None
-        self._orders: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._orders: queue.SimpleQueue[Callable[[], object] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
 
     @property
@@ -88,9 +90,19 @@ class Engine:
             self._listeners.append(callback)
             callback(self._state, self._sentence)
 
-    def start(self) -> None:
-        """Start in the background; does nothing where it has started."""
-        if self._state == "new":
+    def start(self, *modules: str) -> None:
+        """Start in the background; does nothing where it has started.
+
+        Parameters
+        ----------
+        *modules
+            What else to import on that thread, before it starts where it has not. Two threads that
+            import packages with circular imports at once may both fail.
+        """
+        new = self._state == "new"
+        for module in modules:
+            self._order(partial(import_module, module))
+        if new:
             self._order(self._try_connect)
 
     def submit(self, request: Request) -> Job:
@@ -154,7 +166,7 @@ class Engine:
 
     # -- on the background thread ----------------------------------------------------------------
 
-    def _order(self, action: Callable[[], None]) -> None:
+    def _order(self, action: Callable[[], object]) -> None:
         """Do something in the background, after what was ordered before."""
         with self._lock:
             if self._thread is None and self._state != "closed":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from functools import cache
-from importlib import import_module
 
 from psygnal import Signal
 from qtpy.QtCore import QObject, QTimer
@@ -36,18 +35,26 @@ class Session:
 
         After a change of the address in the preferences, or after `Engine.close`, a new one.
         """
-        address = preferences().address
-        engine = self._engine
-        if engine is None or engine.state == "closed" or engine.address != address:
-            if engine is not None:  # in the background: what it trains is saved first
-                threading.Thread(target=engine.close, args=(_SAVE_S,), daemon=True).start()
-            self._engine = engine = Engine(address)
+        engine = self._current()
         engine.start()
         return engine
 
     @engine.setter
     def engine(self, engine: Engine) -> None:
         self._engine = engine
+
+    def start_engine(self, *modules: str) -> None:
+        """Start the engine in the background, and import some modules there."""
+        self._current().start(*modules)
+
+    def _current(self) -> Engine:
+        address = preferences().address
+        engine = self._engine
+        if engine is None or engine.state == "closed" or engine.address != address:
+            if engine is not None:  # in the background: what it trains is saved first
+                threading.Thread(target=engine.close, args=(_SAVE_S,), daemon=True).start()
+            self._engine = engine = Engine(address)
+        return engine
 
 
 @cache
@@ -83,6 +90,4 @@ class _EngineStart(QTimer):
         self.timeout.connect(self._start_engine)
 
     def _start_engine(self) -> None:
-        _ = session().engine
-        for module in self._modules:
-            threading.Thread(target=import_module, args=(module,), daemon=True).start()
+        session().start_engine(*self._modules)

@@ -174,6 +174,8 @@ def test_napari_goes_first(monkeypatch) -> None:
     with Engine() as engine:
         address_of(engine)
         assert psutil.Process(engine.pid).nice() > psutil.Process().nice()
+        if sys.platform == "linux":
+            assert os.sched_getscheduler(engine.pid) == os.SCHED_IDLE
         with contextlib.suppress(FileNotFoundError):
             assert int(Path(f"/proc/{engine.pid}/oom_score_adj").read_text()) >= 500
         with contextlib.suppress(FileNotFoundError):

@@ -47,16 +47,22 @@ def _private_stdout() -> IO[str]:
 def _step_back() -> None:
     """Let napari go first: for the processor, and for memory when there is none left.
 
-    The environment variable NAPARI_UNET_NICE says by how much on POSIX, where others compute too.
-    Linux weighs sessions against each other before it looks at the processes in them, and this
-    process leads a session: the session steps back as well.
+    The environment variable NAPARI_UNET_NICE says by how much on POSIX, where others compute too;
+    0: not at all. Linux weighs sessions against each other before it looks at the processes in
+    them, and this process leads a session: the session steps back as well. A share of the processor
+    is one thing, how soon napari gets it another: what has Linux's idle policy is interrupted as
+    soon as napari has something to do.
     """
     import psutil
 
     process = psutil.Process()
     posix = os.name == "posix"
-    nice = int(os.environ.get("NAPARI_UNET_NICE", "10")) + process.nice() if posix else 0
+    back = int(os.environ.get("NAPARI_UNET_NICE", "10"))
+    nice = back + process.nice() if posix else 0
     process.nice(nice if posix else psutil.BELOW_NORMAL_PRIORITY_CLASS)
+    if sys.platform == "linux" and back > 0:
+        with contextlib.suppress(OSError):
+            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     for file, value in (("autogroup", nice), ("oom_score_adj", 500)):
         with contextlib.suppress(OSError):  # not Linux, or not allowed here
             Path("/proc/self", file).write_text(str(value))

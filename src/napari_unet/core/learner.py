@@ -17,6 +17,7 @@ from napari_unet.core.errors import SettingsError
 from napari_unet.core.losses import loss_for
 from napari_unet.core.model_file import Model, ModelInfo
 from napari_unet.core.sampling import Batch
+from napari_unet.core.style_noise import style_noise
 from napari_unet.core.transfer import CLEARLY, HEAD, for_inverted_images, same_outputs, transferred
 from napari_unet.core.unet import UNet
 
@@ -38,13 +39,20 @@ class Learner:
         Device and precision.
     pull
         How strongly `hold` holds.
+    noise
+        Strength of the `style_noise` in what is held.
     """
 
     def __init__(
-        self, info: ModelInfo, settings: TrainingSettings, compute: Compute, pull: float = 0.0
+        self,
+        info: ModelInfo,
+        settings: TrainingSettings,
+        compute: Compute,
+        pull: float = 0.0,
+        noise: float = 0.0,
     ) -> None:
         self._settings = settings
-        self._pull = pull
+        self._pull, self._noise = pull, noise
         self._held: dict[str, Tensor] = {}
         self._compute = compute
         self._dropout = info.unet.dropout > 0
@@ -91,7 +99,7 @@ class Learner:
         """Stay near weights, for few labels: what they know of other images is not forgotten.
 
         After each step every parameter goes the share `pull` of the way back, but for those of the
-        last layer, and the statistics of the normalisation stay as they are.
+        last layer, the statistics of the normalisation stay as they are, and its results vary.
 
         Parameters
         ----------
@@ -128,7 +136,7 @@ class Learner:
         batch
             Patches, targets and weights.
         step
-            Its number; seeds the dropout.
+            Its number; seeds dropout and noise.
         rate
             Learning rate.
 
@@ -206,8 +214,14 @@ class Learner:
             for module in self._net.modules():
                 if isinstance(module, nn.BatchNorm2d | nn.BatchNorm3d):
                     module.eval()
-        with torch.random.fork_rng(devices=[], enabled=self._dropout), self._compute.autocast():
-            if self._dropout:
+        noise = self._noise if self._held else 0.0
+        random = self._dropout or noise > 0
+        with (
+            torch.random.fork_rng(devices=[], enabled=random),
+            style_noise(self._net, noise),
+            self._compute.autocast(),
+        ):
+            if random:
                 torch.manual_seed(hash((self._settings.seed, step)) % 2**63)
             logits = self._net(images)
         return self._loss(logits.float(), targets, weight)

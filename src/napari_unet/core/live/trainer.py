@@ -53,6 +53,9 @@ class LiveSettings(Settings):
     pull
         How strongly a start model is held on to, see `Learner`: few strokes say little about other
         images, and without it what was learned of them is soon forgotten.
+    style_noise
+        Strength of the `style_noise` where there is a start model: other images are stained and
+        exposed in other ways than the one that is painted.
     new_share
         Share of the patches around the newest strokes, while they are new.
     augmentation
@@ -70,6 +73,7 @@ class LiveSettings(Settings):
     learning_rate: Annotated[float, Field(gt=0, le=1)] = 1e-3
     average_decay: Annotated[float, Field(ge=0, lt=1)] = 0.9
     pull: Annotated[float, Field(ge=0, lt=1)] = 0.03
+    style_noise: Annotated[float, Field(ge=0, lt=1)] = 0.3
     new_share: Annotated[float, Field(ge=0, le=1)] = 0.5
     augmentation: Augmentation = Augmentation.preset("light")
     depth: Annotated[int, Field(ge=1, le=7)] = 4
@@ -400,7 +404,7 @@ class LiveTraining:
             depth=info.unet.depth,
             seed=own.seed,
         )
-        return Learner(info, settings, self._compute, own.pull)
+        return Learner(info, settings, self._compute, own.pull, own.style_noise)
 
     def _batch(self) -> Batch:
         patches = [self._patch() for _ in range(self._settings.batch_size)]

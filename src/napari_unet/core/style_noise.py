@@ -1,0 +1,61 @@
+"""Random changes of how the channels within a network are distributed, while it learns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from itertools import islice
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["style_noise"]
+
+_LAYERS = 4
+"""Normalisation layers that are followed by noise: two levels of the encoder."""
+
+_SHARE = 0.5
+"""Of the patches that are changed by each of them."""
+
+
+@contextmanager
+def style_noise(net: nn.Module, strength: float) -> Iterator[None]:
+    """Change the mean and spread of each early feature channel at random, patch by patch.
+
+    Stain and exposure differ from image to image, and show in the statistics of the first layers:
+    what is learned from strokes on one image then holds in others.
+
+    Parameters
+    ----------
+    net
+        Whose batch normalisation layers are followed by the noise while the context lasts.
+    strength
+        Standard deviation of the change, as a share of each channel's spread; 0: none.
+
+    Notes
+    -----
+    Source: Li et al., "Uncertainty modeling for out-of-distribution generalization", ICLR 2022,
+    with a given strength in place of one estimated from the batch.
+    """
+    layers = (m for m in net.modules() if isinstance(m, nn.BatchNorm2d | nn.BatchNorm3d))
+    handles = [
+        layer.register_forward_hook(partial(_changed, strength))
+        for layer in islice(layers, _LAYERS if strength else 0)
+    ]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _changed(strength: float, _layer: nn.Module, _inputs: Any, features: Tensor) -> Tensor:
+    """Add the noise to (N, C, Y, X) or (N, C, Z, Y, X)."""
+    axes = (0, *range(2, features.dim()))
+    spread = features.detach().std(axes, keepdim=True)
+    shape = [*features.shape[:2], *[1] * (features.dim() - 2)]
+    noise = torch.randn([2, *shape], device=features.device, dtype=features.dtype) * strength
+    noise *= torch.rand([shape[0], *[1] * (len(shape) - 1)], device=features.device) < _SHARE
+    return features * (1 + noise[0]) + noise[1] * spread

@@ -83,6 +83,7 @@ def widget(viewer: ViewerModel) -> EvaluateWidget:
 def test_a_newcomer_sees_seven_controls_and_the_layers_are_proposed(
     viewer: ViewerModel, widget: EvaluateWidget, qtbot: QtBot
 ) -> None:
+    qtbot.addWidget(widget.native)
     widget.native.resize(320, 800)
     widget.native.show()
     values = widget.values

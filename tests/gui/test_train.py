@@ -728,7 +728,6 @@ def test_without_validation_the_last_model_is_kept(make, viewer, played) -> None
 
 def test_a_closed_widget_stops_its_run_without_a_traceback(viewer, played, qtbot) -> None:
     widget = TrainWidget(viewer)
-    qtbot.addWidget(widget.native)
     widget.native.show()
     settle(widget)
     job = begin(widget, played)

@@ -338,18 +338,22 @@ def test_submitting_never_waits(small, trained) -> None:
         job.wait(5)
 
 
-def test_modules_are_imported_before_the_start_and_on_its_thread(tmp_path, monkeypatch) -> None:
+def test_modules_are_imported_during_the_start_and_on_its_thread(tmp_path, monkeypatch) -> None:
     # packages with circular imports fail at times where two threads import at once
     done: list[tuple[str, str]] = []
 
     def note(what: str) -> None:
         done.append((what, threading.current_thread().name))
 
-    def connect(*_: object) -> None:
-        note("connect")
-        raise ComputeError("This computer computes nothing.")
+    class Host:
+        def __init__(self, *_: object) -> None:
+            note("process")
 
-    monkeypatch.setattr("napari_unet.compute.connection.connect", connect)
+        def introduce(self) -> None:
+            note("introduced")
+            raise ComputeError("This computer computes nothing.")
+
+    monkeypatch.setattr("napari_unet.compute.connection.HostProcess", Host)
     monkeypatch.setattr(builtins, "note", note, raising=False)
     for name in ("imported_first", "imported_later"):
         (tmp_path / f"{name}.py").write_text(f"note({name!r})\n")
@@ -359,5 +363,6 @@ def test_modules_are_imported_before_the_start_and_on_its_thread(tmp_path, monke
     engine.start("imported_later")
     engine.start()
     engine.close()
-    assert [what for what, _ in done] == ["imported_first", "connect", "imported_later"]
+    order = [what for what, _ in done]
+    assert order == ["process", "imported_first", "introduced", "imported_later"]
     assert {thread for _, thread in done} == {"napari-unet-engine"}

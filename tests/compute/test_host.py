@@ -127,7 +127,7 @@ def test_a_killed_parent_leaves_no_process_and_a_saved_run(small, tmp_path) -> N
 
 def address_of(engine: Engine) -> str:
     engine.submit(evaluation()).wait(30)
-    return engine._connection.host.address
+    return engine._connection._client.scheduler.address
 
 
 @pytest.mark.parametrize("certificate", ["none", "a stranger's", "none, no encryption"])
@@ -136,7 +136,7 @@ def test_a_strangers_client_is_refused(engine, certificate) -> None:
     if certificate == "none, no encryption":
         security, address = None, address.replace("tls://", "tcp://")
     elif certificate == "none":
-        security = Security(tls_ca_file=engine._connection.host.security.tls_ca_file)
+        security = Security(tls_ca_file=engine._connection._client.security.tls_ca_file)
     else:
         security = Security.temporary()
 

@@ -8,8 +8,9 @@ import logging
 import os
 import pickle
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import Any
 
 from napari_unet.compute.events import Accepted, Ended, Over, PreviewReady
@@ -319,25 +320,37 @@ def _unforeseen(trace: str) -> ComputeError:
 
 
 def connect(
-    address: str, environment: Mapping[str, str], on_lost: Callable[[str], None]
+    address: str,
+    environment: Mapping[str, str],
+    on_lost: Callable[[str], None],
+    modules: Iterable[str] = (),
 ) -> Connection:
     """Connect to the scheduler at `address`, or start a process of our own where that is empty.
+
+    Parameters
+    ----------
+    address, environment
+        See `napari_unet.compute.engine.Engine`.
+    on_lost
+        See `Connection`.
+    modules
+        What else to import, while a process of our own starts.
 
     Raises
     ------
     ComputeError
         When the process does not start or nobody answers.
     """
+    host = None if address else HostProcess(environment)
+    for module in modules:
+        with contextlib.suppress(ImportError):  # whoever needs it says so
+            import_module(module)
     from distributed import Client
 
-    host = None if address else HostProcess(environment)
+    at, security = host.introduce() if host else (address, None)
     try:
         client = Client(
-            host.address if host else address,
-            security=host.security if host else None,
-            set_as_default=False,
-            timeout=_CONNECT_S,
-            name="napari-unet",
+            at, security=security, set_as_default=False, timeout=_CONNECT_S, name="napari-unet"
         )
     except (OSError, ValueError, ImportError) as error:
         if host is not None:

@@ -10,7 +10,7 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from importlib import import_module
@@ -96,14 +96,14 @@ class Engine:
         Parameters
         ----------
         *modules
-            What else to import on that thread, before it starts where it has not. Two threads that
-            import packages with circular imports at once may both fail.
+            What else to import on that thread, while the process starts where it has not. Two
+            threads that import packages with circular imports at once may both fail.
         """
-        new = self._state == "new"
+        if self._state == "new":
+            self._order(partial(self._try_connect, modules))
+            return
         for module in modules:
             self._order(partial(import_module, module))
-        if new:
-            self._order(self._try_connect)
 
     def submit(self, request: Request) -> Job:
         """Hand in a request.
@@ -185,11 +185,11 @@ class Engine:
             except Exception:  # without this thread, every later job would wait forever
                 _log.exception("The engine failed at something")
 
-    def _try_connect(self) -> None:
+    def _try_connect(self, modules: Iterable[str]) -> None:
         with contextlib.suppress(ComputeError):  # told as a state
-            self._connected()
+            self._connected(modules)
 
-    def _connected(self) -> Connection:
+    def _connected(self, modules: Iterable[str] = ()) -> Connection:
         """Give a connection that works, a new one where the old one broke."""
         from napari_unet.compute.connection import connect
 
@@ -199,7 +199,7 @@ class Engine:
         if self._state != "starting":
             self._set_state("starting", "The computing process starts again.")
         try:
-            new = connect(self._address, self._environment, self._on_lost)
+            new = connect(self._address, self._environment, self._on_lost, modules)
         except Exception as error:
             sentence = str(error) if isinstance(error, ComputeError) else _not_started(error)
             self._set_state("lost", sentence)

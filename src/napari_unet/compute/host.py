@@ -1,8 +1,8 @@
 """``python -m napari_unet.compute.host``: a dask scheduler and a worker, for one client.
 
-Reads one line of JSON (certificates, folder, the client's module path) from standard input, prints
-one line of JSON with its address, and ends when standard input closes: a client that is killed
-leaves nothing behind.
+Reads two lines of JSON from standard input (folder and the client's module path; when the client
+has imported what makes them, certificates), prints one with its address, and ends when standard
+input closes: a client that is killed leaves nothing behind.
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ def main() -> None:
     _step_back()
     # Behind our own: a file beside the client's script must not take the place of a library.
     sys.path += [p for p in settings["path"] if p not in sys.path]
-    asyncio.run(_serve(settings, answer))
+    import_module("distributed")  # while the client does the same
+    if second := sys.stdin.buffer.readline():
+        asyncio.run(_serve(settings | json.loads(second), answer))
     _leave()
 
 

@@ -12,9 +12,12 @@ import tempfile
 import threading
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from napari_unet.compute.jobs import ComputeError
+
+if TYPE_CHECKING:
+    from distributed import Security
 
 __all__ = ["HostProcess"]
 
@@ -22,25 +25,17 @@ _START_S = 60
 
 
 class HostProcess:
-    """The child process that computes on this computer.
+    """The child process that computes on this computer; it starts at once, see `introduce`.
 
     Parameters
     ----------
     environment
         Variables to set for it.
-
-    Raises
-    ------
-    ComputeError
-        When it does not start.
     """
 
     def __init__(self, environment: Mapping[str, str]) -> None:
-        from distributed import Security
-
         self.folder = Path(tempfile.mkdtemp(prefix="napari-unet-worker-"))
         self.log = self.folder / "worker.log"
-        self.security = Security.temporary()
         with self.log.open("wb") as log:  # not a pipe: one that nobody reads stops its writer
             self._process = subprocess.Popen(
                 # -P: a file in the current folder must not take the place of a library.
@@ -51,7 +46,9 @@ class HostProcess:
                 env=os.environ | dict(environment),
                 **_detached(),
             )
-        self.address = self._introduce()
+        path = [str(Path(p).absolute()) for p in sys.path]
+        with contextlib.suppress(OSError):  # it has ended already; `introduce` says so
+            self._say({"folder": str(self.folder), "path": path})
 
     @property
     def pid(self) -> int:
@@ -90,24 +87,33 @@ class HostProcess:
         """Remove log and scratch files."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _introduce(self) -> str:
-        """Send the certificates, get the address. Never on the command line: others can read it."""
-        security = {k: getattr(self.security, k) for k in self.security.__slots__ if "tls_" in k}
-        security = {k: v for k, v in security.items() if isinstance(v, str)}
-        first = {
-            "security": security | {"require_encryption": True},
-            "folder": str(self.folder),
-            "path": [str(Path(p).absolute()) for p in sys.path],
-        }
-        stdin, stdout = self._process.stdin, self._process.stdout
-        assert stdin is not None
-        assert stdout is not None
+    def introduce(self) -> tuple[str, Security]:
+        """Send it certificates, and wait until it answers.
+
+        Never on the command line: others can read it.
+
+        Returns
+        -------
+        address, security
+            Of its scheduler.
+
+        Raises
+        ------
+        ComputeError
+            When it did not start.
+        """
+        from distributed import Security
+
+        security = Security.temporary()
+        certificates = {k: getattr(security, k) for k in security.__slots__ if "tls_" in k}
+        certificates = {k: v for k, v in certificates.items() if isinstance(v, str)}
         timer = threading.Timer(_START_S, self._process.kill)
         timer.daemon = True
         timer.start()
+        stdout = self._process.stdout
+        assert stdout is not None
         try:
-            stdin.write(json.dumps(first).encode() + b"\n")
-            stdin.flush()
+            self._say({"security": certificates | {"require_encryption": True}})
             answer = stdout.readline()
         except OSError:
             answer = b""
@@ -120,7 +126,13 @@ class HostProcess:
                 f"The computing process did not start: {words}. What it said is in {self.log}; "
                 "the last lines usually name what is missing."
             )
-        return str(json.loads(answer)["address"])
+        return str(json.loads(answer)["address"]), security
+
+    def _say(self, what: dict[str, Any]) -> None:
+        stdin = self._process.stdin
+        assert stdin is not None
+        stdin.write(json.dumps(what).encode() + b"\n")
+        stdin.flush()
 
 
 def _detached() -> dict[str, Any]:

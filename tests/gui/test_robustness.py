@@ -26,7 +26,7 @@ from napari_unet.gui.train import TrainWidget
 pytestmark = pytest.mark.timeout(300)
 posix = pytest.mark.skipif(os.name != "posix", reason="there is no SIGKILL on Windows")
 
-CYCLES = int(os.environ.get("NAPARI_UNET_CYCLES", "5"))
+CYCLES = int(os.environ.get("NAPARI_UNET_CYCLES", "4"))
 """How often to start and stop: 20 takes minutes."""
 
 
@@ -116,11 +116,11 @@ napari.run()
 """
 
 
-@pytest.fixture(scope="module")
-def closed_session(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, dict[str, Any]]:
-    """All three widgets do their work in a napari, which is closed in mid-training."""
-    folder = tmp_path_factory.mktemp("session")
-    own = {"NAPARI_UNET_MODELS": str(folder / "models"), "NAPARI_UNET_DATA_FOLDER": str(folder)}
+def test_a_napari_without_torch_closed_in_mid_training_leaves_a_saved_run_and_no_process(
+    tmp_path: Path,
+) -> None:
+    """All three widgets do their work, layers are deleted, renamed and edited in mid-run."""
+    own = {"NAPARI_UNET_MODELS": str(tmp_path / "models"), "NAPARI_UNET_DATA_FOLDER": str(tmp_path)}
     done = subprocess.run(
         [sys.executable, "-c", SESSION],
         env=os.environ | own,
@@ -130,31 +130,17 @@ def closed_session(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, dict[
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    return done, json.loads(done.stdout.splitlines()[-1])
-
-
-def test_all_three_widgets_work_without_torch_in_napari(closed_session: Any) -> None:
-    _, report = closed_session
+    assert done.stderr == ""
+    report = json.loads(done.stdout.splitlines()[-1])
     assert {"cells nuclei", "cells preview"} <= set(report["layers"])
     assert len(report["layers"]) == 5  # and the errors
     assert report["heavy"] == []
-
-
-def test_layers_deleted_renamed_and_edited_in_mid_run_raise_nothing(closed_session: Any) -> None:
-    _, report = closed_session
     assert report["notifications"] == []
-
-
-def test_napari_closed_in_mid_training_leaves_a_saved_run_and_nothing_else(
-    closed_session: Any,
-) -> None:
-    done, report = closed_session
     run = Path(report["run"])
     assert is_gone(report["pid"])
     assert (run / "state.safetensors").is_file()
     assert (run / "last.safetensors").is_file()
     assert not list(run.glob("*.tmp"))
-    assert done.stderr == ""
 
 
 # -- how quickly it is there -----------------------------------------------------------------------
@@ -243,13 +229,14 @@ def test_training_and_prediction_outlive_a_killed_worker(qtbot: Any, own_engine:
     qtbot.addWidget(train.native)
     train.train()
     wait(lambda: train.controller._run is not None, "a run")
-    state = train.controller._run.folder / "state.safetensors"
+    run = train.controller._run.folder
+    state = run / "state.safetensors"
     wait(lambda: state.is_file() and last_step(train) > 3, "a checkpoint")
     os.kill(own_engine.pid or 0, signal.SIGKILL)
     wait(lambda: not train.controller.busy, "the end of the run")
     assert train.result.kind == "error"
     assert "saved up to its last checkpoint" in train.result.text
-    assert state.is_file()
+    assert all((run / name).is_file() for name in (state.name, "settings.json", "labels.npz"))
     train._resume_last()
     wait(lambda: train.controller._qt_job is not None, "the run again")
     before = last_step(train)

@@ -1,11 +1,7 @@
 """The Train widget with a computing process behind it: stopped, killed, closed in mid-run."""
 
-import os
-import signal
-import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -85,28 +81,6 @@ def test_strokes_are_trained_on_stopped_and_resumed(qtbot) -> None:
     assert again.info is not None
     assert again.info.provenance["steps"] > steps
     assert find_entry("cells-2") is None
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL on Windows")
-def test_a_killed_worker_is_told_and_the_next_run_works(qtbot, engine: Engine) -> None:
-    viewer = ViewerModel()
-    add_strokes(viewer)
-    widget = ready_widget(viewer, steps=100_000)
-    qtbot.addWidget(widget.native)
-    widget.train()
-    wait(lambda: is_training(widget))
-    assert engine.pid is not None
-    os.kill(engine.pid, signal.SIGKILL)
-    wait(lambda: not widget.controller.busy)
-    assert widget.result.kind == "error"
-    assert "ended without warning" in widget.result.text
-    run = next((Path(os.environ["NAPARI_UNET_DATA_FOLDER"]) / "runs").iterdir())
-    assert (run / "settings.json").is_file()
-    assert (run / "labels.npz").is_file()
-    widget.more.budget.value = 3
-    widget.train()
-    wait(lambda: not widget.controller.busy)
-    assert "is ready in Predict" in widget.result.text
 
 
 def test_a_viewer_closed_in_mid_training_stops_it(make_napari_viewer, engine: Engine) -> None:

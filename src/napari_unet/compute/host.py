@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import json
 import os
 import sys
@@ -96,10 +97,19 @@ async def _serve(settings: dict[str, Any], answer: IO[str]) -> None:
     ):
         answer.write(json.dumps({"address": scheduler.address}) + "\n")
         answer.close()
-        # The slowest import, while the user still looks at the form.
-        threading.Thread(target=import_module, args=("torch",), daemon=True).start()
+        threading.Thread(target=_import_torch, name="import-torch", daemon=True).start()
         await _client_gone()
         _leave()
+
+
+def _import_torch() -> None:
+    """Do the slowest import while the user still looks at the form.
+
+    What all these modules consist of is there to stay: the collector, which runs after each job,
+    need not look at it again. That would take as long as a small prediction.
+    """
+    import_module("torch")
+    gc.freeze()
 
 
 async def _client_gone() -> None:

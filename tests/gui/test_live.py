@@ -364,3 +364,72 @@ def test_the_preview_comes_back_with_the_plane(
         qtbot.waitUntil(lambda n=plane: shown_at(n), timeout=PATIENCE_MS)
     widget.live_button.native.click()
     qtbot.waitUntil(lambda: not widget.live.running, timeout=PATIENCE_MS)
+
+
+def test_whole_objects_become_all_objects(
+    viewer: ViewerModel, widget: TrainWidget, qtbot: Any
+) -> None:
+    pixels, truth = synthetic_nuclei((192, 192), 22, seed=5, diameter_px=(16, 24))
+    viewer.add_image(pixels, name="cells")
+    meaning = widget.fields.meaning
+    meaning.native.activated.emit(meaning.native.currentIndex())  # chosen by hand: it says so
+    assert meaning.value == "objects"
+    heard = Heard(widget)
+    widget.live_button.native.click()
+    assert "label 1" in widget.result.text
+    strokes = viewer.layers["cells strokes"]
+    assert strokes.data.dtype == np.uint16
+    painted = np.setdiff1d(truth[:88], truth[88:])[:6]
+    for label, number in enumerate(painted, start=2):  # and some background around them
+        strokes.data_setitem(np.nonzero(truth == number), label)
+    rows = np.isin(np.arange(192), (20, 50, 80))
+    strokes.data_setitem(np.nonzero((truth == 0) & rows[:, None]), 1)
+    qtbot.waitUntil(lambda: preview_of(viewer) is not None, timeout=PATIENCE_MS)
+    preview = preview_of(viewer)
+    count = int(truth.max())
+    qtbot.waitUntil(lambda: abs(int(preview.data.max()) - count) <= 3, timeout=PATIENCE_MS)
+    assert heard.state.ready
+
+    proposals: list[bool] = []
+    widget.live.proposed.connect(proposals.append)
+    widget.suggest_button.native.click()
+    qtbot.waitUntil(lambda: bool(proposals), timeout=PATIENCE_MS)
+    proposed = np.asarray(viewer.layers["cells proposal"].data)
+    new = np.unique(proposed[proposed > 1])
+    assert new.size
+    assert new.min() == 8, "numbers that no other object has"
+    assert (proposed == 1).any()
+    widget.accept_button.native.click()
+    kept = np.isin(np.asarray(strokes.data), new)
+    assert kept.any()
+    assert (strokes.data[kept] == proposed[kept]).all()
+
+    widget.live_button.native.click()
+    qtbot.waitUntil(lambda: not widget.live.running, timeout=PATIENCE_MS)
+    info = read_info(widget.live.model)
+    assert info.task.kind == "instances"
+    assert 12 < info.object_diameter_px < 26
+    folder = widget.live.folder
+    widget.fields.meaning.value = "strokes"
+    widget.resume_button.native.click()
+    assert widget.live.running, widget.result.text
+    assert widget.fields.meaning.value == "objects"
+    qtbot.waitUntil(lambda: heard.state.step > 0, timeout=PATIENCE_MS)
+    widget.live_button.native.click()
+    qtbot.waitUntil(lambda: not widget.live.running, timeout=PATIENCE_MS)
+    assert widget.live.folder == folder
+
+
+def test_a_layer_without_room_for_more_objects_is_told(
+    viewer: ViewerModel, widget: TrainWidget
+) -> None:
+    from napari_unet.core.errors import LabelsError
+    from napari_unet.gui.train_live_planes import plane_in_view
+
+    image = viewer.add_image(np.zeros((32, 32), np.uint8), name="cells")
+    strokes = viewer.add_labels(np.zeros((32, 32), np.uint8), name="strokes")
+    plane = plane_in_view(viewer, (image,), strokes, None, None)
+    labels = np.full((32, 32), 300, np.uint16)
+    with pytest.raises(LabelsError, match="numbers up to 255, these labels go up to 300"):
+        plane.write((slice(0, 32), slice(0, 32)), labels)
+    assert not strokes.data.any()

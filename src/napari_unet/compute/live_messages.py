@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from napari_unet.compute.requests import LiveImage
-    from napari_unet.core.tasks import Semantic
+    from napari_unet.core.tasks import Instances, Semantic
 
 __all__ = ["ChangeClasses", "Message", "Paint", "PutImage", "RemoveImage", "ShowView", "Suggest"]
 
@@ -48,7 +48,7 @@ class RemoveImage(Message):
 class ChangeClasses(Message):
     """The classes are others."""
 
-    task: Semantic
+    task: Semantic | Instances
 
 
 @dataclass(frozen=True)

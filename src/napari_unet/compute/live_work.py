@@ -33,6 +33,8 @@ _PREVIEW_SHARE = 0.25
 _TILE_PX = 256
 _LARGEST_PLANE_PX = 4096**2
 """Of larger planes only what is in view is previewed."""
+_LARGEST_DECODED_PX = 1024**2
+"""The same where objects are previewed."""
 
 
 def train_live(request: LiveRequest, context: JobContext) -> LiveDone:
@@ -45,6 +47,7 @@ def train_live(request: LiveRequest, context: JobContext) -> LiveDone:
 
 class _Live:
     def __init__(self, request: LiveRequest, context: JobContext) -> None:
+        from napari_unet.core.live.painted import go_together
         from napari_unet.core.live.session import LiveSession
         from napari_unet.core.live.trainer import LiveSettings, LiveTraining
         from napari_unet.core.model_file import load_model
@@ -55,7 +58,7 @@ class _Live:
         start = session.model if resumed else request.start
         model = None if start is None else load_model(start)
         # With other classes it starts from the model, which is what `set_task` would do.
-        restores = resumed and session.task().ids.tolist() == request.task.ids.tolist()
+        restores = resumed and go_together(session.task(), request.task)
         settings = request.settings or LiveSettings()
         if start == session.model and not restores:  # it knows no more than the strokes do
             settings = settings.model_copy(update={"pull": 0.0})
@@ -155,13 +158,19 @@ class _Live:
         if region is None:
             self._context.emit(LiveSuggestion(name, None, None))
             return
-        labels = training.classes_of(training.outputs(name, region))
-        self._context.emit(LiveSuggestion(name, (region[0].start, region[1].start), labels))
+        self._context.emit(LiveSuggestion(name, *training.proposal(name, region)))
 
     def _parts_of(self, view: told.ShowView) -> Iterator[Region]:
-        """Give the part in view, and after it each time a tile of the rest of the plane."""
+        """Give the part in view, and after it each time a tile of the rest of the plane.
+
+        Objects are not put together from tiles: the plane at once, or the view of a large one.
+        """
         labels = self._training.labels().get(view.name)
         tiles: list[Region] = []
+        if self._training.painted_as.task.kind == "instances":
+            if labels is None or labels.size > _LARGEST_DECODED_PX:
+                return itertools.repeat(view.region)
+            return itertools.repeat((0, 0, labels.shape[0], labels.shape[1]))
         if labels is not None and labels.size <= _LARGEST_PLANE_PX:
             tiles = [r for r in _tiles(labels.shape) if not _within(r, view.region)]
         if not tiles:
@@ -183,16 +192,14 @@ class _Live:
         if self._previewed.get(part) == state:
             return
         self._previewed[part] = state
-        from napari_unet.core.live.uncertainty import uncertainty
-
         y, x, height, width = part
         outputs = training.outputs(view.name, (slice(y, y + height), slice(x, x + width)))
         self._context.show(
             LivePreview(
                 name=view.name,
                 origin=(y, x),
-                labels=training.classes_of(outputs),
-                uncertainty=np.clip(255 * uncertainty(outputs), 0, 255).astype(np.uint8),
+                labels=training.painted_as.labels(outputs),
+                uncertainty=np.clip(255 * training.painted_as.doubt(outputs), 0, 255).astype("u1"),
                 step=training.steps,
                 applied=self._applied,
             )

@@ -117,7 +117,7 @@ class LiveRequest:
     Parameters
     ----------
     task
-        Classes; sparse.
+        Classes or objects; sparse.
     images
         By the names that messages call them.
     folder
@@ -130,7 +130,7 @@ class LiveRequest:
         Whether `folder` holds a session to go on with.
     """
 
-    task: Semantic
+    task: Semantic | Instances
     images: Mapping[str, LiveImage]
     folder: Path
     settings: LiveSettings | None = None

@@ -88,6 +88,7 @@ class TrainWidget(TrainLayout):
         self.source.changed.connect(self._on_source)
         self.folder.changed.connect(self._on_folder)
         self.fields.meaning.changed.connect(self._on_meaning)
+        self.fields.meaning.native.activated.connect(self._on_meaning)  # also what it was before
         self.fields.start.changed.connect(self._on_start)
         self.more.name_of_model.changed.connect(self._on_name)
         self.pairs.changed.connect(self._on_pairs)
@@ -199,6 +200,11 @@ class TrainWidget(TrainLayout):
             return
         self._versions[id(event.source)] = self._versions.get(id(event.source), 0) + 1
         self.schedule()
+
+    @property
+    def wants_objects(self) -> bool:
+        """Whether a person, not a guess, says that labels are objects."""
+        return not self._guess_meaning and self.fields.meaning.value == "objects"
 
     def _on_source(self, *_: Any) -> None:
         layers = self.source.value == LAYERS

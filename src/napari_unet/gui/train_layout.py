@@ -62,7 +62,8 @@ class TrainLayout(Form):
         self.live_button: Any = w.PushButton(
             text="Live",
             tooltip="Paint, and watch: the network learns from every stroke as you make it, and "
-            "shows what it makes of the image in view. Classes only, 0 is not painted.",
+            "shows what it makes of the image in view. 0 is not painted. To teach objects, choose "
+            "them above first: label 1 is background then, every other label a whole object.",
         )
         self.suggest_button: Any = w.PushButton(
             text="Where next?",

@@ -25,7 +25,7 @@ from napari_unet.compute import (
 from napari_unet.compute import live_messages as messages
 from napari_unet.core.errors import Cancelled, UNetError
 from napari_unet.core.live.session import LiveSession
-from napari_unet.core.tasks import ClassInfo, Semantic
+from napari_unet.core.tasks import ClassInfo, Instances, Semantic
 from napari_unet.gui.background import Background
 from napari_unet.gui.jobs import QtJob
 from napari_unet.gui.session import session
@@ -51,7 +51,11 @@ _LOOK_MS = 120
 _READING_S = 4.0
 _LONGEST_UNTOLD_S = 2.0
 _MOST_CLASSES = 50
-_PAINT_TWO = "Live: paint a stroke of at least two classes."
+_PAINT_CLASSES = "Live: paint a stroke of at least two classes."
+_PAINT_OBJECTS = (
+    "Live: paint some background with label 1, and a few objects, each whole and with a label of "
+    "its own from 2 on (M takes the next)."
+)
 SESSION_KEY = "napari-unet live session"
 """In the metadata of a Labels layer that is painted on: the folder of the session."""
 _DEFAULT_CLASSES = (
@@ -80,6 +84,8 @@ class LiveForm:
         Of the model.
     resumed
         The planes of the session in `folder`, where it goes on with one.
+    objects
+        Whether every label from 2 on is an object, and 1 background; else labels are classes.
     """
 
     rows: Sequence[PairRow]
@@ -90,6 +96,11 @@ class LiveForm:
     folder: Path
     name: str
     resumed: Sequence[LivePlane] = ()
+    objects: bool = False
+
+    def task(self, painted: Sequence[int] = ()) -> Semantic | Instances:
+        """Say what the labels are; classes that are painted and not in the table are added."""
+        return Instances(sparse=True) if self.objects else _classes(self.classes, painted)
 
 
 @dataclass
@@ -97,7 +108,7 @@ class _Run:
     """A live training under way."""
 
     form: LiveForm
-    task: Semantic
+    task: Semantic | Instances
     previews: LivePreviews
     planes: dict[str, LivePlane] = field(default_factory=dict)
     number: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
@@ -110,6 +121,11 @@ class _Run:
     proposal: Proposal | None = None
     lost: int = 0
     known_scopes: set[str] = field(default_factory=set)
+
+    @property
+    def hint(self) -> str:
+        """What to paint first."""
+        return _PAINT_OBJECTS if self.form.objects else _PAINT_CLASSES
 
     def describe(self) -> None:
         """Keep what finds images and layers again; see `train_live_start.resumed_form`."""
@@ -125,6 +141,7 @@ class _Run:
             {
                 "name": self.form.name,
                 "start": None if self.form.start is None else str(self.form.start),
+                "objects": self.form.objects,
                 "channels": None if self.form.channels is None else list(self.form.channels),
                 "planes": self.described,
             }
@@ -186,17 +203,17 @@ class LiveController(QObject):
         UNetError
             When images and labels do not fit together.
         """
-        run = _Run(form, _task(form.classes, ()), LivePreviews(self._viewer))
+        run = _Run(form, form.task(), LivePreviews(self._viewer))
         run.previews.show_uncertainty(self._uncertainty, {})
         planes = form.resumed or [p for row in form.rows for p in self._planes_of(form, row)]
         run.planes = {plane.name: plane for plane in planes}
-        run.task = _task(form.classes, _painted(run.planes.values()))
+        run.task = form.task(_painted(run.planes.values()))
         run.describe()
         self._submit(run, form.start, resume=bool(form.resumed))
         self._run = run
         self._timer.start()
         self.running_changed.emit(True)
-        self.told.emit(_PAINT_TWO, "info")
+        self.told.emit(run.hint, "info")
 
     def use_rows(self, rows: Sequence[PairRow]) -> None:
         """Learn from these images from now on; those that are new come along, others go."""
@@ -233,7 +250,7 @@ class LiveController(QObject):
         """Ask where painting would help most; the view goes there."""
         run = self._run
         if run is not None and not run.ready:
-            self.told.emit(_PAINT_TWO, "info")
+            self.told.emit(run.hint, "info")
         elif run is not None and run.view is not None:
             self._look()  # what was painted a moment ago counts
             self._tell(messages.Suggest(next(run.number), run.view[0]))
@@ -246,7 +263,11 @@ class LiveController(QObject):
             return
         self._look()  # strokes that were painted before are judged
         plane = run.proposal.plane
-        run.proposal.accept()
+        try:
+            run.proposal.accept()
+        except UNetError as error:
+            self._complain(str(error))
+            return
         change = plane.change()
         if change is not None:
             self._tell(messages.Paint(next(run.number), plane.name, *change, judged=False))
@@ -306,11 +327,7 @@ class LiveController(QObject):
         if change is None:
             return
         origin, block = change
-        task = _task(run.task.classes, np.unique(block).tolist())
-        if task != run.task:
-            run.task = task
-            self._tell(messages.ChangeClasses(next(run.number), task))
-            run.previews.forget_colours()
+        self._add_classes(run, np.unique(block).tolist())
         self._tell(messages.Paint(next(run.number), plane.name, origin, block))
 
     def _follow_view(self, run: _Run) -> None:
@@ -354,13 +371,19 @@ class LiveController(QObject):
         while plane.name in run.described:  # the strokes of a layer that was deleted are kept
             plane.name = f"{first} ({next(count)})"
         run.planes[plane.name] = plane
-        task = _task(run.task.classes, _painted([plane]))
+        self._add_classes(run, _painted([plane]))
+        self._tell(messages.PutImage(next(run.number), plane.name, plane.told(run.known_scopes)))
+        run.describe()
+
+    def _add_classes(self, run: _Run, painted: Sequence[int]) -> None:
+        """Tell of classes that are painted for the first time."""
+        if isinstance(run.task, Instances):
+            return
+        task = _classes(run.task.classes, painted)
         if task != run.task:
             run.task = task
             self._tell(messages.ChangeClasses(next(run.number), task))
             run.previews.forget_colours()
-        self._tell(messages.PutImage(next(run.number), plane.name, plane.told(run.known_scopes)))
-        run.describe()
 
     def _tell(self, message: messages.Message) -> None:
         if self._qt_job is not None:
@@ -403,7 +426,7 @@ class LiveController(QObject):
         if run.state is None or run.proposal is not None:
             return
         if time.monotonic() > self._quiet_until_s:
-            self.told.emit(_words(run.state), "info")
+            self.told.emit(_words(run.state) if run.ready else run.hint, "info")
             self._told_s = time.monotonic()
 
     def _complain(self, sentence: str) -> None:
@@ -484,7 +507,7 @@ def _painted(planes: Any) -> list[int]:
     return sorted(found)
 
 
-def _task(known: Sequence[ClassInfo], painted: Sequence[int]) -> Semantic:
+def _classes(known: Sequence[ClassInfo], painted: Sequence[int]) -> Semantic:
     """Make a task of the classes that are known, and of those that are painted."""
     classes: Mapping[int, ClassInfo] = {c.id: c for c in known or _DEFAULT_CLASSES if c.id}
     if len(classes) < 2:
@@ -499,8 +522,6 @@ def _task(known: Sequence[ClassInfo], painted: Sequence[int]) -> Semantic:
 
 
 def _words(state: LiveState) -> str:
-    if not state.ready:
-        return _PAINT_TWO
     return f"Live, step {state.step:,}. {_score_words(state.score)}"
 
 

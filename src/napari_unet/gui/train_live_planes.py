@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet.compute import LiveImage
-from napari_unet.core.errors import ImageError
+from napari_unet.core.errors import ImageError, LabelsError
 from napari_unet.gui.train_preview import PreviewSource
 
 if TYPE_CHECKING:
@@ -131,7 +131,20 @@ class LivePlane:
         return (top, left), block
 
     def write(self, window: tuple[slice, slice], labels: NDArray[np.integer[Any]]) -> None:
-        """Paint labels where nothing is painted yet; it can be undone as a stroke can."""
+        """Paint labels where nothing is painted yet; it can be undone as a stroke can.
+
+        Raises
+        ------
+        LabelsError
+            When the layer cannot hold numbers as large.
+        """
+        most = int(np.iinfo(self.layer.data.dtype).max)
+        if labels.max(initial=0) > most:
+            raise LabelsError(
+                f"'{self.layer.name}' holds numbers up to {most}, these labels go up to "
+                f"{labels.max()}. Convert it (right click in the layer list, Convert data type) "
+                "to uint16 or more, and accept again."
+            )
         axes = self.axes.replace("C", "") if self.layer.ndim < len(self.axes) else self.axes
         free = (self.sent[window] == 0) & (labels > 0)
         y, x = np.nonzero(free)

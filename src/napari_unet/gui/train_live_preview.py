@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from napari.layers import Image as ImageLayer
 
     from napari_unet.compute import LivePreview
-    from napari_unet.core.tasks import Semantic
+    from napari_unet.core.tasks import Instances, Semantic
     from napari_unet.gui.train_live_planes import LivePlane
 
 __all__ = ["LivePreviews"]
@@ -50,7 +50,11 @@ class LivePreviews:
         self._last = ""
 
     def show(
-        self, plane: LivePlane, preview: LivePreview, task: Semantic, about: Mapping[str, Any]
+        self,
+        plane: LivePlane,
+        preview: LivePreview,
+        task: Semantic | Instances,
+        about: Mapping[str, Any],
     ) -> None:
         """Show a part that has come.
 
@@ -80,6 +84,8 @@ class LivePreviews:
         y, x = preview.origin
         height, width = preview.labels.shape
         part = (slice(y, y + height), slice(x, x + width))
+        if task.kind == "instances":  # objects of another part are not those of this one
+            shown.labels.fill(0)
         shown.labels[part] = preview.labels
         shown.doubt[part] = preview.uncertainty / np.float32(255)
         shown.labels_layer.show(shown.labels.copy(), preview.step)

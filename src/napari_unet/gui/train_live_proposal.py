@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
+
+from napari_unet.core.live.painted import BACKGROUND_ID
 
 if TYPE_CHECKING:
     import napari
     from napari.layers import Labels
 
     from napari_unet.compute import LiveSuggestion
-    from napari_unet.core.tasks import Semantic
+    from napari_unet.core.tasks import Instances, Semantic
     from napari_unet.gui.train_live_planes import LivePlane
 
 __all__ = ["Proposal"]
@@ -37,7 +40,7 @@ class Proposal:
         viewer: napari.Viewer,
         plane: LivePlane,
         suggestion: LiveSuggestion,
-        task: Semantic,
+        task: Semantic | Instances,
     ) -> None:
         from napari_unet.gui.layers import add_labels, jump_to
         from napari_unet.gui.layers.colours import class_colours
@@ -48,8 +51,11 @@ class Proposal:
         self.plane = plane
         (y, x), (height, width) = suggestion.origin, suggestion.labels.shape
         self.window = (slice(y, y + height), slice(x, x + width))
-        whole = np.zeros(plane.sent.shape, np.uint8)
-        whole[self.window] = suggestion.labels
+        labels = suggestion.labels
+        if task.kind == "instances":
+            labels = _with_free_numbers(labels, plane.layer)
+        whole = np.zeros(plane.sent.shape, labels.dtype)
+        whole[self.window] = labels
         self.layer: Labels = add_labels(
             viewer,
             plane.image_layer,
@@ -76,7 +82,13 @@ class Proposal:
         viewer.layers.selection.active = self.layer
 
     def accept(self) -> None:
-        """Put the proposal, with what was corrected in it, where nothing is painted yet."""
+        """Put the proposal, with what was corrected in it, where nothing is painted yet.
+
+        Raises
+        ------
+        LabelsError
+            When the layer that is painted on has no room for so many objects.
+        """
         if self.layer in self._viewer.layers:
             proposed = np.asarray(self.layer.data).reshape(self.plane.sent.shape)
             self.plane.write(self.window, proposed[self.window])
@@ -88,3 +100,10 @@ class Proposal:
             self._viewer.layers.remove(self.layer)
         if self.plane.layer in self._viewer.layers:
             self._viewer.layers.selection.active = self.plane.layer
+
+
+def _with_free_numbers(labels: NDArray[np.integer[Any]], layer: Labels) -> NDArray[np.uint32]:
+    """Give proposed objects numbers that no other object of a layer has."""
+    last = max(BACKGROUND_ID, int(np.max(layer.data)))
+    shift = last - BACKGROUND_ID
+    return np.where(labels > BACKGROUND_ID, labels + np.uint32(shift), labels).astype(np.uint32)

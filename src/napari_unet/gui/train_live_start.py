@@ -9,6 +9,7 @@ import numpy as np
 
 from napari_unet.core.errors import ImageError, LabelsError, SettingsError
 from napari_unet.core.live.session import LiveSession
+from napari_unet.core.tasks import Semantic
 from napari_unet.gui.preferences import preferences
 from napari_unet.gui.train_data import next_run_folder
 from napari_unet.gui.train_live import SESSION_KEY, LiveForm
@@ -40,11 +41,14 @@ def live_form(widget: TrainWidget, viewer: napari.Viewer) -> LiveForm:
     """
     choice = widget.choice()
     rows = list(choice.rows)
+    objects = widget.wants_objects
     if not rows:
         image = _selected_image(viewer)
-        rows = [PairRow((image,), _new_strokes(viewer, image, choice.axes), None)]
+        dtype = np.uint16 if objects else np.uint8
+        rows = [PairRow((image,), _new_strokes(viewer, image, choice.axes, dtype), None)]
         widget.pairs.set_rows(rows)
-    widget.fields.meaning.value = "strokes"
+    if not objects:
+        widget.fields.meaning.value = "strokes"
     start = widget.fields.start
     if start.path is None and not widget.live_started:
         start.choose(_shipped_for(rows[0].images[0]))
@@ -58,6 +62,7 @@ def live_form(widget: TrainWidget, viewer: napari.Viewer) -> LiveForm:
         start=start.path,
         folder=next_run_folder(preferences().data_folder / "runs", f"{name}-live"),
         name=name,
+        objects=objects,
     )
 
 
@@ -102,16 +107,19 @@ def _resumed(widget: TrainWidget, viewer: napari.Viewer, saved: LiveSession) -> 
         rows.append(PairRow(images, layer, None))
         planes += [plane_in_view(viewer, images, layer, axes, channels, at) for at, _ in painted]
     widget.pairs.set_rows(rows)
-    widget.fields.meaning.value = "strokes"
+    objects = bool(about.get("objects"))
+    widget.fields.meaning.value = "objects" if objects else "strokes"
+    task = saved.task() if saved.began else None
     return LiveForm(
         rows=rows,
         axes=planes[0].axes,
         channels=channels,
-        classes=saved.task().classes if saved.began else (),
+        classes=task.classes if isinstance(task, Semantic) else (),
         start=Path(start) if start and Path(start).is_file() else None,
         folder=saved.path,
         name=str(about.get("name") or "live"),
         resumed=planes,
+        objects=objects,
     )
 
 
@@ -165,12 +173,14 @@ def _selected_image(viewer: napari.Viewer) -> ImageLayer:
     return active if active in images else images[-1]
 
 
-def _new_strokes(viewer: napari.Viewer, image: ImageLayer, axes: str | None) -> Labels:
+def _new_strokes(
+    viewer: napari.Viewer, image: ImageLayer, axes: str | None, dtype: type[np.unsignedinteger[Any]]
+) -> Labels:
     """Add an empty Labels layer on an image, with the brush in hand."""
     from napari_unet.gui.layers import image_from_layers
 
     shape = image_from_layers([image], axes).label_shape
-    return _add_strokes(viewer, image, axes, np.zeros(shape, np.uint8), f"{image.name} strokes")
+    return _add_strokes(viewer, image, axes, np.zeros(shape, dtype), f"{image.name} strokes")
 
 
 def _add_strokes(

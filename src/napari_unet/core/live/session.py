@@ -18,7 +18,7 @@ from napari_unet.core.storage import atomic_path
 
 if TYPE_CHECKING:
     from napari_unet.core.live.trainer import LiveTraining
-    from napari_unet.core.tasks import Semantic
+    from napari_unet.core.tasks import Instances, Semantic
 
 __all__ = ["LiveSession"]
 
@@ -133,11 +133,11 @@ class LiveSession:
             "folder, or start anew."
         )
 
-    def task(self) -> Semantic:
-        """Read the classes; raises as `restore`."""
-        from napari_unet.core.tasks import Semantic
+    def task(self) -> Semantic | Instances:
+        """Read what was painted: classes, or objects; raises as `restore`."""
+        from napari_unet.core.tasks import parse_task
 
-        return Semantic.model_validate(self._values()["task"])
+        return parse_task(self._values()["task"])
 
     def restore(self, training: LiveTraining) -> None:
         """Go on exactly: `training` was made with the saved task and has the images.

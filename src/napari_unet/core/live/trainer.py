@@ -16,8 +16,9 @@ from napari_unet.core.config import Settings, TrainingSettings, UNetConfig
 from napari_unet.core.device import Compute, choose_compute
 from napari_unet.core.errors import LabelsError, SettingsError
 from napari_unet.core.learner import Learner
+from napari_unet.core.live.painted import BACKGROUND_ID, Painted, go_together, painted
 from napari_unet.core.live.strokes import Canvas, StrokeScores
-from napari_unet.core.live.uncertainty import least_certain_window, uncertainty
+from napari_unet.core.live.uncertainty import least_certain_window
 from napari_unet.core.live.warm_start import warm_weights
 from napari_unet.core.model_file import Model, ModelInfo
 from napari_unet.core.normalization import (
@@ -27,7 +28,7 @@ from napari_unet.core.normalization import (
     choose_normalization,
 )
 from napari_unet.core.sampling import Batch
-from napari_unet.core.tasks import Semantic
+from napari_unet.core.tasks import Instances, Semantic
 
 __all__ = ["LiveSettings", "LiveTraining"]
 
@@ -92,7 +93,8 @@ class LiveTraining:
     Parameters
     ----------
     task
-        Classes; 0 is "not painted".
+        Classes, or objects on a background (see `PaintedObjects`); 0 is "not painted". Objects are
+        decoded as the start model does it, where it knows objects.
     start
         Model to start from; None: from scratch.
     settings
@@ -105,11 +107,14 @@ class LiveTraining:
     """
 
     def __init__(
-        self, task: Semantic, start: Model | None = None, settings: LiveSettings | None = None
+        self,
+        task: Semantic | Instances,
+        start: Model | None = None,
+        settings: LiveSettings | None = None,
     ) -> None:
         self._settings = settings or LiveSettings()
         self._start = start
-        self._task = _checked(task)
+        self._painted_as = self._meaning(task)
         self._canvases: dict[str, Canvas] = {}
         self._in_colour: dict[str, bool] = {}
         self._rng = np.random.default_rng(self._settings.seed)
@@ -206,19 +211,19 @@ class LiveTraining:
             Whether the model is scored on it; false of proposals of its own that were accepted.
         """
         canvas = self._canvases[name]
-        painted = canvas.edit(origin, block)
+        pixels = canvas.edit(origin, block)
         self._steps_since_edit = 0
-        if judged and painted.size and self._learner is not None:
-            foreseen = self._foreseen(canvas, painted)
-            self.scores.add(canvas.labels.ravel()[painted], foreseen)
+        if judged and pixels.size and self._learner is not None:
+            kinds = self._painted_as.kinds_of(canvas.labels.ravel()[pixels])
+            self.scores.add(kinds, self._foreseen(canvas, pixels))
 
-    def set_task(self, task: Semantic) -> None:
+    def set_task(self, task: Semantic | Instances) -> None:
         """Change the classes; the features that were learned stay."""
-        task = _checked(task)
-        if task.ids.tolist() != self._task.ids.tolist() and self._learner is not None:
+        meaning = self._meaning(task)
+        if not go_together(task, self._task) and self._learner is not None:
             self._start, self._held = self.model(), self._learner.held
             self._learner = self._network = None
-        self._task = task
+        self._painted_as = meaning
 
     def digest(self, name: str) -> str:
         """Hash of an image's labels, see `Canvas.digest`."""
@@ -226,7 +231,7 @@ class LiveTraining:
 
     @property
     def ready(self) -> bool:
-        """Whether two classes are painted: there is nothing to learn before."""
+        """Whether two classes, or background and an object, are painted."""
         return len(self._painted()) >= 2
 
     # -- learning --------------------------------------------------------------------------------
@@ -242,7 +247,7 @@ class LiveTraining:
         if not self.ready:
             raise LabelsError(
                 "Fewer than two classes are painted: paint a stroke of at least two of them "
-                "(background is one)."
+                "(background is one; so is any object)."
             )
         if self._learner is None or self._outgrown():
             self._begin()
@@ -265,7 +270,8 @@ class LiveTraining:
         Returns
         -------
         float32 array
-            Probability of each class, axes (classes, Y, X); see `Semantic.ids` for their order.
+            Probability of each class, axes (classes, Y, X); see `Semantic.ids` for their order. Of
+            objects the maps of `Instances.heads`.
         """
         image = self._canvases[name].image
         top, bottom, left, right = _bounds(region, image.shape[1:])
@@ -275,9 +281,9 @@ class LiveTraining:
         maps = self._predictor()(np.ascontiguousarray(image[(slice(None), *near)]))
         maps = maps[:, top - first[0] :, left - first[1] :]
         maps = maps[:, : bottom - top, : right - left]
-        return np.concatenate([1 - maps, maps]) if len(maps) == 1 else maps
+        return self._painted_as.outputs(maps)
 
-    def least_certain(self, name: str, window_px: int = 64) -> tuple[slice, slice] | None:
+    def least_certain(self, name: str, window_px: int | None = None) -> tuple[slice, slice] | None:
         """Find where an image is least certain and not painted: `least_certain_window` of it."""
         canvas = self._canvases[name]
         shape = canvas.labels.shape
@@ -285,15 +291,37 @@ class LiveTraining:
         for y in range(0, shape[0], _TILE_PX):
             for x in range(0, shape[1], _TILE_PX):
                 region = (slice(y, y + _TILE_PX), slice(x, x + _TILE_PX))
-                doubt[region] = uncertainty(self.outputs(name, region))
-        return least_certain_window(doubt, canvas.labels > 0, window_px)
+                doubt[region] = self._painted_as.doubt(self.outputs(name, region))
+        side_px = window_px or self._painted_as.window_px
+        return least_certain_window(doubt, canvas.labels > 0, side_px)
 
-    def classes_of(self, outputs: NDArray[np.float32]) -> NDArray[np.integer[Any]]:
-        """Turn what `outputs` gave into class ids, axes YX."""
-        ids = self._task.ids
-        small = ids.astype(np.min_scalar_type(int(ids.max())))
-        classes: NDArray[np.integer[Any]] = small[outputs.argmax(0)]
-        return classes
+    def proposal(
+        self, name: str, window: tuple[slice, slice]
+    ) -> tuple[tuple[int, int], NDArray[np.integer[Any]]]:
+        """Say what might be painted in a window of an image.
+
+        Returns
+        -------
+        origin, labels
+            Where it begins, (y, x), and labels, axes YX, 0 where nothing is proposed: classes, or
+            see `PaintedObjects.proposal`.
+        """
+        margin = self._painted_as.margin_px
+        labels = self._canvases[name].labels
+        top, bottom, left, right = _bounds(window, labels.shape)
+        first = max(0, top - margin), max(0, left - margin)
+        around = slice(first[0], bottom + margin), slice(first[1], right + margin)
+        inner = (
+            slice(top - first[0], bottom - first[0]),
+            slice(left - first[1], right - first[1]),
+        )
+        outputs = self.outputs(name, around)
+        return first, self._painted_as.proposal(outputs, labels[around], inner)
+
+    @property
+    def painted_as(self) -> Painted:
+        """What painted numbers stand for; turns outputs into labels."""
+        return self._painted_as
 
     def model(self) -> Model:
         """Give the model as it is now.
@@ -305,7 +333,7 @@ class LiveTraining:
         """
         if self._learner is None or self._info is None:
             raise SettingsError("Nothing was learned yet: paint two classes first.")
-        return Model(self._info, self._learner.weights())
+        return Model(self._described(self._info), self._learner.weights())
 
     # -- to be saved -----------------------------------------------------------------------------
 
@@ -350,15 +378,38 @@ class LiveTraining:
         start = None if self._start is None else self._start.info
         return choose_normalization(Normalization(), rgb, start)
 
-    def _painted(self) -> dict[int, list[str]]:
-        """Images in which each class is painted."""
-        found: dict[int, list[str]] = {}
-        known = set(self._task.ids.tolist())
+    @property
+    def _task(self) -> Semantic | Instances:
+        return self._painted_as.task
+
+    def _meaning(self, task: Semantic | Instances) -> Painted:
+        start = None if self._start is None else self._start.info.task
+        if isinstance(task, Instances) and isinstance(start, Instances):
+            task = task.model_copy(update={"decoder": start.decoder})
+        return painted(task)
+
+    def _painted(self) -> dict[int, dict[str, list[int]]]:
+        """Numbers that are painted, by their kind and by the image that they are painted in."""
+        found: dict[int, dict[str, list[int]]] = {}
         for name, canvas in self._canvases.items():
-            for class_id in canvas.by_class:
-                if class_id in known:
-                    found.setdefault(class_id, []).append(name)
+            ids = list(canvas.by_class)
+            for number, kind in zip(ids, self._painted_as.kinds_of(np.array(ids)), strict=True):
+                if kind:
+                    found.setdefault(int(kind), {}).setdefault(name, []).append(number)
         return found
+
+    def _described(self, info: ModelInfo) -> ModelInfo:
+        """Add how wide the painted objects are."""
+        if not isinstance(info.task, Instances):
+            return info
+        areas = [
+            len(pixels)
+            for canvas in self._canvases.values()
+            for number, pixels in canvas.by_class.items()
+            if number != BACKGROUND_ID
+        ]
+        diameter = float(np.median(2 * np.sqrt(np.array(areas) / np.pi))) if areas else None
+        return info.model_copy(update={"object_diameter_px": diameter})
 
     def _begin(self) -> None:
         """Make the network: statistics and head fit what is painted before the first step."""
@@ -424,20 +475,21 @@ class LiveTraining:
         image, labels, inside = sample_patch(
             canvas.image, canvas.labels, None, centre, size, self._settings.augmentation, self._rng
         )
-        return image, *self._task.encode(labels, inside)
+        return image, *self._painted_as.encode(labels, inside)
 
     def _draw(self) -> tuple[Canvas, int]:
-        """Draw a painted pixel: of a new stroke, else of any class alike."""
+        """Draw a painted pixel: of a new stroke, else of any class, image and object alike."""
         fresh = [canvas for canvas in self._canvases.values() if canvas.new]
         if fresh and self._rng.random() < self._settings.new_share:
             canvas = fresh[int(self._rng.integers(len(fresh)))]
             if (pixel := canvas.take_new(self._rng)) is not None:
                 return canvas, pixel
-        painted = self._painted()
-        class_id = sorted(painted)[int(self._rng.integers(len(painted)))]
-        names = painted[class_id]
-        canvas = self._canvases[names[int(self._rng.integers(len(names)))]]
-        return canvas, int(self._rng.choice(canvas.by_class[class_id]))
+        kinds = self._painted()
+        images = kinds[sorted(kinds)[int(self._rng.integers(len(kinds)))]]
+        name = list(images)[int(self._rng.integers(len(images)))]
+        number = images[name][int(self._rng.integers(len(images[name])))]
+        canvas = self._canvases[name]
+        return canvas, int(self._rng.choice(canvas.by_class[number]))
 
     def _predictor(self) -> BlockNetwork:
         if self._network is None:
@@ -445,22 +497,13 @@ class LiveTraining:
         return self._network
 
     def _foreseen(self, canvas: Canvas, pixels: NDArray[np.int64]) -> NDArray[Any]:
-        """Classes that are predicted at pixels."""
+        """Kinds that are predicted at pixels."""
         y, x = np.unravel_index(pixels, canvas.labels.shape)
         region = (slice(int(y.min()), int(y.max()) + 1), slice(int(x.min()), int(x.max()) + 1))
         name = next(n for n, c in self._canvases.items() if c is canvas)
-        classes: NDArray[np.integer[Any]] = self.classes_of(self.outputs(name, region))
-        found: NDArray[np.integer[Any]] = classes[y - y.min(), x - x.min()]
+        kinds = self._painted_as.foreseen_kinds(self.outputs(name, region))
+        found: NDArray[np.integer[Any]] = kinds[y - y.min(), x - x.min()]
         return found
-
-
-def _checked(task: Semantic) -> Semantic:
-    if not task.sparse:
-        raise SettingsError(
-            "Live training takes 0 for 'not painted': expected a sparse task. Give the background "
-            "a class of its own."
-        )
-    return task
 
 
 def _bounds(region: Sequence[slice] | None, shape: tuple[int, ...]) -> tuple[int, int, int, int]:

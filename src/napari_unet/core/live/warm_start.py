@@ -11,13 +11,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from napari_unet.core.losses import loss_for
 from napari_unet.core.model_file import Model, ModelInfo
 from napari_unet.core.sampling import Batch
-from napari_unet.core.tasks import Semantic
+from napari_unet.core.tasks import Instances, Semantic
 from napari_unet.core.transfer import (
     CLEARLY,
     HEAD,
@@ -44,7 +46,7 @@ def warm_weights(start: Model, info: ModelInfo, batches: Sequence[Batch]) -> dic
     start
         The trained network.
     info
-        Header of the new one, for a `Semantic` task.
+        Header of the new one.
     batches
         Patches with what is painted in them.
 
@@ -65,13 +67,18 @@ def warm_weights(start: Model, info: ModelInfo, batches: Sequence[Batch]) -> dic
         net = UNet(info.unet)
         net.load_state_dict(candidate)
         adapt_statistics(net, images)
-        return fit_head(net, images, targets, painted), net.state_dict()
+        if isinstance(info.task, Semantic):
+            left = fit_head(net, images, targets, painted)
+        else:
+            left = _loss_left(net, info.task, images, targets, painted)
+        return left, net.state_dict()
 
     views = [weights]
     channels = info.unet.in_channels
     if 1 < channels != start.info.unet.in_channels and info.unet.norm == "batch":
-        assert isinstance(info.task, Semantic)
-        background = info.task.ids.tolist().index(info.task.background.id)
+        background = 0
+        if isinstance(info.task, Semantic):
+            background = info.task.ids.tolist().index(info.task.background.id)
         pixels, classes = _painted([i.movedim(1, -1) for i in images], targets, painted)
         shares = separating_channels(pixels, classes != background)
         views.append(through_channels(weights, shares))
@@ -208,6 +215,20 @@ def fit_head(
         head.weight.copy_(own.reshape(head.weight.shape))
         cast(Tensor, head.bias).copy_(bias - own @ mean)
         return float(cost())
+
+
+@torch.no_grad()
+def _loss_left(
+    net: UNet,
+    task: Instances,
+    images: Sequence[Tensor],
+    targets: Sequence[Tensor],
+    weights: Sequence[Tensor],
+) -> float:
+    """Mean loss of a network that knows objects already: its outputs are right for them."""
+    loss = loss_for(task)
+    batches = zip(images, targets, weights, strict=True)
+    return float(np.mean([float(loss(net(i), t, w)) for i, t, w in batches]))
 
 
 def _painted(

@@ -1,0 +1,142 @@
+"""Live training on objects that are painted whole, on a background that is painted as well."""
+
+import numpy as np
+import pytest
+
+from napari_unet.core.catalogue import DEFAULT_MODEL, find_model
+from napari_unet.core.errors import LabelsError, SettingsError
+from napari_unet.core.live.painted import PaintedObjects, go_together
+from napari_unet.core.live.session import LiveSession
+from napari_unet.core.live.trainer import LiveSettings, LiveTraining
+from napari_unet.core.model_file import load_model
+from napari_unet.core.object_scores import object_scores
+from napari_unet.core.synthetic import synthetic_nuclei
+from napari_unet.core.tasks import ClassInfo, Instances, Semantic
+
+OBJECTS = Instances(sparse=True)
+QUICK = LiveSettings(patch_px=64, batch_size=2)
+
+
+@pytest.fixture(scope="module")
+def start():
+    return load_model(find_model(DEFAULT_MODEL))
+
+
+@pytest.fixture(scope="module")
+def field():
+    """Dark nuclei on a bright ground, which the start model never saw, and their truth."""
+    image, nuclei = synthetic_nuclei((192, 192), 30, seed=5, diameter_px=(18, 26), inverted=True)
+    return image[None], nuclei
+
+
+@pytest.fixture(scope="module")
+def whole(field):
+    """Eight objects painted whole, and strokes of background."""
+    _, nuclei = field
+    labels = np.zeros(nuclei.shape, np.uint16)
+    labels[nuclei == 0] = 1
+    labels[np.arange(192) % 16 > 1] = 0
+    for number in range(1, 9):
+        labels[nuclei == number] = number + 1
+    return labels
+
+
+def learned(field, whole, start, steps, settings=QUICK):
+    training = LiveTraining(OBJECTS, start, settings)
+    training.put("field", field[0], whole)
+    for _ in range(steps):
+        training.step()
+    return training
+
+
+def test_a_few_whole_objects_are_enough_to_find_the_others(field, whole, start):
+    training = learned(field, whole, start, 12)
+    found = training.painted_as.labels(training.outputs("field"))
+    assert object_scores(found, field[1], thresholds=[0.5]).mean_ap > 0.8
+    model = training.model()
+    assert isinstance(model.info.task, Instances)
+    assert model.info.task.decoder == start.info.task.decoder
+    assert 18 < model.info.object_diameter_px < 26
+    assert not model.info.rgb
+
+
+def test_what_is_not_painted_weighs_nothing_and_what_is_painted_is_whole(whole):
+    _, weight = PaintedObjects(OBJECTS).encode(whole, np.ones(whole.shape, bool))
+    assert weight.shape == (3, *whole.shape)
+    assert not weight[:, whole == 0].any()
+    assert (weight[:2, whole > 0] > 0).all()
+    assert (weight[2, whole > 1] > 0).all(), "objects teach their separation"
+    assert not weight[2, whole == 1].any()
+    outside = np.ones(whole.shape, bool)
+    outside[:96] = False
+    _, weight = PaintedObjects(OBJECTS).encode(whole, outside)
+    assert not weight[:, :96].any()
+
+
+def test_background_and_an_object_are_needed(field, whole):
+    training = LiveTraining(OBJECTS, settings=QUICK)
+    only_objects = np.where(whole > 1, whole, 0)
+    training.put("field", field[0], only_objects)
+    assert not training.ready
+    with pytest.raises(LabelsError, match="so is any object"):
+        training.step()
+    training.edit("field", (0, 0), whole)
+    assert training.ready
+    assert training.step() > 0
+
+
+def test_strokes_are_judged_as_background_or_object(field, whole, start):
+    training = learned(field, whole, start, 12)
+    truth = field[1]
+    for number in (10, 11, 12):
+        y, x = (int(v) for v in np.argwhere(truth == number).mean(0))
+        here = slice(y - 3, y + 4), slice(x - 3, x + 4)
+        training.edit("field", (y - 3, x - 3), np.full((7, 7), 40 + number, np.uint16))
+        assert (training.labels()["field"][here] == 40 + number).all()
+        row = int(np.argwhere((truth == 0).all(1))[0, 0]) if (truth == 0).all(1).any() else 0
+        free = np.flatnonzero((truth[row] == 0) & (training.labels()["field"][row] == 0))
+        training.edit("field", (row, int(free[number])), np.ones((1, 1), np.uint16))
+    assert training.scores.counts == {1: 3, 2: 3}
+    assert training.scores.balanced_accuracy > 0.7
+
+
+def test_a_proposal_holds_background_and_whole_objects_that_are_not_painted(field, whole, start):
+    training = learned(field, whole, start, 12)
+    found = training.painted_as.labels(training.outputs("field"))
+    origin, proposal = training.proposal("field", (slice(70, 150), slice(80, 170)))
+    assert origin == (6, 16)
+    assert proposal.shape == (186, 176)
+    here = found[6:, 16:]
+    window = np.zeros(here.shape, bool)
+    window[64:144, 64:154] = True
+    ids = np.unique(proposal[proposal > 1])
+    np.testing.assert_array_equal(ids, np.arange(2, 2 + ids.size))
+    assert ids.size >= 2
+    for number in ids:
+        (same,) = np.unique(here[proposal == number])
+        np.testing.assert_array_equal(here == same, proposal == number)  # all of it
+        assert (window & (here == same)).sum() > 0.5 * (here == same).sum()
+        assert (whole[6:, 16:][here == same] > 0).mean() <= 0.1
+    np.testing.assert_array_equal(proposal == 1, window & (here == 0))
+
+
+def test_a_session_of_objects_goes_on_where_it_was(field, whole, start, tmp_path):
+    training = learned(field, whole, start, 6)
+    session = LiveSession(tmp_path / "session")
+    session.save(training)
+    assert isinstance(session.task(), Instances)
+    again = LiveTraining(session.task(), load_model(session.model), QUICK)
+    again.put("field", field[0], session.labels()["field"])
+    session.restore(again)
+    assert again.steps == 6
+    assert again.step() == training.step()
+    assert again.model().info == training.model().info
+
+
+def test_classes_and_objects_do_not_go_together():
+    classes = tuple(ClassInfo(id=i, name=str(i), background=i == 1) for i in (1, 2))
+    semantic = Semantic(classes=classes, sparse=True)
+    assert go_together(OBJECTS, Instances(sparse=True))
+    assert not go_together(OBJECTS, semantic)
+    with pytest.raises(SettingsError, match="takes 0 for 'not painted'"):
+        LiveTraining(Instances())

@@ -286,8 +286,9 @@ class TrainWidget(TrainLayout):
             self._outlook, form, self._sourced = result
             self._show_meaning(form)
         outlook = self._outlook
-        if self.live.running:
-            self.outlook.say("")  # it is about training from start to end
+        if self.live.running:  # both are about training from start to end
+            self.outlook.say("")
+            self._outlook = outlook = replace(outlook, issues=())
         elif outlook.problem:
             nothing = not self._sourced and not isinstance(result, UNetError)
             if nothing and self.source.value == LAYERS and self.pairs.missing:

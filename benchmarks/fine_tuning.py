@@ -1,10 +1,11 @@
 """Does a shipped model help with few images of another kind? Fine-tuning beside training anew.
 
 Trains on a few images, chosen by seed from different fields, for the same time from the model and
-from scratch, and scores both on all images of other fields:
+from scratch, and scores both on all images of other fields. Five images are few: with others the
+figures are others, so give several seeds.
 
     python benchmarks/fine_tuning.py dsb2018_brightfield/stage1_train --groups \\
-        dsb2018_brightfield/fields.csv --minutes 3 --images 5
+        dsb2018_brightfield/fields.csv --minutes 3 --images 5 --seeds 0 1 2
 """
 
 import argparse
@@ -29,18 +30,28 @@ def main() -> None:
     parser.add_argument("--model", default=DEFAULT_MODEL, help="to start from")
     parser.add_argument("--minutes", type=float, default=3)
     parser.add_argument("--images", type=int, default=5)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     options = parser.parse_args()
     data = DataSource(source=options.source.absolute(), groups=options.groups)
     pairs = data.load(data.find())
-    few, rest = divide(pairs, options.images, options.seed)
-    print(f"{len(few)} images to train on, {len(rest)} of other fields to score on")
     start = load_model(find_model(options.model))
     print(f"{'':>14}" + "".join(f"{name:>26}" for name in SCORES) + f"{'steps':>8}")
-    for name, model in (("fine-tuned", start), ("from scratch", None)):
-        report, steps = trained(few, rest, model, options.minutes, options.seed)
-        values = "".join(f"{report.summary()[score]:26.3f}" for score in SCORES)
-        print(f"{name:>14}{values}{steps:8}", flush=True)
+    found = {"fine-tuned": [], "from scratch": []}
+    for seed in options.seeds:
+        few, rest = divide(pairs, options.images, seed)
+        print(f"seed {seed}: {len(few)} images to train on, {len(rest)} of other fields to score")
+        for name, model in zip(found, (start, None), strict=True):
+            report, steps = trained(few, rest, model, options.minutes, seed)
+            found[name].append([report.summary()[score] for score in SCORES])
+            show(name, found[name][-1], steps)
+    if len(options.seeds) > 1:
+        print(f"mean of {len(options.seeds)}:")
+        for name, values in found.items():
+            show(name, np.mean(values, axis=0))
+
+
+def show(name, values, steps=""):
+    print(f"{name:>14}" + "".join(f"{value:26.3f}" for value in values) + f"{steps:8}", flush=True)
 
 
 def divide(pairs, count, seed):

@@ -212,7 +212,7 @@ def used() -> tuple[int, int, float]:
 
 
 def test_starting_and_stopping_leaves_nothing() -> None:
-    cycles = int(os.environ.get("ENGINE_CYCLES", "4"))
+    cycles = int(os.environ.get("ENGINE_CYCLES", "3"))
     sizes = []
     for _ in range(cycles):
         with Engine() as engine:

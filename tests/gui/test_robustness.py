@@ -26,7 +26,7 @@ from napari_unet.gui.train import TrainWidget
 pytestmark = pytest.mark.timeout(300)
 posix = pytest.mark.skipif(os.name != "posix", reason="there is no SIGKILL on Windows")
 
-CYCLES = int(os.environ.get("NAPARI_UNET_CYCLES", "4"))
+CYCLES = int(os.environ.get("NAPARI_UNET_CYCLES", "3"))
 """How often to start and stop: 20 takes minutes."""
 
 

@@ -37,8 +37,9 @@ class PaintedClasses:
 
     task: Semantic
     window_px: ClassVar[int] = 64
+    """Side of the window that is proposed."""
     margin_px: ClassVar[int] = 0
-    """Side of the window that is proposed, and what of its surroundings counts."""
+    """Width of what is looked at around it."""
 
     def kinds_of(self, ids: Labels) -> Labels:
         """Say of what kind painted numbers are; 0 of those that are not known."""
@@ -83,8 +84,9 @@ class PaintedObjects:
 
     task: Instances
     window_px: ClassVar[int] = 96
+    """Side of the window that is proposed."""
     margin_px: ClassVar[int] = 64
-    """Side of the window that is proposed, and how far its objects may reach out of it."""
+    """Width of what is looked at around it: its objects may reach out of it as far."""
 
     def kinds_of(self, ids: Labels) -> Labels:
         """Say of what kind painted numbers are: background, or the one after for any object."""

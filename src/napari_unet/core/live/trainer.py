@@ -215,7 +215,8 @@ class LiveTraining:
         self._steps_since_edit = 0
         if judged and pixels.size and self._learner is not None:
             kinds = self._painted_as.kinds_of(canvas.labels.ravel()[pixels])
-            self.scores.add(kinds, self._foreseen(canvas, pixels))
+            known = kinds > 0
+            self.scores.add(kinds[known], self._foreseen(canvas, pixels)[known])
 
     def set_task(self, task: Semantic | Instances) -> None:
         """Change the classes; the features that were learned stay."""

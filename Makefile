@@ -2,6 +2,8 @@
 SHELL := /bin/bash
 BIN := .venv/bin
 export PYTHON
+# Tests start Python many times: let it keep what it compiled.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-lowest lint types format setup screen clean

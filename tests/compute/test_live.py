@@ -16,6 +16,7 @@ from napari_unet.compute import (
     WorkerLost,
 )
 from napari_unet.compute.live_messages import ChangeClasses, Paint, PutImage, RemoveImage, ShowView
+from napari_unet.compute.worker import tell_job
 from napari_unet.core.live.session import LiveSession
 from napari_unet.core.live.strokes import Canvas
 from napari_unet.core.live.trainer import LiveSettings
@@ -98,6 +99,30 @@ def test_strokes_are_heard_in_order_and_the_view_is_shown(engine: Engine, cells,
     assert isinstance(done, LiveDone)
     assert read_info(done.model).task.ids.tolist() == [1, 2, 5]
     np.testing.assert_array_equal(LiveSession(tmp_path / "live").labels()["a"], labels)
+
+
+def test_a_stroke_that_did_not_arrive_is_told_again(engine: Engine, cells, tmp_path, monkeypatch):
+    pixels, truth = cells
+    labels = np.zeros(truth.shape, np.uint8)
+    request = LiveRequest(TASK, {"a": LiveImage(pixels, labels)}, tmp_path / "live", QUICK)
+    listener = Listener(job := engine.submit(request))
+    listener.wait_for(LiveState)
+    client = engine._connection._client
+    run, breaks = client.run, [OSError("connection reset")] * 2
+
+    def run_at_last(function, *args, **options):
+        if function is tell_job and breaks:
+            raise breaks.pop()
+        return run(function, *args, **options)
+
+    monkeypatch.setattr(client, "run", run_at_last)
+    labels[20:24] = truth[20:24]
+    job.tell(Paint(1, "a", (20, 0), truth[20:24]))
+    state = listener.wait_for(LiveState, lambda s: s.applied == 1)
+    assert not breaks
+    assert same(state, "a", labels)
+    job.stop()
+    job.wait(PATIENCE_S)
 
 
 def test_it_goes_on_tomorrow_where_it_was(engine: Engine, cells, tmp_path: Path):

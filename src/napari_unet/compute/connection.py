@@ -25,6 +25,9 @@ __all__ = ["Connection", "connect"]
 
 _CONNECT_S = 10
 _WATCH_S = 0.25
+_TELL_TRIES = 4
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -244,10 +247,17 @@ class Connection:
         async with self._telling.setdefault(job.id, asyncio.Lock()):  # in order
             while job.id in self._jobs and job.id not in self._workers:
                 await asyncio.sleep(_WATCH_S)
-            if job.id in self._jobs:
+            for _ in range(_TELL_TRIES):  # a stroke must not get lost on the way
+                if job.id not in self._jobs:  # it has ended, or its worker is gone
+                    return
                 worker = self._workers[job.id]
-                with contextlib.suppress(Exception):  # a worker that is gone is told elsewhere
+                try:
                     await self._client.run(tell_job, job.id, parcel, workers=[worker])
+                except Exception:
+                    _log.info("A job was not told something; once more", exc_info=True)
+                    await asyncio.sleep(_WATCH_S)
+                else:
+                    return
 
     def _on_scheduler_event(self, event: tuple[float, Any]) -> None:
         """End the jobs of a cluster's worker that died."""

@@ -1,4 +1,4 @@
-"""Patches without any object: uneven light, lines of a camera, haze, grain, and noise.
+"""Patches without any object: uneven light, lines of a camera, haze, and noise.
 
 The images that people label have objects in them. So a network never learns that a background
 which spans the whole range of intensities, as in an empty field, is nothing.
@@ -15,9 +15,6 @@ Float = NDArray[np.float32]
 
 _HAZE_PX = (32.0, 128.0)
 """Distance over which haze varies: farther than across the usual object, even out of focus."""
-
-_GRAIN_PX = (0.7, 12.0)
-"""Distance over which grain is alike: noise that was smoothed or enlarged, clouds made small."""
 
 _ORDINARY_NOISE, _MOST_NOISE = 0.05, 0.15
 
@@ -37,7 +34,7 @@ def empty_patch(shape: tuple[int, ...], rng: np.random.Generator) -> Float:
     float32 array
         Of that shape, most values between 0 and 1; the channels show the same but for noise.
     """
-    draw = (_light, _lines, _haze, _grain)[rng.choice(4, p=[0.3, 0.1, 0.2, 0.4])]
+    draw = (_light, _lines, _haze)[rng.choice(3, p=[0.5, 0.2, 0.3])]
     background = draw(shape[-2:], rng)
     if rng.random() < 0.3:
         background = background + 0.5 * _light(shape[-2:], rng)
@@ -80,17 +77,3 @@ def _haze(shape: tuple[int, ...], rng: np.random.Generator) -> Float:
     inside = tuple(slice(s, s + n) for s, n in zip(starts, shape, strict=True))
     haze: Float = clouds[inside]
     return haze
-
-
-def _grain(shape: tuple[int, ...], rng: np.random.Generator) -> Float:
-    """Noise whose neighbours are alike; at times in square blocks, as JPEG and binning do."""
-    from scipy.ndimage import gaussian_filter
-
-    size_px = float(np.exp(rng.uniform(*np.log(_GRAIN_PX))))
-    if rng.random() < 0.25:
-        side = max(2, round(size_px))
-        blocks = rng.standard_normal([-(-n // side) for n in shape], np.float32)
-        grain: Float = np.kron(blocks, np.ones((side, side), np.float32))[: shape[0], : shape[1]]
-        return grain
-    smooth: Float = gaussian_filter(rng.standard_normal(shape, np.float32), size_px, mode="wrap")
-    return smooth

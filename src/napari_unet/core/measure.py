@@ -14,7 +14,13 @@ from napari_unet.core.errors import LabelsError
 from napari_unet.core.images import Image, PixelSize
 from napari_unet.core.metrics import checked_labels
 
-__all__ = ["find_centroids", "measure_objects", "summarise_objects", "um_per_px"]
+__all__ = [
+    "find_centroids",
+    "measure_objects",
+    "median_diameter_px",
+    "summarise_objects",
+    "um_per_px",
+]
 
 _SLAB_PX = 2**22
 """Pixels measured at a time, so that memory does not follow the image."""
@@ -131,6 +137,11 @@ def find_centroids(
     found = _measure_plane(labels, None)
     place = np.searchsorted(found.ids, ids)
     return found.centroid[place], found.area[place]
+
+
+def median_diameter_px(area_px: ArrayLike) -> float:
+    """Give the median diameter of circles of some areas, at least one."""
+    return float(np.median(2 * np.sqrt(np.asarray(area_px) / np.pi)))
 
 
 def um_per_px(pixel_size: PixelSize) -> tuple[float, ...] | None:

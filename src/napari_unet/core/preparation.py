@@ -10,7 +10,7 @@ from napari_unet.core.config import TrainingSettings, UNetConfig
 from napari_unet.core.contrast import object_contrast
 from napari_unet.core.errors import LabelsError, SettingsError
 from napari_unet.core.images import Image, Pair
-from napari_unet.core.measure import um_per_px
+from napari_unet.core.measure import median_diameter_px, um_per_px
 from napari_unet.core.model_file import Model, ModelInfo
 from napari_unet.core.normalization import choose_normalization
 from napari_unet.core.splits import Split
@@ -130,4 +130,4 @@ def _median_diameter_px(pairs: list[Pair]) -> float:
     """Median diameter of circles of the objects' areas, over all planes."""
     planes = [plane.labels for pair in pairs for plane in pair.planes()]
     areas = np.concatenate([np.unique(p[p > 0], return_counts=True)[1] for p in planes])
-    return float(np.round(np.median(2 * np.sqrt(areas / np.pi)), 1))
+    return round(median_diameter_px(areas), 1)

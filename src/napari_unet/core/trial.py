@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet.core.agreement import agreement_parts
+from napari_unet.core.measure import median_diameter_px
 from napari_unet.core.normalization import IntensityRange, apply_ranges
 from napari_unet.core.rescale import rescaled, scaled_shape
 from napari_unet.core.tasks import OFFSET_UNIT_PX, Instances
@@ -91,7 +92,7 @@ class Trial:
         """Median diameter of circles of the objects' areas; None where there is none."""
         if not len(self.area_px):
             return None
-        return float(np.median(2 * np.sqrt(self.area_px / np.pi)))
+        return median_diameter_px(self.area_px)
 
     @property
     def mean_quality(self) -> float:

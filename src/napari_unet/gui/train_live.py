@@ -464,7 +464,7 @@ class LiveController(QObject):
 
     def _keep(self, run: _Run, done: LiveDone) -> None:
         if done.model is None:
-            self._finish("Stopped before anything was learned: fewer than two classes.", "info")
+            self._finish("Stopped before anything was learned: too little is painted.", "info")
             return
         model = done.model
 

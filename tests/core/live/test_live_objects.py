@@ -57,6 +57,7 @@ def test_a_few_whole_objects_are_enough_to_find_the_others(field, whole, start):
     assert isinstance(model.info.task, Instances)
     assert model.info.task.decoder == start.info.task.decoder
     assert 18 < model.info.object_diameter_px < 26
+    assert model.info.object_diameter_px == round(model.info.object_diameter_px, 1)
     assert not model.info.rgb
 
 

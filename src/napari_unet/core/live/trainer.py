@@ -20,6 +20,7 @@ from napari_unet.core.live.painted import BACKGROUND_ID, Painted, go_together, p
 from napari_unet.core.live.strokes import Canvas, StrokeScores
 from napari_unet.core.live.uncertainty import least_certain_window
 from napari_unet.core.live.warm_start import warm_weights
+from napari_unet.core.measure import median_diameter_px
 from napari_unet.core.model_file import Model, ModelInfo
 from napari_unet.core.normalization import (
     IntensityRange,
@@ -409,7 +410,7 @@ class LiveTraining:
             for number, pixels in canvas.by_class.items()
             if number != BACKGROUND_ID
         ]
-        diameter = float(np.median(2 * np.sqrt(np.array(areas) / np.pi))) if areas else None
+        diameter = round(median_diameter_px(areas), 1) if areas else None
         return info.model_copy(update={"object_diameter_px": diameter})
 
     def _begin(self) -> None:

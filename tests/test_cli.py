@@ -21,6 +21,8 @@ from napari_unet.core.model_file import read_info
 from napari_unet.core.synthetic import synthetic_dataset
 
 PIXEL_UM = (0.25, 0.25)
+KEYBOARD = signal.getsignal(signal.SIGINT)
+"""What Ctrl+C does before the first test; nothing, where the tests run in the background."""
 SMALL = "--patch 32 --batch 4 --base-channels 8 --depth 2 --augmentation none --threads 1"
 
 
@@ -187,7 +189,7 @@ class stopping_after:  # noqa: N801
 
 
 def test_the_keyboard_works_as_before_after_a_run(run: Path) -> None:
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is KEYBOARD
 
 
 def test_a_run_whose_data_moved_says_what_to_do(cli: Cli, data: Path, tmp_path: Path) -> None:

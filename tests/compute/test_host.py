@@ -126,7 +126,7 @@ def test_a_killed_parent_leaves_no_process_and_a_saved_run(small, tmp_path) -> N
 
 
 def address_of(engine: Engine) -> str:
-    engine.submit(evaluation()).wait(30)
+    engine.submit(evaluation()).wait(100)  # one that steps back for others may starve for a while
     return engine._connection._client.scheduler.address
 
 
@@ -181,6 +181,17 @@ def test_napari_goes_first(monkeypatch) -> None:
         with contextlib.suppress(FileNotFoundError):
             # "/autogroup-42 nice 10"
             assert int(Path(f"/proc/{engine.pid}/autogroup").read_text().split()[-1]) > 0
+
+
+def test_who_waits_for_work_takes_next_to_nothing(engine) -> None:
+    engine.submit(evaluation()).wait(100)
+    process = psutil.Process(engine.pid)
+    time.sleep(0.5)
+    before = process.cpu_times()
+    time.sleep(2)
+    after = process.cpu_times()
+    seconds = after.user + after.system - before.user - before.system
+    assert seconds < 0.06  # of 2 s; where a cluster watches itself, as by default, 0.12 to 0.2
 
 
 def test_a_process_that_does_not_start_says_where_to_look(tmp_path) -> None:

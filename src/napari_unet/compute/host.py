@@ -26,6 +26,15 @@ _SAVE_S = 4.0
 _THREADS = 8
 """Jobs at once; each takes as many processor cores as it likes."""
 
+_QUIET = {
+    "distributed.admin.system-monitor.interval": "10s",
+    "distributed.admin.tick.interval": "1s",
+    "distributed.scheduler.active-memory-manager.start": False,
+    "distributed.scheduler.work-stealing": False,
+    "distributed.worker.profile.enabled": False,
+}
+"""What a cluster watches itself by, up to a hundred times a second: a tenth of a core, for nobody."""
+
 
 def main() -> None:
     """Serve one client until it goes away."""
@@ -34,6 +43,7 @@ def main() -> None:
     _step_back()
     # Behind our own: a file beside the client's script must not take the place of a library.
     sys.path += [p for p in settings["path"] if p not in sys.path]
+    import_module("dask").config.set(_QUIET)
     import_module("distributed")  # while the client does the same
     if second := sys.stdin.buffer.readline():
         asyncio.run(_serve(settings | json.loads(second), answer))

@@ -294,6 +294,7 @@ def test_a_run_is_not_overwritten_by_another(stopped_run):
 WORKER = """
 import os, sys, time
 import napari_unet.core.figures
+import torch._dynamo
 from test_resume import OBJECTS, TINY, nuclei_pairs
 from napari_unet.core.config import Budget, TrainingSettings
 from napari_unet.core.training import train
@@ -308,8 +309,28 @@ def slow_replace(self, target):
 storage.Path.replace = slow_replace
 napari_unet.core.figures.curves_figure = lambda path, rows: None
 settings = TrainingSettings(**(TINY | {"epoch_steps": 1}), budget=Budget(steps=6))
-list(train(nuclei_pairs(), OBJECTS, sys.argv[1], settings))
+for line in sys.stdin:
+    if os.fork() == 0:
+        print(os.getpid(), flush=True)
+        list(train(nuclei_pairs(), OBJECTS, line.strip(), settings))
+        os._exit(0)
+    print("ended", os.wait()[1], flush=True)
 """
+
+
+@pytest.fixture(scope="module")
+def workers():
+    """A process that has imported what is slow to import, and trains in copies of itself."""
+    paths = os.pathsep.join([*sys.path, str(Path(__file__).parent)])
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        [sys.executable, "-c", WORKER],
+        stdin=pipe,
+        stdout=pipe,
+        text=True,
+        env=os.environ | {"PYTHONPATH": paths},
+    ) as process:
+        yield process
 
 
 @pytest.fixture(scope="module")
@@ -320,27 +341,24 @@ def never_killed(tmp_path_factory):
     return folder
 
 
-def killed_after(folder, writes):
+def killed_after(workers, folder, writes):
     """Train in another process and kill it while it puts a file in place."""
-    paths = os.pathsep.join([*sys.path, str(Path(__file__).parent)])
-    process = subprocess.Popen(
-        [sys.executable, "-c", WORKER, str(folder)],
-        stdout=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"PYTHONPATH": paths},
-    )
-    with process:
-        for _ in range(writes):
-            assert "writing" in process.stdout.readline()
-        time.sleep(0.02)
-        process.send_signal(signal.SIGKILL)
-    assert process.returncode == -signal.SIGKILL
+    print(folder, file=workers.stdin, flush=True)
+    pid = next(int(line) for line in workers.stdout if line.strip().isdecimal())
+    for _ in range(writes):
+        assert "writing" in workers.stdout.readline()
+    time.sleep(0.02)
+    os.kill(pid, signal.SIGKILL)
+    ended = next(line for line in workers.stdout if line.startswith("ended"))
+    assert ended.split()[1] == str(int(signal.SIGKILL))
 
 
 @pytest.mark.parametrize("writes", [8, 13])
-def test_killed_during_a_checkpoint_the_run_loads_and_goes_on(tmp_path, never_killed, writes):
+def test_killed_during_a_checkpoint_the_run_loads_and_goes_on(
+    workers, tmp_path, never_killed, writes
+):
     folder = tmp_path / "run"
-    killed_after(folder, writes)
+    killed_after(workers, folder, writes)
     run = RunFolder(folder)
     for path in (run.last_model, run.best_model):
         if path.exists():
@@ -351,9 +369,11 @@ def test_killed_during_a_checkpoint_the_run_loads_and_goes_on(tmp_path, never_ki
     assert_same_run(folder, never_killed)
 
 
-def test_killed_before_the_first_checkpoint_it_can_only_start_again(tmp_path, never_killed):
+def test_killed_before_the_first_checkpoint_it_can_only_start_again(
+    workers, tmp_path, never_killed
+):
     folder = tmp_path / "run"
-    killed_after(folder, 3)
+    killed_after(workers, folder, 3)
     with pytest.raises(SettingsError, match="no checkpoint to resume from"):
         list(resume(folder, nuclei_pairs()))
     settings = TrainingSettings(**(TINY | {"epoch_steps": 1}), budget=Budget(steps=6))

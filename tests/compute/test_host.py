@@ -10,7 +10,7 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -48,36 +48,29 @@ def is_gone(pid: int) -> bool:
     return True
 
 
-@pytest.fixture
-def own_engine() -> Iterator[Engine]:
-    """An engine that a test may break."""
-    with Engine(environment=ALONE) as engine:
-        yield engine
-
-
 @posix
-def test_a_killed_worker_is_a_sentence_and_the_next_job_works(own_engine, small, tmp_path) -> None:
+def test_a_killed_worker_is_a_sentence_and_the_next_job_works(engine, small, tmp_path) -> None:
     states: list[str] = []
-    own_engine.on_state(lambda state, sentence: states.append(state))
-    job = own_engine.submit(small.request(tmp_path / "run", steps=50_000))
+    engine.on_state(lambda state, sentence: states.append(state))
+    job = engine.submit(small.request(tmp_path / "run", steps=50_000))
     events: list[object] = []
     job.on_event(events.append)
     wait_for(lambda: any(isinstance(e, CheckpointSaved) for e in events), 60)
-    os.kill(own_engine.pid, signal.SIGKILL)
+    os.kill(engine.pid, signal.SIGKILL)
     with pytest.raises(WorkerLost, match=r"killed.*saved up to its last checkpoint.*Resume it"):
         job.wait(10)
-    assert own_engine.state == "lost"
-    assert own_engine.submit(evaluation()).wait(30).report.images
+    assert engine.state == "lost"
+    assert engine.submit(evaluation()).wait(30).report.images
     assert states[-2:] == ["starting", "ready"]
     assert (tmp_path / "run" / "state.safetensors").is_file()
 
 
 @posix
-def test_an_idle_worker_that_dies_is_noticed_and_replaced(own_engine) -> None:
-    own_engine.submit(evaluation()).wait(30)
-    os.kill(own_engine.pid, signal.SIGKILL)
-    wait_for(lambda: own_engine.state == "lost", 10)
-    assert own_engine.submit(evaluation()).wait(30).report.images
+def test_an_idle_worker_that_dies_is_noticed_and_replaced(engine) -> None:
+    engine.submit(evaluation()).wait(30)
+    os.kill(engine.pid, signal.SIGKILL)
+    wait_for(lambda: engine.state == "lost", 10)
+    assert engine.submit(evaluation()).wait(30).report.images
 
 
 def test_close_saves_what_trains(small, tmp_path) -> None:
@@ -202,7 +195,7 @@ def test_a_process_that_does_not_start_says_where_to_look(tmp_path) -> None:
         assert engine.state == "lost"
 
 
-def test_much_noise_on_standard_output_and_error_blocks_nothing(own_engine) -> None:
+def test_much_noise_on_standard_output_and_error_blocks_nothing(engine) -> None:
     import dask.array as da
 
     def noise(block: np.ndarray) -> np.ndarray:
@@ -212,7 +205,7 @@ def test_much_noise_on_standard_output_and_error_blocks_nothing(own_engine) -> N
 
     truth = np.eye(16, dtype=np.uint8)
     labels = da.from_array(truth).map_blocks(noise, meta=truth[:0, :0])
-    assert own_engine.submit(EvaluateRequest(labels, truth)).wait(30).report.images
+    assert engine.submit(EvaluateRequest(labels, truth)).wait(30).report.images
 
 
 def used() -> tuple[int, int, float]:

@@ -144,20 +144,19 @@ def test_it_goes_on_tomorrow_where_it_was(engine: Engine, cells, tmp_path: Path)
     assert job.wait(PATIENCE_S).steps >= steps
 
 
-def test_a_killed_worker_is_told_and_what_was_saved_is_there(cells, tmp_path: Path):
+def test_a_killed_worker_is_told_and_what_was_saved_is_there(engine: Engine, cells, tmp_path: Path):
     import os
     import signal
 
     pixels, truth = cells
     strokes = np.where(np.arange(160)[:, None] % 16 == 0, truth, 0)
-    with Engine() as engine:
-        request = LiveRequest(TASK, {"a": LiveImage(pixels, strokes)}, tmp_path / "live", QUICK)
-        listener = Listener(job := engine.submit(request))
-        listener.wait_for(LiveState, lambda s: s.step > 3)
-        os.kill(engine.pid, signal.SIGKILL)
-        with pytest.raises(WorkerLost):
-            job.wait(PATIENCE_S)
-        listener = Listener(job := engine.submit(request))
-        assert same(listener.wait_for(LiveState, lambda s: s.step > 3), "a", strokes)
-        job.stop()
-        assert job.wait(PATIENCE_S).model.is_file()
+    request = LiveRequest(TASK, {"a": LiveImage(pixels, strokes)}, tmp_path / "live", QUICK)
+    listener = Listener(job := engine.submit(request))
+    listener.wait_for(LiveState, lambda s: s.step > 3)
+    os.kill(engine.pid, signal.SIGKILL)
+    with pytest.raises(WorkerLost):
+        job.wait(PATIENCE_S)
+    listener = Listener(job := engine.submit(request))
+    assert same(listener.wait_for(LiveState, lambda s: s.step > 3), "a", strokes)
+    job.stop()
+    assert job.wait(PATIENCE_S).model.is_file()

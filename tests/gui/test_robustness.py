@@ -214,7 +214,9 @@ def last_step(widget: TrainWidget) -> int:
 
 
 @posix
-def test_training_and_prediction_outlive_a_killed_worker(qtbot: Any, own_engine: Engine) -> None:
+def test_training_and_prediction_outlive_a_killed_worker(
+    qtbot: Any, engine: Engine, own_session: None
+) -> None:
     """Killed in mid-run: a message, a run to resume, and the next prediction works."""
     viewer = viewer_with_nuclei()
     train = train_widget(viewer, steps=1_000_000)
@@ -224,7 +226,7 @@ def test_training_and_prediction_outlive_a_killed_worker(qtbot: Any, own_engine:
     run = train.controller._run.folder
     state = run / "state.safetensors"
     wait(lambda: state.is_file() and last_step(train) > 3, "a checkpoint")
-    os.kill(own_engine.pid or 0, signal.SIGKILL)
+    os.kill(engine.pid or 0, signal.SIGKILL)
     wait(lambda: not train.controller.busy, "the end of the run")
     assert train.result.kind == "error"
     assert "saved up to its last checkpoint" in train.result.text
@@ -246,7 +248,7 @@ def test_training_and_prediction_outlive_a_killed_worker(qtbot: Any, own_engine:
     predict.predict()
     job = predict.run._job
     wait(lambda: job is not None and job.status == "running", "a prediction")
-    os.kill(own_engine.pid or 0, signal.SIGKILL)
+    os.kill(engine.pid or 0, signal.SIGKILL)
     wait(lambda: not predict.run.busy, "the end of the prediction")
     assert predict.message.kind == "error"
     assert "ended without warning" in predict.message.text

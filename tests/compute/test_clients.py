@@ -77,7 +77,7 @@ def test_a_notebook_whose_event_loop_runs_already() -> None:
 
         async def cell():
             labels = np.eye(16, dtype=np.uint8)
-            with Engine() as engine:
+            with Engine(environment={"NAPARI_UNET_NICE": "0"}) as engine:
                 report = engine.submit(EvaluateRequest(labels, labels)).wait(100).report
                 print(len(report.images))
             print("torch" in sys.modules)

@@ -219,7 +219,7 @@ def test_starting_and_stopping_leaves_nothing() -> None:
     cycles = int(os.environ.get("ENGINE_CYCLES", "3"))
     sizes = []
     for _ in range(cycles):
-        with Engine() as engine:
+        with Engine(environment=ALONE) as engine:
             engine.submit(evaluation()).wait(30)
         time.sleep(0.1)
         sizes.append(used())

@@ -102,7 +102,7 @@ class Person:
     def drag(self, start: tuple[float, float], end: tuple[float, float]) -> None:
         """Drag with the left button over the canvas, between two points [y, x] of the world."""
         canvas = self.viewer.window._qt_viewer.canvas.native
-        points = [self._on_canvas(p) for p in np.linspace(start, end, 9)]
+        points = [self._on_canvas(p) for p in np.linspace(start, end, 6)]
         QTest.mouseMove(canvas, points[0])
         self.look(0.02)
         QTest.mousePress(canvas, LEFT, pos=points[0])

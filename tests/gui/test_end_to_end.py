@@ -17,7 +17,7 @@ from napari_unet.core.evaluation import evaluate
 
 TRAIN_S = float(os.environ.get("NAPARI_UNET_TRAIN_S", "0"))
 """Seconds of training after which Stop is pressed; 0: a number of steps that is soon done."""
-OBJECT_STEPS, STROKE_STEPS = 100, 120
+OBJECT_STEPS, STROKE_STEPS = 100, 70
 
 pytestmark = pytest.mark.timeout(1500)
 

@@ -33,7 +33,7 @@ SURE_THERE = {
     STROMA: [(100, 130), (250, 140), (330, 120), (430, 140)],
 }
 ANSWER_S = 120
-ENOUGH_STEPS = 50
+ENOUGH_STEPS = 70
 
 
 def preview_of(person: Any) -> Any:

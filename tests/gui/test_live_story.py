@@ -33,7 +33,7 @@ SURE_THERE = {
     STROMA: [(100, 130), (250, 140), (330, 120), (430, 140)],
 }
 ANSWER_S = 120
-ENOUGH_STEPS = 70
+ENOUGH_STEPS = 50
 
 
 def preview_of(person: Any) -> Any:
@@ -94,7 +94,8 @@ def test_from_the_first_stroke_to_another_image(person: Any) -> None:
     person.canvas_picture("live-3-classes", image)
     person.wait(lambda: len(train.classes.classes) == 3)
 
-    # where is it unsure?
+    # where is it unsure? sooner, what it proposes is half wrong
+    person.wait(lambda: steps[-1] >= ENOUGH_STEPS, 300)  # by steps: machines differ
     person.press(train.uncertainty)
     person.wait(lambda: "tissue uncertainty" in person.viewer.layers, ANSWER_S)
     preview_of(person).visible = False
@@ -110,7 +111,8 @@ def test_from_the_first_stroke_to_another_image(person: Any) -> None:
     person.press(train.accept_button)
     assert (strokes.data > 0).sum() > painted + 200
     person.see_all()
-    person.wait(lambda: steps[-1] >= ENOUGH_STEPS, 300)  # by steps: machines differ
+    accepted = steps[-1]
+    person.wait(lambda: steps[-1] >= accepted + 5, ANSWER_S)
     person.press(train.live_button)
     person.wait(lambda: not train.live.running, ANSWER_S)
     assert "is ready in Predict" in train.result.text

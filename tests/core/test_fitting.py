@@ -133,6 +133,19 @@ def test_crowded_bright_objects_are_not_taken_for_gaps():
     assert not fit_image(fitter(crowded)).inverted
 
 
+def test_a_few_specks_between_large_dark_objects_are_not_taken_for_the_objects():
+    image = np.where(discs(80, (640, 640)) > 100, 40, 100).astype(np.uint8)
+    specks = discs(20, (640, 640), apart=6.4) > 100  # at every corner of four of the large ones
+    specks = np.roll(specks, 64, (0, 1))
+    specks[:, 300:] = False
+    image[specks] = 180
+    look = fitter(image)
+    as_is, negative = (look._trial(1, inverted) for inverted in (False, True))
+    assert as_is.mean_quality > negative.mean_quality + 0.3
+    assert as_is.explained < 0.05
+    assert look.inverted()
+
+
 def test_the_contrast_can_be_said():
     image = discs(20, inverted=True)
     assert not fit_image(fitter(image), contrast="as-is").inverted

@@ -33,7 +33,7 @@ _QUIET = {
     "distributed.scheduler.work-stealing": False,
     "distributed.worker.profile.enabled": False,
 }
-"""What a cluster watches itself by, up to a hundred times a second: a tenth of a core, for nobody."""
+"""What a cluster watches itself by, up to a hundred times a second; a tenth of a core in all."""
 
 
 def main() -> None:

@@ -15,7 +15,14 @@ if TYPE_CHECKING:
     from napari_unet.core.images import Image
     from napari_unet.core.model_file import Model, ModelInfo
 
-__all__ = ["TRIAL_SCALES", "best_trial", "check_estimable", "estimate_diameter", "fitting_scale"]
+__all__ = [
+    "LEAST_SHARE",
+    "TRIAL_SCALES",
+    "best_trial",
+    "check_estimable",
+    "estimate_diameter",
+    "fitting_scale",
+]
 
 TRIAL_SCALES = (2.0, 1.0, 0.5, 0.25, 0.125)
 """At each of them a network recognises objects of half to twice the size that it knows, or more."""
@@ -34,7 +41,7 @@ _LEAST_QUALITY, _LEAST_QUALITY_SHRUNK = 0.75, 0.85
 Drawn nuclei have 0.88 or more, photographed ones of DSB2018 that were enlarged three or four times
 0.88, shrunk to a third 0.77; clouds up to 0.83, smoothed noise and blocks of JPEG up to 0.74.
 """
-_LEAST_SHARE = 0.3
+LEAST_SHARE = 0.3
 """A scale must explain this share of what the one that explains most does."""
 
 
@@ -108,7 +115,7 @@ def best_trial(trials: Sequence[Trial]) -> Trial | None:
         and t.mean_quality >= (_LEAST_QUALITY_SHRUNK if t.scale < 1 else _LEAST_QUALITY)
     ]
     most = max((t.explained for t in good), default=0.0)
-    good = [t for t in good if t.explained >= _LEAST_SHARE * most]
+    good = [t for t in good if t.explained >= LEAST_SHARE * most]
     return max(good, key=lambda t: t.mean_quality, default=None)
 
 

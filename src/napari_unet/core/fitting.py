@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 from napari_unet.core.contrast import Contrast, tone
-from napari_unet.core.diameter import TRIAL_SCALES, best_trial, check_estimable, fitting_scale
+from napari_unet.core.diameter import (
+    LEAST_SHARE,
+    TRIAL_SCALES,
+    best_trial,
+    check_estimable,
+    fitting_scale,
+)
 from napari_unet.core.errors import Cancelled
 from napari_unet.core.normalization import IntensityRange
 from napari_unet.core.tasks import Instances
@@ -31,8 +37,11 @@ _CLEAR_TONE = 0.3
 _LEAST_GAIN = 0.15
 """By how much better the network must recognise the negative."""
 
-_SURE, _CLEAR_GAIN = 0.75, 0.3
-"""From this quality and this difference on, one scale is enough to tell."""
+_SURE, _CLEAR_GAIN, _CLEAR_SHARE = 0.75, 0.3, 0.1
+"""From this quality, difference and share of the image on, one scale is enough to tell.
+
+The share, as what lies between large objects may look like small ones that are well recognised.
+"""
 
 
 class Fitted(NamedTuple):
@@ -188,14 +197,19 @@ class Fitter:
         if any(sign * tone(plane) > _CLEAR_TONE for plane in self._chosen()):
             return False
         for scale in sorted(self._scales(), key=lambda s: abs(np.log(s))):
-            as_is, negative = (self._trial(scale, i) for i in (False, True))
-            gain = negative.mean_quality - as_is.mean_quality
-            if max(as_is.mean_quality, negative.mean_quality) > _SURE and abs(gain) > _CLEAR_GAIN:
-                return gain > 0
-        best, other = (best_trial(self._all(i)) for i in (True, False))
-        if best is None:
-            return False
-        return other is None or best.mean_quality > other.mean_quality + _LEAST_GAIN
+            pair = [self._trial(scale, i) for i in (False, True)]
+            worse, better = sorted(pair, key=lambda t: t.mean_quality)
+            gain = better.mean_quality - worse.mean_quality
+            sure = better.mean_quality > _SURE and better.explained > _CLEAR_SHARE
+            if sure and gain > _CLEAR_GAIN:
+                return better is pair[True]
+        as_is, negative = (best_trial(self._all(i)) for i in (False, True))
+        if as_is is None or negative is None:
+            return negative is not None
+        shares = as_is.explained, negative.explained
+        if min(shares) < LEAST_SHARE * max(shares):
+            return negative.explained > as_is.explained
+        return negative.mean_quality > as_is.mean_quality + _LEAST_GAIN
 
     def diameter_px(self, contrast: Contrast = "auto") -> float | None:
         """Estimate the diameter of the objects; None where none are recognised."""

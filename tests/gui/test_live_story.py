@@ -94,7 +94,7 @@ def test_from_the_first_stroke_to_another_image(person: Any) -> None:
     person.canvas_picture("live-3-classes", image)
     person.wait(lambda: len(train.classes.classes) == 3)
 
-    # where is it unsure? sooner, what it proposes is half wrong
+    # where is it unsure? asked sooner, it proposes what it has not learned yet
     person.wait(lambda: steps[-1] >= ENOUGH_STEPS, 300)  # by steps: machines differ
     person.press(train.uncertainty)
     person.wait(lambda: "tissue uncertainty" in person.viewer.layers, ANSWER_S)

@@ -42,7 +42,7 @@ Drawn nuclei have 0.88 or more, photographed ones of DSB2018 that were enlarged 
 0.88, shrunk to a third 0.77; clouds up to 0.83, smoothed noise and blocks of JPEG up to 0.74.
 """
 LEAST_SHARE = 0.3
-"""A scale must explain this share of what the one that explains most does."""
+"""A scale, or a contrast, must explain this share of what the one that explains most does."""
 
 
 def estimate_diameter(

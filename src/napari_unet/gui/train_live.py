@@ -410,6 +410,7 @@ class LiveController(QObject):
             if time.monotonic() > self._told_s + _LONGEST_UNTOLD_S:
                 self._tell_state(run)
         elif isinstance(event, LivePreview) and event.name in run.planes:
+            run.ready = True  # the state that says so may come a moment later
             self._tell_state(run)
             about = {"run": str(run.form.folder), "model": run.form.name}
             try:

@@ -164,10 +164,12 @@ def test_labels_that_do_not_fit_and_dense_tasks_are_told(cells, strokes):
 def test_a_plane_of_a_stack_is_seen_as_it_will_be_predicted(cells, strokes):
     dim, bright = cells[0][0], 4 * cells[0][0].astype(np.uint16)
     stack = np.stack([dim.astype(np.uint16), bright])
-    training = LiveTraining(TASK, settings=QUICK)
+    exact = QUICK.model_copy(update={"precision": "float32"})
+    training = LiveTraining(TASK, settings=exact)
     training.put("cells", stack[:1], strokes, ranges=training.ranges(stack[None], False))
     learn(training, 20)
-    whole = predict(training.model(), Image(stack, "ZYX"), probabilities=True, device="cpu")
+    image = Image(stack, "ZYX")
+    whole = predict(training.model(), image, probabilities=True, device="cpu", precision="float32")
     expected = np.asarray(whole.probabilities)[0, ..., :, :]
     np.testing.assert_allclose(training.outputs("cells")[1], np.squeeze(expected), atol=1e-4)
     training.put("cells", stack[:1], strokes)

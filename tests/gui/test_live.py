@@ -11,7 +11,7 @@ from napari.components import ViewerModel
 from napari.layers import Labels
 from napari.utils._proxies import PublicOnlyProxy
 
-from napari_unet.compute import LiveState
+from napari_unet.compute import LivePreview, LiveState
 from napari_unet.core.live.strokes import Canvas
 from napari_unet.core.model_file import read_info
 from napari_unet.core.synthetic import synthetic_nuclei
@@ -162,6 +162,27 @@ def test_strokes_made_while_the_worker_is_killed_are_learned_afterwards(
     widget.live_button.native.click()
     qtbot.waitUntil(lambda: not widget.live.running, timeout=PATIENCE_MS)
     assert Path(widget.live.model).is_file()
+
+
+def test_a_preview_is_enough_to_ask_where_next(
+    viewer: ViewerModel, widget: TrainWidget, cells: Any, qtbot: Any
+) -> None:
+    pixels, _ = cells
+    viewer.add_image(pixels, name="cells")
+    heard, told = Heard(widget), []
+    widget.live.told.connect(lambda sentence, _: told.append(sentence))
+    widget.live_button.native.click()
+    qtbot.waitUntil(lambda: heard.state is not None, timeout=PATIENCE_MS)
+    widget.live.suggest()
+    assert "paint a stroke" in told[-1]
+    # The state that says that something was learned may come after the first preview.
+    nothing = np.zeros((192, 192), np.uint8)
+    name = next(iter(heard.state.digests))
+    widget.live._take(LivePreview(name, (0, 0), nothing, nothing, 1, 1))
+    widget.live.suggest()
+    assert told[-1].startswith("Looking for where")
+    widget.live_button.native.click()
+    qtbot.waitUntil(lambda: not widget.live.running, timeout=PATIENCE_MS)
 
 
 def test_in_the_window_a_person_sees_what_live_needs(person: Any, cells: Any) -> None:

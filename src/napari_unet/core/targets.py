@@ -54,27 +54,27 @@ def relative_distance(labels: NDArray[np.intp]) -> NDArray[np.float32]:
         same = labels[ahead] == labels[behind]
         interior[ahead] &= same
         interior[behind] &= same
-    relative = np.zeros(labels.shape, np.float32)
-    pixels = np.nonzero(labels)
-    ids = labels[pixels]
+    pixels = np.flatnonzero(labels)
+    ids = labels.ravel()[pixels]
     # Outline pixels are at distance 1 of the outside, so one is added to the distance to them.
-    distance = ndimage.distance_transform_edt(interior)[pixels] + 1
+    distance = ndimage.distance_transform_edt(interior).ravel()[pixels] + 1
     largest = np.ones(int(labels.max()) + 1)
     np.maximum.at(largest, ids, distance)
+    relative = np.zeros(labels.size, np.float32)
     relative[pixels] = distance / largest[ids]
-    return relative
+    return relative.reshape(labels.shape)
 
 
 def offsets_to_centre(labels: NDArray[np.intp]) -> NDArray[np.float32]:
     """Vector from each object pixel to its object's centroid, in px; 0 in the background."""
-    offsets = np.zeros((labels.ndim, *labels.shape), np.float32)
-    pixels = np.nonzero(labels)
-    ids = labels[pixels]
+    offsets = np.zeros((labels.ndim, labels.size), np.float32)
+    pixels = np.flatnonzero(labels)
+    ids = labels.ravel()[pixels]
     area = np.maximum(np.bincount(ids), 1)
-    for axis, position in enumerate(pixels):
+    for axis, position in enumerate(np.unravel_index(pixels, labels.shape)):
         centre = np.bincount(ids, weights=position) / area
-        offsets[axis][pixels] = centre[ids] - position
-    return offsets
+        offsets[axis, pixels] = centre[ids] - position
+    return offsets.reshape(labels.ndim, *labels.shape)
 
 
 def partly_outlined(labels: NDArray[np.intp], inside: NDArray[np.bool_]) -> NDArray[np.intp]:

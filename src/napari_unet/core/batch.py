@@ -134,6 +134,7 @@ def predict_files(
     Cancelled
         When `should_stop` said so; what was finished before is kept.
     """
+    from napari_unet.core.allocator import keeping_freed_memory
     from napari_unet.core.blocks import block_network
     from napari_unet.core.device import choose_compute
 
@@ -141,9 +142,10 @@ def predict_files(
     tables = BatchTables(options.folder)
     compute = choose_compute(options.device, options.precision)
     network = block_network(model, compute, options.test_time_augmentation)  # held: made only once
-    for index, item in enumerate(inputs):
-        on_block = _progress_of(index, progress)
-        yield _attempt(model, item, options, tables, on_block, should_stop)
+    with keeping_freed_memory():  # from one file to the next
+        for index, item in enumerate(inputs):
+            on_block = _progress_of(index, progress)
+            yield _attempt(model, item, options, tables, on_block, should_stop)
     del network
 
 

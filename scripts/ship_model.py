@@ -1,18 +1,22 @@
 """Put a trained model into the package: half precision, with a name, a purpose and a licence.
 
-    python scripts/ship_model.py run --name nuclei --description "Nuclei in fluorescence images."
+    python scripts/ship_model.py run --name nuclei --description "Nuclei in fluorescence images." \\
+        --data dsb2018/train
 
-Its card, ``NAME.md`` beside it, is written by hand. Prints what half precision changes: the largest
+The scores that the file then gives are those of what ships, on the images that validated the run. Its
+card, ``NAME.md`` beside it, is written by hand. Prints what half precision changes: the largest
 difference of an output on a drawn image.
 """
 
 import argparse
+from pathlib import Path
 
 import numpy as np
 
-from napari_unet import load_model
+from napari_unet import evaluate_many, load_model, predict
 from napari_unet.core.blocks import BlockNetwork
 from napari_unet.core.catalogue import find_model, shipped_folder
+from napari_unet.core.data_source import DataSource
 from napari_unet.core.device import choose_compute
 from napari_unet.core.model_file import Model, save_model
 from napari_unet.core.synthetic import synthetic_nuclei
@@ -25,6 +29,7 @@ def main() -> None:
     parser.add_argument("run", help="folder of the run, or a model file")
     parser.add_argument("--name", required=True)
     parser.add_argument("--description", required=True)
+    parser.add_argument("--data", type=Path, required=True, help="images and labels of the run")
     parser.add_argument("--licence", default="BSD-3-Clause")
     parser.add_argument("--contrast", choices=["bright", "dark"], help="where the run does not say")
     parser.add_argument(
@@ -43,12 +48,25 @@ def main() -> None:
     halves = {k: w.half() if w.is_floating_point() else w for k, w in model.weights.items()}
     path = shipped_folder() / f"{options.name}.safetensors"
     save_model(path, Model(model.info.model_copy(update=named), halves))
+    named["scores"] = scores(load_model(path), options.data)
+    save_model(path, Model(model.info.model_copy(update=named), halves))
     size = path.stat().st_size
     if size > LARGEST_BYTES:
         raise SystemExit(f"{path} has {size:,} bytes: at most {LARGEST_BYTES:,} may ship.")
     print(
         f"{path}: {size:,} bytes, outputs differ by at most {difference(model, load_model(path))}"
     )
+
+
+def scores(model: Model, source: Path) -> dict[str, float]:
+    """Score a model on the images that validated it."""
+    data = DataSource(source=source.absolute())
+    names = {image.name for image in model.info.trained_on if image.role == "validation"}
+    pairs = [pair for pair in data.load(data.find()) if pair.name in names]
+    if len(pairs) != len(names):
+        raise SystemExit(f"{source} holds {len(pairs)} of the {len(names)} validation images.")
+    found = ((p.name, np.asarray(predict(model, p.image).labels), p.labels) for p in pairs)
+    return {k: v for k, v in evaluate_many(found).summary().items() if k in model.info.scores}
 
 
 def difference(a: Model, b: Model) -> float:

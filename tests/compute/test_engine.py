@@ -263,6 +263,18 @@ def test_folders_are_evaluated_with_progress(engine, small, tmp_path) -> None:
     assert of(Progress, events)[-1].done == 2
 
 
+def test_outside_the_annotated_area_of_a_file_nothing_is_scored(engine, tmp_path) -> None:
+    truth, prediction = np.zeros((2, 24, 24), np.uint8)
+    truth[2:8, 2:8], prediction[2:8, 2:8], prediction[14:20, 14:20] = 1, 1, 2
+    area = np.zeros((24, 24), np.uint8)
+    area[:12] = 1
+    write_labels(tmp_path / "truth" / "a.tif", truth)
+    write_labels(tmp_path / "truth" / "annotated" / "a.tif", area)
+    write_labels(tmp_path / "prediction" / "a.tif", prediction)
+    request = EvaluateFilesRequest(tmp_path / "prediction", tmp_path / "truth")
+    assert engine.submit(request).wait(50).report.summary()["ap50_by_image"] == 1
+
+
 def test_prediction_does_not_wait_for_training(engine, small, trained, tmp_path) -> None:
     trainings = [
         engine.submit(small.request(tmp_path / name, steps=50_000)) for name in ("one", "two")

@@ -1,6 +1,7 @@
 """A live training in the computing process: it hears every stroke, shows the view, and is kept."""
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,19 @@ from napari_unet.compute import (
     LivePreview,
     LiveRequest,
     LiveState,
+    LiveSuggestion,
     WorkerLost,
 )
-from napari_unet.compute.live_messages import ChangeClasses, Paint, PutImage, RemoveImage, ShowView
+from napari_unet.compute.live_messages import (
+    ChangeClasses,
+    Paint,
+    PutImage,
+    RemoveImage,
+    ShowView,
+    Suggest,
+)
 from napari_unet.compute.worker import tell_job
+from napari_unet.core.errors import DeviceError
 from napari_unet.core.live.session import LiveSession
 from napari_unet.core.live.strokes import Canvas
 from napari_unet.core.live.trainer import LiveSettings
@@ -160,3 +170,43 @@ def test_a_killed_worker_is_told_and_what_was_saved_is_there(engine: Engine, cel
     assert same(listener.wait_for(LiveState, lambda s: s.step > 3), "a", strokes)
     job.stop()
     assert job.wait(PATIENCE_S).model.is_file()
+
+
+def test_strokes_of_layers_that_were_deleted_outlive_a_new_process(engine, cells, tmp_path):
+    pixels, truth = cells
+    strokes = np.where(np.arange(160)[:, None] % 16 == 0, truth, 0)
+    image = LiveImage(pixels, strokes)
+    request = LiveRequest(TASK, {"a": image, "b": image}, tmp_path / "live", QUICK)
+    listener = Listener(job := engine.submit(request))
+    listener.wait_for(LiveState)
+    job.stop()
+    job.wait(PATIENCE_S)
+    listener = Listener(job := engine.submit(replace(request, images={"a": image})))
+    listener.wait_for(LiveState)
+    job.stop()
+    job.wait(PATIENCE_S)
+    kept = LiveSession(tmp_path / "live").labels()
+    assert kept.keys() == {"a", "b"}
+    np.testing.assert_array_equal(kept["b"], strokes)
+
+
+def test_where_next_waits_for_the_network_of_a_new_class(engine, cells, tmp_path):
+    pixels, truth = cells
+    strokes = np.where(np.arange(160)[:, None] % 80 == 0, truth, 0)
+    request = LiveRequest(TASK, {"a": LiveImage(pixels, strokes)}, tmp_path / "live", QUICK)
+    listener = Listener(job := engine.submit(request))
+    listener.wait_for(LiveState, lambda s: s.step > 1)
+    edge = ClassInfo(id=5, name="edge")
+    job.tell(ChangeClasses(1, Semantic(classes=(*CLASSES, edge), sparse=True)))
+    job.tell(Suggest(2, "a"))
+    assert listener.wait_for(LiveSuggestion).origin is not None
+    job.stop()
+    job.wait(PATIENCE_S)
+
+
+def test_a_device_that_is_not_there_is_said(engine, cells, tmp_path):
+    pixels, truth = cells
+    image = LiveImage(pixels, truth)
+    job = engine.submit(LiveRequest(TASK, {"a": image}, tmp_path / "live", device="mps"))
+    with pytest.raises(DeviceError, match="'mps' is not available"):
+        job.wait(PATIENCE_S)

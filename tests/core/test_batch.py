@@ -185,6 +185,21 @@ def test_what_exceeds_memory_becomes_zarr_with_the_same_content(
     assert names == ["large_labels.zarr", "large_probability.zarr"]
 
 
+def test_results_that_are_replaced_leave_nothing_behind(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inputs, out = find_inputs([folder]).files, tmp_path / "out"
+    with monkeypatch.context() as small:
+        small.setattr(prediction, "IN_MEMORY_BYTES", 0)
+        list(predict_files(make_model(Instances()), inputs, BatchOptions(out, probabilities=True)))
+    assert (out / "a_labels.zarr").is_dir()
+    assert (out / "objects.csv").is_file()
+    classes = make_model(Semantic(classes=CLASSES))
+    list(predict_files(classes, inputs, BatchOptions(out, overwrite=True)))
+    names = sorted(path.name for path in out.iterdir())
+    assert names == ["a_labels.tif", "b_labels.tif", "summary.csv"]
+
+
 def test_a_stopped_image_leaves_nothing_half_written(
     classes_model: Model, folder: Path, tmp_path: Path
 ) -> None:

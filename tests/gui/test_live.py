@@ -11,12 +11,17 @@ from napari.components import ViewerModel
 from napari.layers import Labels
 from napari.utils._proxies import PublicOnlyProxy
 
-from napari_unet.compute import LivePreview, LiveState
+from napari_unet.compute import LivePreview, LiveState, LiveSuggestion
+from napari_unet.core.errors import StorageError
+from napari_unet.core.live.session import LiveSession
 from napari_unet.core.live.strokes import Canvas
 from napari_unet.core.model_file import read_info
 from napari_unet.core.synthetic import synthetic_nuclei
+from napari_unet.core.tasks import Instances
 from napari_unet.gui.session import session
 from napari_unet.gui.train import TrainWidget
+from napari_unet.gui.train_live_planes import plane_in_view
+from napari_unet.gui.train_live_proposal import Proposal
 
 pytestmark = [pytest.mark.usefixtures("own_session"), pytest.mark.timeout(240)]
 
@@ -162,6 +167,51 @@ def test_strokes_made_while_the_worker_is_killed_are_learned_afterwards(
     widget.live_button.native.click()
     qtbot.waitUntil(lambda: not widget.live.running, timeout=PATIENCE_MS)
     assert Path(widget.live.model).is_file()
+
+
+def test_numbers_may_grow_when_the_layer_is_converted(viewer: ViewerModel) -> None:
+    image = viewer.add_image(np.zeros((24, 32), np.uint8))
+    strokes = viewer.add_labels(np.zeros((24, 32), np.uint8))
+    plane = plane_in_view(viewer, [image], strokes, "YX", None)
+    strokes.data = strokes.data.astype(np.uint16)
+    strokes.data[5, 6:9] = 256, 257, 300
+    origin, block = plane.change()
+    assert (origin, block.tolist()) == ((5, 6), [[256, 257, 300]])
+    assert plane.change() is None
+
+
+def test_a_proposal_is_painted_where_it_lies_whatever_the_axes(viewer: ViewerModel) -> None:
+    image = viewer.add_image(np.random.default_rng(0).random((24, 32)))
+    strokes = viewer.add_labels(np.zeros((24, 32), np.uint8))
+    plane = plane_in_view(viewer, [image], strokes, "XY", None)
+    assert plane.sent.shape == (32, 24)
+    block = np.arange(1, 16, dtype=np.uint8).reshape(5, 3)
+    Proposal(
+        viewer, plane, LiveSuggestion("cells", (20, 10), block), Instances(sparse=True)
+    ).accept()
+    np.testing.assert_array_equal(strokes.data.T[20:25, 10:13], block)
+    assert np.count_nonzero(strokes.data) == block.size
+
+
+def test_a_full_disk_does_not_keep_it_from_stopping(
+    viewer: ViewerModel,
+    widget: TrainWidget,
+    cells: Any,
+    qtbot: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def full(*_: Any) -> None:
+        raise StorageError("Cannot write 'about.json': the disk is full.")
+
+    viewer.add_image(cells[0], name="cells")
+    heard, told = Heard(widget), []
+    widget.live.told.connect(lambda sentence, _: told.append(sentence))
+    widget.live_button.native.click()
+    qtbot.waitUntil(lambda: heard.state is not None, timeout=PATIENCE_MS)
+    monkeypatch.setattr(LiveSession, "describe", full)
+    widget.live_button.native.click()
+    assert "the disk is full" in told[-1]
+    qtbot.waitUntil(lambda: not widget.live.running, timeout=PATIENCE_MS)
 
 
 def test_a_preview_is_enough_to_ask_where_next(
@@ -445,7 +495,6 @@ def test_a_layer_without_room_for_more_objects_is_told(
     viewer: ViewerModel, widget: TrainWidget
 ) -> None:
     from napari_unet.core.errors import LabelsError
-    from napari_unet.gui.train_live_planes import plane_in_view
 
     image = viewer.add_image(np.zeros((32, 32), np.uint8), name="cells")
     strokes = viewer.add_labels(np.zeros((32, 32), np.uint8), name="strokes")

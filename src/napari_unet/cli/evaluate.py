@@ -132,6 +132,11 @@ def evaluate(
 
     output = Output(as_json)
     _check_options(context, paths, model)
+    if model is None and task is TaskKind.INSTANCES and (classes or background is not None):
+        raise SettingsError(
+            "Objects have no classes: leave --class and --background out, or choose --task "
+            "semantic."
+        )
     names = parse_classes(classes)
     if model is None:
         table = scoring.ClassTable(str(task), names, background, sparse, empty_planes.value)

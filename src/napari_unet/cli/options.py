@@ -200,7 +200,7 @@ def parse_channels(text: str | None) -> tuple[str | int, ...] | None:
     parts = [part.strip() for part in text.split(",")]
     if not all(parts):
         raise SettingsError(f"--channels {text!r}: expected numbers or names, such as 0,2 or DAPI.")
-    return tuple(int(part) if part.isdigit() else part for part in parts)
+    return tuple(int(part) if part.isdecimal() else part for part in parts)
 
 
 def parse_classes(texts: list[str] | None) -> dict[int, str]:
@@ -208,7 +208,7 @@ def parse_classes(texts: list[str] | None) -> dict[int, str]:
     names: dict[int, str] = {}
     for text in texts or []:
         number, sign, name = text.partition("=")
-        if not (sign and number.strip().isdigit() and name.strip()):
+        if not (sign and number.strip().isdecimal() and name.strip()):
             raise SettingsError(f"--class {text!r}: expected a label and its name, such as 1=cell.")
         names[int(number)] = name.strip()
     return names

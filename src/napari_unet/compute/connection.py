@@ -303,6 +303,8 @@ def _has_previews(request: Request) -> bool:
 
 def _how_to_go_on(job: Job) -> str:
     request = job.request
+    if isinstance(request, LiveRequest):
+        return f"The session is saved in {request.folder}: Resume live goes on with it."
     if not isinstance(request, TrainRequest | ResumeRequest):
         return "Nothing was written. Try again: a new process starts by itself."
     folder = request.run_folder

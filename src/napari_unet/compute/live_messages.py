@@ -27,6 +27,7 @@ class Paint(Message):
     origin: tuple[int, int]
     block: Any
     judged: bool = True
+    continues: bool = False
 
 
 @dataclass(frozen=True)

@@ -59,17 +59,21 @@ class _Live:
         model = None if start is None else load_model(start)
         # With other classes it starts from the model, which is what `set_task` would do.
         restores = resumed and go_together(session.task(), request.task)
-        settings = request.settings or LiveSettings()
+        settings = request.settings or LiveSettings(device=request.device)
         if start == session.model and not restores:  # it knows no more than the strokes do
             settings = settings.model_copy(update={"pull": 0.0})
-        self._training: LiveTraining = LiveTraining(request.task, model, settings)
+        self._training: LiveTraining = LiveTraining(request.task, model, settings, request.name)
         self._gone: dict[str, Any] = {}
         self._ranges: dict[str, list[IntensityRange]] = {}
         for name, image in request.images.items():
             self._put(name, image)
+        if session.exists:  # it goes on after this process's predecessor died, or it is resumed
+            others = session.labels().items()
+            self._gone = {k: v for k, v in others if v.any() and k not in request.images}
         if restores:
             session.restore(self._training)
         self._applied = 0
+        self._asked = ""
         self._view: told.ShowView | None = None
         self._loss = math.nan
         self._told_s = self._saved_s = time.monotonic()
@@ -86,6 +90,7 @@ class _Live:
                 self._loss = training.step()
             elif not changed:
                 time.sleep(_IDLE_S)
+            self._suggest()
             self._show_view()
             now = time.monotonic()
             if now - self._told_s >= _STATE_S:
@@ -125,7 +130,11 @@ class _Live:
             return  # it was taken away, or refused
         if isinstance(message, told.Paint):
             training.edit(
-                message.name, message.origin, np.asarray(message.block), judged=message.judged
+                message.name,
+                message.origin,
+                np.asarray(message.block),
+                judged=message.judged,
+                continues=message.continues,
             )
         elif isinstance(message, told.PutImage):
             self._put(message.name, message.image)
@@ -137,7 +146,7 @@ class _Live:
         elif isinstance(message, told.ChangeClasses):
             training.set_task(message.task)
         elif isinstance(message, told.Suggest):
-            self._suggest(message.name)
+            self._asked = message.name
         elif isinstance(message, told.ShowView):
             self._view = message
             self._parts = self._parts_of(message)
@@ -152,9 +161,15 @@ class _Live:
             self._ranges[image.scope_name] = self._training.ranges(scope, image.rgb, name)
         self._training.put(name, pixels, labels, image.rgb, self._ranges.get(image.scope_name))
 
-    def _suggest(self, name: str) -> None:
-        training = self._training
-        region = training.least_certain(name) if training.began else None
+    def _suggest(self) -> None:
+        """Answer where to paint next; with a network that has to be made first, after that."""
+        training, name = self._training, self._asked
+        if not name or not training.began:
+            return
+        self._asked = ""
+        if name not in training.labels():  # it was removed a moment ago
+            return
+        region = training.least_certain(name)
         if region is None:
             self._context.emit(LiveSuggestion(name, None, None))
             return

@@ -128,6 +128,10 @@ class LiveRequest:
         Model file to start from.
     resume
         Whether `folder` holds a session to go on with.
+    device
+        Where to compute, unless `settings` say it.
+    name
+        Of the model.
     """
 
     task: Semantic | Instances
@@ -136,6 +140,8 @@ class LiveRequest:
     settings: LiveSettings | None = None
     start: Path | None = None
     resume: bool = False
+    device: str = "auto"
+    name: str = "model"
 
 
 class LiveDone(NamedTuple):

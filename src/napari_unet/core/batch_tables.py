@@ -98,6 +98,8 @@ class BatchTables:
         """
         if "objects" in summary:
             self._objects.add(objects)
+        else:
+            self._objects.remove()
         self._summary.add([summary])
 
 
@@ -119,6 +121,13 @@ class _GrowingTable:
         header = columns or [*self._first, *_LAST_COLUMNS]  # a table without rows has one too
         atomic_write_csv(self._path, itertools.chain(kept, rows), header)
         self._columns = columns
+
+    def remove(self) -> None:
+        """Take away the table of an earlier batch."""
+        try:
+            self._path.unlink(missing_ok=True)
+        except OSError as error:
+            raise storage_error(error, self._path) from error
 
     def _ordered(self, found: Iterable[str]) -> list[str]:
         """Columns in a fixed order, whichever file brought them first."""

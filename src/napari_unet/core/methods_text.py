@@ -54,6 +54,8 @@ def _what_was_done(record: PredictionRecord, info: ModelInfo) -> str:
 def _training(info: ModelInfo) -> str:
     counts, about = info.provenance.get("counts", {}), info.provenance
     start = about.get("started_from")
+    if not about:
+        return "How it was trained is not recorded."
     text = f"It was fine-tuned from the model '{start}'" if start else "It was trained from scratch"
     if "version" in about:
         text += f" with version {about['version']}"

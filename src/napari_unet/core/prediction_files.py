@@ -11,7 +11,7 @@ import numpy as np
 from napari_unet.core.files import write_image, write_labels
 from napari_unet.core.images import Image
 from napari_unet.core.measure import um_per_px
-from napari_unet.core.storage import atomic_path
+from napari_unet.core.storage import atomic_path, remove
 from napari_unet.core.zarr_files import write_zarr
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def write_prediction(
     folder
         Where to; made if missing.
     name
-        How the names start.
+        How the names start. Results of this name that an earlier prediction left are removed.
 
     Returns
     -------
@@ -64,9 +64,12 @@ def write_prediction(
     else:
         path = stem.with_name(stem.name + ".zarr")
         _write_lazy(path, labels, image.label_axes, image.pixel_size)
-    if prediction.probabilities is None:
-        return path, None
-    return path, _write_probabilities(prediction, image, folder / f"{name}_probability")
+    maps = None
+    if prediction.probabilities is not None:
+        maps = _write_probabilities(prediction, image, folder / f"{name}_probability")
+    for old in {*result_paths(folder, name)} - {path, maps}:  # of another model, or larger
+        remove(old)
+    return path, maps
 
 
 def _write_probabilities(prediction: Prediction, image: Image, stem: Path) -> Path:

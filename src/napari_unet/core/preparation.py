@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from napari_unet.core.splits import Split
 from napari_unet.core.tasks import Instances, Semantic
 from napari_unet.core.validation import Division
 
-__all__ = ["check_data", "check_division", "model_info"]
+__all__ = ["check_data", "check_division", "made_today", "model_info"]
 
 
 def check_data(pairs: list[Pair], task: Semantic | Instances, split: Split | None = None) -> None:
@@ -117,6 +118,19 @@ def model_info(
         contrast=object_contrast(pairs) if isinstance(task, Instances) else None,
         provenance=provenance,
     )
+
+
+def made_today() -> dict[str, str]:
+    """Say what makes a model today: version of this package, of torch, and the date."""
+    import torch
+
+    import napari_unet
+
+    return {
+        "version": napari_unet.__version__,
+        "torch": torch.__version__,
+        "date": datetime.now(UTC).date().isoformat(),
+    }
 
 
 def _common_pixel_size_um(images: list[Image]) -> tuple[float, float] | None:

@@ -23,6 +23,7 @@ __all__ = [
     "checked_file",
     "csv_writer",
     "exists",
+    "remove",
     "remove_empty",
     "storage_error",
 ]
@@ -77,7 +78,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     except OSError as error:
         raise storage_error(error, path) from error
     finally:
-        _remove(temporary)
+        remove(temporary)
         remove_empty(missing)
 
 
@@ -171,10 +172,11 @@ def _put_in_place(temporary: Path, path: Path) -> None:
     except OSError:
         old.replace(path)
         raise
-    _remove(old)
+    remove(old)
 
 
-def _remove(path: Path) -> None:
+def remove(path: Path) -> None:
+    """Remove a file or a folder with all that is in it, where it is there."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     elif path.exists() or path.is_symlink():

@@ -7,11 +7,9 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
-import torch
 
 from napari_unet.core.allocator import keeping_freed_memory
 from napari_unet.core.blocks import BlockNetwork
@@ -31,7 +29,7 @@ from napari_unet.core.events import (
 from napari_unet.core.images import Pair
 from napari_unet.core.learner import Learner
 from napari_unet.core.model_file import Model, read_info
-from napari_unet.core.preparation import check_division
+from napari_unet.core.preparation import check_division, made_today
 from napari_unet.core.run_folder import RunFolder, RunSettings, SavedState
 from napari_unet.core.sampling import Batch, PatchSampler, normalized, prefetched
 from napari_unet.core.validation import Division, ValidationSet, divide, primary_score
@@ -155,12 +153,9 @@ class Loop:
         return Model(info, self.learner.weights())
 
     def _provenance(self) -> dict[str, Any]:
-        import napari_unet
-
-        return self._run.info.provenance | {
-            "version": napari_unet.__version__,
-            "torch": torch.__version__,
-            "date": datetime.now(UTC).date().isoformat(),
+        return {
+            **self._run.info.provenance,
+            **made_today(),
             "steps": self._position.step,
             "seconds": round(self._position.seconds, 1),
             "validation": self._division.kind,

@@ -86,6 +86,8 @@ class LiveForm:
         The planes of the session in `folder`, where it goes on with one.
     objects
         Whether every label from 2 on is an object, and 1 background; else labels are classes.
+    device
+        Where to compute.
     """
 
     rows: Sequence[PairRow]
@@ -97,6 +99,7 @@ class LiveForm:
     name: str
     resumed: Sequence[LivePlane] = ()
     objects: bool = False
+    device: str = "auto"
 
     def task(self, painted: Sequence[int] = ()) -> Semantic | Instances:
         """Say what the labels are; classes that are painted and not in the table are added."""
@@ -242,7 +245,10 @@ class LiveController(QObject):
         """Stop; the model and the strokes are kept."""
         self._look()
         if self._run is not None:
-            self._run.describe()  # layers may have other names by now
+            try:
+                self._run.describe()  # layers may have other names by now
+            except UNetError as error:
+                self._complain(str(error))
         if self._qt_job is not None:
             self._qt_job.stop()
 
@@ -324,11 +330,12 @@ class LiveController(QObject):
 
     def _tell_strokes(self, run: _Run, plane: LivePlane) -> None:
         change = plane.change()
+        continues, plane.drawing = plane.drawing, change is not None
         if change is None:
             return
-        origin, block = change
-        self._add_classes(run, np.unique(block).tolist())
-        self._tell(messages.Paint(next(run.number), plane.name, origin, block))
+        self._add_classes(run, np.unique(change[1]).tolist())
+        number = next(run.number)
+        self._tell(messages.Paint(number, plane.name, *change, continues=continues))
 
     def _follow_view(self, run: _Run) -> None:
         """Preview what is in view, of the selected image if it is one of those that are painted."""
@@ -394,7 +401,15 @@ class LiveController(QObject):
     def _submit(self, run: _Run, start: Path | None, *, resume: bool = False) -> None:
         run.known_scopes.clear()
         images = {name: plane.told(run.known_scopes) for name, plane in run.planes.items()}
-        request = LiveRequest(run.task, images, run.form.folder, start=start, resume=resume)
+        request = LiveRequest(
+            run.task,
+            images,
+            run.form.folder,
+            start=start,
+            resume=resume,
+            device=run.form.device,
+            name=run.form.name,
+        )
         run.view = run.seen = None
         self._qt_job = QtJob(session().engine.submit(request), self)
         self._qt_job.event.connect(self._take)

@@ -55,6 +55,8 @@ class LivePlane:
         What it is normalised with.
     sent
         The labels that were told last, axes YX.
+    drawing
+        Whether they had changed when they were last looked at.
     """
 
     name: str
@@ -65,6 +67,7 @@ class LivePlane:
     position: dict[str, int]
     scope: Any
     sent: NDArray[np.integer[Any]]
+    drawing: bool = False
 
     @property
     def image_layer(self) -> ImageLayer:
@@ -127,6 +130,7 @@ class LivePlane:
         columns = np.flatnonzero((now[top:bottom] != self.sent[top:bottom]).any(axis=0))
         left, right = int(columns[0]), int(columns[-1]) + 1
         block = now[top:bottom, left:right].copy()
+        self.sent = self.sent.astype(now.dtype, copy=False)  # the layer may have been converted
         self.sent[top:bottom, left:right] = block
         return (top, left), block
 

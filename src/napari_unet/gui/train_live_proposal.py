@@ -90,7 +90,9 @@ class Proposal:
             When the layer that is painted on has no room for so many objects.
         """
         if self.layer in self._viewer.layers:
-            proposed = np.asarray(self.layer.data).reshape(self.plane.sent.shape)
+            data, (height, width) = np.asarray(self.layer.data), self.plane.sent.shape
+            swapped = self.plane.axes.index("X") < self.plane.axes.index("Y")
+            proposed = data.reshape(width, height).T if swapped else data.reshape(height, width)
             self.plane.write(self.window, proposed[self.window])
         self.remove()
 

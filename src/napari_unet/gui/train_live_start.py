@@ -63,6 +63,7 @@ def live_form(widget: TrainWidget, viewer: napari.Viewer) -> LiveForm:
         folder=next_run_folder(preferences().data_folder / "runs", f"{name}-live"),
         name=name,
         objects=objects,
+        device=widget.form().device,
     )
 
 
@@ -120,6 +121,7 @@ def _resumed(widget: TrainWidget, viewer: napari.Viewer, saved: LiveSession) -> 
         name=str(about.get("name") or "live"),
         resumed=planes,
         objects=objects,
+        device=widget.form().device,
     )
 
 

@@ -3,8 +3,10 @@ import pytest
 
 from napari_unet.core.errors import LabelsError, SettingsError
 from napari_unet.core.images import Image
+from napari_unet.core.independence import seen_by
 from napari_unet.core.live.trainer import LiveSettings, LiveTraining
 from napari_unet.core.live.uncertainty import uncertainty
+from napari_unet.core.methods_text import trained_on_text
 from napari_unet.core.model_file import load_model, save_model
 from napari_unet.core.prediction import predict
 from napari_unet.core.synthetic import synthetic_nuclei
@@ -215,3 +217,31 @@ def test_with_another_class_it_holds_on_to_the_start_model_and_to_none_from_scra
     assert held._learner.held.keys() == before.keys()
     for name, weight in before.items():
         assert weight.equal(held._learner.held[name])
+
+
+def test_the_model_says_what_it_comes_from(cells, strokes, tmp_path):
+    image = cells[0]
+    training = LiveTraining(TASK, settings=QUICK, name="first")
+    training.put("cells", image, strokes)
+    training.put("unpainted", image[:, ::-1], np.zeros_like(strokes))
+    learn(training, 2)
+    first = training.model()
+    assert "trained from scratch" in trained_on_text(first.info)
+    assert seen_by(first.info, Image(image[0], "YX")) == "training"
+    assert seen_by(first.info, Image(image[0, ::-1], "YX")) == "unseen"
+
+    later = LiveTraining(TASK, first, QUICK, name="second")
+    two = np.concatenate([image, image[:, ::-1]])
+    for name, pixels in {"a": two, "gone": two[:, :, ::-1]}.items():
+        later.put(name, pixels, strokes)
+    later.step()
+    later.remove("gone")
+    later.set_task(Semantic(classes=(REST, NUCLEI, ClassInfo(id=3, name="edge")), sparse=True))
+    later.step()
+    second = later.model().info
+    assert second.name == "second"
+    assert second.provenance["started_from"] == "first"
+    assert second.provenance["steps"] == 2
+    assert {image.name for image in second.trained_on} == {"a", "gone"}
+    assert seen_by(second, Image(two, "CYX")) == "training"
+    assert "fine-tuned from the model 'first'" in trained_on_text(second)

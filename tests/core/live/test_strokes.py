@@ -17,6 +17,21 @@ def test_an_edit_gives_the_pixels_that_got_a_class():
     assert {i: p.tolist() for i, p in painted.by_class.items()} == {1: [157, 187, 188]}
 
 
+def test_what_is_erased_and_comes_back_was_learned_from_before():
+    painted = canvas()
+    painted.edit((5, 7), np.array([[1, 2]], np.uint8))
+    painted.edit((5, 7), np.zeros((1, 2), np.uint8))
+    assert painted.edit((5, 7), np.array([[1, 1]], np.uint8)).tolist() == [5 * 30 + 8]
+    assert {i: p.tolist() for i, p in painted.by_class.items()} == {1: [157, 158]}
+
+
+def test_numbers_may_grow_beyond_the_first_type():
+    painted = canvas()
+    painted.edit((0, 0), np.array([[1, 256, 300]], np.uint16))
+    painted.edit((1, 0), np.array([[70_000]], np.uint32))
+    assert sorted(painted.by_class) == [1, 256, 300, 70_000]
+
+
 def test_new_strokes_are_drawn_while_they_are_new_and_never_where_they_were_erased():
     painted, rng = canvas(), np.random.default_rng(0)
     painted.edit((2, 2), np.ones((1, 6), np.uint8))
@@ -55,3 +70,14 @@ def test_the_score_is_balanced_and_forgets_old_strokes():
         scores.add(np.array([1, 2]), np.array([1, 2]))
     assert scores.balanced_accuracy == 1
     assert scores.counts == {1: 4, 2: 4}
+
+
+def test_the_pieces_of_a_stroke_are_one_stroke():
+    scores = StrokeScores(least=2)
+    scores.add(np.array([1] * 3), np.array([1] * 3))
+    scores.add(np.array([1]), np.array([2]), continues=True)
+    scores.add(np.array([2, 2]), np.array([2, 2]), continues=True)  # over into another class
+    assert scores.counts == {1: 1, 2: 1}
+    scores.add(np.array([1, 2]), np.array([1, 1]))
+    assert scores.counts == {1: 2, 2: 2}
+    assert scores.balanced_accuracy == np.mean([(3 / 4 + 1) / 2, (1 + 0) / 2])

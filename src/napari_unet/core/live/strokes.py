@@ -54,6 +54,7 @@ class Canvas:
             )
         self.image = image
         self.labels = labels.copy()
+        self._latest = labels.copy()
         self.new: deque[Stroke] = deque(maxlen=_MOST_NEW)
         self._by_class: dict[int, NDArray[np.int64]] | None = None
         self._digest = ""
@@ -73,7 +74,8 @@ class Canvas:
         Returns
         -------
         array
-            Flat indices of the pixels that got a class, or another one.
+            Flat indices of the pixels that got a class, or another one than they had at last:
+            what is erased and comes back was learned from before.
 
         Raises
         ------
@@ -82,19 +84,27 @@ class Canvas:
         """
         (top, left), (height, width) = origin, block.shape
         here = (slice(top, top + height), slice(left, left + width))
+        if not np.can_cast(block.dtype, self.labels.dtype):  # larger numbers than so far
+            self.labels, self._latest = (a.astype(np.int64) for a in (self.labels, self._latest))
         before = self.labels[here]
         if min(origin) < 0 or before.shape != block.shape:
             raise LabelsError(
                 f"Labels of the shape {block.shape} at {origin} reach out of an image of the shape "
                 f"{self.labels.shape}: expected a part of it."
             )
-        y, x = np.nonzero((block != before) & (block != 0))
+        painted = (block != before) & (block != 0)
+        new = painted & (block != self._latest[here])
         before[...] = block
+        self._latest[here][painted] = block[painted]
         self._by_class, self._digest = None, ""
-        painted = np.ravel_multi_index((y + top, x + left), self.labels.shape)
-        if painted.size:
-            self.new.append(Stroke(painted))
-        return painted
+
+        def positions(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
+            y, x = np.nonzero(mask)
+            return np.ravel_multi_index((y + top, x + left), self.labels.shape)
+
+        if painted.any():
+            self.new.append(Stroke(positions(painted)))
+        return positions(new)
 
     @property
     def by_class(self) -> dict[int, NDArray[np.int64]]:
@@ -120,8 +130,10 @@ class Canvas:
     def digest(self) -> str:
         """Hash of the labels, for comparison with where they are painted."""
         if not self._digest:
-            values = np.ascontiguousarray(self.labels, np.int64)
-            self._digest = hashlib.sha256(values.data).hexdigest()
+            painted = np.flatnonzero(self.labels)  # far fewer than there are pixels
+            numbers = self.labels.ravel()[painted].astype(np.int64)
+            words = (np.array(self.labels.shape), painted, numbers)
+            self._digest = hashlib.sha256(b"".join(map(bytes, words))).hexdigest()
         return self._digest
 
 
@@ -140,13 +152,30 @@ class StrokeScores:
     window: int = 10
     least: int = 3
     _shares: dict[int, deque[float]] = field(default_factory=dict)
+    _pieces: dict[int, tuple[int, int]] = field(default_factory=dict)
 
-    def add(self, painted: Labels, foreseen: Labels) -> None:
-        """Note a stroke: the classes that were painted, and those that were predicted there."""
-        for class_id in np.unique(painted):
-            share = float(np.mean(foreseen[painted == class_id] == class_id))
-            strokes = self._shares.setdefault(int(class_id), deque(maxlen=self.window))
-            strokes.append(share)
+    def add(self, painted: Labels, foreseen: Labels, *, continues: bool = False) -> None:
+        """Note a stroke.
+
+        Parameters
+        ----------
+        painted, foreseen
+            The classes that were painted, and those that were predicted there.
+        continues
+            Whether it is the next piece of the stroke before: both are one stroke, of which the
+            later piece counts by its size.
+        """
+        pieces = self._pieces if continues else {}
+        self._pieces = {}
+        for class_id in map(int, np.unique(painted)):
+            here = foreseen[painted == class_id]
+            right, size = pieces.get(class_id, (0, 0))
+            right, size = right + int(np.sum(here == class_id)), size + here.size
+            strokes = self._shares.setdefault(class_id, deque(maxlen=self.window))
+            if class_id in pieces and strokes:
+                strokes.pop()
+            strokes.append(right / size)
+            self._pieces[class_id] = right, size
 
     @property
     def counts(self) -> dict[int, int]:

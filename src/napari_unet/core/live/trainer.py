@@ -17,6 +17,7 @@ from napari_unet.core.device import Compute, choose_compute
 from napari_unet.core.errors import LabelsError, SettingsError
 from napari_unet.core.learner import Learner
 from napari_unet.core.live.painted import BACKGROUND_ID, Painted, go_together, painted
+from napari_unet.core.live.sources import Sources, origin
 from napari_unet.core.live.strokes import Canvas, StrokeScores
 from napari_unet.core.live.uncertainty import least_certain_window
 from napari_unet.core.live.warm_start import warm_weights
@@ -100,6 +101,8 @@ class LiveTraining:
         Model to start from; None: from scratch.
     settings
         How to train.
+    name
+        Of the model.
 
     Raises
     ------
@@ -112,9 +115,12 @@ class LiveTraining:
         task: Semantic | Instances,
         start: Model | None = None,
         settings: LiveSettings | None = None,
+        name: str = "model",
     ) -> None:
         self._settings = settings or LiveSettings()
         self._start = start
+        self._name = name
+        self._sources = Sources()
         self._painted_as = self._meaning(task)
         self._canvases: dict[str, Canvas] = {}
         self._in_colour: dict[str, bool] = {}
@@ -173,6 +179,7 @@ class LiveTraining:
         ranges = ranges or self.ranges(image, rgb, name)
         self._canvases[name] = Canvas(apply_ranges(image, list(ranges)), labels)
         self._in_colour[name] = rgb
+        self._sources.put(name, image)
 
     def ranges(self, image: NDArray[Any], rgb: bool, name: str = "image") -> list[IntensityRange]:
         """Find what an image is normalised with.
@@ -188,6 +195,7 @@ class LiveTraining:
 
     def remove(self, name: str) -> None:
         """Take an image away; what was learned from it stays for a while."""
+        self._note_images()
         self._canvases.pop(name, None)
 
     def edit(
@@ -197,6 +205,7 @@ class LiveTraining:
         block: NDArray[np.integer[Any]],
         *,
         judged: bool = True,
+        continues: bool = False,
     ) -> None:
         """Replace a block of an image's labels; what is newly painted is judged first.
 
@@ -210,6 +219,8 @@ class LiveTraining:
             The labels there from now on, axes YX.
         judged
             Whether the model is scored on it; false of proposals of its own that were accepted.
+        continues
+            Whether it is a further piece of the stroke before, told while that was still drawn.
         """
         canvas = self._canvases[name]
         pixels = canvas.edit(origin, block)
@@ -217,7 +228,8 @@ class LiveTraining:
         if judged and pixels.size and self._learner is not None:
             kinds = self._painted_as.kinds_of(canvas.labels.ravel()[pixels])
             known = kinds > 0
-            self.scores.add(kinds[known], self._foreseen(canvas, pixels)[known])
+            foreseen = self._foreseen(canvas, pixels)
+            self.scores.add(kinds[known], foreseen[known], continues=continues)
 
     def set_task(self, task: Semantic | Instances) -> None:
         """Change the classes; the features that were learned stay."""
@@ -335,6 +347,7 @@ class LiveTraining:
         """
         if self._learner is None or self._info is None:
             raise SettingsError("Nothing was learned yet: paint two classes first.")
+        self._note_images()
         return Model(self._described(self._info), self._learner.weights())
 
     # -- to be saved -----------------------------------------------------------------------------
@@ -355,7 +368,7 @@ class LiveTraining:
         tensors, learner = self._learner.state()
         values = {
             "task": self._task.model_dump(mode="json"),
-            "info": self._info.model_dump(mode="json"),
+            "info": self._described(self._info).model_dump(mode="json"),
             "steps": self.steps,
             "scores": self.scores.dump(),
             "random": self._rng.bit_generator.state,
@@ -366,6 +379,7 @@ class LiveTraining:
     def restore(self, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
         """Go back to what `state` gave."""
         self._info = ModelInfo.model_validate(values["info"])
+        self._sources.load(self._info)
         self._learner = self._new_learner(self._info)
         self._learner.restore(tensors, values["learner"])
         self._held = self._learner.held
@@ -400,10 +414,13 @@ class LiveTraining:
                     found.setdefault(int(kind), {}).setdefault(name, []).append(number)
         return found
 
+    def _note_images(self) -> None:
+        self._sources.note(name for name, canvas in self._canvases.items() if canvas.by_class)
+
     def _described(self, info: ModelInfo) -> ModelInfo:
-        """Add how wide the painted objects are."""
+        """Add what it comes from, and how wide the painted objects are."""
         if not isinstance(info.task, Instances):
-            return info
+            return self._sources.describe(info, self.steps, None)
         areas = [
             len(pixels)
             for canvas in self._canvases.values()
@@ -411,7 +428,8 @@ class LiveTraining:
             if number != BACKGROUND_ID
         ]
         diameter = round(median_diameter_px(areas), 1) if areas else None
-        return info.model_copy(update={"object_diameter_px": diameter})
+        info = info.model_copy(update={"object_diameter_px": diameter})
+        return self._sources.describe(info, self.steps, len(areas))
 
     def _begin(self) -> None:
         """Make the network: statistics and head fit what is painted before the first step."""
@@ -424,8 +442,14 @@ class LiveTraining:
         else:
             unet = self._start.info.unet.model_copy(update=changed)
         rgb = self._in_colour[next(iter(self._canvases))]
+        start = None if self._start is None else self._start.info
         self._info = ModelInfo(
-            unet=unet, task=self._task, normalization=self._normalization(rgb), rgb=rgb
+            unet=unet,
+            task=self._task,
+            normalization=self._normalization(rgb),
+            name=self._name,
+            rgb=rgb,
+            provenance=origin(start, self._name),
         )
         self._learner = self._new_learner(self._info)
         if self._start is not None:

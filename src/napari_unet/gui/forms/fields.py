@@ -61,4 +61,4 @@ def narrow(box: Any) -> Any:
 def parse_channels(text: str) -> tuple[str | int, ...] | None:
     """Read channels from text such as ``"0, 2"`` or ``"DAPI"``; None where it is empty."""
     parts = [part.strip() for part in text.split(",") if part.strip()]
-    return tuple(int(part) if part.isdigit() else part for part in parts) or None
+    return tuple(int(part) if part.isdecimal() else part for part in parts) or None

@@ -1,0 +1,72 @@
+"""What a live model comes from: the images it has learned from, the model it started from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from numpy.typing import NDArray
+
+from napari_unet.core.fingerprint import image_hash, plane_hashes
+from napari_unet.core.images import Image
+from napari_unet.core.model_file import ModelInfo, TrainedOn
+from napari_unet.core.preparation import made_today
+
+__all__ = ["Sources", "origin"]
+
+
+class Sources:
+    """The images that a live training has learned from, also those that were taken away."""
+
+    def __init__(self) -> None:
+        self._here: dict[str, TrainedOn] = {}
+        self._learned: dict[str, TrainedOn] = {}
+
+    def put(self, name: str, image: NDArray[Any]) -> None:
+        """Recognise an image, raw values, axes CYX, by its pixels."""
+        pixels = image[0] if len(image) == 1 else image  # as `Image` holds it
+        planes = plane_hashes(Image(image, "CYX")) if len(image) > 1 else ()
+        self._here[name] = TrainedOn(
+            name=name, group=name, role="training", sha256=image_hash(pixels), planes=planes
+        )
+
+    def note(self, names: Iterable[str]) -> None:
+        """Remember the images of these names: something is painted on them."""
+        self._learned |= {self._here[name].sha256: self._here[name] for name in names}
+
+    def load(self, info: ModelInfo) -> None:
+        """Take over what a model says that it has learned from."""
+        self._learned = {image.sha256: image for image in info.trained_on}
+
+    def describe(self, info: ModelInfo, steps: int, objects: int | None) -> ModelInfo:
+        """Write into a header what the model comes from.
+
+        Parameters
+        ----------
+        info
+            The header; its provenance names the model that it started from.
+        steps
+            Optimizer steps so far.
+        objects
+            Painted objects; None where labels are classes.
+        """
+        images = len(self._learned)
+        counts = {"train_images": images, "train_groups": images}
+        if objects is not None:
+            counts["train_objects"] = objects
+        made = {**made_today(), "steps": steps, "validation": "none", "counts": counts}
+        return info.model_copy(
+            update={
+                "trained_on": tuple(self._learned.values()),
+                "provenance": info.provenance | made,
+            }
+        )
+
+
+def origin(start: ModelInfo | None, name: str) -> dict[str, Any]:
+    """Name the model that one called `name` started from: also after it went on from itself."""
+    if start is None:
+        return {}
+    own = start.name == name and start.provenance
+    found = start.provenance.get("started_from") if own else start.name
+    return {"started_from": found} if found else {}

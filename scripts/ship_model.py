@@ -3,8 +3,8 @@
     python scripts/ship_model.py run --name nuclei --description "Nuclei in fluorescence images." \\
         --data dsb2018/train
 
-The scores that the file then gives are those of what ships, on the images that validated the run. Its
-card, ``NAME.md`` beside it, is written by hand. Prints what half precision changes: the largest
+The scores that the file then gives are those of what ships, on the images that validated the run.
+Its card, ``NAME.md`` beside it, is written by hand. Prints what half precision changes: the largest
 difference of an output on a drawn image.
 """
 
@@ -59,13 +59,14 @@ def main() -> None:
 
 
 def scores(model: Model, source: Path) -> dict[str, float]:
-    """Score a model on the images that validated it."""
+    """Score a model on the images that validated it, in float32 as everybody can."""
     data = DataSource(source=source.absolute())
     names = {image.name for image in model.info.trained_on if image.role == "validation"}
     pairs = [pair for pair in data.load(data.find()) if pair.name in names]
     if len(pairs) != len(names):
         raise SystemExit(f"{source} holds {len(pairs)} of the {len(names)} validation images.")
-    found = ((p.name, np.asarray(predict(model, p.image).labels), p.labels) for p in pairs)
+    labels = (np.asarray(predict(model, p.image, precision="float32").labels) for p in pairs)
+    found = ((p.name, predicted, p.labels) for p, predicted in zip(pairs, labels, strict=True))
     return {k: v for k, v in evaluate_many(found).summary().items() if k in model.info.scores}
 
 

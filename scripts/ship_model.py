@@ -12,6 +12,7 @@ import argparse
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from napari_unet import evaluate_many, load_model, predict
 from napari_unet.core.blocks import BlockNetwork
@@ -26,7 +27,9 @@ LARGEST_BYTES = 8_000_000
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("run", help="folder of the run, or a model file")
+    parser.add_argument(
+        "runs", nargs="+", help="folders of runs, or model files: of several, their mean"
+    )
     parser.add_argument("--name", required=True)
     parser.add_argument("--description", required=True)
     parser.add_argument("--data", type=Path, required=True, help="images and labels of the run")
@@ -36,7 +39,7 @@ def main() -> None:
         "--decoder", nargs="*", default=[], metavar="NAME=VALUE", help="as min_agreement=0.5"
     )
     options = parser.parse_args()
-    model = load_model(find_model(options.run))
+    model = mean([load_model(find_model(run)) for run in options.runs])
     named = {k: getattr(options, k) for k in ("name", "description", "licence")}
     if options.contrast is not None:
         named["contrast"] = options.contrast
@@ -56,6 +59,15 @@ def main() -> None:
     print(
         f"{path}: {size:,} bytes, outputs differ by at most {difference(model, load_model(path))}"
     )
+
+
+def mean(models: list[Model]) -> Model:
+    """Average the weights of models of one training; the first gives the header."""
+    weights = {
+        k: torch.stack([m.weights[k].double() for m in models]).mean(0).to(w.dtype)
+        for k, w in models[0].weights.items()
+    }
+    return Model(models[0].info, weights)
 
 
 def scores(model: Model, source: Path) -> dict[str, float]:

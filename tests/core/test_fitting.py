@@ -197,3 +197,11 @@ def test_objects_at_the_edge_of_a_window_are_not_measured():
     trial = try_out(ideal, Instances(), [TrialPlane(image, [(0.0, 1.0)])], 1.0)
     assert trial.diameter_px is None
     assert trial.mean_quality == 0
+
+
+def test_specks_that_are_not_recognised_do_not_count_for_the_diameter():
+    area, quality = np.array([500.0, 530, 560, *[15] * 13]), np.array([0.95] * 3 + [0.1] * 13)
+    trial = Trial(2.0, area, quality, looked_at_px=10_000)
+    assert trial.diameter_px == pytest.approx(np.sqrt(4 / np.pi * 530))
+    assert Trial(2.0, area[3:], quality[3:], 10_000).diameter_px == pytest.approx(4.37, abs=0.01)
+    assert Trial(2.0, area[:0], quality[:0], 10_000).diameter_px is None

@@ -30,6 +30,9 @@ _SIDE_PX = 256
 """Side of a window as the network sees it."""
 
 _WINDOWS = 3
+_RECOGNISED = 0.5
+"""Quality from which an object counts: about what decoders keep."""
+
 _OVERVIEW_PX = 256
 _AROUND_PX = 8.0
 """Width of what a place is compared with, in pixels of the overview."""
@@ -89,10 +92,15 @@ class Trial:
 
     @property
     def diameter_px(self) -> float | None:
-        """Median diameter of circles of the objects' areas; None where there is none."""
+        """Median diameter of circles of the objects' areas; None where there is none.
+
+        Specks of noise that are not recognised, of which there may be more than objects, do not
+        count where there is anything else.
+        """
         if not len(self.area_px):
             return None
-        return median_diameter_px(self.area_px)
+        recognised = self.area_px[self.quality >= _RECOGNISED]
+        return median_diameter_px(recognised if len(recognised) else self.area_px)
 
     @property
     def mean_quality(self) -> float:

@@ -13,7 +13,7 @@ from napari_unet.core.images import Image
 from napari_unet.core.model_file import Model, ModelInfo
 from napari_unet.core.normalization import Normalization
 from napari_unet.core.tasks import Instances, Semantic
-from napari_unet.core.trial import TrialPlane, find_windows, try_out
+from napari_unet.core.trial import Trial, TrialPlane, find_windows, try_out
 
 KNOWN_PX = 20.0
 

@@ -51,7 +51,7 @@ _FINE_TUNING: dict[Effort, Plan] = {
 
 _RECIPES: dict[str, dict[str, Any]] = {
     "nuclei": {
-        "budget": Budget(steps=4000),
+        "budget": Budget(minutes=50),
         "learning_rate": 2e-3,
         "augmentation": Augmentation.preset("light").model_copy(
             update={

@@ -77,7 +77,8 @@ def test_the_pieces_of_a_stroke_are_one_stroke():
     scores.add(np.array([1] * 3), np.array([1] * 3))
     scores.add(np.array([1]), np.array([2]), continues=True)
     scores.add(np.array([2, 2]), np.array([2, 2]), continues=True)  # over into another class
+    scores.add(np.array([1] * 4), np.array([1] * 4), continues=True)  # and back
     assert scores.counts == {1: 1, 2: 1}
     scores.add(np.array([1, 2]), np.array([1, 1]))
     assert scores.counts == {1: 2, 2: 2}
-    assert scores.balanced_accuracy == np.mean([(3 / 4 + 1) / 2, (1 + 0) / 2])
+    assert scores.balanced_accuracy == np.mean([(7 / 8 + 1) / 2, (1 + 0) / 2])

@@ -166,7 +166,7 @@ class StrokeScores:
             later piece counts by its size.
         """
         pieces = self._pieces if continues else {}
-        self._pieces = {}
+        self._pieces = dict(pieces)
         for class_id in map(int, np.unique(painted)):
             here = foreseen[painted == class_id]
             right, size = pieces.get(class_id, (0, 0))

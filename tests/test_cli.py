@@ -744,3 +744,15 @@ def test_a_resumed_run_keeps_its_settings(cli: Cli, run: Path) -> None:
     assert (
         "leave --minutes, --lr out" in result.stderr or "leave --lr, --minutes out" in result.stderr
     )
+
+
+def test_objects_have_no_classes_to_be_evaluated(tmp_path: Path) -> None:
+    for name in ("predicted.tif", "true.tif"):
+        write_labels(tmp_path / name, np.ones((8, 8), np.uint8))
+    paths = [str(tmp_path / "predicted.tif"), str(tmp_path / "true.tif")]
+    for options in (["--class", "1=cell"], ["--background", "1"]):
+        done = CliRunner().invoke(app, ["evaluate", *paths, *options])
+        assert done.exit_code != 0
+        assert "choose --task semantic" in " ".join(done.output.split())
+    done = CliRunner().invoke(app, ["evaluate", *paths, "--task", "semantic", "--class", "²=cell"])
+    assert "expected a label and its name" in " ".join(done.output.split())

@@ -80,7 +80,7 @@ def model(base_channels: int) -> Model:
 def throughput(base_channels: list[int], rounds: int) -> None:
     compute = choose_compute()
     dtype = getattr(torch, compute.precision)
-    size = 2048
+    size, in_turn = 2048, 4
     a, b = (torch.randn(size, size, dtype=dtype, device=compute.device) for _ in range(2))
     image = np.random.default_rng(0).random((1, 512, 512), np.float32)
     print(f"{torch.get_num_threads()} threads, {compute.device}, {compute.precision}, 512 x 512")
@@ -95,12 +95,13 @@ def throughput(base_channels: list[int], rounds: int) -> None:
         rates, peaks, seconds = [], [], []
         for _ in range(rounds):
             start = time.perf_counter()
-            for _ in range(3):
+            for _ in range(in_turn):
                 a @ b
-            peaks.append(3 * 2 * size**3 / (time.perf_counter() - start))
+            peaks.append(in_turn * 2 * size**3 / (time.perf_counter() - start))
             start = time.perf_counter()
-            network(image)
-            seconds.append(time.perf_counter() - start)
+            for _ in range(in_turn):
+                network(image)
+            seconds.append((time.perf_counter() - start) / in_turn)
             rates.append(operations / seconds[-1])
         share = statistics.median(r / p for r, p in zip(rates, peaks, strict=True))
         rate, peak = statistics.median(rates) / 1e9, statistics.median(peaks) / 1e9

@@ -61,7 +61,7 @@ class BlockNetwork:
     ) -> None:
         self._model = weakref.ref(model)
         net = fold_batch_norm(model.network())
-        self._net = compute.place_network(net)
+        self._net = compute.place_network(compute.lowered_network(net))
         self._task = model.info.task
         self.unet = model.info.unet
         self._compute = compute
@@ -92,22 +92,23 @@ class BlockNetwork:
     def logits(self, image: Maps) -> Maps:
         """Compute the logits (channels, ...) of a normalised image (C, ...)."""
         with translated_errors(self._compute, _ADVICE), torch.inference_mode():
-            x = self._compute.place(torch.from_numpy(image)[None])
-            with self._compute.autocast():
-                return cast(Maps, self._net(x)[0].float().cpu().numpy())
+            return cast(Maps, self._logits(torch.from_numpy(image)[None])[0].cpu().numpy())
+
+    def _logits(self, x: Tensor) -> Tensor:
+        x = self._compute.lowered(self._compute.place(x))
+        return cast(Tensor, self._net(x)).float()
 
     def _outputs(self, x: Tensor) -> Tensor:
         size = x.shape[2:]
         # Padded here, before the image is turned: the phase of the down-sampling stays the same.
-        x = pad_to_multiple(x, self.unet.multiple)
-        x = self._compute.place(x)
-        total = torch.zeros(1)
+        x = self._compute.place(pad_to_multiple(x, self.unet.multiple))
+        total: Tensor | None = None
         for turns, flip in self._turns:
             turned = torch.rot90(x.flip(-1) if flip else x, turns, (-2, -1))
-            with self._compute.autocast():
-                logits = self._net(self._compute.place(turned))
-            total = self._turn_back(activate(self._task, logits), turns, flip) + total.to(x.device)
-        total = total / len(self._turns)
+            outputs = activate(self._task, self._logits(turned))
+            outputs = self._turn_back(outputs, turns, flip).div_(len(self._turns))
+            total = outputs if total is None else total.add_(outputs)
+        assert total is not None
         return crop_to(total, size)
 
     def _turn_back(self, outputs: Tensor, turns: int, flip: bool) -> Tensor:

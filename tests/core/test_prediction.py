@@ -146,6 +146,20 @@ def test_objects_decoded_on_disk_are_those_decoded_in_memory(tmp_path, monkeypat
     np.testing.assert_array_equal(tiled.confidence, whole.confidence)
 
 
+@pytest.mark.parametrize("augmented", [False, True])
+@pytest.mark.parametrize("task", [THREE, OBJECTS])
+def test_lower_precision_gives_the_same_outputs_but_for_its_rounding(task, augmented, rng):
+    model = random_model(task)
+    image = rng.random((1, 50, 70), np.float32)
+    lower = BlockNetwork(model, choose_compute("cpu", "bfloat16"), augmented)
+    outputs, expected = lower(image), BlockNetwork(model, COMPUTE, augmented)(image)
+    assert outputs.dtype == lower.logits(image).dtype == np.float32
+    error = np.abs(outputs - expected) / np.abs(expected).max()
+    assert 0 < error.max() < 0.1
+    assert error.mean() < 0.005
+    assert model.weights["head.weight"].dtype == torch.float32
+
+
 def test_blocks_begin_at_multiples_and_exceed_the_halo():
     network = BlockNetwork(random_model(depth=3), COMPUTE)
     for length in range(1, 700, 7):

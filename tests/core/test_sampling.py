@@ -143,12 +143,14 @@ def test_a_depth_stack_has_one_range_for_each_time_and_channel(axes, ranges):
         np.testing.assert_array_equal(after.image, apply_ranges(before.image, here))
 
 
-def test_batches_made_ahead_are_those_of_the_steps_and_the_thread_ends():
+@pytest.mark.parametrize("ahead", [0, 1, 3])
+def test_batches_made_ahead_are_those_of_the_steps_and_the_thread_ends(ahead):
     image, labels = synthetic_nuclei((80, 90), 8)
     drawing = sampler([plane(image, (labels > 0).astype(int))])
-    batches = prefetched(drawing, first_step=5)
+    batches = prefetched(drawing, first_step=5, ahead=ahead)
     for step in (5, 6, 7):
         np.testing.assert_array_equal(next(batches).images, drawing.batch(step).images)
+    assert any("sampler" in t.name for t in threading.enumerate()) == (ahead > 0)
     batches.close()
     assert not any("sampler" in t.name for t in threading.enumerate())
 

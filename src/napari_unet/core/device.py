@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -41,6 +42,16 @@ class Compute:
         return torch.autocast(self.device.type, dtype=_DTYPES[self.precision], enabled=lower)
 
     @property
+    def spares_a_core(self) -> bool:
+        """Whether other work can go on beside the network without holding it up.
+
+        Where it computes on all cores, each of its operations waits for the slowest of them.
+        """
+        linux = hasattr(os, "sched_getaffinity")
+        cores = len(os.sched_getaffinity(0)) if linux else os.cpu_count() or 1
+        return self.device.type != "cpu" or torch.get_num_threads() < cores
+
+    @property
     def memory_format(self) -> torch.memory_format:
         """Memory layout of two-dimensional images: channels last."""
         return torch.channels_last
@@ -56,8 +67,9 @@ class Compute:
         return x.to(_DTYPES[self.precision])
 
     def lowered_network(self, net: torch.nn.Module) -> torch.nn.Module:
-        """Give weights the chosen precision for good: quicker than autocast, which does it anew
-        for each batch. Not for training, and not where statistics are to stay exact.
+        """Give weights the chosen precision for good; not for training.
+
+        Quicker than autocast, which does it anew for each batch.
         """
         return net.to(_DTYPES[self.precision])
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -88,9 +89,14 @@ class PatchSampler:
     def batch(self, step: int) -> Batch:
         """Draw the batch of a step; the same for the same step."""
         rng = np.random.default_rng([self._settings.seed, 1, step])
-        patches = [self._patch(rng) for _ in range(self._settings.batch_size)]
-        images, targets, weight = (np.stack(parts) for parts in zip(*patches, strict=True))
-        return Batch(images, targets, weight)
+        size = self._settings.batch_size
+        whole: list[NDArray[np.float32]] = []
+        for i in range(size):
+            patch = self._patch(rng)
+            whole = whole or [np.empty((size, *part.shape), part.dtype) for part in patch]
+            for all_of_them, part in zip(whole, patch, strict=True):
+                all_of_them[i] = part  # while it is in the processor's cache
+        return Batch(*whole)
 
     def _patch(self, rng: np.random.Generator) -> tuple[NDArray[np.float32], ...]:
         index = int(rng.choice(len(self._planes), p=self._probability))
@@ -132,15 +138,26 @@ class PatchSampler:
 def prefetched(
     sampler: PatchSampler, first_step: int, ahead: int = 2
 ) -> Generator[Batch, None, None]:
-    """Yield the batches of `first_step` and all later ones, made ahead in a thread."""
+    """Yield the batches of `first_step` and all later ones.
+
+    Parameters
+    ----------
+    sampler
+        Draws them.
+    first_step
+        The number of the first one.
+    ahead
+        How many are made ahead in a thread; 0: each when it is asked for.
+    """
+    steps = count(first_step)
+    if not ahead:
+        yield from map(sampler.batch, steps)
     with ThreadPoolExecutor(1, thread_name_prefix="napari-unet-sampler") as pool:
         waiting: list[Future[Batch]] = []
-        step = first_step
         try:
             while True:
                 while len(waiting) < ahead:
-                    waiting.append(pool.submit(sampler.batch, step))
-                    step += 1
+                    waiting.append(pool.submit(sampler.batch, next(steps)))
                 yield waiting.pop(0).result()
         finally:
             for future in waiting:

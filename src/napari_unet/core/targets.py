@@ -44,8 +44,11 @@ def consecutive(labels: Labels) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
 
 
 def relative_distance(labels: NDArray[np.intp]) -> NDArray[np.float32]:
-    """Distance to the nearest pixel of another id, divided by its maximum in the object."""
-    from scipy import ndimage
+    """Distance to the nearest pixel of another id, divided by its maximum in the object.
+
+    1 all over an object that fills everything.
+    """
+    import edt  # four times as quick as SciPy's: the network waits for it
 
     interior = labels > 0
     for axis in range(labels.ndim):
@@ -54,21 +57,22 @@ def relative_distance(labels: NDArray[np.intp]) -> NDArray[np.float32]:
         same = labels[ahead] == labels[behind]
         interior[ahead] &= same
         interior[behind] &= same
-    pixels = np.flatnonzero(labels)
+    pixels = np.flatnonzero(labels > 0)  # quicker than of numbers
     ids = labels.ravel()[pixels]
     # Outline pixels are at distance 1 of the outside, so one is added to the distance to them.
-    distance = ndimage.distance_transform_edt(interior).ravel()[pixels] + 1
-    largest = np.ones(int(labels.max()) + 1)
+    distance = np.sqrt(edt.edtsq(interior, parallel=1).ravel()[pixels]) + 1
+    largest = np.ones(int(labels.max()) + 1, np.float32)
     np.maximum.at(largest, ids, distance)
     relative = np.zeros(labels.size, np.float32)
-    relative[pixels] = distance / largest[ids]
+    np.divide(distance, largest[ids], out=distance, where=np.isfinite(distance))
+    relative[pixels] = np.minimum(distance, 1)
     return relative.reshape(labels.shape)
 
 
 def offsets_to_centre(labels: NDArray[np.intp]) -> NDArray[np.float32]:
     """Vector from each object pixel to its object's centroid, in px; 0 in the background."""
     offsets = np.zeros((labels.ndim, labels.size), np.float32)
-    pixels = np.flatnonzero(labels)
+    pixels = np.flatnonzero(labels > 0)  # quicker than of numbers
     ids = labels.ravel()[pixels]
     area = np.maximum(np.bincount(ids), 1)
     for axis, position in enumerate(np.unravel_index(pixels, labels.shape)):

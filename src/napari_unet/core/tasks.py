@@ -375,15 +375,17 @@ class Instances(BaseModel):
         """
         labels, _ = consecutive(labels)
         foreground = labels > 0
-        targets = np.zeros((2 + self.ndim, *labels.shape), np.float32)
+        targets = np.empty((2 + self.ndim, *labels.shape), np.float32)
         targets[0] = foreground
         targets[1] = relative_distance(labels)
-        targets[2:] = offsets_to_centre(labels) / OFFSET_UNIT_PX
-        weight = np.stack([inside, inside, inside & foreground]).astype(np.float32)
+        np.divide(offsets_to_centre(labels), OFFSET_UNIT_PX, out=targets[2:])
+        weight = np.empty((3, *labels.shape), np.float32)
+        weight[:] = inside
+        weight *= np.where(contact_zone(labels), np.float32(CONTACT_WEIGHT), np.float32(1))
         small = smallness(labels)
         weight[0] *= spread(np.maximum(1, np.sqrt(small)), np.maximum, 1)
         weight[2] *= small
-        weight *= np.where(contact_zone(labels), CONTACT_WEIGHT, 1)
+        weight[2] *= foreground
         if self.sparse:
             weight[1:] *= ~np.isin(labels, partly_outlined(labels, inside))
         return targets, weight

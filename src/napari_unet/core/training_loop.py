@@ -172,8 +172,9 @@ class Loop:
         self._saved = time.monotonic()
         self._clock = self._saved - self._position.seconds
         reason = self._end_reason()
-        ahead = prefetched(self._sampler, self._position.step)
-        with keeping_freed_memory(), contextlib.closing(ahead) as batches:
+        ahead = 2 if self._compute.spares_a_core else 0
+        drawn = prefetched(self._sampler, self._position.step, ahead)
+        with keeping_freed_memory(), contextlib.closing(drawn) as batches:
             while reason is None:
                 if self._progress() >= 1:
                     reason = FinishReason.COMPLETED

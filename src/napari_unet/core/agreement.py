@@ -47,17 +47,21 @@ def agreement_parts(labels: NDArray[np.integer[Any]], maps: Maps) -> NDArray[np.
     mean absolute error. Foreground: 0 where its mean is 0.5, 1 where it is 1.
     """
     ids: NDArray[np.intp] = labels.astype(np.intp)
-    flat = ids.ravel()
-    area = np.maximum(1, np.bincount(flat, minlength=1))
+    pixels = np.flatnonzero(ids > 0)
+    owner = ids.ravel()[pixels]
+    area = np.maximum(1, np.bincount(owner, minlength=1))
 
     def mean(values: NDArray[Any]) -> NDArray[np.float64]:
-        total = np.bincount(flat, weights=values.ravel(), minlength=1)
-        found: NDArray[np.float64] = (total / area)[1:]
+        found: NDArray[np.float64] = (np.bincount(owner, values, minlength=1) / area)[1:]
         return found
 
-    actual = offsets_to_centre(ids)
+    def within(values: NDArray[Any]) -> NDArray[Any]:
+        found: NDArray[Any] = values.reshape(-1, ids.size)[:, pixels]
+        return found
+
+    actual, predicted = within(offsets_to_centre(ids)), within(maps)
     spread = mean((actual**2).sum(axis=0))
-    offsets = 1 - mean(((maps[2:] - actual) ** 2).sum(axis=0)) / np.maximum(spread, 1)
-    distance = 1 - 2 * mean(np.abs(maps[1] - relative_distance(ids)))
-    foreground = 2 * mean(maps[0]) - 1
+    offsets = 1 - mean(((predicted[2:] - actual) ** 2).sum(axis=0)) / np.maximum(spread, 1)
+    distance = 1 - 2 * mean(np.abs(predicted[1] - within(relative_distance(ids))[0]))
+    foreground = 2 * mean(predicted[0]) - 1
     return np.clip(np.stack([offsets, distance, foreground], axis=1), 0, 1)

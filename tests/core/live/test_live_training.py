@@ -105,6 +105,23 @@ def test_strokes_are_judged_before_they_are_learned_and_proposals_are_not(cells,
     assert training.scores.balanced_accuracy < 0.7
 
 
+def test_all_pieces_of_a_stroke_are_judged_by_what_was_known_before_it(cells, strokes):
+    training = LiveTraining(TASK, settings=QUICK)
+    training.put("cells", cells[0], strokes)
+    learn(training, 60)
+    wrong = (2 - cells[1]).astype(np.uint8)
+    training.edit("cells", (0, 0), np.where(strokes > 0, 3 - strokes, 0).astype(np.uint8))
+    training.scores.load({})
+    for row in range(60, 66):
+        training.edit("cells", (row, 0), wrong[row : row + 1], continues=row > 60)
+        learn(training, 15)
+    assert training.scores.counts == {1: 1, 2: 1}
+    shares = [share for strokes in training.scores.dump().values() for share in strokes]
+    assert max(shares) < 0.4, "it had learned the stroke while it was drawn"
+    training.edit("cells", (66, 0), wrong[66:67])
+    assert all(strokes[-1] > 0.8 for strokes in training.scores.dump().values())
+
+
 def test_a_region_is_predicted_as_the_whole_image(cells, strokes):
     training = LiveTraining(TASK, settings=QUICK)
     training.put("cells", cells[0], strokes)

@@ -129,6 +129,7 @@ class LiveTraining:
         self._learner: Learner | None = None
         self._info: ModelInfo | None = None
         self._network: BlockNetwork | None = None
+        self._judge: BlockNetwork | None = None
         self._held: Mapping[str, Tensor] | None = None
         self._warmed_with_px = self._steps_since_edit = 0
         self.scores = StrokeScores()
@@ -220,15 +221,19 @@ class LiveTraining:
         judged
             Whether the model is scored on it; false of proposals of its own that were accepted.
         continues
-            Whether it is a further piece of the stroke before, told while that was still drawn.
+            Whether it is a further piece of the stroke before, told while that was still drawn:
+            judged as that was, though the network may have learned from it since.
         """
         canvas = self._canvases[name]
         pixels = canvas.edit(origin, block)
         self._steps_since_edit = 0
+        if not continues:
+            self._judge = None
         if judged and pixels.size and self._learner is not None:
             kinds = self._painted_as.kinds_of(canvas.labels.ravel()[pixels])
             known = kinds > 0
-            foreseen = self._foreseen(canvas, pixels)
+            self._judge = self._judge or self._predictor()
+            foreseen = self._foreseen(name, pixels, self._judge)
             self.scores.add(kinds[known], foreseen[known], continues=continues)
 
     def set_task(self, task: Semantic | Instances) -> None:
@@ -236,7 +241,7 @@ class LiveTraining:
         meaning = self._meaning(task)
         if not go_together(task, self._task) and self._learner is not None:
             self._start, self._held = self.model(), self._learner.held
-            self._learner = self._network = None
+            self._learner = self._network = self._judge = None
         self._painted_as = meaning
 
     def digest(self, name: str) -> str:
@@ -287,12 +292,17 @@ class LiveTraining:
             Probability of each class, axes (classes, Y, X); see `Semantic.ids` for their order. Of
             objects the maps of `Instances.heads`.
         """
+        return self._outputs_of(self._predictor(), name, region)
+
+    def _outputs_of(
+        self, network: BlockNetwork, name: str, region: tuple[slice, slice] | None
+    ) -> NDArray[np.float32]:
         image = self._canvases[name].image
         top, bottom, left, right = _bounds(region, image.shape[1:])
-        multiple = self._predictor().unet.multiple  # blocks begin where the whole image's would
+        multiple = network.unet.multiple  # blocks begin where the whole image's would
         first = [max(0, start - _CONTEXT_PX) // multiple * multiple for start in (top, left)]
         near = (slice(first[0], bottom + _CONTEXT_PX), slice(first[1], right + _CONTEXT_PX))
-        maps = self._predictor()(np.ascontiguousarray(image[(slice(None), *near)]))
+        maps = network(np.ascontiguousarray(image[(slice(None), *near)]))
         maps = maps[:, top - first[0] :, left - first[1] :]
         maps = maps[:, : bottom - top, : right - left]
         return self._painted_as.outputs(maps)
@@ -522,12 +532,13 @@ class LiveTraining:
             self._network = BlockNetwork(self.model(), self._compute)
         return self._network
 
-    def _foreseen(self, canvas: Canvas, pixels: NDArray[np.int64]) -> NDArray[Any]:
-        """Kinds that are predicted at pixels."""
-        y, x = np.unravel_index(pixels, canvas.labels.shape)
+    def _foreseen(
+        self, name: str, pixels: NDArray[np.int64], network: BlockNetwork
+    ) -> NDArray[Any]:
+        """Kinds that a network predicts at pixels."""
+        y, x = np.unravel_index(pixels, self._canvases[name].labels.shape)
         region = (slice(int(y.min()), int(y.max()) + 1), slice(int(x.min()), int(x.max()) + 1))
-        name = next(n for n, c in self._canvases.items() if c is canvas)
-        kinds = self._painted_as.foreseen_kinds(self.outputs(name, region))
+        kinds = self._painted_as.foreseen_kinds(self._outputs_of(network, name, region))
         found: NDArray[np.integer[Any]] = kinds[y - y.min(), x - x.min()]
         return found
 

@@ -15,8 +15,15 @@ import torch
 import zarr
 
 from napari_unet.core import blocks, prediction
-from napari_unet.core.batch import BatchOptions, FilePredicted, decode_with, predict_files
+from napari_unet.core.batch import (
+    BatchOptions,
+    FileFailed,
+    FilePredicted,
+    decode_with,
+    predict_files,
+)
 from napari_unet.core.batch_inputs import find_inputs
+from napari_unet.core.batch_tables import measure_prediction
 from napari_unet.core.config import UNetConfig
 from napari_unet.core.decoders import VoteDecoder
 from napari_unet.core.errors import Cancelled, ImageError, SettingsError, StorageError
@@ -121,6 +128,15 @@ def test_images_of_one_name_get_results_of_different_names(tmp_path: Path) -> No
     assert names == ["one_x", "two_x_png", "two_x_tif", "y"]
 
 
+def test_images_of_one_name_in_folders_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    for name in ("a/images/x.tif", "b/images/x.tif", "b/images/y.tif"):
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
+        (tmp_path / name).write_bytes(b"x")
+    files = find_inputs([tmp_path / "*" / "images" / "*.tif"]).files
+    assert [item.name for item in files] == ["a_images_x", "b_images_x", "y"]
+    assert [item.label for item in files] == ["a/images/x.tif", "b/images/x.tif", "y.tif"]
+
+
 @pytest.mark.parametrize(
     ("source", "sentence"),
     [
@@ -133,6 +149,30 @@ def test_no_image_at_all_is_said(tmp_path: Path, source: str, sentence: str) -> 
     with pytest.raises(ImageError) as error:
         find_inputs([tmp_path / source])
     assert sentence in str(error.value)
+
+
+def test_a_file_that_is_gone_does_not_end_the_batch(
+    classes_model: Model, folder: Path, tmp_path: Path
+) -> None:
+    inputs = find_inputs([folder]).files
+    (folder / "a.tif").unlink()
+    (folder / "a.tif").symlink_to(tmp_path / "nowhere.tif")
+    failed, predicted = predict_files(classes_model, inputs, BatchOptions(tmp_path / "out"))
+    assert isinstance(failed, FileFailed)
+    assert "There is no file" in failed.problem
+    assert isinstance(predicted, FilePredicted)
+
+
+def test_areas_of_classes_are_those_of_all_planes(
+    classes_model: Model, tmp_path: Path, rng
+) -> None:
+    image = Image(blobs((3, 2, 40, 30), rng), "TZYX", name="stack")
+    result = prediction.predict(classes_model, image)
+    _, summary = measure_prediction(result, image, "stack")
+    labels = np.tile(np.asarray(result.labels), (1, 1, 14, 1))  # more rows than are read at once
+    _, many = measure_prediction(replace(result, labels=labels), image, "stack")
+    assert summary["area_px_cell"] == (result.labels == 2).sum() > 0
+    assert many["area_px_cell"] == 14 * summary["area_px_cell"]
 
 
 def test_classes_are_summarised_by_area(classes_model: Model, folder: Path, tmp_path: Path) -> None:

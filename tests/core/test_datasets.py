@@ -110,6 +110,16 @@ def test_table(tmp_path, delimiter):
     assert [p.group for p in load_pairs(dataset)] == ["a", "b"]
 
 
+def test_images_of_a_table_get_as_many_folders_as_tell_them_apart(tmp_path):
+    for plate in ("plateA", "plateB"):
+        put(tmp_path / plate / "images" / "x.tif")
+        put(tmp_path / plate / "masks" / "x.tif")
+    lines = [f"{p}/images/x.tif,{p}/masks/x.tif" for p in ("plateA", "plateB")]
+    (tmp_path / "t.csv").write_text("\n".join(["image,labels", *lines]))
+    dataset = find_pairs(tmp_path / "t.csv")
+    assert dataset.groups == ("plateA/images/x", "plateB/images/x")
+
+
 def test_table_that_does_not_work(tmp_path):
     table = tmp_path / "t.csv"
     table.write_text("picture,truth\na,b\n")
@@ -274,6 +284,36 @@ def test_colour_masks_are_repaired_on_request(tmp_path):
     (pair,) = load_pairs(dataset, repair=("colours",))
     assert count_objects(pair.labels) == 2
     assert pair.labels[5, 0] == 0
+
+
+def test_black_and_white_masks_saved_as_colour_are_repaired(tmp_path):
+    put(tmp_path / "x.tif")
+    mask = np.zeros((8, 8, 3), np.uint8)
+    mask[:3], mask[5:] = 255, 255
+    put(tmp_path / "x_mask.png", mask)
+    (pair,) = load_pairs(find_pairs(tmp_path), repair=("0_255",))
+    assert pair.labels[:, 0].tolist() == [1, 1, 1, 0, 0, 2, 2, 2]
+
+
+def test_colours_are_no_labels_whatever_else_is_repaired(tmp_path):
+    put(tmp_path / "x.tif")
+    colours = np.zeros((8, 8, 3), np.uint8)
+    colours[:4, :, 0] = 200
+    put(tmp_path / "x_mask.png", colours)
+    with pytest.raises(LabelsError, match="repair 'colours'"):
+        load_pairs(find_pairs(tmp_path), repair=("pieces",))
+
+
+def test_one_mask_per_object_is_repaired_too(tmp_path):
+    masks = np.zeros((2, 8, 8), np.uint8)
+    masks[0, :3], masks[0, 6:, :2], masks[1, 4] = 255, 255, 255
+    put(tmp_path / "id" / "images" / "id.png")
+    for i, mask in enumerate(masks):
+        put(tmp_path / "id" / "masks" / f"{i}.png", mask)
+    (pair,) = load_pairs(find_pairs(tmp_path), repair=("fragments",))
+    assert pair.labels[:, 0].tolist() == [1, 1, 1, 0, 0, 0, 0, 0]
+    (pair,) = load_pairs(find_pairs(tmp_path), repair=("pieces",))
+    assert pair.labels[:, 0].tolist() == [1, 1, 1, 0, 2, 0, 3, 3]
 
 
 def test_progress(tiles):
@@ -467,6 +507,9 @@ def test_areas_that_belong_to_nothing_are_a_sentence(areas: Path) -> None:
         find_pairs(areas)
     with pytest.raises(SettingsError, match="There is no file or folder of annotated areas"):
         find_pairs(areas, annotated=areas / "nowhere")
+    (areas / "area.csv").write_text("index,axis-0,axis-1\n")
+    with pytest.raises(SettingsError, match=r"area.csv' is neither a mask nor a folder of masks"):
+        find_pairs(areas, annotated=areas / "area.csv")
 
 
 def test_an_area_of_another_shape_is_a_sentence(areas: Path) -> None:

@@ -313,12 +313,13 @@ def test_pickles_are_never_loaded(tmp_path):
         read_labels(tmp_path / "a_seg.npy")
 
 
-def test_16_bit_colour_png_is_not_cut_to_8_bits(tmp_path):
+@pytest.mark.parametrize("colour_type", [2, 4, 6])
+def test_16_bit_png_with_colour_or_transparency_is_not_cut_to_8_bits(tmp_path, colour_type):
     header = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR" + bytes(
-        [0, 0, 0, 1, 0, 0, 0, 1, 16, 2, 0, 0, 0]
+        [0, 0, 0, 1, 0, 0, 0, 1, 16, colour_type, 0, 0, 0]
     )
     (tmp_path / "a.png").write_bytes(header + bytes(30))
-    with pytest.raises(ImageError, match="16-bit colour PNG"):
+    with pytest.raises(ImageError, match="16-bit PNG with colour or transparency"):
         read_image(tmp_path / "a.png")
 
 

@@ -84,6 +84,17 @@ def test_channels_by_name_and_index():
             image("CYX").select_channels((wrong,))
 
 
+def test_channels_in_a_row_of_a_file_on_disk_are_not_read(tmp_path):
+    values = np.lib.format.open_memmap(tmp_path / "a.npy", "w+", np.uint8, (3, 4, 5))
+    values[:] = np.arange(60).reshape(3, 4, 5)
+    stored = Image(values, "CYX")
+    for channels in ((2,), (1, 2), (0, 1, 2)):
+        chosen = stored.select_channels(channels).data
+        assert np.shares_memory(chosen, values)
+        np.testing.assert_array_equal(chosen, values[list(channels)])
+    np.testing.assert_array_equal(stored.select_channels((2, 0)).data, values[[2, 0]])
+
+
 def test_grey_image_has_channel_0_only():
     assert image("YX").select_channels((0,)).axes == "YX"
     with pytest.raises(ImageError, match="no channel 1"):

@@ -80,6 +80,16 @@ def test_class_scores_are_named_after_the_class():
     assert np.isnan(summary["dice_never_pooled"])
 
 
+def test_names_of_classes_do_not_take_the_place_of_other_scores():
+    counts = pixel_counts(np.array([[0, 1, 2, 3]]), np.array([[0, 1, 1, 3]]))
+    names = {1: "Foreground", 2: "Cell border", 3: "cell  border"}
+    summary = pixel_summary([counts], names)
+    assert summary["recall_foreground_pooled"] == 1
+    assert summary["recall_foreground_1_pooled"] == 0.5
+    assert summary["dice_cell_border_2_pooled"] == 0
+    assert summary["dice_cell_border_3_pooled"] == 1
+
+
 def test_pixels_outside_the_annotated_area_do_not_count():
     truth, prediction = np.array([[1, 1, 0, 0]]), np.array([[1, 1, 1, 1]])
     annotated = np.array([[True, True, True, False]])

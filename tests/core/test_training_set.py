@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from napari_unet.core import training_set
-from napari_unet.core.errors import LabelsError, StorageError
-from napari_unet.core.files import read_image, read_labels
+from napari_unet.core.errors import LabelsError, SettingsError, StorageError
+from napari_unet.core.files import read_image, read_labels, write_image, write_labels
 from napari_unet.core.images import Image, PixelSize
 from napari_unet.core.training_set import (
     add_to_training_set,
@@ -142,3 +142,59 @@ def test_a_folder_that_is_a_file_is_said_in_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "set").touch()
     with pytest.raises(StorageError, match="not a folder"):
         add_to_training_set(tmp_path / "set", image_of(1), LABELS)
+
+
+def test_a_table_of_groups_that_is_there_keeps_its_rows_and_columns(tmp_path: Path) -> None:
+    add_to_training_set(tmp_path, image_of(7, "a"), LABELS)
+    table = "ID;Group;plate\na;field1;P7\nb;field1;P7\n"
+    (tmp_path / "groups.csv").write_text(table)
+    assert find_training_set(tmp_path).groups == ("field1",)
+    add_to_training_set(tmp_path, image_of(8, "c"), LABELS, group="field2")
+    assert (tmp_path / "groups.csv").read_text() == table + "c;field2;\n"
+    assert find_training_set(tmp_path).groups == ("field1", "field2")
+
+
+def test_a_table_that_says_no_groups_stops_before_anything_is_written(tmp_path: Path) -> None:
+    (tmp_path / "groups.csv").write_text("well,dose\nA1,3\n")
+    with pytest.raises(SettingsError, match=r"groups.csv' has the columns well, dose: expected"):
+        add_to_training_set(tmp_path, image_of(7), LABELS)
+    assert [p.name for p in tmp_path.iterdir()] == ["groups.csv"]
+
+
+@pytest.mark.parametrize("folder", ["masks", "labels"])
+def test_images_in_other_formats_get_their_correction(tmp_path: Path, folder: str) -> None:
+    for value, name in ((7, "a"), (8, "b")):
+        write_image(tmp_path / "images" / f"{name}.png", image_of(value))
+        write_labels(tmp_path / folder / f"{name}.png", LABELS)
+    unchanged = add_to_training_set(tmp_path, image_of(7, "a"), LABELS)
+    assert (unchanged.labels.name, unchanged.earlier, unchanged.images) == ("a.png", None, 2)
+    added = add_to_training_set(tmp_path, image_of(7, "a"), LABELS * 3)
+    assert added.image == tmp_path / "images" / "a.png"
+    assert added.earlier is not None
+    assert (read_labels(added.earlier) == LABELS).all()
+    pairs = training_set_pairs(tmp_path)
+    assert [(p.name, p.labels.max()) for p in pairs] == [("a", 3), ("b", 1)]
+    other = add_to_training_set(tmp_path, image_of(9, "a"), LABELS * 2)
+    assert (other.image.name, other.images) == ("a_2.tif", 3)
+
+
+def test_a_folder_of_another_layout_is_refused_and_stays(tmp_path: Path) -> None:
+    write_image(tmp_path / "a.tif", image_of(7))
+    write_labels(tmp_path / "a_mask.tif", LABELS)
+    with pytest.raises(LabelsError, match="not in two folders 'images' and 'masks'"):
+        add_to_training_set(tmp_path, image_of(8), LABELS)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.tif", "a_mask.tif"]
+
+
+def test_an_axis_of_length_one_does_not_make_another_image(tmp_path: Path) -> None:
+    image = Image(np.full((1, 32, 32), 5, np.uint16), "TYX", name="s")
+    add_to_training_set(tmp_path, image, LABELS[None])
+    added = add_to_training_set(tmp_path, image, LABELS[None] * 2)
+    assert (added.images, added.earlier is None) == (1, False)
+
+
+def test_integers_of_64_bits_are_stored(tmp_path: Path) -> None:
+    image = Image(np.full((32, 32), 70_000, np.int64), "YX", name="sum")
+    added = add_to_training_set(tmp_path, image, LABELS)
+    assert (read_image(added.image).data == 70_000).all()
+    assert add_to_training_set(tmp_path, image, LABELS).images == 1

@@ -76,6 +76,23 @@ def test_one_image_keeps_a_block_beyond_a_gap(unet):
     assert "a block of the same image, separated by a gap" in division.describe()
 
 
+def test_the_planes_of_a_stack_keep_the_same_block():
+    """Neighbouring planes show the same objects: what one trains on, the other may not validate."""
+    labels = np.zeros((4, 160, 64), np.uint8)
+    labels[0, :30, 10:20] = labels[1, 130:, 10:20] = labels[2, ::4] = labels[3, 2:5] = 1
+    division = divide([Pair(Image(labels * 0.5, "ZYX", name="s"), labels)], SMALL, 0.25, 0)
+    assert division.kind == "block"
+    train, validation = (
+        np.any([p.annotated for p in side], axis=0)
+        for side in (division.train, division.validation)
+    )
+    rows = [np.flatnonzero(area.any(axis=1)) for area in (train, validation)]
+    gap = max(rows[1].min() - rows[0].max(), rows[0].min() - rows[1].max()) - 1
+    assert gap >= SMALL.receptive_radius_px
+    assert all(p.labelled for p in (*division.train, *division.validation))
+    assert {len(division.train), len(division.validation)} == {2, 3}
+
+
 def test_a_block_lies_within_the_annotated_area():
     area = np.zeros((200, 150), bool)
     area[:, 20:120] = True

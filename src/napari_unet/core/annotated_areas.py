@@ -54,7 +54,13 @@ def with_areas(matches: list[Match], source: Path, areas: Path | None) -> list[M
                 "with a mask for each, named as the image."
             )
         return [replace(matches[0], annotated=areas)]
-    masks = {_owner(path): path for path in sorted(areas.iterdir()) if is_image_file(path)}
+    try:
+        masks = {_owner(path): path for path in sorted(areas.iterdir()) if is_image_file(path)}
+    except OSError as error:
+        raise SettingsError(
+            f"'{areas}' is neither a mask nor a folder of masks that can be read "
+            f"({error.strerror}): expected an image that is not 0 where everything is annotated."
+        ) from error
     found = [replace(m, annotated=masks.get(bare_name(Path(m.name)))) for m in matches]
     if not any(m.annotated for m in found):
         raise SettingsError(

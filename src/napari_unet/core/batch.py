@@ -246,7 +246,10 @@ def _attempt(
 
 
 def _is_lazy(path: Path) -> bool:
-    return path.is_dir() or path.stat().st_size >= _LAZY_BYTES
+    try:
+        return path.is_dir() or path.stat().st_size >= _LAZY_BYTES
+    except OSError:  # gone, or a link that leads nowhere: reading it says so
+        return False
 
 
 def _predict_file(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from napari_unet.core.errors import ImageError
 from napari_unet.core.files import IMAGE_SUFFIXES, bare_name, is_image_file
-from napari_unet.core.folder_layouts import LABEL_SUFFIXES, label_owner
+from napari_unet.core.folder_layouts import LABEL_SUFFIXES, label_owner, told_apart
 from napari_unet.core.storage import exists
 from napari_unet.core.zarr_files import is_zarr
 
@@ -25,16 +25,21 @@ _KNOWN = ", ".join(IMAGE_SUFFIXES)
 
 @dataclass(frozen=True)
 class BatchInput:
-    """An image file and how the names of its results start."""
+    """An image file.
+
+    Parameters
+    ----------
+    path
+        The file.
+    name
+        How the names of its results start.
+    label
+        What the tables call it: its file name, with folders where another has it, too.
+    """
 
     path: Path
     name: str
-
-    @property
-    def label(self) -> str:
-        """What the tables call it: its file name, with the folder where another has it too."""
-        alone = self.name == bare_name(self.path)
-        return self.path.name if alone else f"{self.path.absolute().parent.name}/{self.path.name}"
+    label: str
 
 
 @dataclass(frozen=True)
@@ -78,7 +83,7 @@ def find_inputs(sources: Sequence[str | os.PathLike[str]]) -> BatchInputs:
         )
     paths = list(found)
     names = _result_names(paths)
-    files = tuple(BatchInput(path, name) for path, name in zip(paths, names, strict=True))
+    files = tuple(map(BatchInput, paths, names, told_apart(paths)))
     return BatchInputs(files, tuple(skipped))
 
 
@@ -114,21 +119,14 @@ def _sorted_out(paths: Sequence[Path], skipped: list[tuple[Path, str]]) -> list[
 
 
 def _result_names(paths: Sequence[Path]) -> list[str]:
-    """Name results after their images; what is there twice gets its folder, suffix or number."""
-    names = [bare_name(path) for path in paths]
-    for longer in (_with_folder, _with_folder_and_suffix):
-        counts = Counter(names)
-        names = [
-            longer(path) if counts[name] > 1 else name
-            for path, name in zip(paths, names, strict=True)
-        ]
+    """Name results after their images; what is there twice gets folders, suffix or a number."""
+    bare = [bare_name(path) for path in paths]
+    apart = told_apart([path.with_name(name) for path, name in zip(paths, bare, strict=True)])
+    names = [name.replace("/", "_") for name in apart]
+    counts = Counter(names)
+    names = [
+        name + path.name.removeprefix(stem).replace(".", "_") if counts[name] > 1 else name
+        for path, stem, name in zip(paths, bare, names, strict=True)
+    ]
     counts = Counter(names)
     return [f"{name}_{i}" if counts[name] > 1 else name for i, name in enumerate(names, start=1)]
-
-
-def _with_folder(path: Path) -> str:
-    return f"{path.absolute().parent.name}_{bare_name(path)}"
-
-
-def _with_folder_and_suffix(path: Path) -> str:
-    return f"{path.absolute().parent.name}_{path.name.replace('.', '_')}"

@@ -65,8 +65,10 @@ def _class_areas(
     labels: Any, classes: dict[int, str], file: str, area_um2: float | None
 ) -> dict[str, Any]:
     counts = dict.fromkeys(classes, 0)
-    for start in range(0, len(labels), _ROWS):
-        ids, n = np.unique(np.asarray(labels[start : start + _ROWS]), return_counts=True)
+    height = labels.shape[-2]
+    for *position, start in np.ndindex(*labels.shape[:-2], -(-height // _ROWS)):
+        rows = slice(start * _ROWS, (start + 1) * _ROWS)
+        ids, n = np.unique(np.asarray(labels[(*position, rows)]), return_counts=True)
         for class_id, count in zip(ids.tolist(), n.tolist(), strict=True):
             counts[class_id] = counts.get(class_id, 0) + count
     summary: dict[str, Any] = {"file": file}

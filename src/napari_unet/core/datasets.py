@@ -89,9 +89,12 @@ class PairFiles:
         """
         image = replace(read_image(self.image, channels, axes=axes), name=self.name)
         if len(self.labels) > 1:
+            labels: NDArray[Any]
             labels, overlap_px = combine_masks(read_label_array(p) for p in self.labels)
             if overlap_px:
                 _log.info("'%s': %d pixels belong to more than one mask", self.name, overlap_px)
+            if repair:
+                labels = repair_labels(labels, repair, is_colour=False)
         else:
             labels = _read_labels_like(self.labels[0], image, repair)
         area = None if self.annotated is None else read_area(self.annotated, image.label_axes)
@@ -309,6 +312,9 @@ def count_objects(labels: NDArray[np.integer]) -> int:
 def _read_labels_like(path: Path, image: Image, repair: Collection[str]) -> NDArray[Any]:
     """Read labels; where their file does not name its axes as the image's does, the image says."""
     array, is_colour, axes = read_like(path, image.label_axes)
-    if repair:
-        return repair_labels(array, repair, is_colour=is_colour)
+    grey = is_colour and (array == array[..., :1]).all()
+    if repair and (grey or not is_colour or "colours" in repair):
+        if grey:
+            array = array[..., 0]
+        return repair_labels(array, repair, is_colour=is_colour and not grey)
     return read_labels(path, axes=axes) if is_colour or array.dtype.kind not in "ui" else array

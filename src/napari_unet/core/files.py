@@ -241,7 +241,8 @@ def write_image(path: str | os.PathLike[str], image: Image) -> None:
     path
         ``.tif``, ``.npy``, ``.zarr`` or (one uint8 or uint16 plane) ``.png``.
     image
-        The image; floats are written as float32.
+        The image; floats are written as float32, integers of 64 bits as the smallest type that
+        holds them.
 
     Raises
     ------
@@ -254,7 +255,16 @@ def write_image(path: str | os.PathLike[str], image: Image) -> None:
         data = data.astype(np.float32)
     elif data.dtype.kind == "b":
         data = data.astype(np.uint8)
+    elif data.dtype.itemsize == 8:
+        data = _narrowed(data)
     _write(path, data, image.axes, image.pixel_size, image.channel_names, rgb=image.rgb)
+
+
+def _narrowed(data: NDArray[Any]) -> NDArray[Any]:
+    """Integers of 64 bits, which few programs read, as the smallest type that holds them."""
+    ends = [int(data.min()), int(data.max())] if data.size else [0]
+    narrow = np.result_type(*map(np.min_scalar_type, ends))
+    return data.astype(np.float64 if narrow.itemsize == 8 else narrow)
 
 
 def _read(path: Path, *, lazy: bool, indices: bool = False) -> RawImage:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +11,17 @@ from pathlib import Path
 from napari_unet.core.errors import ImageError, LabelsError, SettingsError
 from napari_unet.core.files import IMAGE_SUFFIXES, bare_name, is_image_file
 
-__all__ = ["LABEL_SUFFIXES", "Match", "Matches", "label_owner", "match_files", "read_table"]
+__all__ = [
+    "LABEL_SUFFIXES",
+    "Match",
+    "Matches",
+    "delimiter_of",
+    "label_owner",
+    "match_files",
+    "named_folders",
+    "read_table",
+    "told_apart",
+]
 
 LABEL_SUFFIXES = (
     "_Simple Segmentation",
@@ -123,9 +133,7 @@ def read_table(path: Path) -> list[dict[str, str]]:
         raise ImageError(
             f"The table '{path}' cannot be read ({error.strerror or error}): expected a CSV file."
         ) from error
-    header = text.split("\n", 1)[0]
-    delimiter = max(",;\t", key=header.count)
-    rows = csv.DictReader(text.splitlines(), delimiter=delimiter)
+    rows = csv.DictReader(text.splitlines(), delimiter=delimiter_of(text))
     try:
         return [
             {key.strip().lower(): (value or "").strip() for key, value in row.items() if key}
@@ -138,9 +146,22 @@ def read_table(path: Path) -> list[dict[str, str]]:
         ) from error
 
 
-def _match_layout(source: Path) -> Matches:
+def delimiter_of(table: str) -> str:
+    """What separates the columns of a CSV table: the mark that its first line has most of."""
+    header = table.split("\n", 1)[0]
+    return max(",;\t", key=header.count)
+
+
+def named_folders(source: Path) -> tuple[Path | None, Path | None]:
+    """Find the folders of images and of labels in a folder, by their names.
+
+    Raises
+    ------
+    LabelsError
+        When there are images, and two folders whose names say that they hold labels.
+    """
     folders = {p.name.lower(): p for p in source.iterdir() if p.is_dir()}
-    images = [folders[name] for name in _IMAGE_FOLDERS if name in folders]
+    images = next((folders[name] for name in _IMAGE_FOLDERS if name in folders), None)
     labels = [folders[name] for name in _LABEL_FOLDERS if name in folders]
     if images and len(labels) > 1:
         names = " and ".join(f"'{p.name}'" for p in labels)
@@ -148,9 +169,15 @@ def _match_layout(source: Path) -> Matches:
             f"'{source}' has {names}: say which of them holds the labels, or move the other one "
             "elsewhere."
         )
+    return images, labels[0] if labels else None
+
+
+def _match_layout(source: Path) -> Matches:
+    images, labels = named_folders(source)
     if images and labels:
-        return _match_folders(images[0], labels[0])
-    per_image = [p for p in folders.values() if (p / "images").is_dir() and (p / "masks").is_dir()]
+        return _match_folders(images, labels)
+    folders = [p for p in source.iterdir() if p.is_dir()]
+    per_image = [p for p in folders if (p / "images").is_dir() and (p / "masks").is_dir()]
     if per_image:
         return _match_one_mask_per_object(source, sorted(per_image))
     return _match_folders(source, source)
@@ -247,11 +274,26 @@ def _match_table(table: Path) -> Matches:
                 f"The table '{table.name}' puts '{row['image']}' into the groups {groups[image]!r} "
                 f"and {group!r}: expected one. Correct line {number}."
             )
-    names = [bare_name(image) for image in labels]
+    names = told_apart([image.with_name(bare_name(image)) for image in labels])
     for image, name in zip(labels, names, strict=True):
-        unique = name if names.count(name) == 1 else f"{image.parent.name}/{name}"
-        matches.found.append(Match(unique, image, tuple(labels[image]), groups[image]))
+        matches.found.append(Match(name, image, tuple(labels[image]), groups[image]))
     return matches
+
+
+def told_apart(paths: Sequence[Path]) -> list[str]:
+    """Name files; those of one name with as many of their folders as it takes, ``a/images/x``.
+
+    Two of one path stay alike.
+    """
+    names = [path.name for path in paths]
+    parts = [path.absolute().parts for path in paths]
+    for depth in range(2, max(map(len, parts), default=0)):
+        counts = Counter(name for name, _ in set(zip(names, parts, strict=True)))
+        names = [
+            "/".join(own[-depth:]) if counts[name] > 1 else name
+            for own, name in zip(parts, names, strict=True)
+        ]
+    return names
 
 
 def _image_files(folder: Path, matches: Matches) -> list[Path]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,11 +11,13 @@ from pathlib import Path
 
 from napari_unet.core.errors import SettingsError
 from napari_unet.core.files import bare_name
-from napari_unet.core.folder_layouts import Match, read_table
+from napari_unet.core.folder_layouts import Match, delimiter_of, read_table
+from napari_unet.core.storage import atomic_write_text
 
-__all__ = ["read_column", "with_groups"]
+__all__ = ["note_group", "read_column", "read_groups", "with_groups"]
 
 _NAMES = ("id", "name", "image")
+_GROUPS = ("field", "group")
 
 
 def with_groups(
@@ -43,7 +47,7 @@ def with_groups(
     elif groups == "folder":
         found = _folders(matches)
     elif groups is not None:
-        table = read_column(Path(groups), ("field", "group"), "group (or field)", "into the groups")
+        table = read_groups(Path(groups))
         found = [table.get(m.name) or table.get(bare_name(m.image)) for m in matches]
     else:
         return matches
@@ -54,6 +58,39 @@ def with_groups(
             f"'{without[0]}': expected one for each. Complete the table or change the pattern."
         )
     return [replace(m, group=group) for m, group in zip(matches, found, strict=True)]
+
+
+def read_groups(path: Path) -> dict[str, str]:
+    """Read the group of each image, by the image's name, from a CSV table: see `with_groups`.
+
+    Raises
+    ------
+    SettingsError
+        As `read_column`.
+    """
+    return read_column(path, _GROUPS, "group (or field)", "into the groups")
+
+
+def note_group(path: Path, name: str, group: str) -> None:
+    """Write the group of an image into a table that `read_groups` reads, made if missing.
+
+    Its other rows and columns stay as they are.
+    """
+    text = path.read_text(encoding="utf-8-sig") if path.is_file() else "name,group\n"
+    delimiter = delimiter_of(text)
+    header, *rows = csv.reader(text.splitlines(), delimiter=delimiter)
+    columns = [column.strip().lower() for column in header]
+    at, to = (columns.index(next(c for c in known if c in columns)) for known in (_NAMES, _GROUPS))
+    rows = [row + [""] * (len(header) - len(row)) for row in rows if row]
+    own = next((row for row in rows if bare_name(Path(row[at].strip())) == name), None)
+    if own is None:
+        own = [""] * len(header)
+        rows.append(own)
+        own[at] = name
+    own[to] = group
+    written = io.StringIO()
+    csv.writer(written, delimiter=delimiter, lineterminator="\n").writerows([header, *rows])
+    atomic_write_text(path, written.getvalue())
 
 
 def read_column(path: Path, columns: Sequence[str], said: str, places: str) -> dict[str, str]:

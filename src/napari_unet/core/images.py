@@ -202,7 +202,11 @@ class Image:
             return replace(self, data=self.data[..., None, :, :], axes=axes).select_channels(
                 channels
             )
-        index = tuple(indices if a == "C" else slice(None) for a in self.axes)
+        # A slice where it can be: of a memory-mapped file, a list would read all of it.
+        first, count = indices[0], len(indices)
+        in_a_row = indices == list(range(first, first + count))
+        chosen = slice(first, first + count) if in_a_row else indices
+        index = tuple(chosen if a == "C" else slice(None) for a in self.axes)
         return replace(
             self,
             data=self.data[index],

@@ -7,6 +7,7 @@ class. Tables of several images are kept apart, so that both kinds of mean can b
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,7 +23,7 @@ __all__ = [
     "by_image",
     "check_same_shape",
     "checked_labels",
-    "flat_name",
+    "flat_names",
     "foreground_counts",
     "pixel_counts",
     "pixel_summary",
@@ -217,9 +218,9 @@ def pixel_summary(
     for score in PIXEL_SCORES:
         key = f"{score}_foreground"
         add(key, [float(i.score(score)[1]) for i in foregrounds], foreground.score(score)[1])
-        for class_id, name in (names or {}).items():
+        for class_id, flat in flat_names(names or {}).items():
             values = [_of_class(i, score, class_id) for i in images]
-            add(f"{score}_{flat_name(name)}", values, _of_class(pooled, score, class_id))
+            add(f"{score}_{flat}", values, _of_class(pooled, score, class_id))
     for score in ("iou", "dice"):
         for with_background, word in ((True, "with"), (False, "without")):
             add(
@@ -231,9 +232,14 @@ def pixel_summary(
     return summary
 
 
-def flat_name(name: str) -> str:
-    """Class name as it stands in the name of a score: ``"Cell border"`` is ``cell_border``."""
-    return "_".join(name.casefold().split())
+def flat_names(classes: Mapping[int, str]) -> dict[int, str]:
+    """Names of classes as they stand in the names of scores: ``"Cell border"`` is ``cell_border``.
+
+    A class whose name would be that of another, or of all classes together, gets its id appended.
+    """
+    flat = {class_id: "_".join(name.casefold().split()) for class_id, name in classes.items()}
+    taken = Counter(["foreground", *flat.values()])
+    return {i: name if taken[name] == 1 else f"{name}_{i}" for i, name in flat.items()}
 
 
 def by_image(values: Sequence[float]) -> float:

@@ -42,10 +42,10 @@ def read_picture(path: Path, *, indices: bool = False) -> RawImage:
     """
     from PIL import Image as PilImage
 
-    if _is_16_bit_colour(path):
+    if _would_lose_bits(path):
         raise ImageError(
-            f"'{path.name}' is a 16-bit colour PNG, which would be cut down to 8 bits: expected "
-            "8-bit colour or 16-bit grey. Save it as TIFF."
+            f"'{path.name}' is a 16-bit PNG with colour or transparency, which would be cut down "
+            "to 8 bits: expected 8-bit colour or 16-bit grey. Save it as TIFF."
         )
     try:
         with warnings.catch_warnings():
@@ -117,11 +117,11 @@ def _palette_mode(picture: PictureFile) -> str:
     return "L" if (colours == colours[:, :1]).all() else "RGB"
 
 
-def _is_16_bit_colour(path: Path) -> bool:
+def _would_lose_bits(path: Path) -> bool:
     """Read the PNG header: the picture library reduces such files to 8 bits without a word."""
     with path.open("rb") as file:
         header = file.read(26)
     if len(header) < 26 or header[:8] != b"\x89PNG\r\n\x1a\n":
         return False
     depth, colour_type = struct.unpack("BB", header[24:26])
-    return bool(depth == 16 and colour_type & 2)
+    return bool(depth == 16 and colour_type != 0)

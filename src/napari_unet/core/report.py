@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from napari_unet.core.metrics import PixelCounts, flat_name, pixel_summary
+from napari_unet.core.metrics import PixelCounts, flat_names, pixel_summary
 from napari_unet.core.object_scores import ObjectScores, object_summary
 
 __all__ = [
@@ -199,8 +199,9 @@ class Report:
             ("precision_foreground", "pixel precision, foreground", "precision"),
             ("recall_foreground", "pixel recall, foreground", "recall"),
         ]
-        for name in self.classes.values():
-            pixels += [(f"{s}_{flat_name(name)}", f"{label}, {name}", s) for s, label in _PIXEL]
+        for class_id, flat in flat_names(self.classes).items():
+            name = self.classes[class_id]
+            pixels += [(f"{s}_{flat}", f"{label}, {name}", s) for s, label in _PIXEL]
         if self.kind == "semantic":
             for word in ("without", "with"):
                 key, label = f"mean_iou_{word}_background", f"mean IoU {word} background"

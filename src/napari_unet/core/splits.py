@@ -138,7 +138,7 @@ def split_random_state(n: int, fraction: float = 0.15, seed: int = 42) -> Split:
 
 def split_block(
     shape_yx: tuple[int, int],
-    labels: NDArray[np.integer],
+    labels: NDArray[np.integer] | NDArray[np.bool_],
     fraction: float = 0.2,
     gap_px: int = 0,
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]] | None:
@@ -149,7 +149,8 @@ def split_block(
     shape_yx
         Height and width of the plane.
     labels
-        Integers, axes YX or with leading axes (a pixel counts where any plane is labelled).
+        Integers or bool, axes YX or with leading axes (a pixel counts where any plane is
+        labelled).
     fraction
         Share of the longer side to hold back.
     gap_px

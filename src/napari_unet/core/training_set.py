@@ -1,7 +1,7 @@
 """A training set that grows by correction: a folder to which images and mended labels are added.
 
 images/<name>.tif         the image
-masks/<name>.tif          its labels, as they were corrected last
+masks/<name>.tif          its labels, as they were corrected last (or labels/, where that is there)
 earlier_masks/<name>_1.tif  what they were before that, 1 being the oldest
 groups.csv                which images must stay on one side of a split
 training_set.json         the model to start from, so that every round starts from the same one
@@ -12,6 +12,8 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,16 +22,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet.core.datasets import Dataset, find_pairs, load_pairs
-from napari_unet.core.errors import ImageError, UNetError
-from napari_unet.core.files import bare_name, read_image, read_labels, write_image, write_labels
-from napari_unet.core.folder_layouts import read_table
-from napari_unet.core.images import Image, Pair
-from napari_unet.core.storage import (
-    atomic_path,
-    atomic_write_csv,
-    atomic_write_text,
-    storage_error,
+from napari_unet.core.errors import ImageError, LabelsError, UNetError
+from napari_unet.core.files import (
+    bare_name,
+    is_image_file,
+    read_image,
+    read_labels,
+    write_image,
+    write_labels,
 )
+from napari_unet.core.folder_layouts import label_owner, match_files, named_folders
+from napari_unet.core.groups import note_group, read_groups
+from napari_unet.core.images import Image, Pair
+from napari_unet.core.storage import atomic_path, atomic_write_text, exists, storage_error
 
 __all__ = [
     "Added",
@@ -101,29 +106,37 @@ def add_to_training_set(
     Raises
     ------
     LabelsError
-        When the labels are not labels or do not fit the image.
+        When the labels are not labels or do not fit the image, or the folder holds images and
+        labels in another layout.
+    SettingsError
+        When there is a ``groups.csv`` that is no table of groups.
     StorageError
         When the folder cannot be written.
     """
     folder = Path(folder)
     pair = Pair(image, labels)
-    name = _free_name(folder / "images", _usable(name or image.name), image)
-    image_path, labels_path = folder / "images" / f"{name}.tif", folder / "masks" / f"{name}.tif"
-    is_new = not image_path.exists()
-    if is_new:
-        write_image(image_path, image)
+    _groups(folder)  # raises before anything is written
+    place = _place(folder, _usable(name or image.name), image)
+    if place.is_new:
+        write_image(place.image, image)
     try:
-        earlier = _keep_earlier(labels_path, pair.labels)
-        write_labels(labels_path, pair.labels, image.label_axes, image.pixel_size)
+        earlier = _keep_earlier(folder, place, pair.labels)
+        if earlier is not None or place.before is None:
+            write_labels(place.labels, pair.labels, image.label_axes, image.pixel_size)
     except BaseException:
-        if is_new:
-            image_path.unlink(missing_ok=True)
+        if place.is_new:
+            place.image.unlink(missing_ok=True)
         raise
-    _note_group(folder, name, group or name)
+    labels_path = place.labels
+    if earlier is None:
+        labels_path = place.before or place.labels
+    elif place.before not in (None, place.labels):
+        _remove(place.before)  # another format, kept above; two label files of one image are none
+    note_group(folder / _GROUPS, place.name, group or place.name)
     if model is not None and base_model(folder) is None:
         about = {"base_model": str(Path(model).absolute())}
         atomic_write_text(folder / _ABOUT, json.dumps(about, indent=1))
-    return Added(image_path, labels_path, earlier, len(find_training_set(folder).pairs))
+    return Added(place.image, labels_path, earlier, len(find_training_set(folder).pairs))
 
 
 def find_training_set(folder: Path | str) -> Dataset:
@@ -174,13 +187,69 @@ def _usable(name: str) -> str:
     return re.sub(r"[^\w.-]+", "_", name).strip("._ ")[:100] or "image"
 
 
-def _free_name(images: Path, name: str, image: Image) -> str:
-    """The name under which this image is there already, or the first that is free."""
+@dataclass(frozen=True)
+class _Place:
+    """Where an image and its labels belong, and the labels that it has already."""
+
+    name: str
+    image: Path
+    is_new: bool
+    labels: Path
+    before: Path | None
+
+
+def _place(folder: Path, name: str, image: Image) -> _Place:
+    """Where this image is under its name already, or the first name that is free."""
+    images, labels = _folders(folder)
+    there = _by_name(images, bare_name)
+    owned = _by_name(labels, lambda p: bare_name(p) if bare_name(p) in there else label_owner(p))
     candidate, number = name, 1
-    while (path := images / f"{candidate}.tif").exists() and not _same_image(path, image):
+    while not _is_for(image, there[candidate], owned[candidate]):
         number += 1
         candidate = f"{name}_{number}"
-    return candidate
+    is_new = not there[candidate]
+    image_path = images / f"{candidate}.tif" if is_new else there[candidate][0]
+    before = next(iter(owned[candidate]), None)
+    labels_path = labels / f"{candidate}.tif"
+    if before is not None and before.suffix.lower() in (".tif", ".tiff"):
+        labels_path = before
+    return _Place(candidate, image_path, is_new, labels_path, before)
+
+
+def _folders(folder: Path) -> tuple[Path, Path]:
+    """Folders of the images and of the labels of a set, there or not."""
+    images = labels = None
+    if folder.is_dir():
+        images, labels = named_folders(folder)
+        if (images is None or labels is None) and _has_pairs(folder):
+            raise LabelsError(
+                f"'{folder}' holds images and labels, but not in two folders 'images' and "
+                "'masks', which a training set has: those that are there would no longer be "
+                "found. Move them there, or choose another folder."
+            )
+    return images or folder / "images", labels or folder / "masks"
+
+
+def _has_pairs(folder: Path) -> bool:
+    try:
+        return bool(match_files(folder).found)
+    except UNetError:  # nothing is there
+        return False
+
+
+def _by_name(folder: Path, name_of: Callable[[Path], str]) -> defaultdict[str, list[Path]]:
+    found = defaultdict(list)
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if is_image_file(path) and not path.name.startswith("."):
+            found[name_of(path)].append(path)
+    return found
+
+
+def _is_for(image: Image, images: list[Path], labels: list[Path]) -> bool:
+    """Whether a name is free, or that of this very image with no more than one file of labels."""
+    if len(images) > 1 or len(labels) > 1:
+        return False
+    return not images or _same_image(images[0], image)
 
 
 def _same_image(path: Path, image: Image) -> bool:
@@ -191,40 +260,49 @@ def _same_image(path: Path, image: Image) -> bool:
     data = np.asarray(image.data)
     if data.dtype.kind == "f":  # written as float32
         data = data.astype(np.float32)
-    return there.axes == image.axes and np.array_equal(np.asarray(there.data), data)
+    same_axes = _longer_axes(there) == _longer_axes(image)
+    return same_axes and np.array_equal(np.squeeze(there.data), np.squeeze(data))
 
 
-def _keep_earlier(path: Path, labels: NDArray[Any]) -> Path | None:
+def _longer_axes(image: Image) -> list[str]:
+    """Axes without those of length 1, which a file need not keep."""
+    return [axis for axis, n in image.sizes.items() if n > 1]
+
+
+def _keep_earlier(folder: Path, place: _Place, labels: NDArray[Any]) -> Path | None:
     """Copy the labels that are about to be replaced aside, if they are others."""
-    if not path.exists():
+    before = place.before
+    if before is None:
         return None
     try:
-        if np.array_equal(read_labels(path), labels):
+        if np.array_equal(np.squeeze(read_labels(before)), np.squeeze(labels)):
             return None
     except UNetError:  # damaged: kept as it is
         pass
-    folder = path.parent.parent / "earlier_masks"
     number = 1
-    while (kept := folder / f"{path.stem}_{number}.tif").exists():
+    while exists(kept := folder / "earlier_masks" / f"{place.name}_{number}{before.suffix}"):
         number += 1
     try:
         with atomic_path(kept) as temporary:
-            shutil.copyfile(path, temporary)
+            if before.is_dir():
+                shutil.copytree(before, temporary)
+            else:
+                shutil.copyfile(before, temporary)
     except OSError as error:
         raise storage_error(error, kept) from error
     return kept
 
 
+def _remove(path: Path) -> None:
+    try:
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    except OSError as error:
+        raise storage_error(error, path) from error
+
+
 def _groups(folder: Path) -> dict[str, str]:
     path = folder / _GROUPS
-    if not path.is_file():
-        return {}
-    return {
-        row["name"]: row["group"] for row in read_table(path) if row.keys() >= {"name", "group"}
-    }
-
-
-def _note_group(folder: Path, name: str, group: str) -> None:
-    groups = _groups(folder) | {name: group}
-    rows = [{"name": n, "group": g} for n, g in sorted(groups.items())]
-    atomic_write_csv(folder / _GROUPS, rows, ["name", "group"])
+    return read_groups(path) if path.is_file() else {}

@@ -69,7 +69,7 @@ def divide(
 ) -> Division:
     """Decide what to validate on.
 
-    Whole groups where there are several; else a block at one end of each plane, separated from
+    Whole groups where there are several; else a block at one end of all planes, separated from
     the rest by a gap as wide as the network's receptive radius, so that no pixel that is trained on
     lies in the view of one that is validated; else nothing. A validation side on which nothing is
     labelled counts as none.
@@ -107,25 +107,39 @@ def divide(
         return _division(train, validation, "groups" if validation else "none", seen)
     train = [p for pair in pairs for p in pair.planes(unet.ndim)]
     everything = range(len(pairs))
-    blocks = [_block(p, unet, fraction) for p in train] if fraction else [None]
-    both = [b for b in blocks if b is not None]
-    complete = len(both) == len(blocks)
-    roles = dict.fromkeys(everything, "both" if complete else "training")
+    blocks = _blocks(train, unet, fraction) if fraction else None
+    roles = dict.fromkeys(everything, "training" if blocks is None else "both")
     seen = _trained_on(pairs, roles) if fingerprints else ()
-    if not complete:
+    if blocks is None:
         return _division(train, [], "none", seen)
-    return _division([t for t, _ in both], [v for _, v in both], "block", seen)
+    return _division(*blocks, "block", seen)
 
 
-def _block(plane: Plane, unet: UNetConfig, fraction: float) -> tuple[Plane, Plane] | None:
-    """The same plane twice, with disjoint annotated areas."""
-    flat = plane.labels if plane.labels.ndim == 2 else plane.labels.max(axis=0)
-    masks = split_block(flat.shape, flat, fraction, unet.receptive_radius_px)
-    if masks is None:
-        return None
-    area = np.ones(plane.labels.shape, bool) if plane.annotated is None else plane.annotated
-    train, validation = (replace(plane, annotated=area & m) for m in masks)
-    return (train, validation) if train.labelled and validation.labelled else None
+def _blocks(
+    planes: list[Plane], unet: UNetConfig, fraction: float
+) -> tuple[list[Plane], list[Plane]] | None:
+    """The same planes twice, with disjoint annotated areas; None where a side would be empty.
+
+    Planes of one size are cut at the same place: those of a stack show the same objects. One that
+    has labels on one side alone is only there.
+    """
+    sides: tuple[list[Plane], list[Plane]] = ([], [])
+    alike: dict[tuple[int, ...], list[Plane]] = {}
+    for plane in planes:
+        alike.setdefault(plane.labels.shape[-2:], []).append(plane)
+    for (height, width), some in alike.items():
+        painted = np.zeros((height, width), bool)
+        for plane in some:
+            painted |= (plane.labels > 0).any(axis=tuple(range(plane.labels.ndim - 2)))
+        masks = split_block((height, width), painted, fraction, unet.receptive_radius_px)
+        if masks is None:
+            return None
+        for plane in some:
+            area = np.ones(plane.labels.shape, bool) if plane.annotated is None else plane.annotated
+            for side, mask in zip(sides, masks, strict=True):
+                part = replace(plane, annotated=area & mask)
+                side += [part] if part.labelled else []
+    return sides if all(sides) else None
 
 
 def _division(

@@ -56,15 +56,16 @@ def headline(report: Report, errors: ErrorMap | None, iou_threshold: float) -> s
 
 def class_rows(report: Report, how: How) -> list[Row]:
     """Give a row per class, and one for all that is not background, with its pixel scores."""
-    from napari_unet.core.metrics import flat_name
+    from napari_unet.core.metrics import flat_names
 
     summary = report.summary()
     together = "all objects" if report.kind == "instances" else "foreground"
-    keys = {together: "foreground"} | {n: flat_name(n) for n in report.classes.values()}
+    flat = flat_names(report.classes)
+    keys = [(together, "foreground"), *((report.classes[i], key) for i, key in flat.items())]
     return [
         {"class": name}
         | {label: round(summary[f"{s}_{key}_{how}"], 3) for label, s in _PIXEL.items()}
-        for name, key in keys.items()
+        for name, key in keys
     ]
 
 

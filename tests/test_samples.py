@@ -208,6 +208,15 @@ def test_download_is_complete_checked_and_done_once(
     assert tops == {"dsb2018"}, "neither the archive nor a temporary file stays behind"
 
 
+def test_half_a_data_set_is_said_and_not_downloaded_for_ever(
+    server: Server, origin: dsb2018.Source, tmp_path: Path
+) -> None:
+    (tmp_path / "dsb2018" / "train" / "images").mkdir(parents=True)
+    with pytest.raises(StorageError, match=r"only one of the folders images and masks\. Delete it"):
+        fetch(origin, tmp_path, Transfer())
+    assert server.requests == 0
+
+
 @pytest.mark.parametrize(
     ("does", "sentence"),
     [

@@ -23,7 +23,7 @@ from napari_unet.core.normalization import Normalization
 from napari_unet.core.synthetic import synthetic_nuclei
 from napari_unet.core.tasks import Instances
 from napari_unet.gui.evaluate import EvaluateWidget
-from napari_unet.gui.layers import add_labels
+from napari_unet.gui.layers import METADATA_KEY, add_labels
 from napari_unet.gui.tables import Table
 
 pytestmark = pytest.mark.usefixtures("own_session")
@@ -257,6 +257,21 @@ def test_choosing_the_prediction_as_truth_proposes_another_prediction(
     assert widget.values.prediction is viewer.layers["drawn"]
     widget.fields.prediction.layer = viewer.layers["predicted"]
     assert "are both 'predicted'" in widget.message
+
+
+def test_what_labels_are_stays_as_a_person_says(
+    viewer: ViewerModel, widget: EvaluateWidget, qtbot: QtBot
+) -> None:
+    predicted = viewer.layers["predicted"]
+    predicted.metadata[METADATA_KEY] = {"kind": "prediction", "task": {"kind": "instances"}}
+    widget.fields.prediction.layer = predicted
+    assert widget.fields.kind.value == "instances"
+    widget.fields.kind.value = "semantic"
+    viewer.add_labels(np.zeros_like(predicted.data), name="another")
+    assert widget.fields.kind.value == "semantic"
+    widget.fields.prediction.layer = viewer.layers["drawn"]
+    widget.fields.prediction.layer = predicted
+    assert widget.fields.kind.value == "instances"
 
 
 def test_an_error_of_the_worker_is_a_sentence(

@@ -16,6 +16,7 @@ from napari_unet.gui.evaluate_form import (
     request_from,
 )
 from napari_unet.gui.evaluate_overlay import overlay
+from napari_unet.gui.layers.geometry import to_layer_order
 
 SIZE = (32, 40)
 
@@ -117,6 +118,15 @@ def test_axes_come_in_the_order_of_the_core() -> None:
     placed = overlay(labels(3, 5, *SIZE), truth)
     assert placed.axes == "ZTYX"
     assert placed.truth.shape == (5, 3, *SIZE)
+
+
+def test_a_channel_axis_of_length_one_is_put_back_on_the_error_layer() -> None:
+    axes = ("z", "c", "y", "x")
+    truth = labels(3, 1, *SIZE, axis_labels=axes)
+    placed = overlay(labels(3, 1, *SIZE, axis_labels=axes), truth)
+    assert placed.prediction.shape == placed.truth.shape == (3, *SIZE)
+    assert placed.position("2") == {"Z": 2}
+    assert to_layer_order(placed.truth, truth, placed.axes).shape == (3, 1, *SIZE)
 
 
 def test_the_annotated_area_is_a_mask() -> None:

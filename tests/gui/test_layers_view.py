@@ -157,7 +157,7 @@ def test_layers_that_came_and_went_meanwhile_do_no_harm(
     viewer.layers.remove(compared[1])
     new = viewer.add_layer(Labels(np.zeros((16, 20), int), name="new"))
     restore_view(viewer)
-    assert new in viewer.layers
+    assert viewer.layers[-1] is new, "below the image nobody would see it"
     assert new.visible
     assert [layer.name for layer in viewer.layers if layer is not new] == [
         "prediction", "other", "image", "hidden",

@@ -437,6 +437,44 @@ def test_the_preview_comes_back_with_the_plane(
     qtbot.waitUntil(lambda: not widget.live.running, timeout=PATIENCE_MS)
 
 
+def test_what_a_person_changed_stays(
+    viewer: ViewerModel, widget: TrainWidget, cells: Any, qtbot: Any
+) -> None:
+    pixels, truth = cells
+    viewer.add_image(np.stack([pixels] * 10), name="cells")
+    viewer.dims.set_current_step(0, 0)
+    heard = Heard(widget)
+    widget.live_button.native.click()
+    strokes = viewer.layers["cells strokes"]
+    for row in (40, 90):
+        strokes.data_setitem((np.zeros(192, int), np.full(192, row), np.arange(192)), truth[row])
+    qtbot.waitUntil(lambda: heard.state is not None and heard.state.step > 5, timeout=PATIENCE_MS)
+    qtbot.waitUntil(lambda: len(widget.classes.classes) == 2, timeout=PATIENCE_MS)
+    widget.classes.rename(2, "nucleus")
+    widget.classes.rename(1, "rest")
+    viewer.dims.set_current_step(0, 1)
+    widget.suggest_button.native.click()
+    qtbot.waitUntil(lambda: "cells proposal" in viewer.layers, timeout=PATIENCE_MS)
+    proposal = viewer.layers["cells proposal"]
+    where = (*np.zeros(proposal.ndim - 2, int)[:, None], np.array([3]), np.array([3]))
+    proposal.data_setitem(where, 2)
+    widget.live.suggest()  # by a second click, before the first was answered
+    viewer.dims.set_current_step(0, 2)
+
+    def shown() -> bool:
+        preview = preview_of(viewer)
+        return preview is not None and round(preview.translate[0]) == 2
+
+    qtbot.waitUntil(shown, timeout=PATIENCE_MS)
+    assert viewer.layers["cells proposal"] is proposal
+    widget.live_button.native.click()
+    qtbot.waitUntil(lambda: not widget.live.running, timeout=PATIENCE_MS)
+    assert proposal in viewer.layers, "its corrections are in no other layer"
+    assert not widget.accept_button.native.isVisibleTo(widget.native)
+    task = read_info(widget.live.model).task
+    assert {c.id: c.name for c in task.classes} == {1: "rest", 2: "nucleus"}
+
+
 def test_whole_objects_become_all_objects(
     viewer: ViewerModel, widget: TrainWidget, qtbot: Any
 ) -> None:

@@ -22,6 +22,7 @@ from napari_unet.core.model_file import Model, ModelInfo, load_model, model_hash
 from napari_unet.core.normalization import Normalization
 from napari_unet.core.tasks import ClassInfo, Instances, Semantic
 from napari_unet.core.training_set import training_set_pairs
+from napari_unet.gui.layers import METADATA_KEY
 from napari_unet.gui.predict import PredictWidget
 
 pytestmark = pytest.mark.usefixtures("own_session")
@@ -378,6 +379,14 @@ def test_corrected_labels_are_stored_to_be_learnt_from(
     assert (pair.name, pair.group) == ("movie_T1", "movie")
     assert (np.asarray(pair.image.data) == movie[1]).all()
     assert (pair.labels == labels.data[0]).all()
+    kept = np.array(labels.data)
+    errors = viewer.add_labels(np.full_like(movie, 3), name="errors of movie")
+    errors.metadata[METADATA_KEY] = {"kind": "errors"}
+    assert viewer.layers.selection.active is errors
+    widget.retrain.add.native.click()
+    qtbot.waitUntil(lambda: widget.retrain.add.enabled, timeout=PATIENCE_MS)
+    (pair,) = training_set_pairs(tmp_path / "data" / "training_set")
+    assert (pair.labels == kept[0]).all(), "errors are no labels"
     own = viewer.add_labels(np.stack([LABELS, LABELS]), name="by hand")
     viewer.layers.selection.active = own
     widget.retrain.add.native.click()

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 from napari.components import ViewerModel
 from napari.utils._proxies import PublicOnlyProxy
@@ -30,7 +31,7 @@ from napari_unet.core.unet import UNet
 from napari_unet.gui.layers import is_ours
 from napari_unet.gui.session import session
 from napari_unet.gui.train import TrainWidget
-from napari_unet.gui.train_data import pairs_of_run
+from napari_unet.gui.train_data import DataChoice, Library, pairs_of_run
 
 SIZE = (192, 192)
 
@@ -632,6 +633,27 @@ def test_resume_names_a_run_of_other_layers(make, viewer, played) -> None:
     assert str(job.request.run_folder) in widget.resume_button.tooltip
     QApplication.processEvents()
     assert widget.native.widget().minimumSizeHint().width() <= 310
+    (job.request.run_folder / "settings.json").write_text("damaged")
+    widget.resume_button.native.click()
+    wait(lambda: not widget.controller.busy)
+    assert widget.resume_button.native.isVisible(), "it can be tried again"
+
+
+def test_files_that_changed_are_read_again(tmp_path) -> None:
+    def put(name: str, value: int) -> None:
+        for folder, data in (("images", np.zeros((20, 20))), ("masks", np.full((20, 20), value))):
+            path = tmp_path / folder / f"{name}.tif"
+            path.parent.mkdir(exist_ok=True)
+            tifffile.imwrite(path, data.astype(np.uint8))
+
+    library, choice = Library(), DataChoice(folder=tmp_path)
+    put("a", 1)
+    first = library.gather(choice, {})
+    assert library.gather(choice, {}) is first, "nothing changed"
+    put("a", 7)
+    put("b", 1)
+    found = {s.pair.name: int(s.pair.labels.max()) for s in library.gather(choice, {})}
+    assert found == {"a": 7, "b": 1}
 
 
 def test_a_score_says_what_it_was_measured_on(make, played) -> None:

@@ -221,16 +221,23 @@ class Connection:
         while True:
             await signals.preview.wait()
             signals.preview.clear()
-            await self._fetch(job)
+            if not await self._fetch(job):
+                await asyncio.sleep(_WATCH_S)
+                signals.preview.set()  # it still waits to be taken
 
-    async def _fetch(self, job: Job) -> None:
-        """Get the latest preview, if there is one that was not shown."""
+    async def _fetch(self, job: Job) -> bool:
+        """Get the latest preview, if there is one that was not shown; say whether that worked."""
         if job.id not in self._workers or not _has_previews(job.request):
-            return
+            return True
         worker = self._workers[job.id]
-        found = await self._client.run(fetch_preview, job.id, workers=[worker])
+        try:
+            found = await self._client.run(fetch_preview, job.id, workers=[worker])
+        except Exception:  # what is computed does not depend on what is shown of it
+            _log.info("A preview could not be fetched", exc_info=True)
+            return False
         if found[worker] is not None:
             job.post(pickle.loads(found[worker]))
+        return True
 
     async def _stop(self, job: Job) -> None:
         task = self._jobs.get(job.id)

@@ -144,12 +144,15 @@ class EvaluateWidget(Form):
     def _on_ended(self, event: Ended) -> None:
         self._progress.finish()
         self.run.enabled = True
+        self._job = None
         if event.error is not None:
             kind: Any = "info" if isinstance(event.error, Cancelled) else "error"
             self._message.say(str(event.error), kind)
         elif self._asked is not None and event.result is not None:
-            self._show(self._asked, event.result)
-        self._job = None
+            try:
+                self._show(self._asked, event.result)
+            except UNetError as error:  # the layers were changed since
+                self._message.say(str(error), "error")
 
     def _show(self, asked: _Asked, result: Evaluation) -> None:
         self._found = (asked, result)

@@ -178,6 +178,7 @@ class EvaluateFields:
             chooser.changed.connect(lambda _layer, name=name: self._on_choice(name))
         self.source.changed.connect(self._follow)
         self.kind.changed.connect(self._follow)
+        self.kind.changed.connect(lambda _kind: self._on_choice("kind"))
         for field in (self.volumes, self.empty_planes, self.sparse, self.background, self.classes):
             field.changed.connect(lambda _value: self.changed.emit())
         self.annotated.changed.connect(lambda _layer: self.changed.emit())
@@ -213,6 +214,8 @@ class EvaluateFields:
         if self._proposing or self._seen != self._layers():
             return  # not a person: the layer list changed, and another proposal follows
         self._chosen.add(name)
+        if name == "prediction":
+            self._chosen.discard("kind")  # its model says it
         self._propose()
 
     def _propose(self) -> None:

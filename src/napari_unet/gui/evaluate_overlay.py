@@ -37,7 +37,7 @@ class Overlay:
 
     def position(self, plane: str) -> dict[str, int]:
         """Read a plane's position, bare numbers as in ``"3 1"``, as an index by axis."""
-        leading = [a for a in AXES if a in self.axes]
+        leading = [a for a in AXES if a in self.axes and a != "C"]
         return dict(zip(leading, map(int, plane.split()), strict=False))
 
 
@@ -77,11 +77,18 @@ def layer_data(layer: Layer) -> Any:
 
 
 def _in_order(data: Any, axes: str) -> Any:
-    """Bring an array with these axes into the core's order."""
+    """Bring an array with these axes into the core's order, without a C of length 1."""
     order = [axes.index(a) for a in AXES if a in axes]
-    if order == sorted(order):
-        return data
-    return (data if hasattr(data, "transpose") else _lazy(data)).transpose(order)
+    if order != sorted(order):
+        data = (data if hasattr(data, "transpose") else _lazy(data)).transpose(order)
+    shape = tuple(
+        n
+        for a, n in zip(sorted(axes, key=AXES.index), data.shape, strict=True)
+        if a != "C" or n != 1
+    )
+    if shape != tuple(data.shape):
+        data = (data if hasattr(data, "reshape") else _lazy(data)).reshape(shape)
+    return data
 
 
 def _lazy(data: Any) -> Any:

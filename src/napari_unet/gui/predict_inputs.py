@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ["chosen_layers", "correction", "is_picture", "read_input"]
 
+_NO_LABELS = ("errors", "preview", "proposal", "uncertainty")
+"""Layers of ours whose numbers are no labels that somebody corrected."""
+
 
 def is_picture(layer: Any) -> bool:
     """Whether an image layer was opened or made by a person: no probability of ours."""
@@ -106,11 +109,12 @@ def correction(
     """
     from napari.layers import Labels
 
-    from napari_unet.gui.layers import labels_from_layer
+    from napari_unet.gui.layers import labels_from_layer, our_metadata
 
     active = viewer.layers.selection.active
     known = {r.layer: r for r in results if r.layer is not None and r.layer in viewer.layers}
-    labels = active if type(active) is Labels else next(reversed(known), None)
+    usable = type(active) is Labels and (our_metadata(active) or {}).get("kind") not in _NO_LABELS
+    labels = active if usable else next(reversed(known), None)
     if labels is None:
         raise LabelsError("Select the Labels layer that you corrected, or predict an image.")
     if labels not in known:

@@ -92,7 +92,7 @@ class TrainWidget(TrainLayout):
         self.fields.start.changed.connect(self._on_start)
         self.more.name_of_model.changed.connect(self._on_name)
         self.pairs.changed.connect(self._on_pairs)
-        self.classes.changed.connect(self.schedule)
+        self.classes.changed.connect(self._on_classes)
         for field in (
             self.fields.effort, self.data.axes, self.data.channels, self.data.empty_planes,
             self.data.separate, self.more.budget, self.more.unit, self.more.augmentation,
@@ -101,6 +101,7 @@ class TrainWidget(TrainLayout):
         ):  # fmt: skip
             field.changed.connect(self.schedule)
         self.controller.told.connect(self._tell)
+        self.controller.began.connect(self._on_began)
         self.controller.busy_changed.connect(self._on_busy)
         self.live.told.connect(self._tell)
         self.live.running_changed.connect(self._on_live)
@@ -226,6 +227,10 @@ class TrainWidget(TrainLayout):
 
     def _on_meaning(self, *_: Any) -> None:
         self._guess_meaning = False
+        self.schedule()
+
+    def _on_classes(self) -> None:
+        self.live.use_classes(self.classes.classes)
         self.schedule()
 
     def _on_start(self, _path: Any) -> None:
@@ -468,8 +473,10 @@ class TrainWidget(TrainLayout):
     def _tell(self, text: str, kind: Any) -> None:
         self.result.say(text, kind)
 
-    def _on_busy(self, busy: bool) -> None:
+    def _on_began(self) -> None:
         self._live_was_last = False
+
+    def _on_busy(self, busy: bool) -> None:
         self._set_enabled()
         self._show_resume()
         if not busy:

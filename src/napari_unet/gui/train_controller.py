@@ -57,10 +57,13 @@ class TrainController(QObject):
         Signal: a sentence for the user and its kind (info, good, warning, error).
     busy_changed
         Signal: whether a run is being prepared or under way.
+    began
+        Signal: it is under way; before, it may still be refused.
     """
 
     told = Signal(str, str)
     busy_changed = Signal(bool)
+    began = Signal()
 
     def __init__(self, viewer: napari.Viewer, panel: RunPanel, parent: QObject) -> None:
         super().__init__(parent)
@@ -131,7 +134,6 @@ class TrainController(QObject):
 
     def _begin(self, text: str) -> None:
         self._stopping = False
-        self.resumable = None
         self._set_busy(True)
         self.told.emit("", "info")
         self._panel.wait(text)
@@ -153,6 +155,8 @@ class TrainController(QObject):
         preview: PreviewSource | None,
         history: list[dict[str, float]],
     ) -> None:
+        self.resumable = None
+        self.began.emit()
         self._run = run
         self._preview = None
         if preview is not None and request.preview is not None:

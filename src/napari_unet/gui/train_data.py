@@ -14,6 +14,7 @@ from napari_unet.gui.train_outlook import LabelFacts, label_facts, plane_of, sep
 
 if TYPE_CHECKING:
     from napari_unet.core.data_source import DataSource
+    from napari_unet.core.datasets import Dataset
     from napari_unet.gui.train_form import TrainForm
     from napari_unet.gui.train_pairs import PairRow
 
@@ -108,9 +109,13 @@ class Library:
     def _gather(self, choice: DataChoice, versions: Mapping[int, int]) -> list[Sourced]:
         before, self._pairs = self._pairs, {}
         if choice.folder is not None:
-            key: Any = (choice.folder, choice.axes, choice.channels, choice.repair)
-            self._pairs[key] = before.get(key) or _folder_pairs(choice)
-            return self._pairs[key]
+            source = _data_source(choice)
+            dataset = source.find()
+            key: Any = (source, _versions(dataset))
+            if (known := before.get(key)) is None:
+                known = [Sourced(p, {}, row=i) for i, p in enumerate(source.load(dataset))]
+            self._pairs[key] = known
+            return known
         found: list[Sourced] = []
         for index, row in enumerate(choice.rows):
             layers = (*row.images, row.labels, row.area)
@@ -242,9 +247,17 @@ def _data_source(choice: DataChoice) -> DataSource:
     )
 
 
-def _folder_pairs(choice: DataChoice) -> list[Sourced]:
-    source = _data_source(choice)
-    return [Sourced(pair, {}, row=i) for i, pair in enumerate(source.load(source.find()))]
+def _versions(dataset: Dataset) -> tuple[Any, ...]:
+    """The files of a data set, and when each was changed last."""
+
+    def version(path: Path | None) -> tuple[tuple[int, int], ...]:
+        if path is None:
+            return ()
+        parts = sorted(path.rglob("*")) if path.is_dir() else [path]
+        return tuple((part.stat().st_mtime_ns, part.stat().st_size) for part in parts)
+
+    files = ((p.image, *p.labels, p.annotated) for p in dataset.pairs)
+    return dataset, tuple(tuple(map(version, some)) for some in files)
 
 
 def _pairs_of_source(sources: Mapping[str, Any], run_folder: Path) -> list[Pair]:

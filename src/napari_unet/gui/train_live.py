@@ -235,6 +235,15 @@ class LiveController(QObject):
         except UNetError as error:
             self.told.emit(str(error), "error")
 
+    def use_classes(self, classes: Sequence[ClassInfo]) -> None:
+        """Take over names, colours and the background that a person chose."""
+        run = self._run
+        if run is None or self._qt_job is None or isinstance(run.task, Instances):
+            return
+        known = {c.id: c.model_copy(update={"background": False}) for c in run.task.classes}
+        known |= {c.id: c for c in classes if c.id}
+        self._use_task(run, _classes(list(known.values()), ()))
+
     def show_uncertainty(self, wanted: bool) -> None:
         """Show how unsure the model is as a layer, or take that away."""
         self._uncertainty = wanted
@@ -302,8 +311,9 @@ class LiveController(QObject):
             self._follow_view(run)
             for name, plane in list(run.planes.items()):
                 self._tell_strokes(run, plane)
-                in_view = run.view is not None and run.view[0] == name
-                if not in_view and not plane.sent.any() and plane.position:
+                needed = run.view is not None and run.view[0] == name
+                needed |= run.proposal is not None and run.proposal.plane is plane
+                if not needed and not plane.sent.any() and plane.position:
                     self._drop(run, plane)  # only looked at: a stack has many planes
         except UNetError as error:
             self._complain(str(error))
@@ -386,7 +396,9 @@ class LiveController(QObject):
         """Tell of classes that are painted for the first time."""
         if isinstance(run.task, Instances):
             return
-        task = _classes(run.task.classes, painted)
+        self._use_task(run, _classes(run.task.classes, painted))
+
+    def _use_task(self, run: _Run, task: Semantic) -> None:
         if task != run.task:
             run.task = task
             self._tell(messages.ChangeClasses(next(run.number), task))
@@ -451,12 +463,12 @@ class LiveController(QObject):
         self._quiet_until_s = time.monotonic() + _READING_S
 
     def _on_suggestion(self, run: _Run, suggestion: LiveSuggestion) -> None:
+        if run.proposal is not None:  # asked for twice; the first may be corrected by now
+            return
         if suggestion.origin is None:
             self.told.emit("Something is painted everywhere already: nothing to suggest.", "info")
             self._quiet_until_s = time.monotonic() + _READING_S
             return
-        if run.proposal is not None:
-            run.proposal.remove()
         plane = run.planes[suggestion.name]
         self._propose(run, Proposal(self._viewer, plane, suggestion, run.task))
 
@@ -504,8 +516,9 @@ class LiveController(QObject):
         Background(keep, kept, self)
 
     def _finish(self, text: str, kind: str) -> None:
-        if self._run is not None and self._run.proposal is not None:
-            self._run.proposal.remove()
+        if self._run is not None and (proposal := self._run.proposal) is not None:
+            if not proposal.corrected:
+                proposal.remove()
             self.proposed.emit(False)
         if self._run is not None:
             self._run.previews.show_uncertainty(False, {})

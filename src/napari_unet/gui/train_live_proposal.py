@@ -81,6 +81,13 @@ class Proposal:
         )
         viewer.layers.selection.active = self.layer
 
+    @property
+    def corrected(self) -> bool:
+        """Whether a person painted in it."""
+        from napari_unet.gui.layers import was_edited
+
+        return was_edited(self.layer)
+
     def accept(self) -> None:
         """Put the proposal, with what was corrected in it, where nothing is painted yet.
 

@@ -90,7 +90,13 @@ def fetch(origin: Source, folder: Path, transfer: Transfer) -> Path:
         When it was stopped.
     """
     train = train_folder(folder)
-    if not (train / "images").is_dir():
+    there = [(train / name).is_dir() for name in ("images", "masks")]
+    if any(there) and not all(there):
+        raise StorageError(
+            f"'{train}' holds only one of the folders images and masks. Delete it to have both "
+            "downloaded again, or put the other one back."
+        )
+    if not any(there):
         archive = _download(origin, folder / _DOWNLOADS, transfer)
         _unpack(archive, folder / "dsb2018")
         shutil.rmtree(archive.parent, ignore_errors=True)

@@ -4,6 +4,7 @@ import pytest
 from napari_unet.core.errors import LabelsError, SettingsError
 from napari_unet.core.images import Image
 from napari_unet.core.independence import seen_by
+from napari_unet.core.live.session import LiveSession
 from napari_unet.core.live.trainer import LiveSettings, LiveTraining
 from napari_unet.core.live.uncertainty import uncertainty
 from napari_unet.core.methods_text import trained_on_text
@@ -120,6 +121,39 @@ def test_all_pieces_of_a_stroke_are_judged_by_what_was_known_before_it(cells, st
     assert max(shares) < 0.4, "it had learned the stroke while it was drawn"
     training.edit("cells", (66, 0), wrong[66:67])
     assert all(strokes[-1] > 0.8 for strokes in training.scores.dump().values())
+
+
+def test_classes_get_other_names_while_it_runs(cells, strokes):
+    training = LiveTraining(TASK, settings=QUICK)
+    training.put("cells", cells[0], strokes)
+    learn(training, 3)
+    before = training.outputs("cells")
+    training.set_task(
+        Semantic(classes=(REST, NUCLEI.model_copy(update={"name": "glia"})), sparse=True)
+    )
+    assert [c.name for c in training.model().info.task.classes] == ["rest", "glia"]
+    np.testing.assert_array_equal(training.outputs("cells"), before)
+
+
+@pytest.mark.parametrize("name", ["file", "strokes/a", "plate 1/well.tif"])
+def test_a_session_keeps_strokes_whatever_their_image_is_called(cells, strokes, tmp_path, name):
+    training = LiveTraining(TASK, settings=QUICK)
+    training.put(name, cells[0], strokes)
+    LiveSession(tmp_path).save(training)
+    ((kept, labels),) = LiveSession(tmp_path).labels().items()
+    assert kept == name
+    np.testing.assert_array_equal(labels, strokes)
+
+
+def test_an_image_of_another_kind_than_was_learned_from_is_refused(cells, strokes):
+    training = LiveTraining(TASK, settings=QUICK)
+    training.put("cells", cells[0], strokes)
+    learn(training, 2)
+    training.remove("cells")
+    with pytest.raises(LabelsError, match=r"has 2 channel\(s\), the other images 1"):
+        training.put("cells", np.concatenate([cells[0]] * 2), strokes)
+    training.put("cells", cells[0], strokes)
+    learn(training, 1)
 
 
 def test_a_region_is_predicted_as_the_whole_image(cells, strokes):

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LiveSession"]
 
+_STROKES = "strokes/"
 _KEY = "napari_unet_live"
 
 
@@ -108,6 +109,8 @@ class LiveSession:
         from napari_unet.core.model_file import save_model, write_tensors
 
         strokes: dict[str, Any] = {**(others or {}), **training.labels()}
+        # An array may not be called as an argument of the function is.
+        strokes = {_STROKES + name: labels for name, labels in strokes.items()}
         with atomic_path(self._labels) as temporary, temporary.open("wb") as file:
             np.savez_compressed(file, **strokes)
         if training.began:
@@ -125,7 +128,7 @@ class LiveSession:
         """
         try:
             with self._labels.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-                return {name: file[name] for name in file.files}
+                return {name.removeprefix(_STROKES): file[name] for name in file.files}
         except (OSError, ValueError, zipfile.BadZipFile, zlib.error):
             pass
         raise SettingsError(

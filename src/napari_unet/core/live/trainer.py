@@ -163,15 +163,18 @@ class LiveTraining:
         Raises
         ------
         LabelsError
-            When image and labels differ in shape, or the channels from those of other images.
+            When image and labels differ in shape, or the channels from those of other images, also
+            of those that were learned from before.
         """
         channels = {c.image.shape[0] for n, c in self._canvases.items() if n != name}
+        others = {self._in_colour[n] for n in self._canvases if n != name}
+        if self._learner is not None and self._info is not None:
+            channels, others = {self._info.unet.in_channels}, {self._info.rgb}
         if channels and image.shape[0] not in channels:
             raise LabelsError(
                 f"'{name}' has {image.shape[0]} channel(s), the other images {min(channels)}: "
                 "expected the same. Choose images of one kind."
             )
-        others = {self._in_colour[n] for n in self._canvases if n != name}
         if others and rgb not in others:
             raise LabelsError(
                 f"'{name}' and the other images are not alike: some are in colour, others not. "
@@ -242,6 +245,9 @@ class LiveTraining:
         if not go_together(task, self._task) and self._learner is not None:
             self._start, self._held = self.model(), self._learner.held
             self._learner = self._network = self._judge = None
+        elif self._info is not None:
+            self._info = self._info.model_copy(update={"task": meaning.task})
+            self._network = None
         self._painted_as = meaning
 
     def digest(self, name: str) -> str:

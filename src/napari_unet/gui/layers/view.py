@@ -165,7 +165,9 @@ class _Look:
             if (layer := ref()) is not None and layer in viewer.layers:
                 for name, value in look.items():
                     setattr(layer, name, value)
-        _raise(viewer, [layer for ref in self.order if (layer := ref()) is not None])
+        known = [layer for ref in self.order if (layer := ref()) is not None]
+        newer = [layer for layer in viewer.layers if not any(layer is k for k in known)]
+        _raise(viewer, [*known, *newer])
         for name, value in self.grid.items():
             setattr(_grid(viewer), name, value)
         self.restore_camera(viewer)

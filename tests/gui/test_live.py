@@ -471,6 +471,7 @@ def test_what_a_person_changed_stays(
     qtbot.waitUntil(lambda: not widget.live.running, timeout=PATIENCE_MS)
     assert proposal in viewer.layers, "its corrections are in no other layer"
     assert not widget.accept_button.native.isVisibleTo(widget.native)
+    assert sum("preview" in layer.name for layer in viewer.layers) == 1
     task = read_info(widget.live.model).task
     assert {c.id: c.name for c in task.classes} == {1: "rest", 2: "nucleus"}
 

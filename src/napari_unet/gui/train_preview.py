@@ -149,7 +149,10 @@ class PreviewLayer:
             self.layer = self._add(labels, place)
 
     def _earlier(self, labels: Any) -> Labels | None:
-        """Take over the preview of an earlier run; hide those that cannot be, but no one's work."""
+        """Take over the preview that is there; hide one that cannot be, but no one's work.
+
+        One of this run goes: its classes have other colours by now.
+        """
         from napari_unet.gui.layers import our_metadata, result_geometry, to_layer_order, was_edited
 
         source = self._source
@@ -166,6 +169,8 @@ class PreviewLayer:
             same = layer.data.shape == shape and about.get("colours") == self._colours
             if found is None and named and same:
                 found = layer
+            elif named and about.get("run") == self._metadata.get("run"):
+                self._viewer.layers.remove(layer)
             else:
                 layer.visible = False
         if found is not None:

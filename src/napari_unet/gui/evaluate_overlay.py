@@ -81,11 +81,8 @@ def _in_order(data: Any, axes: str) -> Any:
     order = [axes.index(a) for a in AXES if a in axes]
     if order != sorted(order):
         data = (data if hasattr(data, "transpose") else _lazy(data)).transpose(order)
-    shape = tuple(
-        n
-        for a, n in zip(sorted(axes, key=AXES.index), data.shape, strict=True)
-        if a != "C" or n != 1
-    )
+    kept = zip(sorted(axes, key=AXES.index), data.shape, strict=True)
+    shape = tuple(n for a, n in kept if (a, n) != ("C", 1))
     if shape != tuple(data.shape):
         data = (data if hasattr(data, "reshape") else _lazy(data)).reshape(shape)
     return data

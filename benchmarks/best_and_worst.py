@@ -52,7 +52,9 @@ def main() -> None:
         words = "  ".join(f"{word} {scores[key]:.3f}" for word, key in SCORES.items())
         print(f"{name[:12]}  {image.label_shape}  {words}")
     report = evaluate_many([(name, found, truth) for _, (name, _, truth, found) in rows])
-    print({key: round(value, 4) for key, value in report.summary().items()})
+    print(f"\n{'':28}  by image  pooled")
+    for row in report.score_rows():
+        print(f"{row.label:28}  {row.by_image:8.3f}  {row.pooled:6.3f}")
     options.out.mkdir(parents=True, exist_ok=True)
     comparison_figure(options.out / "worst.png", [row[1] for row in rows[: options.number]])
     comparison_figure(

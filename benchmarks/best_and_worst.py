@@ -54,7 +54,7 @@ def main() -> None:
     report = evaluate_many([(name, found, truth) for _, (name, _, truth, found) in rows])
     print(f"\n{'':28}  by image  pooled")
     for row in report.score_rows():
-        print(f"{row.label:28}  {row.by_image:8.3f}  {row.pooled:6.3f}")
+        print(f"{row.score:28}  {row.by_image:8.3f}  {row.pooled:6.3f}")
     options.out.mkdir(parents=True, exist_ok=True)
     comparison_figure(options.out / "worst.png", [row[1] for row in rows[: options.number]])
     comparison_figure(

@@ -22,7 +22,8 @@ from skimage.segmentation import find_boundaries
 
 from napari_unet import find_pairs, load_model, load_pairs
 from napari_unet.core.catalogue import find_model
-from napari_unet.core.live.trainer import LiveSettings, LiveTraining
+from napari_unet.core.live.settings import LiveSettings
+from napari_unet.core.live.trainer import LiveTraining
 from napari_unet.core.normalization import Normalization, choose_normalization
 from napari_unet.core.tasks import ClassInfo, Semantic
 

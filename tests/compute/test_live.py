@@ -28,8 +28,8 @@ from napari_unet.compute.live_messages import (
 from napari_unet.compute.worker import tell_job
 from napari_unet.core.errors import DeviceError
 from napari_unet.core.live.session import LiveSession
+from napari_unet.core.live.settings import LiveSettings
 from napari_unet.core.live.strokes import Canvas
-from napari_unet.core.live.trainer import LiveSettings
 from napari_unet.core.model_file import read_info
 from napari_unet.core.synthetic import synthetic_nuclei
 from napari_unet.core.tasks import ClassInfo, Semantic

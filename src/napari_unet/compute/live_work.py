@@ -49,7 +49,8 @@ class _Live:
     def __init__(self, request: LiveRequest, context: JobContext) -> None:
         from napari_unet.core.live.painted import go_together
         from napari_unet.core.live.session import LiveSession
-        from napari_unet.core.live.trainer import LiveSettings, LiveTraining
+        from napari_unet.core.live.settings import LiveSettings
+        from napari_unet.core.live.trainer import LiveTraining
         from napari_unet.core.model_file import load_model
 
         self._context = context

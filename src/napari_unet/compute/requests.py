@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from napari_unet.core.contrast import Contrast
     from napari_unet.core.error_map import ErrorMap
     from napari_unet.core.images import Image, Pair
-    from napari_unet.core.live.trainer import LiveSettings
+    from napari_unet.core.live.settings import LiveSettings
     from napari_unet.core.normalization import IntensityRange
     from napari_unet.core.report import Report
     from napari_unet.core.splits import Split

@@ -6,7 +6,7 @@ what it would have seen.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import count
@@ -21,7 +21,7 @@ from napari_unet.core.images import Plane
 from napari_unet.core.normalization import IntensityRange, Normalization, apply_ranges
 from napari_unet.core.tasks import Task
 
-__all__ = ["Batch", "PatchSampler", "normalized", "prefetched"]
+__all__ = ["Batch", "PatchSampler", "batch_of", "normalized", "prefetched"]
 
 _MOST_POSITIONS = 100_000
 
@@ -43,6 +43,24 @@ class Batch:
     images: NDArray[np.float32]
     targets: NDArray[np.float32]
     weight: NDArray[np.float32]
+
+
+def batch_of(patches: Iterable[tuple[NDArray[np.float32], ...]], size: int) -> Batch:
+    """Put patches together, each as it comes: it is in the processor's cache then.
+
+    Parameters
+    ----------
+    patches
+        Image, targets and weight of each, without N.
+    size
+        How many there are.
+    """
+    whole: list[NDArray[np.float32]] = []
+    for i, patch in enumerate(patches):
+        whole = whole or [np.empty((size, *part.shape), part.dtype) for part in patch]
+        for all_of_them, part in zip(whole, patch, strict=True):
+            all_of_them[i] = part
+    return Batch(*whole)
 
 
 def normalized(planes: list[Plane], normalization: Normalization) -> list[Plane]:
@@ -90,13 +108,7 @@ class PatchSampler:
         """Draw the batch of a step; the same for the same step."""
         rng = np.random.default_rng([self._settings.seed, 1, step])
         size = self._settings.batch_size
-        whole: list[NDArray[np.float32]] = []
-        for i in range(size):
-            patch = self._patch(rng)
-            whole = whole or [np.empty((size, *part.shape), part.dtype) for part in patch]
-            for all_of_them, part in zip(whole, patch, strict=True):
-                all_of_them[i] = part  # while it is in the processor's cache
-        return Batch(*whole)
+        return batch_of((self._patch(rng) for _ in range(size)), size)
 
     def _patch(self, rng: np.random.Generator) -> tuple[NDArray[np.float32], ...]:
         index = int(rng.choice(len(self._planes), p=self._probability))

@@ -7,7 +7,8 @@ from napari_unet.core.catalogue import DEFAULT_MODEL, find_model
 from napari_unet.core.errors import LabelsError, SettingsError
 from napari_unet.core.live.painted import PaintedObjects, go_together
 from napari_unet.core.live.session import LiveSession
-from napari_unet.core.live.trainer import LiveSettings, LiveTraining
+from napari_unet.core.live.settings import LiveSettings
+from napari_unet.core.live.trainer import LiveTraining
 from napari_unet.core.model_file import load_model
 from napari_unet.core.object_scores import object_scores
 from napari_unet.core.synthetic import synthetic_nuclei

@@ -5,7 +5,8 @@ from napari_unet.core.errors import LabelsError, SettingsError
 from napari_unet.core.images import Image
 from napari_unet.core.independence import seen_by
 from napari_unet.core.live.session import LiveSession
-from napari_unet.core.live.trainer import LiveSettings, LiveTraining
+from napari_unet.core.live.settings import LiveSettings
+from napari_unet.core.live.trainer import LiveTraining
 from napari_unet.core.live.uncertainty import uncertainty
 from napari_unet.core.methods_text import trained_on_text
 from napari_unet.core.model_file import load_model, save_model

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 from torch import Tensor
 
-from napari_unet.core.augment import Augmentation, sample_patch
+from napari_unet.core.augment import sample_patch
 from napari_unet.core.blocks import BlockNetwork
-from napari_unet.core.config import Settings, TrainingSettings, UNetConfig
+from napari_unet.core.config import TrainingSettings, UNetConfig
 from napari_unet.core.device import Compute, choose_compute
 from napari_unet.core.errors import LabelsError, SettingsError
 from napari_unet.core.learner import Learner
 from napari_unet.core.live.painted import BACKGROUND_ID, Painted, go_together, painted
+from napari_unet.core.live.settings import LiveSettings
 from napari_unet.core.live.sources import Sources, origin
 from napari_unet.core.live.strokes import Canvas, StrokeScores
 from napari_unet.core.live.uncertainty import least_certain_window
@@ -29,61 +29,15 @@ from napari_unet.core.normalization import (
     apply_ranges,
     choose_normalization,
 )
-from napari_unet.core.sampling import Batch
+from napari_unet.core.sampling import Batch, batch_of
 from napari_unet.core.tasks import Instances, Semantic
 
-__all__ = ["LiveSettings", "LiveTraining"]
+__all__ = ["LiveTraining"]
 
 _WARMING_BATCHES = 6
 _SETTLED_STEPS, _REST_STEPS, _FEW_PX = 100, 3, 200
 _CONTEXT_PX = 64
 _TILE_PX = 512
-
-
-class LiveSettings(Settings):
-    """How to train live.
-
-    Parameters
-    ----------
-    patch_px
-        Side of the square patches.
-    batch_size
-        Patches per step.
-    learning_rate
-        Constant, of AdamW.
-    average_decay
-        Of the moving average of the weights, which is what predicts.
-    pull
-        How strongly a start model is held on to, see `Learner`: few strokes say little about other
-        images, and without it what was learned of them is soon forgotten.
-    style_noise
-        Strength of the `style_noise` where there is a start model: other images are stained and
-        exposed in other ways than the one that is painted.
-    new_share
-        Share of the patches around the newest strokes, while they are new.
-    augmentation
-        How patches are varied.
-    depth, base_channels
-        Of a network from scratch.
-    device, precision
-        See `choose_compute`.
-    seed
-        Of everything random.
-    """
-
-    patch_px: Annotated[int, Field(ge=32, le=1024)] = 96
-    batch_size: Annotated[int, Field(ge=1, le=64)] = 4
-    learning_rate: Annotated[float, Field(gt=0, le=1)] = 1e-3
-    average_decay: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    pull: Annotated[float, Field(ge=0, lt=1)] = 0.03
-    style_noise: Annotated[float, Field(ge=0, lt=1)] = 0.3
-    new_share: Annotated[float, Field(ge=0, le=1)] = 0.5
-    augmentation: Augmentation = Augmentation.preset("light")
-    depth: Annotated[int, Field(ge=1, le=7)] = 4
-    base_channels: Annotated[int, Field(ge=1, le=256)] = 16
-    device: str = "auto"
-    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    seed: Annotated[int, Field(ge=0)] = 0
 
 
 class LiveTraining:
@@ -500,9 +454,8 @@ class LiveTraining:
         return Learner(info, settings, self._compute, own.pull, own.style_noise)
 
     def _batch(self) -> Batch:
-        patches = [self._patch() for _ in range(self._settings.batch_size)]
-        images, targets, weight = (np.stack(parts) for parts in zip(*patches, strict=True))
-        return Batch(images, targets, weight)
+        size = self._settings.batch_size
+        return batch_of((self._patch() for _ in range(size)), size)
 
     def _patch(self) -> tuple[NDArray[np.float32], ...]:
         canvas, pixel = self._draw()

@@ -75,6 +75,19 @@ def test_a_run_gives_its_best_model_or_else_its_last(tmp_path: Path) -> None:
         find_model(tmp_path)
 
 
+def test_what_lies_in_the_folder_at_hand_hides_no_model(
+    own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "nuclei").mkdir()
+    with pytest.raises(ModelFileError, match=r"no best\.safetensors"):
+        find_model("nuclei")
+    shipped = write_model(own / "nuclei.safetensors")
+    assert find_model("nuclei") == shipped
+    run = write_model(tmp_path / "nuclei" / "last.safetensors")
+    assert find_model("nuclei").samefile(run)
+
+
 def test_a_name_that_is_not_there_lists_those_that_are(own: Path) -> None:
     write_model(own / "nuclei.safetensors")
     with pytest.raises(ModelFileError, match=r"'nucleus'.*nuclei"):

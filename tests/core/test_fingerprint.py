@@ -16,6 +16,13 @@ def test_chunks_do_not_matter(rng: np.random.Generator, shape: tuple[int, ...]) 
     assert image_hash(np.asfortranarray(array)) == image_hash(array)
 
 
+def test_the_order_of_bytes_on_disk_does_not_matter(rng: np.random.Generator) -> None:
+    array = rng.integers(0, 999, (4, 6)).astype("<u2")
+    swapped = array.astype(">u2")
+    assert image_hash(swapped) == image_hash(array)
+    assert image_hash(da.from_array(swapped)) == image_hash(array)
+
+
 def test_values_shape_and_type_matter(rng: np.random.Generator) -> None:
     array = rng.integers(0, 9, (4, 6)).astype(np.uint8)
     others = [array + np.uint8(1), array.reshape(6, 4), array.astype(np.uint16), array[::-1]]

@@ -191,6 +191,23 @@ def test_windows_lie_where_objects_are():
     assert image[(0, *best)].sum() == image.sum()
 
 
+def test_an_overview_does_not_read_a_large_plane_whole():
+    class Stored:
+        shape, dtype, ndim = (1, 30_000, 20_000), np.dtype(np.uint16), 3
+        read = 0
+
+        def __getitem__(self, index):
+            read = np.broadcast_to(np.uint16(5), self.shape)[index]
+            self.read = max(self.read, read.size)
+            return np.array(read)
+
+    stored = Stored()
+    picture = TrialPlane(stored, [(0.0, 10.0)]).stands_out
+    assert picture.shape == (256, 171)
+    assert picture.max() < 1e-6
+    assert 0 < stored.read < 4_000_000
+
+
 def test_objects_at_the_edge_of_a_window_are_not_measured():
     image = np.zeros((1, 200, 200), np.float32)
     image[0, :18, 50:68] = 1

@@ -1,16 +1,23 @@
 """What learns: the average of its weights follows early, so that short trainings are of use."""
 
 import numpy as np
+import pytest
 
 from napari_unet.core.config import TrainingSettings, UNetConfig
-from napari_unet.core.device import choose_compute
+from napari_unet.core.device import Compute, choose_compute
+from napari_unet.core.errors import DeviceError
 from napari_unet.core.learner import Learner
-from napari_unet.core.model_file import ModelInfo
+from napari_unet.core.model_file import Model, ModelInfo
 from napari_unet.core.normalization import Normalization
 from napari_unet.core.sampling import Batch
 from napari_unet.core.tasks import ClassInfo, Semantic
 
 CLASSES = (ClassInfo(id=0, name="background", background=True), ClassInfo(id=1, name="cell"))
+INFO = ModelInfo(
+    unet=UNetConfig(depth=1, base_channels=2, out_channels=1),
+    task=Semantic(classes=CLASSES),
+    normalization=Normalization(),
+)
 
 
 def flat(weights) -> np.ndarray:
@@ -18,10 +25,8 @@ def flat(weights) -> np.ndarray:
 
 
 def learner(pull: float = 0.0, decay: float = 0.99) -> Learner:
-    unet = UNetConfig(depth=1, base_channels=2, out_channels=1)
-    info = ModelInfo(unet=unet, task=Semantic(classes=CLASSES), normalization=Normalization())
     compute = choose_compute("cpu", "float32")
-    return Learner(info, TrainingSettings(average_decay=decay), compute, pull)
+    return Learner(INFO, TrainingSettings(average_decay=decay), compute, pull)
 
 
 def batch_of(rng) -> Batch:
@@ -68,3 +73,28 @@ def test_a_pull_keeps_a_network_near_the_weights_it_holds_also_after_a_resume(rn
     assert way(held, "running") == 0 < way(free, "running")
     for name, weight in held.weights().items():
         assert weight.equal(resumed.weights()[name])
+
+
+@pytest.mark.parametrize(
+    "problem",
+    [
+        "CUDA error: out of memory",
+        "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+        "GET was unable to find an engine to execute this computation",
+    ],
+)
+@pytest.mark.parametrize("place", ["place_network", "autocast"])
+def test_a_device_that_fails_is_a_sentence_wherever_it_fails(monkeypatch, rng, problem, place):
+    def fail(*_):
+        raise RuntimeError(problem)
+
+    if place == "place_network":
+        monkeypatch.setattr(Compute, place, fail)
+        with pytest.raises(DeviceError, match=r"cpu reports: .*Choose a smaller batch"):
+            learner()
+        return
+    own = learner()
+    model = Model(INFO, own.weights())
+    monkeypatch.setattr(Compute, place, fail)
+    with pytest.raises(DeviceError, match=r"cpu reports: .*Choose a smaller batch"):
+        own.start_from(model, INFO, batch_of(rng))

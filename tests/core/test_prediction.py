@@ -358,6 +358,23 @@ def test_stopping_leaves_nothing(tmp_path, monkeypatch, on_disk):
         assert sorted(p.name for p in tmp_path.rglob("*")) == ["mine.txt", "temporary"]
 
 
+def test_planes_before_the_one_that_is_stopped_leave_nothing_either(tmp_path, monkeypatch):
+    monkeypatch.setattr(prediction_module, "IN_MEMORY_BYTES", 0)
+    stack = Image(np.stack([synthetic_nuclei((64, 64), 3)[0]] * 3), "TYX")
+    steps = []
+    with pytest.raises(Cancelled):
+        predict(
+            random_model(OBJECTS),
+            stack,
+            folder=tmp_path,
+            progress=lambda done, total: steps.append((done, total)),
+            should_stop=lambda: bool(steps) and steps[-1][0] == steps[-1][1] - 1,
+            **CPU,
+        )
+    assert len({done for done, _ in steps}) > 6, "two planes are done"
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("task", [TWO, OBJECTS])
 def test_large_planes_are_stopped_in_any_pass(tmp_path, monkeypatch, task):
     """Through the network, decoding and (objects) renumbering: each block can be the last."""

@@ -1,4 +1,5 @@
 import csv
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -42,6 +43,15 @@ def nuclei_pair(seed=0, channels=None):
     image = image if channels is None else np.stack([image] * channels)
     axes = "YX" if channels is None else "CYX"
     return Pair(Image(image, axes, name=f"cells {seed}"), labels)
+
+
+def named_pair(seed, names):
+    pair = nuclei_pair(seed, channels=len(names))
+    return replace(pair, image=replace(pair.image, channel_names=names))
+
+
+def coloured(pair):
+    return replace(pair, image=replace(pair.image, rgb=True))
 
 
 def nuclei_pairs(n=3, **kwargs):
@@ -291,6 +301,20 @@ THREE = Semantic(
             {},
             SettingsError,
             "differ in their number of channels: 1 in 'cells 0', 2 in 'cells 1'",
+        ),
+        (
+            lambda: [named_pair(0, ("DAPI", "GFP")), named_pair(1, ("GFP", "DAPI"))],
+            None,
+            {},
+            SettingsError,
+            "'cells 1' has the channels GFP, DAPI, 'cells 0' DAPI, GFP: expected one order",
+        ),
+        (
+            lambda: [nuclei_pair(0, channels=3), coloured(nuclei_pair(1, channels=3))],
+            None,
+            {},
+            SettingsError,
+            "'cells 1' is in colour, 'cells 0' has 3 channels of its own",
         ),
         (lambda: [nan_pair(), nuclei_pair(1)], None, {}, ImageError, "'broken.*NaN or infinite"),
         (

@@ -120,21 +120,24 @@ def _previewer(
         if broken:
             return
         try:
-            found = predict(
-                model,
-                image,
-                contrast="as-is",  # as in training
-                ranges=ranges,
-                device=device,
-                should_stop=context.should_stop,
-            )
+            with tempfile.TemporaryDirectory(prefix="napari-unet-preview-") as folder:
+                found = predict(
+                    model,
+                    image,
+                    contrast="as-is",  # as in training
+                    ranges=ranges,
+                    device=device,
+                    folder=Path(folder),
+                    should_stop=context.should_stop,
+                )
+                labels = np.asarray(found.labels)
         except Cancelled:
             return
         except UNetError as error:
             broken = True
             _log.warning("There is no preview: %s", error)
             return
-        context.show(Preview(np.asarray(found.labels), step))
+        context.show(Preview(labels, step))
 
     return show
 

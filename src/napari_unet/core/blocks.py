@@ -60,8 +60,9 @@ class BlockNetwork:
         test_time_augmentation: bool = False,
     ) -> None:
         self._model = weakref.ref(model)
-        net = fold_batch_norm(model.network())
-        self._net = compute.place_network(compute.lowered_network(net))
+        net = compute.lowered_network(fold_batch_norm(model.network()))
+        with translated_errors(compute, _ADVICE):
+            self._net = compute.place_network(net)
         self._task = model.info.task
         self.unet = model.info.unet
         self._compute = compute

@@ -183,10 +183,19 @@ def find_model(model: str | os.PathLike[str]) -> Path:
         When there is no such model.
     """
     path = Path(model)
-    if exists(path):
-        return _model_of_run(path) if path.is_dir() else path
-    if entry := find_entry(str(model)):
+    if run := _model_of_run(path):
+        return run
+    if path.suffix == _SUFFIX and exists(path):
+        return path
+    if entry := find_entry(str(model)):  # whatever else of that name lies in the folder at hand
         return entry.path
+    if path.is_dir():
+        raise ModelFileError(
+            f"The folder '{path}' holds no best{_SUFFIX} and no last{_SUFFIX}: expected the folder "
+            "of a training run, or a model file."
+        )
+    if exists(path):
+        return path
     names = ", ".join(e.name for e in list_models()) or "none yet"
     raise ModelFileError(
         f"There is no model '{model}': expected a {_SUFFIX} file, the folder of a training run, or "
@@ -194,14 +203,10 @@ def find_model(model: str | os.PathLike[str]) -> Path:
     )
 
 
-def _model_of_run(folder: Path) -> Path:
-    for name in ("best", "last"):
-        if (path := folder / f"{name}{_SUFFIX}").is_file():
-            return path
-    raise ModelFileError(
-        f"The folder '{folder}' holds no best{_SUFFIX} and no last{_SUFFIX}: expected the folder "
-        "of a training run, or a model file."
-    )
+def _model_of_run(folder: Path) -> Path | None:
+    """Model of a run, if this is the folder of one."""
+    files = (folder / f"{name}{_SUFFIX}" for name in ("best", "last"))
+    return next((path for path in files if path.is_file()), None)
 
 
 def _entry(path: Path, origin: Literal["shipped", "own"]) -> CatalogueEntry:

@@ -21,6 +21,10 @@ __all__ = ["Compute", "choose_compute", "translated_errors"]
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
+_DEVICE_WORDS = ("alloc", "cuda", "cudnn", "cublas", "mps ", "unable to find an engine")
+"""In errors of torch that are a device's; cuDNN says the last one of too little memory."""
+
+
 @dataclass(frozen=True)
 class Compute:
     """A device and the precision to use on it.
@@ -180,7 +184,7 @@ def translated_errors(compute: Compute, advice: str) -> Iterator[None]:
     except MemoryError:
         problem = f"This computer's memory is full. {advice}"
     except RuntimeError as error:
-        if "alloc" not in str(error) and "CUDA" not in str(error) and "MPS" not in str(error):
+        if not any(word in str(error).lower() for word in _DEVICE_WORDS):
             raise
         problem = f"{compute.device} reports: {str(error).splitlines()[0]} {advice}"
     if problem is not None:

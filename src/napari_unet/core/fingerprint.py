@@ -26,9 +26,10 @@ def image_hash(data: Any) -> str:
         Array of any shape; dask arrays are read a few rows at a time.
     """
     shape = tuple(int(n) for n in data.shape)
-    digest = hashlib.sha256(f"{shape} {np.dtype(data.dtype).str}".encode())
+    dtype = np.dtype(data.dtype).newbyteorder("<")  # whatever order a file has on disk
+    digest = hashlib.sha256(f"{shape} {dtype.str}".encode())
     for part in _parts(data):
-        digest.update(np.ascontiguousarray(part).tobytes())
+        digest.update(np.ascontiguousarray(part, dtype).tobytes())
     return digest.hexdigest()
 
 

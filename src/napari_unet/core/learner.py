@@ -60,8 +60,9 @@ class Learner:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)
             net = UNet(info.unet)
-        self._net = compute.place_network(net)
-        self._average = self._start_average()
+        with translated_errors(compute, _ADVICE):
+            self._net = compute.place_network(net)
+            self._average = self._start_average()
         self._optimizer = _optimizer(self._net, settings)
         self._scaler = torch.amp.GradScaler(
             compute.device.type, enabled=compute.precision == "float16"
@@ -126,7 +127,8 @@ class Learner:
     @torch.no_grad()
     def _loss_with(self, weights: dict[str, Tensor], batch: Batch) -> float:
         self._net.load_state_dict(weights)
-        return float(self._forward(batch, 0))
+        with translated_errors(self._compute, _ADVICE):
+            return float(self._forward(batch, 0))
 
     def learn(self, batch: Batch, step: int, rate: float) -> float:
         """Take one optimizer step and return the loss.

@@ -246,8 +246,18 @@ class _Run:
         self._progress = progress
         self._done = 0
         self._total = 0
+        self._made: list[Path] = []
 
     def predict(self, image: Image, probabilities: bool, keep_outputs: bool) -> Prediction:
+        """Predict all planes; what is on disk goes again where one of them fails."""
+        try:
+            return self._predict(image, probabilities, keep_outputs)
+        except BaseException:
+            for folder in self._made:
+                shutil.rmtree(folder, ignore_errors=True)
+            raise
+
+    def _predict(self, image: Image, probabilities: bool, keep_outputs: bool) -> Prediction:
         ndim = self._info.unet.ndim
         shape = image.label_shape
         own, seen = shape[-ndim:], self._seen(shape[-ndim:])
@@ -294,13 +304,9 @@ class _Run:
         """Decode block by block, each plane in a folder of its own."""
         folder = self._own_folder()
         other_grid = outputs.shape[1:] != own
-        try:
-            labels, maps, confidence = decode_blockwise(
-                self._info.task, outputs, folder, probabilities or other_grid, self._on_block
-            )
-        except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
-            raise
+        labels, maps, confidence = decode_blockwise(
+            self._info.task, outputs, folder, probabilities or other_grid, self._on_block
+        )
         if other_grid:
             labels, maps = regridded(self._info.task, labels, maps, own)
         return (labels, confidence), maps if probabilities else None
@@ -309,9 +315,10 @@ class _Run:
         try:
             if self._folder is not None:
                 self._folder.mkdir(parents=True, exist_ok=True)
-            return Path(tempfile.mkdtemp(prefix="napari-unet-", dir=self._folder))
+            self._made.append(Path(tempfile.mkdtemp(prefix="napari-unet-", dir=self._folder)))
         except OSError as error:
             raise storage_error(error, self._folder or Path(tempfile.gettempdir())) from None
+        return self._made[-1]
 
     def _probabilities(self, outputs: NDArray[np.float32], own: tuple[int, ...]) -> Any:
         channels = self._info.task.heads[0].channels

@@ -29,7 +29,7 @@ def check_data(pairs: list[Pair], task: Semantic | Instances, split: Split | Non
     LabelsError
         When there is nothing to learn from.
     SettingsError
-        When the images differ in their number of channels, or the split does not fit them.
+        When the images differ in their channels, or the split does not fit them.
     """
     if not pairs:
         raise LabelsError(
@@ -42,9 +42,29 @@ def check_data(pairs: list[Pair], task: Semantic | Instances, split: Split | Non
             f"The images differ in their number of channels: {listed}. Expected the same in all: "
             "choose the channels to use."
         )
+    _check_kind_of_channels([p.image for p in pairs])
     task.check(pairs)
     if split is not None:
         _check_split(split, len(pairs))
+
+
+def _check_kind_of_channels(images: list[Image]) -> None:
+    """Raise `SettingsError` where the same channels come in another order, or some are colours."""
+    named = [image for image in images if image.channel_names]
+    for image in named[1:]:
+        first, other = named[0].channel_names or (), image.channel_names or ()
+        if first != other and sorted(first) == sorted(other):
+            raise SettingsError(
+                f"'{image.name}' has the channels {', '.join(other)}, '{named[0].name}' "
+                f"{', '.join(first)}: expected one order. Choose the channels by name."
+            )
+    examples = {image.rgb: image.name for image in images}
+    if len(examples) > 1:
+        raise SettingsError(
+            f"'{examples[True]}' is in colour, '{examples[False]}' has {images[0].channels} "
+            "channels of its own: expected images of one kind. Save them alike, or choose one "
+            "channel."
+        )
 
 
 def check_division(division: Division) -> None:

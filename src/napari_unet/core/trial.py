@@ -34,6 +34,8 @@ _RECOGNISED = 0.5
 """Quality from which an object counts: about what decoders keep."""
 
 _OVERVIEW_PX = 256
+_THINNED = 8
+"""Of a plane that is larger, every so many-th pixel is enough for the overview."""
 _AROUND_PX = 8.0
 """Width of what a place is compared with, in pixels of the overview."""
 
@@ -60,7 +62,8 @@ class TrialPlane:
 
         shape = self.values.shape[1:]
         small = tuple(max(1, round(n * min(1.0, _OVERVIEW_PX / max(shape)))) for n in shape)
-        picture = self.values
+        thinned = max(1, max(shape) // (_THINNED * _OVERVIEW_PX))  # a large one is not read whole
+        picture = self.values[:, ::thinned, ::thinned]
         if small != shape:
             picture = rescaled(picture, small).compute(scheduler="synchronous")
         picture = apply_ranges(np.asarray(picture), list(self.ranges)).sum(axis=0)

@@ -183,18 +183,19 @@ def find_model(model: str | os.PathLike[str]) -> Path:
         When there is no such model.
     """
     path = Path(model)
-    if run := _model_of_run(path):
+    there = exists(path)
+    if there and (run := _model_of_run(path)):
         return run
-    if path.suffix == _SUFFIX and exists(path):
+    if there and path.suffix == _SUFFIX:
         return path
     if entry := find_entry(str(model)):  # whatever else of that name lies in the folder at hand
         return entry.path
-    if path.is_dir():
+    if there and path.is_dir():
         raise ModelFileError(
             f"The folder '{path}' holds no best{_SUFFIX} and no last{_SUFFIX}: expected the folder "
             "of a training run, or a model file."
         )
-    if exists(path):
+    if there:
         return path
     names = ", ".join(e.name for e in list_models()) or "none yet"
     raise ModelFileError(

@@ -48,6 +48,7 @@ def main() -> None:
     parser.add_argument("--brightfield", default="nuclei-brightfield", help="the same")
     parser.add_argument("--seconds", type=float, default=30)
     parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--domains", nargs="*", default=["brightfield", "fluorescence"])
     parser.add_argument("--no-scratch", action="store_true")
     parser.add_argument("--out", type=Path, help="CSV with every case")
@@ -62,7 +63,7 @@ def main() -> None:
         other = options.fluorescence if domain == "brightfield" else options.brightfield
         starts = {"live": other} if options.no_scratch else {"live": other, "scratch": None}
         for images in (1, 3):
-            for seed in range(options.seeds):
+            for seed in range(options.first_seed, options.first_seed + options.seeds):
                 row = {"domain": domain, "images": images, "seed": seed}
                 row |= case(pairs, images, seed, starts, options.seconds)
                 rows.append(row)

@@ -62,6 +62,11 @@ def preview_of(viewer: ViewerModel) -> Labels | None:
     return found[0] if found else None
 
 
+def previews_plane(viewer: ViewerModel, plane: int) -> bool:
+    preview = preview_of(viewer)
+    return preview is not None and round(preview.translate[0]) == plane
+
+
 def test_from_an_image_alone_to_a_model(
     viewer: ViewerModel, widget: TrainWidget, cells: Any, qtbot: Any
 ) -> None:
@@ -426,13 +431,9 @@ def test_the_preview_comes_back_with_the_plane(
     assert again.scope is None
     assert first.scope_name == again.scope_name != ""
 
-    def shown_at(plane: int) -> bool:
-        preview = preview_of(viewer)
-        return preview is not None and round(preview.translate[0]) == plane
-
     for plane in (2, 3, 2):
         viewer.dims.set_current_step(0, plane)
-        qtbot.waitUntil(lambda n=plane: shown_at(n), timeout=PATIENCE_MS)
+        qtbot.waitUntil(lambda n=plane: previews_plane(viewer, n), timeout=PATIENCE_MS)
     widget.live_button.native.click()
     qtbot.waitUntil(lambda: not widget.live.running, timeout=PATIENCE_MS)
 
@@ -461,11 +462,7 @@ def test_what_a_person_changed_stays(
     widget.live.suggest()  # by a second click, before the first was answered
     viewer.dims.set_current_step(0, 2)
 
-    def shown() -> bool:
-        preview = preview_of(viewer)
-        return preview is not None and round(preview.translate[0]) == 2
-
-    qtbot.waitUntil(shown, timeout=PATIENCE_MS)
+    qtbot.waitUntil(lambda: previews_plane(viewer, 2), timeout=PATIENCE_MS)
     assert viewer.layers["cells proposal"] is proposal
     widget.live_button.native.click()
     qtbot.waitUntil(lambda: not widget.live.running, timeout=PATIENCE_MS)

@@ -121,22 +121,22 @@ def add_to_training_set(
         write_image(place.image, image)
     try:
         earlier = _keep_earlier(folder, place, pair.labels)
-        if earlier is not None or place.before is None:
+        unchanged = place.before if earlier is None else None
+        if unchanged is None:
             write_labels(place.labels, pair.labels, image.label_axes, image.pixel_size)
     except BaseException:
         if place.is_new:
             place.image.unlink(missing_ok=True)
         raise
-    labels_path = place.labels
-    if earlier is None:
-        labels_path = place.before or place.labels
-    elif place.before not in (None, place.labels):
+    if place.before not in (None, unchanged, place.labels):
         _remove(place.before)  # another format, kept above; two label files of one image are none
     note_group(folder / _GROUPS, place.name, group or place.name)
     if model is not None and base_model(folder) is None:
         about = {"base_model": str(Path(model).absolute())}
         atomic_write_text(folder / _ABOUT, json.dumps(about, indent=1))
-    return Added(place.image, labels_path, earlier, len(find_training_set(folder).pairs))
+    return Added(
+        place.image, unchanged or place.labels, earlier, len(find_training_set(folder).pairs)
+    )
 
 
 def find_training_set(folder: Path | str) -> Dataset:

@@ -9,7 +9,7 @@ for argument in "$@"; do
     case "$previous=$argument" in --out=*) folder=$argument ;; esac
     case "$argument" in
         --out=*) folder=${argument#--out=} ;;
-        --help) exec .venv/bin/napari-unet demo --help ;;
+        -h | --help) exec .venv/bin/napari-unet demo --help ;;
     esac
     previous=$argument
 done

@@ -1,6 +1,7 @@
 """The command line end to end: on a tiny folder of drawn nuclei."""
 
 import json
+import os
 import re
 import shlex
 import signal
@@ -492,6 +493,63 @@ def test_nothing_is_scored_outside_of_the_annotated_area(
     assert part["summary"]["iou_foreground_pooled"] == 1
 
 
+def test_the_picture_shows_classes_by_name(cli: Cli, data: Path, tmp_path: Path) -> None:
+    from matplotlib.colors import to_rgb
+    from matplotlib.image import imread
+
+    from napari_unet.core.error_map import ERROR_COLOURS
+
+    for name in ("cell_0", "cell_1"):
+        inside = read_labels(data / "masks" / f"{name}.tif") > 0
+        write_labels(tmp_path / "truth" / f"{name}.tif", inside.astype(np.uint8))
+        write_labels(tmp_path / "found" / f"{name}.tif", np.where(inside, 255, 0).astype(np.uint8))
+    line = "evaluate {} {} --task semantic --out {} --json"
+    values = json.loads(cli(line, tmp_path / "found", tmp_path / "truth", tmp_path / "out").stdout)
+    assert values["summary"]["dice_foreground_pooled"] == 1
+    picture = imread(tmp_path / "out" / "comparison.png")[..., :3]
+    for category, shown in (("wrong class", False), ("hit", True)):
+        near = np.abs(picture - to_rgb(ERROR_COLOURS[category])).max(axis=-1) < 0.16
+        assert near.any() == shown, category
+
+
+def test_two_predictions_for_one_image_are_a_question(
+    cli: Cli, data: Path, results: Path, tmp_path: Path
+) -> None:
+    for name in ("cell_0_labels.tif", "cell_0_mask.tif"):
+        (tmp_path / name).write_bytes((results / "cell_0_labels.tif").read_bytes())
+    result = cli("evaluate {} {}", tmp_path, data / "masks", code=1)
+    assert "both belong to 'cell_0'" in " ".join(result.stderr.split())
+
+
+def test_names_that_the_terminal_cannot_show_are_shown_as_far_as_it_can(
+    data: Path, tmp_path: Path
+) -> None:
+    mask = tmp_path / "Łódź [b].tif"
+    mask.write_bytes((data / "masks" / "cell_0.tif").read_bytes())
+    odd = tmp_path / "models"
+    odd.mkdir()
+    (odd / "nuclei[v2] [b].safetensors").write_bytes(b"no model")
+    environment = os.environ | {"PYTHONIOENCODING": "latin-1", "NAPARI_UNET_MODELS": str(odd)}
+    for words in (["evaluate", str(mask), str(mask)], ["models"]):
+        command = [sys.executable, "-m", "napari_unet", *words]
+        done = subprocess.run(command, capture_output=True, env=environment, check=False)
+        assert done.returncode == 0, done.stderr
+    assert b"nuclei[v2]" in done.stdout
+
+
+def test_a_name_that_is_not_unicode_does_not_end_a_batch(
+    cli: Cli, run: Path, data: Path, tmp_path: Path
+) -> None:
+    content = (data / "images" / "cell_0.tif").read_bytes()
+    try:
+        (tmp_path / os.fsdecode(b"Prob\xe9.tif")).write_bytes(content)
+    except OSError:
+        pytest.skip("this file system takes no such name")
+    (tmp_path / "z.tif").write_bytes(content)
+    cli("predict {} {} --out {}", run, tmp_path, tmp_path / "out")
+    assert [r["file"] for r in table(tmp_path / "out" / "summary.csv")] == ["Prob?.tif", "z.tif"]
+
+
 def test_groups_come_from_names_when_evaluating_too(cli: Cli, run: Path, data: Path) -> None:
     line = "evaluate --model {} {} --split group --group-pattern {} --json"
     result = cli(line, run, data, "nothing", code=1)
@@ -607,10 +665,16 @@ def test_the_demo_ends_with_scores_and_pictures(
         assert str(Path(path).parent) in result.stdout
 
 
+def test_the_demo_says_that_seconds_are_for_training(cli: Cli, tmp_path: Path) -> None:
+    result = cli("demo --seconds 5 --out {}", tmp_path / "demo", code=1)
+    assert "add --train" in result.stderr
+    assert not (tmp_path / "demo").exists()
+
+
 def test_the_demo_replaces_nothing_but_an_earlier_demo(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "train").mkdir()
     (tmp_path / "train" / "mine.txt").write_text("precious")
-    result = cli("demo --seconds 1 --out {}", tmp_path, code=1)
+    result = cli("demo --out {}", tmp_path, code=1)
     assert "was not made by the demo" in result.stderr
     assert (tmp_path / "train" / "mine.txt").read_text() == "precious"
 

@@ -287,9 +287,20 @@ def test_full_disk_while_unpacking_keeps_the_archive_for_the_next_try(
         full.setattr(zipfile.ZipFile, "extractall", fill)
         with pytest.raises(StorageError, match="the disk is full"):
             fetch(origin, tmp_path, Transfer())
-    assert files_below(tmp_path) == {"downloads/dsb2018.zip"}
+    assert files_below(tmp_path) == {".napari-unet-downloads/dsb2018.zip"}
     assert (fetch(origin, tmp_path, Transfer()) / "masks").is_dir()
     assert server.requests == 1
+
+
+def test_what_else_lies_in_the_data_folder_stays(
+    server: Server, origin: dsb2018.Source, tmp_path: Path
+) -> None:
+    before = {"downloads/thesis.txt", "Downloads/tmp.txt", ".napari-unet-downloads/tmp_other"}
+    for name in before:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("mine")
+    fetch(origin, tmp_path, Transfer())
+    assert {f for f in files_below(tmp_path) if not f.startswith("dsb2018/")} == before
 
 
 def test_stopped_download_keeps_nothing(

@@ -29,6 +29,7 @@ from napari_unet.core.decoders import VoteDecoder
 from napari_unet.core.errors import Cancelled, ImageError, SettingsError, StorageError
 from napari_unet.core.files import read_image, read_labels, write_image
 from napari_unet.core.images import Image, PixelSize
+from napari_unet.core.measure import measure_objects
 from napari_unet.core.model_file import Model, ModelInfo
 from napari_unet.core.normalization import Normalization
 from napari_unet.core.tasks import ClassInfo, Instances, Semantic
@@ -126,6 +127,42 @@ def test_images_of_one_name_get_results_of_different_names(tmp_path: Path) -> No
         (tmp_path / name).write_bytes(b"x")
     names = [item.name for item in find_inputs([tmp_path / "one", tmp_path / "two"]).files]
     assert names == ["one_x", "two_x_png", "two_x_tif", "y"]
+
+
+def test_names_that_some_systems_take_for_one_get_results_of_different_names(
+    tmp_path: Path,
+) -> None:
+    paths = [tmp_path / "x" / "Zelle.tif", tmp_path / "y" / "zelle.tif"]
+    for path in paths:
+        write_image(path, Image(np.zeros((8, 8), np.uint8), "YX"))
+    names = [item.name for item in find_inputs(paths).files]
+    assert len({name.casefold() for name in names}) == 2
+
+
+def test_a_file_named_in_two_ways_is_one_file(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder.parent)
+    assert len(find_inputs([folder, folder.name]).files) == len(find_inputs([folder]).files)
+
+
+def test_a_folder_that_cannot_be_listed_is_said(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(ImageError, match="cannot be read: Permission denied"):
+        find_inputs([folder])
+
+
+def test_columns_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    image = Image(np.ones((2, 8, 8), np.uint8), "CYX", channel_names=("Cam", "Cam"))
+    labels = np.zeros((8, 8), np.uint8)
+    labels[:4] = 1
+    (row,) = measure_objects(labels, image)
+    assert {"mean_Cam_0", "mean_Cam_1"} <= row.keys()
 
 
 def test_images_of_one_name_in_folders_of_one_name_are_told_apart(tmp_path: Path) -> None:
@@ -346,13 +383,29 @@ def test_a_disk_that_fills_up_leaves_whole_rows(
     assert (tmp_path / "out" / "summary.csv").read_text() == before
 
 
-def test_an_earlier_table_is_replaced_as_a_whole(
-    classes_model: Model, folder: Path, tmp_path: Path
-) -> None:
+def test_the_tables_describe_what_lies_in_the_folder(folder: Path, tmp_path: Path) -> None:
+    a, b = find_inputs([folder]).files
+    out = tmp_path / "out"
+    model = threshold_model()
+    list(predict_files(model, [a], BatchOptions(out)))
+    list(predict_files(model, [b], BatchOptions(out)))  # one more; nothing is in its way
+    summary = rows_of(out / "summary.csv")
+    objects = rows_of(out / "objects.csv")
+    assert [r["file"] for r in summary] == ["a.tif", "b.tif"]
+    assert {r["file"] for r in objects} == {"a.tif", "b.tif"}
+    list(predict_files(model, [a], BatchOptions(out, overwrite=True)))
+    again = rows_of(out / "summary.csv")
+    assert sorted(again, key=lambda r: r["file"]) == summary
+    key = lambda r: (r["file"], int(r["id"]))  # noqa: E731
+    assert sorted(rows_of(out / "objects.csv"), key=key) == sorted(objects, key=key)
+
+
+def test_a_table_of_somebody_else_is_in_the_way(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "summary.csv").write_text("who;what\nme;this\n")
     inputs = find_inputs([folder]).files
-    list(predict_files(classes_model, inputs, BatchOptions(tmp_path / "out")))
-    list(predict_files(classes_model, inputs[1:], BatchOptions(tmp_path / "out", overwrite=True)))
-    assert [r["file"] for r in rows_of(tmp_path / "out" / "summary.csv")] == ["b.tif"]
+    with pytest.raises(SettingsError, match=r"summary\.csv"):
+        list(predict_files(threshold_model(), inputs, BatchOptions(tmp_path)))
+    assert (tmp_path / "summary.csv").read_text() == "who;what\nme;this\n"
 
 
 def test_images_are_brought_to_the_pixel_size_of_the_model(tmp_path: Path) -> None:

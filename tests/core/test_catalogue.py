@@ -138,3 +138,18 @@ def test_what_is_no_model_is_not_added(own: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelFileError, match="pickled"):
         add_model(tmp_path / "bad.safetensors", "nuclei")
     assert not own.exists()
+
+
+def test_a_name_in_other_letters_is_taken_too(own: Path, tmp_path: Path) -> None:
+    """On macOS and Windows it would be the same file."""
+    model = write_model(tmp_path / "m.safetensors")
+    add_model(model, "Zellen")
+    assert add_model(model, "zellen").name == "zellen-2.safetensors"
+
+
+def test_a_card_in_an_old_encoding_can_be_read(own: Path) -> None:
+    (write_model(own / "m.safetensors").with_suffix(".md")).write_bytes(
+        "für Zellen".encode("cp1252")
+    )
+    (entry,) = list_models()
+    assert "Zellen" in entry.card()

@@ -7,7 +7,13 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from napari_unet.core.errors import LabelsError, SettingsError
-from napari_unet.core.evaluation import class_map, evaluate, evaluate_many
+from napari_unet.core.evaluation import (
+    class_map,
+    evaluate,
+    evaluate_many,
+    scored_area,
+    with_true_ids,
+)
 
 IMAGE = hnp.arrays(np.uint8, (4, 6), elements=st.integers(0, 4))
 
@@ -170,3 +176,36 @@ def test_json_survives_undefined_scores():
     report = evaluate(line("...."), line("...."))
     text = json.dumps(report.as_dict(), allow_nan=False)
     assert json.loads(text)["summary"]["ap50_pooled"] is None
+
+
+def test_the_report_says_which_id_stands_for_which() -> None:
+    truth = np.array([[0, 0, 1, 1]])
+    mask = np.array([[0, 255, 255, 255]])  # compared by id: its only class is the truth's only one
+    report = evaluate(mask, truth, kind="semantic")
+    assert with_true_ids(mask, report.class_ids).tolist() == [[0, 1, 1, 1]]
+    swapped = np.array([[2, 1, 1, 1]])
+    report = evaluate(
+        swapped,
+        truth,
+        kind="semantic",
+        classes={0: "background", 1: "cell"},
+        prediction_classes={1: "cell", 2: "background"},
+    )
+    assert with_true_ids(swapped, report.class_ids).tolist() == [[0, 1, 1, 1]]
+    assert with_true_ids(truth, evaluate(truth, truth, kind="semantic").class_ids) is truth
+
+
+def test_the_scored_area_is_what_is_scored() -> None:
+    truth = np.zeros((2, 4, 4), np.uint8)
+    truth[1, :2] = 1
+    area = np.ones(truth.shape, np.uint8)
+    area[:, :, 3] = 0
+    assert scored_area(truth, empty_planes="background") is None
+    scored = scored_area(truth, area)
+    assert scored is not None
+    assert scored.sum() == 12  # three columns of the plane with labels
+    sparse = scored_area(truth, area, sparse=True)
+    assert sparse is not None
+    assert sparse.sum() == 6
+    counts = evaluate(truth, truth, kind="semantic", annotated=area).images[0].pixels
+    assert counts.pixels == scored.sum()

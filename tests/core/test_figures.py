@@ -109,3 +109,16 @@ def test_unwritable_place_gets_a_sentence(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="Cannot write"):
         comparison_figure(tmp_path / "file" / "p.png", [("a", image, truth, truth)])
+
+
+def test_nothing_shows_where_nothing_is_scored(tmp_path):
+    image, truth = nuclei()
+    invented = truth.copy()
+    invented[5:25, 50:70] = 3
+    area = np.zeros(truth.shape, bool)
+    area[:, :45] = True
+    comparison_figure(tmp_path / "p.png", [("a", image, truth, invented, area)])
+    picture = read_png(tmp_path / "p.png")
+    assert shows(picture, ERROR_COLOURS["invented"]) < 0.001
+    assert shows(picture, ERROR_COLOURS["missed"]) < 0.001
+    assert shows(picture, ERROR_COLOURS["hit"]) > 0.001

@@ -114,10 +114,21 @@ def test_export_writes_every_table(
         "scores.csv",
         "scores_by_image.csv",
         "scores_by_threshold.csv",
-        "objects.csv",
+        "object_errors.csv",
         "evaluation.csv",
     }
-    with (tmp_path / "objects.csv").open(newline="", encoding="utf-8") as file:
+    with (tmp_path / "object_errors.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == len(errors.objects)
     assert {row["category"] for row in rows} >= {"hit", "missed", "merged", "split"}
+
+
+def test_an_export_leaves_no_table_of_another_evaluation(
+    tmp_path: Path, truth: np.ndarray, prediction: np.ndarray
+) -> None:
+    report = evaluate(prediction, truth)
+    (tmp_path / "objects.csv").write_text("measured before")  # of Predict
+    tables.export_csv(report, error_map(prediction, truth), tmp_path, {})
+    tables.export_csv(report, None, tmp_path, {})
+    assert not (tmp_path / "object_errors.csv").exists()
+    assert (tmp_path / "objects.csv").read_text() == "measured before"

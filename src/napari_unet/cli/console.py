@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import io
 import json
 import math
 import os
@@ -124,15 +125,22 @@ def in_sentences(command: Callable[P, R]) -> Callable[P, R]:
         except Cancelled as error:
             _console(stderr=True).print(str(error), style="yellow", markup=False, soft_wrap=True)
             raise typer.Exit(INTERRUPTED) from None
-        except UNetError as error:
+        except (UNetError, OSError) as error:
             _console(stderr=True).print(
-                str(error), style="red", markup=False, highlight=False, soft_wrap=True
+                _sentence(error), style="red", markup=False, highlight=False, soft_wrap=True
             )
             raise typer.Exit(USER_ERROR) from None
         except KeyboardInterrupt:
             raise typer.Exit(INTERRUPTED) from None
 
     return wrapped
+
+
+def _sentence(error: UNetError | OSError) -> str:
+    if isinstance(error, UNetError):
+        return str(error)
+    what = f"'{error.filename}': " if error.filename else ""
+    return f"{what}{error.strerror or error}. Check the path and its permissions."
 
 
 @contextmanager
@@ -180,6 +188,9 @@ def duration(seconds: float) -> str:
 def _console(stderr: bool = False) -> Console:
     from rich.console import Console
 
+    stream = sys.stderr if stderr else sys.stdout
+    if isinstance(stream, io.TextIOWrapper):  # a name that the terminal cannot show is no failure
+        stream.reconfigure(errors="replace")
     console = Console(stderr=stderr)
     if not console.is_terminal:  # into a file or a pipe: no breaks at an arbitrary width
         console.width = 120
@@ -189,12 +200,13 @@ def _console(stderr: bool = False) -> Console:
 def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> RenderableType:
     from rich import box
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=box.SIMPLE_HEAD)
     for i, column in enumerate(columns):
-        table.add_column(column, justify="right" if i else "left")
+        table.add_column(Text(column), justify="right" if i else "left")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(Text, row))
     return table
 
 

@@ -9,6 +9,7 @@ import typer
 
 from napari_unet.cli.console import Output, in_sentences
 from napari_unet.cli.options import DeviceOption, JsonOption, ThreadsOption, use_threads
+from napari_unet.core.errors import SettingsError
 
 if TYPE_CHECKING:
     from napari_unet.core.config import TrainingSettings
@@ -23,6 +24,8 @@ EPILOG = """
 `napari-unet demo --train --seconds 120 --out my_demo`
 """
 
+_SECONDS = 45
+
 
 @in_sentences
 def demo(
@@ -33,7 +36,9 @@ def demo(
         bool,
         typer.Option("--train", help="Train a model of its own first, instead of the shipped."),
     ] = False,
-    seconds: Annotated[float, typer.Option(min=1, help="How long to train.")] = 45,
+    seconds: Annotated[
+        float | None, typer.Option(min=1, help="How long to train, with --train.  [default: 45]")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the images and the training.")] = 0,
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
@@ -44,7 +49,9 @@ def demo(
 
     output = Output(as_json)
     use_threads(threads)
-    settings = demo_settings(seconds, seed, device) if train else None
+    if seconds is not None and not train:
+        raise SettingsError("--seconds says how long to train: add --train, or leave it out.")
+    settings = demo_settings(seconds or _SECONDS, seed, device) if train else None
     demo_run.run(output, out, seed, device, settings)
 
 

@@ -14,6 +14,7 @@ from napari_unet.cli.training_run import follow
 from napari_unet.core.catalogue import DEFAULT_MODEL
 from napari_unet.core.errors import SettingsError
 from napari_unet.core.events import FinishReason
+from napari_unet.core.shell import command_line
 
 if TYPE_CHECKING:
     from napari_unet.core.config import TrainingSettings
@@ -134,4 +135,5 @@ def _show(output: Output, evaluation: Evaluation, folder: Path, model: str) -> N
     show(output, evaluation, folder / "scores", definitions=False)
     for what, path in where.items():
         output.say(f"{what + ':':<34}{path}")
-    output.next_steps([f"napari-unet predict {model} YOUR_IMAGES --out results"])
+    command = ["napari-unet", "predict", model, "YOUR_IMAGES", "--out", "results"]
+    output.next_steps([command_line(command)])

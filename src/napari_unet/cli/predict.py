@@ -129,7 +129,7 @@ def predict(
     channels: ChannelsOption = None,
     axes: AxesOption = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace results that are there already.")
+        bool, typer.Option("--overwrite", help="Replace what is there already of these files.")
     ] = False,
     block: BlockOption = 1024,
     device: DeviceOption = "auto",

@@ -86,7 +86,7 @@ def score_files(
     annotated: Path | None = None,
 ) -> Evaluation:
     """Score label files against label files; `axes` of the images where files name none."""
-    from napari_unet.core.evaluation import evaluate_many
+    from napari_unet.core.evaluation import evaluate_many, with_true_ids
     from napari_unet.core.label_matching import match_labels
 
     matches = match_labels(prediction, truth, images, annotated)
@@ -106,7 +106,9 @@ def score_files(
     for name in _telling(report, list(by_name)):
         match = by_name[name]
         predicted, true = match.load(label_axes)
-        rows.append((name, _picture(output, match, axes, true.shape), true, predicted))
+        image = _picture(output, match, axes, true.shape)
+        predicted = with_true_ids(predicted, report.class_ids)
+        rows.append((name, image, true, predicted, match.load_area(label_axes)))
     title = f"'{prediction}' against '{truth}'"
     return Evaluation(report, table, title, rows)
 
@@ -147,8 +149,15 @@ def score_pairs(
     names: dict[int, str] | None = None,
 ) -> Evaluation:
     """Predict pairs and score the predictions; `names`: of the truth's classes, by id."""
-    from napari_unet.core.evaluation import evaluate_many
+    from napari_unet.core.evaluation import evaluate_many, with_true_ids
 
+    guessed = sum(pair.annotated is None for pair in pairs) if model.info.task.sparse else 0
+    if guessed and model.info.task.kind == "instances":
+        output.warn(
+            f"The model learned from images of which parts were labelled. In {guessed} image(s) "
+            "nothing says which parts: 0 counts as background everywhere. If that is wrong, name "
+            "the annotated areas (--annotated)."
+        )
     empty_planes = pairs[0].empty_planes if pairs else "ignore"
     table, predicted_names = _class_tables(model.info, names or {}, empty_planes)
     predictions: dict[str, Any] = {}
@@ -169,10 +178,11 @@ def score_pairs(
             settings["prediction_classes"] = predicted_names
         report = evaluate_many(samples(), **settings)
     by_name = {pair.name: pair for pair in pairs}
-    rows: list[Comparison] = [
-        (name, by_name[name].image, by_name[name].labels, predictions[name])
-        for name in _telling(report, list(by_name))
-    ]
+    rows: list[Comparison] = []
+    for name in _telling(report, list(by_name)):
+        pair = by_name[name]
+        predicted = with_true_ids(predictions[name], report.class_ids)
+        rows.append((name, pair.image, pair.labels, predicted, pair.annotated))
     return Evaluation(report, table, title, rows)
 
 
@@ -181,13 +191,12 @@ def show(output: Output, evaluation: Evaluation, folder: Path | None, definition
     from napari_unet.core.report import write_report
 
     report = evaluation.report
-    show_report(output, report, evaluation.title, definitions)
     result = report.as_dict()
     if folder is not None:
-        scores, by_image = write_report(report, folder)
-        picture = write_picture(evaluation, folder)
-        output.say(f"Written: {scores}, {by_image}, {picture}")
-        result["files"] = [scores, by_image, picture]
+        result["files"] = [*write_report(report, folder), write_picture(evaluation, folder)]
+    show_report(output, report, evaluation.title, definitions)
+    if folder is not None:
+        output.say(f"Written: {', '.join(map(str, result['files']))}")
     output.result(result)
 
 
@@ -203,25 +212,21 @@ def write_picture(evaluation: Evaluation, folder: Path) -> Path:
     background = table.background
     if background is None:
         background = min(table.names) if table.sparse and table.names else 0
-    rows = evaluation.rows
-    if table.sparse:
-        rows = [_painted_only(row, background) for row in rows]
+    rows = [_scored_only(row, table) for row in evaluation.rows]
     comparison_figure(path, rows, kind=kind, classes=table.names or None, background=background)
     return path
 
 
-def _painted_only(row: Comparison, background: int) -> Comparison:
-    """Show a sparse truth and what is scored of the prediction: nothing where nobody painted."""
+def _scored_only(row: Comparison, table: ClassTable) -> Comparison:
     import numpy as np
 
-    name, image, truth, prediction = row
-    painted = np.asarray(truth) != 0
-    return (
-        name,
-        image,
-        np.where(painted, truth, background),
-        np.where(painted, prediction, background),
-    )
+    from napari_unet.core.evaluation import scored_area
+
+    name, image, truth, prediction, *area = row
+    true = np.asarray(truth)
+    annotated = None if not area or area[0] is None else np.asarray(area[0])
+    scored = scored_area(true, annotated, sparse=table.sparse, empty_planes=table.empty_planes)
+    return name, image, truth, prediction, scored
 
 
 def _picture(

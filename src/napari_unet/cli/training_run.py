@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from napari_unet.cli.options import use_threads
 from napari_unet.cli.scores import short_scores, show_scores
 from napari_unet.core.errors import SettingsError
 from napari_unet.core.events import EpochDone, Event, Finished, FinishReason, Started, StepDone
+from napari_unet.core.shell import command_line
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -87,17 +87,17 @@ def resume_run(output: Output, folder: Path, source: Path | None, threads: int |
     values = dict(run.sources)
     if source is not None:
         values["source"] = source.absolute()
+    again = command_line(["napari-unet", "train", "DATA", "--resume", folder])
     if "source" not in values:
         raise SettingsError(
             f"The run in '{folder}' does not say where its data came from. Name the folder: "
-            f"napari-unet train DATA --resume {folder}"
+            + again
         )
     use_threads(threads or run.threads)
     data = parse_settings(DataSource, values)
     if not data.source.exists():
         raise SettingsError(
-            f"The data of this run is no longer at '{data.source}'. Name where it is now: "
-            f"napari-unet train DATA --resume {folder}"
+            f"The data of this run is no longer at '{data.source}'. Name where it is now: " + again
         )
     pairs, _ = _load(output, data)
     with stoppable("Stopping after this step, everything is saved") as should_stop:
@@ -207,7 +207,7 @@ def _next_steps(event: Finished, folder: Path, data: DataSource) -> list[str]:
     if event.best_model:
         given = reading + _label_options(data)
         lines.append(["evaluate", "--model", run, str(data.source), *given, "--out", "scores"])
-    return [f"napari-unet {shlex.join(line)}" for line in lines]
+    return [command_line(["napari-unet", *line]) for line in lines]
 
 
 def _reading_options(data: DataSource) -> list[str]:

@@ -233,7 +233,7 @@ def _predict_files(request: ask.FilesRequest, context: JobContext) -> ask.FilesD
 
 def _evaluate(request: ask.EvaluateRequest, context: JobContext) -> ask.Evaluation:
     from napari_unet.core.error_map import error_map
-    from napari_unet.core.evaluation import evaluate
+    from napari_unet.core.evaluation import evaluate, scored_area, with_true_ids
     from napari_unet.core.independence import with_training_note
 
     prediction, truth = np.asarray(request.prediction), np.asarray(request.truth)
@@ -252,10 +252,16 @@ def _evaluate(request: ask.EvaluateRequest, context: JobContext) -> ask.Evaluati
     report = evaluate(prediction, truth, annotated=annotated, name=request.name, **settings)
     _go_on(context)
     errors = error_map(
-        _as_true_classes(request, prediction),
+        with_true_ids(prediction, report.class_ids),
         truth,
         kind=request.kind,
-        annotated=_scored(request, truth, annotated),
+        annotated=scored_area(
+            truth,
+            annotated,
+            sparse=request.sparse,
+            ndim=request.ndim,
+            empty_planes=request.empty_planes,
+        ),
         iou_threshold=request.iou_threshold,
         background=_background(request),
         ndim=request.ndim,
@@ -292,26 +298,3 @@ def _background(request: ask.EvaluateRequest) -> int:
     if request.background is not None:
         return request.background
     return min(request.classes) if request.sparse and request.classes else 0
-
-
-def _as_true_classes(request: ask.EvaluateRequest, prediction: Any) -> Any:
-    """Give predicted classes the ids of the truth's; `evaluate` has checked that they have one."""
-    if request.kind != "semantic" or not request.classes or not request.prediction_classes:
-        return prediction
-    from napari_unet.core.evaluation import class_map
-
-    mapping = class_map(request.prediction_classes, request.classes, _background(request))
-    found, places = np.unique(prediction, return_inverse=True)
-    return np.array([mapping[int(i)] for i in found])[places].reshape(prediction.shape)
-
-
-def _scored(request: ask.EvaluateRequest, truth: Any, annotated: Any) -> Any:
-    """What counts: the annotated area, painted pixels, and planes that somebody looked at."""
-    mask = annotated
-    if request.sparse:
-        mask = truth != 0 if mask is None else (truth != 0) & mask.astype(bool)
-    if request.empty_planes == "ignore" and truth.ndim > request.ndim:
-        inner = tuple(range(truth.ndim - request.ndim, truth.ndim))
-        looked_at = np.broadcast_to((truth != 0).any(axis=inner, keepdims=True), truth.shape)
-        mask = looked_at if mask is None else mask.astype(bool) & looked_at
-    return mask

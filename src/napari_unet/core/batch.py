@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from napari_unet.core.batch_inputs import BatchInput
-from napari_unet.core.batch_tables import BatchTables, measure_prediction
+from napari_unet.core.batch_tables import BatchTables, is_table_of_batch, measure_prediction
 from napari_unet.core.contrast import Contrast
 from napari_unet.core.errors import (
     Cancelled,
@@ -103,7 +103,8 @@ def predict_files(
     """Predict files one after the other; a file that cannot be used does not end the batch.
 
     Writes ``<name>_labels.tif`` for each. ``summary.csv`` and, for objects, ``objects.csv`` grow
-    with each file, so that a stopped or killed batch has the rows of all that is finished.
+    with each file, so that a stopped or killed batch has the rows of all that is finished. What
+    they hold of other files, from an earlier batch, stays.
 
     Parameters
     ----------
@@ -139,7 +140,7 @@ def predict_files(
     from napari_unet.core.device import choose_compute
 
     _check_free(inputs, options)
-    tables = BatchTables(options.folder)
+    tables = BatchTables(options.folder, {item.label for item in inputs})
     compute = choose_compute(options.device, options.precision)
     network = block_network(model, compute, options.test_time_augmentation)  # held: made only once
     with keeping_freed_memory():  # from one file to the next
@@ -204,9 +205,10 @@ def decode_with(
 def _check_free(inputs: Sequence[BatchInput], options: BatchOptions) -> None:
     if options.overwrite:
         return
-    tables = [options.folder / name for name in ("objects.csv", "summary.csv")]
+    tables = (options.folder / name for name in ("objects.csv", "summary.csv"))
     candidates = [p for item in inputs for p in result_paths(options.folder, item.name)]
-    there = [path for path in (*candidates, *tables) if path.exists()]
+    there = [path for path in candidates if path.exists()]
+    there += [path for path in tables if path.exists() and not is_table_of_batch(path)]
     if there:
         raise SettingsError(
             f"'{options.folder}' already holds {len(there)} result(s), for example "

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from napari_unet.core.errors import ImageError
-from napari_unet.core.files import IMAGE_SUFFIXES, bare_name, is_image_file
+from napari_unet.core.files import IMAGE_SUFFIXES, bare_name, is_image_file, reading
 from napari_unet.core.folder_layouts import LABEL_SUFFIXES, label_owner, told_apart
-from napari_unet.core.storage import exists
+from napari_unet.core.storage import exists, file_key
 from napari_unet.core.zarr_files import is_zarr
 
 __all__ = ["BatchInput", "BatchInputs", "find_inputs"]
@@ -70,18 +70,19 @@ def find_inputs(sources: Sequence[str | os.PathLike[str]]) -> BatchInputs:
     ImageError
         When a source does not exist, or there is no image at all.
     """
-    found: dict[Path, None] = {}
+    found: dict[str, Path] = {}
     skipped: list[tuple[Path, str]] = []
     for source in sources:
-        for path in _expand(Path(source), skipped):
-            found.setdefault(path)
+        with reading(Path(source)):
+            for path in _expand(Path(source), skipped):
+                found.setdefault(os.path.abspath(path), path)  # noqa: PTH100 -- links stay apart
     if not found:
         seen = "; ".join(f"'{p.name}': {reason}" for p, reason in skipped[:3])
         raise ImageError(
             f"No image in {', '.join(repr(str(s)) for s in sources)}: expected {_KNOWN}. "
             + (f"There: {seen}." if seen else "Images in folders below: give 'FOLDER/**/*.tif'.")
         )
-    paths = list(found)
+    paths = list(found.values())
     names = _result_names(paths)
     files = tuple(map(BatchInput, paths, names, told_apart(paths)))
     return BatchInputs(files, tuple(skipped))
@@ -123,10 +124,16 @@ def _result_names(paths: Sequence[Path]) -> list[str]:
     bare = [bare_name(path) for path in paths]
     apart = told_apart([path.with_name(name) for path, name in zip(paths, bare, strict=True)])
     names = [name.replace("/", "_") for name in apart]
-    counts = Counter(names)
     names = [
-        name + path.name.removeprefix(stem).replace(".", "_") if counts[name] > 1 else name
-        for path, stem, name in zip(paths, bare, names, strict=True)
+        name + path.name.removeprefix(stem).replace(".", "_") if twice else name
+        for path, stem, name, twice in zip(paths, bare, names, _twice(names), strict=True)
     ]
-    counts = Counter(names)
-    return [f"{name}_{i}" if counts[name] > 1 else name for i, name in enumerate(names, start=1)]
+    numbered = enumerate(zip(names, _twice(names), strict=True), start=1)
+    return [f"{name}_{i}" if twice else name for i, (name, twice) in numbered]
+
+
+def _twice(names: Sequence[str]) -> list[bool]:
+    """Whether each name would be that of another file, too, on some system."""
+    keys = [file_key(name) for name in names]
+    counts = Counter(keys)
+    return [counts[key] > 1 for key in keys]

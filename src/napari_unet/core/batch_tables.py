@@ -5,20 +5,21 @@ from __future__ import annotations
 import csv
 import itertools
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_unet.core.measure import measure_objects, summarise_objects, um_per_px
+from napari_unet.core.metrics import distinct_names
 from napari_unet.core.storage import atomic_write_csv, csv_writer, storage_error
 
 if TYPE_CHECKING:
     from napari_unet.core.images import Image
     from napari_unet.core.prediction import Prediction
 
-__all__ = ["BatchTables", "measure_prediction"]
+__all__ = ["BatchTables", "is_table_of_batch", "measure_prediction"]
 
 _ROWS = 512
 """Rows of labels that are counted at a time: those of a chunk on disk."""
@@ -50,7 +51,7 @@ def measure_prediction(
     task = prediction.model.task
     um_known = image.pixel_size is not None and um_per_px(image.pixel_size) is not None
     if task.kind == "semantic":
-        classes = {c.id: c.name for c in task.classes}
+        classes = distinct_names({c.id: c.name for c in task.classes})
         return [], _class_areas(labels, classes, file, _area_um2(image))
     rows = measure_objects(labels, image, confidence=prediction.confidence, file=file)
     return rows, summarise_objects(rows, file, um_known=um_known)
@@ -80,18 +81,30 @@ def _class_areas(
     return summary | {f"share_{name}": counts[i] / total for i, name in classes.items()}
 
 
+def is_table_of_batch(path: Path) -> bool:
+    """Whether there is a table that `BatchTables` wrote."""
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            return next(csv.reader(file), [""])[0] == "file"
+    except (OSError, UnicodeError, csv.Error):
+        return False
+
+
 class BatchTables:
     """``summary.csv`` and ``objects.csv`` of a batch, with a row more as each file is finished.
 
     Parameters
     ----------
     folder
-        Where they are written; tables of an earlier batch are replaced by the first file.
+        Where they are written. Rows that an earlier batch wrote of other files stay, as their
+        labels do.
+    files
+        What the rows of this batch say in ``file``.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._objects = _GrowingTable(folder / "objects.csv", _OBJECT_COLUMNS)
-        self._summary = _GrowingTable(folder / "summary.csv", _SUMMARY_COLUMNS)
+    def __init__(self, folder: Path, files: Collection[str]) -> None:
+        self._objects = _GrowingTable(folder / "objects.csv", _OBJECT_COLUMNS, files)
+        self._summary = _GrowingTable(folder / "summary.csv", _SUMMARY_COLUMNS, files)
 
     def add(self, summary: dict[str, Any], objects: Sequence[dict[str, Any]]) -> None:
         """Write the rows of one image; raises `StorageError` and then leaves the tables as before.
@@ -101,35 +114,54 @@ class BatchTables:
         if "objects" in summary:
             self._objects.add(objects)
         else:
-            self._objects.remove()
+            self._objects.forget()
         self._summary.add([summary])
 
 
 class _GrowingTable:
-    """A CSV file that is appended to, and rewritten only where a row brings a new column."""
+    """A CSV file that is appended to, and rewritten only where a row brings a new column.
 
-    def __init__(self, path: Path, first: Sequence[str]) -> None:
+    What it holds of `files` at first is from an earlier batch, and is left out.
+    """
+
+    def __init__(self, path: Path, first: Sequence[str], files: Collection[str]) -> None:
         self._path = path
         self._first = first
+        self._files = files
         self._columns: list[str] | None = None
 
     def add(self, rows: Sequence[dict[str, Any]]) -> None:
-        before = self._columns or []
+        """Write rows more."""
+        before, kept = self._before()
         columns = self._ordered(dict.fromkeys([*before, *(key for row in rows for key in row)]))
         if self._columns is not None and columns == before:
             self._append(rows)
             return
-        kept = self._rows() if before else ()
         header = columns or [*self._first, *_LAST_COLUMNS]  # a table without rows has one too
         atomic_write_csv(self._path, itertools.chain(kept, rows), header)
         self._columns = columns
 
-    def remove(self) -> None:
-        """Take away the table of an earlier batch."""
-        try:
-            self._path.unlink(missing_ok=True)
-        except OSError as error:
-            raise storage_error(error, self._path) from error
+    def forget(self) -> None:
+        """Leave out what an earlier batch wrote of the files of this one."""
+        if self._columns is not None:
+            return
+        before, kept = self._before()
+        if before:
+            atomic_write_csv(self._path, kept, before)
+        else:
+            try:
+                self._path.unlink(missing_ok=True)
+            except OSError as error:
+                raise storage_error(error, self._path) from error
+        self._columns = before
+
+    def _before(self) -> tuple[list[str], Iterator[dict[str, str]]]:
+        """Columns and rows that stay."""
+        if self._columns is not None:
+            return self._columns, self._rows()
+        others = (row for row in self._rows() if row["file"] not in self._files)
+        first = next(others, None)
+        return ([], others) if first is None else ([*first], itertools.chain([first], others))
 
     def _ordered(self, found: Iterable[str]) -> list[str]:
         """Columns in a fixed order, whichever file brought them first."""
@@ -139,14 +171,15 @@ class _GrowingTable:
         return [*head, *(c for c in found if c not in {*head, *tail}), *tail]
 
     def _rows(self) -> Iterator[dict[str, str]]:
-        with self._path.open(encoding="utf-8", newline="") as file:
-            yield from csv.DictReader(file)
+        if is_table_of_batch(self._path):
+            with self._path.open(encoding="utf-8", newline="") as file:
+                yield from csv.DictReader(file)
 
     def _append(self, rows: Sequence[dict[str, Any]]) -> None:
         try:
             size = self._path.stat().st_size
             try:
-                with self._path.open("a", encoding="utf-8", newline="") as file:
+                with self._path.open("a", encoding="utf-8", errors="replace", newline="") as file:
                     csv_writer(file, self._columns or ()).writerows(rows)
             except OSError:
                 os.truncate(self._path, size)

@@ -11,7 +11,7 @@ from typing import Literal
 
 from napari_unet.core.errors import ModelFileError, SettingsError
 from napari_unet.core.model_file import ModelInfo, read_info
-from napari_unet.core.storage import atomic_write_bytes, exists
+from napari_unet.core.storage import atomic_write_bytes, exists, file_key
 
 __all__ = [
     "DEFAULT_MODEL",
@@ -66,7 +66,7 @@ class CatalogueEntry:
 def read_card(model: Path) -> str:
     """Read the model card beside a model file, or give nothing."""
     path = model.with_suffix(".md")
-    return path.read_text(encoding="utf-8") if path.is_file() else ""
+    return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
 
 
 def shipped_folder() -> Path:
@@ -141,9 +141,10 @@ def add_model(path: Path | str, name: str | None = None, *, replace: bool = Fals
 
 def free_name(name: str) -> str:
     """Give the name, or ``<name>-2``, ``-3``, ... where a model has it already."""
-    taken = {path.stem for f in (user_folder(), shipped_folder()) for path in f.glob(f"*{_SUFFIX}")}
+    folders = (user_folder(), shipped_folder())
+    taken = {file_key(path.stem) for folder in folders for path in folder.glob(f"*{_SUFFIX}")}
     candidates = itertools.chain([name], (f"{name}-{i}" for i in itertools.count(2)))
-    return next(candidate for candidate in candidates if candidate not in taken)
+    return next(candidate for candidate in candidates if file_key(candidate) not in taken)
 
 
 def checked_name(name: str) -> str:

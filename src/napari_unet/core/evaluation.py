@@ -22,7 +22,7 @@ from napari_unet.core.metrics import (
 from napari_unet.core.object_scores import THRESHOLDS, object_scores
 from napari_unet.core.report import ImageScores, Kind, Report
 
-__all__ = ["class_map", "evaluate", "evaluate_many"]
+__all__ = ["class_map", "evaluate", "evaluate_many", "scored_area", "with_true_ids"]
 
 Sample = tuple[str, ArrayLike, ArrayLike] | tuple[str, ArrayLike, ArrayLike, ArrayLike | None]
 """Name, prediction, truth, and maybe the annotated area."""
@@ -91,7 +91,7 @@ def evaluate_many(
         When settings contradict each other.
     """
     background = _check_settings(kind, classes, background, sparse)
-    mapping = None
+    mapping: dict[int, int] = {}
     if kind == "semantic" and classes and prediction_classes:
         mapping = class_map(prediction_classes, classes, background)
     images: list[ImageScores] = []
@@ -108,7 +108,8 @@ def evaluate_many(
                     images.append(_score_objects(label, p, t, mask, thresholds))
                     copies.add(p, t, mask)
                 else:
-                    p = p if mapping is None else _map_classes(p, mapping)
+                    _check_named(p, mapping)
+                    p = with_true_ids(p, mapping)
                     mask = _painted(t, mask) if sparse else mask
                     counts = _score_classes(p, t, mask, classes, background)
                     images.append(ImageScores(label, counts))
@@ -118,7 +119,7 @@ def evaluate_many(
             raise LabelsError(f"'{name}': {error}") from error
     _check_not_empty(images, skipped)
     notes = (copies.note(),) if copies.note() else ()
-    report = Report(kind, tuple(images), {}, notes, tuple(unmatched), skipped)
+    report = Report(kind, tuple(images), {}, notes, tuple(unmatched), skipped, mapping)
     if kind == "semantic":
         report = replace(report, classes=dict(classes)) if classes else _nameless(report)
     return report
@@ -165,6 +166,48 @@ def class_map(
         )
     mapped.setdefault(0, background)
     return mapped
+
+
+def with_true_ids(prediction: NDArray[Any], class_ids: Mapping[int, int]) -> NDArray[Any]:
+    """Give predicted classes the ids that they have in the truth.
+
+    Parameters
+    ----------
+    prediction
+        Class ids, any shape.
+    class_ids
+        From `class_map` or a `Report`; ids that are not in it stay as they are.
+    """
+    if not class_ids:
+        return prediction
+    found = np.unique(prediction)
+    table = np.array([class_ids.get(int(i), int(i)) for i in found], np.int64)
+    return np.asarray(table[np.searchsorted(found, prediction)])
+
+
+def scored_area(
+    truth: NDArray[Any],
+    annotated: NDArray[Any] | None = None,
+    *,
+    sparse: bool = False,
+    ndim: int = 2,
+    empty_planes: Literal["ignore", "background"] = "ignore",
+) -> NDArray[np.bool_] | None:
+    """Say which pixels `evaluate_many` scores, with the same settings.
+
+    Returns
+    -------
+    array of bool or None
+        Of the truth's shape: annotated, painted, and in a plane that somebody looked at. None: all.
+    """
+    mask = None if annotated is None else np.asarray(annotated).astype(bool)
+    if sparse:
+        mask = _painted(truth, mask)
+    if empty_planes == "ignore" and truth.ndim > ndim:
+        inner = tuple(range(truth.ndim - ndim, truth.ndim))
+        looked_at = np.broadcast_to((truth != 0).any(axis=inner, keepdims=True), truth.shape)
+        mask = looked_at if mask is None else mask & looked_at
+    return mask
 
 
 def _check_settings(
@@ -224,16 +267,13 @@ def _score_classes(
     return pixel_counts(prediction, truth, classes=known, annotated=mask, background=background)
 
 
-def _map_classes(prediction: NDArray[Any], mapping: Mapping[int, int]) -> NDArray[np.int64]:
-    found = np.unique(prediction)
-    unknown = sorted(set(found.tolist()) - set(mapping))
+def _check_named(prediction: NDArray[Any], class_ids: Mapping[int, int]) -> None:
+    unknown = sorted(set(np.unique(prediction).tolist()) - set(class_ids)) if class_ids else []
     if unknown:
         raise LabelsError(
             f"The prediction holds the class id(s) {unknown}, which have no name in its class "
-            f"table {sorted(mapping)}. Complete the table."
+            f"table {sorted(class_ids)}. Complete the table."
         )
-    table = np.array([mapping[int(i)] for i in found], np.int64)
-    return np.asarray(table[np.searchsorted(found, prediction)])
 
 
 def _painted(truth: NDArray[Any], mask: NDArray[np.bool_] | None) -> NDArray[np.bool_]:
@@ -254,6 +294,7 @@ def _check_not_empty(images: Sequence[ImageScores], skipped: int) -> None:
 def _nameless(report: Report) -> Report:
     """Compare classes without names by id, as far as that makes sense, and say so."""
     counts = [image.pixels for image in report.images]
+    class_ids: dict[int, int] = {}
     pooled = PixelCounts.pool(counts)
     true, predicted = (
         {c for c, n in zip(pooled.classes, sums, strict=True) if n and c != pooled.background}
@@ -269,11 +310,13 @@ def _nameless(report: Report) -> Report:
         (old,), (new,) = predicted, true
         note = f"Class {old} of the prediction was taken for class {new} of the truth."
         counts = [_rename(c, old, new) for c in counts]
+        class_ids = {pooled.background: pooled.background, old: new}
         true = predicted = {new}
     images = tuple(replace(image, pixels=c) for image, c in zip(report.images, counts, strict=True))
     several = sorted(true | predicted) if len(true | predicted) > 1 else []
     names = {i: f"class {i}" for i in several}
-    return replace(report, images=images, classes=names, notes=(*report.notes, note))
+    notes = (*report.notes, note)
+    return replace(report, images=images, classes=names, notes=notes, class_ids=class_ids)
 
 
 def _rename(counts: PixelCounts, old: int, new: int) -> PixelCounts:

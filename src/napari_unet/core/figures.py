@@ -16,7 +16,7 @@ from napari_unet.core.error_map import ERROR_CATEGORIES, ErrorMap, error_map
 from napari_unet.core.errors import LabelsError
 from napari_unet.core.evaluation import evaluate
 from napari_unet.core.images import Image
-from napari_unet.core.metrics import checked_labels
+from napari_unet.core.metrics import check_same_shape, checked_labels
 from napari_unet.core.report import Kind, Report, format_score
 
 if TYPE_CHECKING:
@@ -32,8 +32,12 @@ _PANEL_PX = 640
 _PANEL_INCHES = 2.9
 _CLASS_COLOURS = ("#0072b2", "#f0e442", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 
-Comparison = tuple[str, Image | ArrayLike | None, ArrayLike, ArrayLike]
-"""Name, image (YX or YXS where it is an array; None: not at hand), truth, prediction."""
+Comparison = (
+    tuple[str, Image | ArrayLike | None, ArrayLike, ArrayLike]
+    | tuple[str, Image | ArrayLike | None, ArrayLike, ArrayLike, ArrayLike | None]
+)
+"""Name, image (YX or YXS where it is an array; None: not at hand), truth, prediction, and maybe a
+mask of what is scored."""
 
 
 def comparison_figure(
@@ -51,8 +55,9 @@ def comparison_figure(
     path
         The PNG file.
     rows
-        Name, image, truth and prediction; the first six are drawn. Of a stack, the plane with the
-        most of the truth in it.
+        Name, image, truth and prediction (classes with the truth's ids), and maybe a mask outside
+        which nothing counts or shows; the first six are drawn. Of a stack, the plane with the most
+        of the truth in it.
     kind
         ``"instances"`` or ``"semantic"``.
     classes
@@ -151,11 +156,13 @@ class _Row:
 def _prepare(
     row: Comparison, kind: Kind, classes: Mapping[int, str] | None, background: int
 ) -> _Row:
-    name, image, truth, prediction = row
+    name, image, truth, prediction, *area = row
     truth, prediction = checked_labels(truth, "truth"), checked_labels(prediction, "prediction")
+    mask = check_same_shape(prediction, truth, area[0] if area else None)
     report = evaluate(
         prediction,
         truth,
+        annotated=mask,
         name=name,
         kind=kind,
         classes=classes,
@@ -169,11 +176,14 @@ def _prepare(
             f"'{name}': the image has shape {image.label_shape} and the truth {truth.shape}: "
             "expected the same. Choose the image that belongs to these labels."
         )
-    where = _fullest_plane(truth, background)
+    where = _fullest_plane(truth if mask is None else np.where(mask, truth, background), background)
     truth, prediction = truth[where], prediction[where]
+    mask = None if mask is None else mask[where]
+    errors = error_map(prediction, truth, kind=kind, annotated=mask, background=background)
+    if mask is not None:
+        truth, prediction = (np.where(mask, a, background) for a in (truth, prediction))
     step = max(1, math.ceil(max(truth.shape) / _PANEL_PX))
     pixels = np.full((*truth.shape, 3), 0.12) if image is None else _visible(image, where)
-    errors = error_map(prediction, truth, kind=kind, background=background)
     return _Row(
         _caption(name, where, report),
         pixels[::step, ::step],

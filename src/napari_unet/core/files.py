@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ __all__ = [
     "read_image",
     "read_label_array",
     "read_labels",
+    "reading",
     "write_image",
     "write_labels",
 ]
@@ -43,6 +45,18 @@ def is_image_file(path: Path) -> bool:
     if is_zarr(path):
         return True
     return path.suffix.lower() in IMAGE_SUFFIXES and not path.is_dir()
+
+
+@contextmanager
+def reading(source: Path) -> Iterator[None]:
+    """Raise an `ImageError` where the system refuses to read a file or to list a folder."""
+    try:
+        yield
+    except OSError as error:
+        raise ImageError(
+            f"'{error.filename or source}' cannot be read: {error.strerror or error}. Check the "
+            "name, or ask its owner for permission."
+        ) from error
 
 
 def bare_name(path: Path) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from napari_unet.core.errors import ImageError, LabelsError, SettingsError
-from napari_unet.core.files import IMAGE_SUFFIXES, bare_name, is_image_file
+from napari_unet.core.files import IMAGE_SUFFIXES, bare_name, is_image_file, reading
 
 __all__ = [
     "LABEL_SUFFIXES",
@@ -85,13 +85,8 @@ def match_files(source: Path, images: Path | None = None, labels: Path | None = 
     SettingsError
         When a table puts an image into two groups.
     """
-    try:
+    with reading(source):
         matches = _match(source, images, labels)
-    except OSError as error:
-        raise ImageError(
-            f"'{error.filename or source}' cannot be read: {error.strerror or error}. Check the "
-            "name, or ask its owner for permission."
-        ) from error
     if not matches.found:
         raise LabelsError(_nothing_found(source, matches))
     return matches

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from napari_unet.core.annotated_areas import read_area, with_areas
 from napari_unet.core.errors import LabelsError
-from napari_unet.core.files import bare_name, is_image_file, read_image, read_labels
+from napari_unet.core.files import bare_name, is_image_file, read_image, read_labels, reading
 from napari_unet.core.folder_layouts import LABEL_SUFFIXES, Match, label_owner
 from napari_unet.core.storage import exists
 
@@ -91,7 +91,8 @@ def match_labels(
     SettingsError
         When the areas are not there, or belong to none of the labels.
     """
-    found = _match(prediction, truth, images)
+    with reading(truth):
+        found = _match(prediction, truth, images)
     files = [Match(m.name, m.truth[0], m.truth) for m in found.matches]
     areas = [match.annotated for match in with_areas(files, truth, annotated)]
     pairs = zip(found.matches, areas, strict=True)
@@ -186,7 +187,13 @@ def _label_files(folder: Path) -> dict[str, Path]:
         if path.name.startswith(".") or not is_image_file(path) or _is_no_label(path):
             continue
         name = label_owner(path)
-        if name not in found or bare_name(path) != name:
+        other = found.get(name)
+        if other is not None and name not in (bare_name(other), bare_name(path)):
+            raise LabelsError(
+                f"'{other.name}' and '{path.name}' in '{folder}' both belong to '{name}': expected "
+                "one. Keep one of them there."
+            )
+        if other is None or bare_name(path) != name:
             found[name] = path
     return found
 

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_unet.core.errors import LabelsError
 from napari_unet.core.images import Image, PixelSize
-from napari_unet.core.metrics import checked_labels
+from napari_unet.core.metrics import checked_labels, distinct_names
 
 __all__ = [
     "find_centroids",
@@ -272,7 +272,8 @@ def _channel_names(image: Image | None) -> list[str]:
         return []
     if image.rgb:
         return ["red", "green", "blue"]
-    return list(image.channel_names or map(str, range(image.channels)))
+    names = image.channel_names or map(str, range(image.channels))
+    return list(distinct_names(dict(enumerate(names))).values())
 
 
 def _confidence_of(confidence: Mapping[int, float] | ArrayLike, object_id: int) -> float | None:

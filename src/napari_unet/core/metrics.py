@@ -238,8 +238,13 @@ def flat_names(classes: Mapping[int, str]) -> dict[int, str]:
     A class whose name would be that of another, or of all classes together, gets its id appended.
     """
     flat = {class_id: "_".join(name.casefold().split()) for class_id, name in classes.items()}
-    taken = Counter(["foreground", *flat.values()])
-    return {i: name if taken[name] == 1 else f"{name}_{i}" for i, name in flat.items()}
+    return distinct_names(flat, ("foreground",))
+
+
+def distinct_names(names: Mapping[int, str], reserved: Sequence[str] = ()) -> dict[int, str]:
+    """Append the number of each name that is there more than once, or reserved."""
+    taken = Counter([*reserved, *names.values()])
+    return {i: name if taken[name] == 1 else f"{name}_{i}" for i, name in names.items()}
 
 
 def by_image(values: Sequence[float]) -> float:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shlex
-import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -18,6 +15,7 @@ from napari_unet.core.contrast import Contrast
 from napari_unet.core.decoders import VoteDecoder
 from napari_unet.core.errors import ImageError, SettingsError
 from napari_unet.core.images import Image
+from napari_unet.core.shell import command_line
 from napari_unet.core.tasks import AnyTask, Semantic
 
 __all__ = [
@@ -227,7 +225,7 @@ def as_command(record: PredictionRecord) -> str:
     words += ["--contrast", record.contrast] if record.contrast != "auto" else []
     words += ["--tta"] if record.test_time_augmentation else []
     words += ["--probability"] if record.probabilities else []
-    return subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)
+    return command_line(words)
 
 
 # -- Python -------------------------------------------------------------------------------------

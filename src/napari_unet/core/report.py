@@ -103,6 +103,8 @@ class Report:
         Files without a partner.
     not_annotated
         Planes of stacks that were left out because their truth holds no label.
+    class_ids
+        Id in the truth by id in the prediction; empty where they are the same.
     """
 
     kind: Kind
@@ -111,6 +113,7 @@ class Report:
     notes: tuple[str, ...] = ()
     unmatched: tuple[str, ...] = ()
     not_annotated: int = 0
+    class_ids: Mapping[int, int] = field(default_factory=dict)
 
     def summary(self) -> dict[str, float]:
         """Every score of the whole evaluation under a flat name.

@@ -26,6 +26,7 @@ from napari_unet.core.config import Settings, TrainingSettings
 from napari_unet.core.errors import ModelFileError, SettingsError
 from napari_unet.core.images import Pair
 from napari_unet.core.model_file import Model, ModelInfo, read_header, save_model, write_tensors
+from napari_unet.core.shell import command_line
 from napari_unet.core.storage import atomic_path, atomic_write_csv, atomic_write_text, exists
 
 if TYPE_CHECKING:
@@ -125,9 +126,9 @@ class RunFolder:
     def check_free(self) -> None:
         """Raise `SettingsError` when a run lies there already."""
         if any(exists(f) for f in (self._state, self.best_model, self.last_model)):
+            command = command_line(["napari-unet", "train", "--resume", self.path])
             raise SettingsError(
-                f"{self.path} already holds a run. Resume it (napari-unet train --resume "
-                f"{self.path}), or choose another folder."
+                f"{self.path} already holds a run. Resume it ({command}), or choose another folder."
             )
 
     def settings(self) -> RunSettings:

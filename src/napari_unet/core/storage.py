@@ -7,6 +7,7 @@ import errno
 import io
 import os
 import shutil
+import unicodedata
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ __all__ = [
     "checked_file",
     "csv_writer",
     "exists",
+    "file_key",
     "remove",
     "remove_empty",
     "storage_error",
@@ -43,6 +45,9 @@ _REASONS = {
     errno.ENOTEMPTY: "there is a folder of that name. Choose another name",
     errno.ENAMETOOLONG: "the name is too long. Choose a shorter one",
 }
+
+_OPEN_ELSEWHERE = (5, 32)
+"""What Windows answers where a table is open in Excel: access denied, sharing violation."""
 
 
 @contextmanager
@@ -128,6 +133,8 @@ def atomic_write_csv(
         Column names in order. None: every key of `rows`, in order of appearance. Give them where
         `rows` may be empty: the file then holds the header alone.
 
+    Characters that UTF-8 does not have (of old file names) become question marks.
+
     Raises
     ------
     StorageError
@@ -138,7 +145,7 @@ def atomic_write_csv(
         columns = list(dict.fromkeys(key for row in rows for key in row))
     with (
         atomic_path(path) as temporary,
-        temporary.open("w", encoding="utf-8", newline="") as file,
+        temporary.open("w", encoding="utf-8", errors="replace", newline="") as file,
     ):
         writer = csv_writer(file, columns)
         writer.writeheader()
@@ -156,6 +163,11 @@ def exists(path: Path) -> bool:
         return path.exists()
     except OSError:
         return False
+
+
+def file_key(name: str) -> str:
+    """Give the same for names that macOS or Windows take for one."""
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def _put_in_place(temporary: Path, path: Path) -> None:
@@ -195,6 +207,11 @@ def remove_empty(folders: Sequence[Path]) -> None:
 def storage_error(error: OSError, path: Path) -> StorageError:
     """Say in a sentence why a path cannot be written."""
     # NumPy tells of a full disk by the number of bytes alone: "90000 requested and 9872 written".
+    if getattr(error, "winerror", None) in _OPEN_ELSEWHERE:
+        return StorageError(
+            f"Cannot write '{path}': it is open in another program, or you have no permission. "
+            "Close it there, or choose another folder."
+        )
     number = errno.ENOSPC if "requested and" in str(error) else error.errno or 0
     reason = _REASONS.get(number, f"{error.strerror or error}. Choose another folder")
     return StorageError(f"Cannot write '{path}': {reason}.")

@@ -178,11 +178,11 @@ def export_csv(
         When the folder cannot be written.
     """
     from napari_unet.core.report import write_report
-    from napari_unet.core.storage import atomic_write_csv
+    from napari_unet.core.storage import atomic_write_csv, remove
 
     tables: dict[str, Sequence[Mapping[str, Any]]] = {
         "scores_by_threshold.csv": [_defined(row) for row in report.threshold_rows()],
-        "objects.csv": errors.objects if errors is not None else (),
+        "object_errors.csv": errors.objects if errors is not None else (),
         "evaluation.csv": [{"what": k, "value": v} for k, v in settings.items()]
         + [{"what": "note", "value": note} for note in report.notes]
         + [{"what": "without a partner", "value": name} for name in report.unmatched],
@@ -192,6 +192,8 @@ def export_csv(
         if rows:
             atomic_write_csv(folder / name, rows)
             written.append(folder / name)
+        else:
+            remove(folder / name)  # that of an earlier export would be taken for part of this one
     return written
 
 

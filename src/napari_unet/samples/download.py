@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import zipfile
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DownloadError", "Transfer", "discard_unfinished", "fetch"]
 
-_DOWNLOADS = "downloads"
+_DOWNLOADS = ".napari-unet-downloads"
 _CHUNK_BYTES = 1 << 17
 _TIMEOUT_S = (10.0, 30.0)  # to connect; of silence
 
@@ -99,7 +98,9 @@ def fetch(origin: Source, folder: Path, transfer: Transfer) -> Path:
     if not any(there):
         archive = _download(origin, folder / _DOWNLOADS, transfer)
         _unpack(archive, folder / "dsb2018")
-        shutil.rmtree(archive.parent, ignore_errors=True)
+        with suppress(OSError):
+            archive.unlink()
+            archive.parent.rmdir()  # not while another napari downloads
     return train
 
 

@@ -148,7 +148,11 @@ def _read(imread: Callable[[Path], NDArray[Any]], path: Path) -> NDArray[Any]:
     try:
         return imread(path)
     except (OSError, ValueError) as error:
-        raise StorageError(
-            f"The sample image '{path}' is missing or cannot be read. Delete the folder "
-            f"'{path.parents[2]}' and open the sample again to have it downloaded anew."
-        ) from error
+        advice = (
+            f"Delete the folder '{path.parents[2]}' and open the sample again to have it "
+            "downloaded anew."
+        )
+        if os.environ.get(ENVIRONMENT):
+            advice = f"It was looked for there because of the variable {ENVIRONMENT}: correct it."
+        problem = f"The sample image '{path}' is missing or cannot be read. {advice}"
+        raise StorageError(problem) from error

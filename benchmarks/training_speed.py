@@ -90,15 +90,14 @@ def ready_made(net, task, settings, batch: Batch, compute: Compute) -> Callable[
         multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(settings.average_decay),
         use_buffers=True,
     )
-    x, y, w = (
-        compute.place(torch.from_numpy(a)) for a in (batch.images, batch.targets, batch.weight)
-    )
-    update = updater(net, task, settings)
+    x = compute.place(torch.from_numpy(batch.images))
+    y, w = (compute.move(torch.from_numpy(a)) for a in (batch.targets, batch.weight))
+    update = updater(net, task, settings, foreach=True)
 
     def step() -> None:
         with compute.autocast():
             logits = net(x)
-        update(logits.float(), y, w)
+        update(logits.float().contiguous(), y, w)
         average.update_parameters(net)
 
     return step
@@ -111,8 +110,10 @@ def plain(net, task, settings, batch: Batch) -> Callable[[], None]:
     return lambda: update(net(x), y, w)
 
 
-def updater(net, task, settings) -> Callable[..., None]:
-    optimizer = torch.optim.AdamW(net.parameters(), lr=1e-4, weight_decay=settings.weight_decay)
+def updater(net, task, settings, foreach: bool | None = None) -> Callable[..., None]:
+    optimizer = torch.optim.AdamW(
+        net.parameters(), lr=1e-4, weight_decay=settings.weight_decay, foreach=foreach
+    )
     loss_of = loss_for(task)
 
     def update(logits, y, w) -> None:

@@ -106,3 +106,20 @@ def test_dropout_acts_in_training_only():
 def test_each_level_doubles_the_channels():
     net = random_unet(depth=3, base_channels=4)
     assert [stage[0].out_channels for stage in net.encoder] == [4, 8, 16, 32]
+
+
+@pytest.mark.parametrize("ndim", [2, 3])
+def test_upsampling_learns_as_a_transposed_convolution_does(ndim):
+    """Its bias gets the gradient in a quicker way."""
+    torch.manual_seed(0)
+    up = UNet(UNetConfig(ndim=ndim, depth=1, base_channels=4)).train().up[0]
+    x = torch.randn(2, 8, *[5] * ndim)
+    found = []
+    for forward in (up, up.conv):
+        up.zero_grad()
+        y = forward(x)
+        (y * torch.linspace(-1, 1, y.numel()).reshape(y.shape)).sum().backward()
+        found.append((y, up.conv.weight.grad.clone(), up.conv.bias.grad.clone()))
+    for own, known in zip(*found, strict=True):
+        torch.testing.assert_close(own, known)
+    assert found[0][2].abs().min() > 0

@@ -64,6 +64,10 @@ class Compute:
         """Move a batch to the device, in the layout that it likes."""
         if x.ndim == 4:
             x = x.contiguous(memory_format=self.memory_format)
+        return self.move(x)
+
+    def move(self, x: Tensor) -> Tensor:
+        """Move what the network does not see to the device, as it is."""
         return x.to(self.device, non_blocking=True)
 
     def lowered(self, x: Tensor) -> Tensor:

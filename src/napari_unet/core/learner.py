@@ -207,9 +207,9 @@ class Learner:
         self._average.update_parameters(self._net)
 
     def _forward(self, batch: Batch, step: int) -> Tensor:
-        images, targets, weight = (
-            self._compute.place(torch.from_numpy(a))
-            for a in (batch.images, batch.targets, batch.weight)
+        images = self._compute.place(torch.from_numpy(batch.images))
+        targets, weight = (
+            self._compute.move(torch.from_numpy(a)) for a in (batch.targets, batch.weight)
         )
         self._net.train()
         if self._held:
@@ -226,7 +226,8 @@ class Learner:
             if random:
                 torch.manual_seed(hash((self._settings.seed, step)) % 2**63)
             logits = self._net(images)
-        return self._loss(logits.float(), targets, weight)
+        # Losses take one channel or another: faster where each lies in one piece.
+        return self._loss(logits.float().contiguous(), targets, weight)
 
     def _backward(self, loss: Tensor) -> None:
         self._optimizer.zero_grad(set_to_none=True)
@@ -250,6 +251,9 @@ class Learner:
 def _optimizer(net: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
     kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[settings.optimizer]
     optimizer: torch.optim.Optimizer = kind(
-        net.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
+        net.parameters(),
+        lr=settings.learning_rate,
+        weight_decay=settings.weight_decay,
+        foreach=True,  # quicker on processors, too; `fused` there does not resume exactly
     )
     return optimizer

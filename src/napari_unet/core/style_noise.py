@@ -51,11 +51,17 @@ def style_noise(net: nn.Module, strength: float) -> Iterator[None]:
             handle.remove()
 
 
-def _changed(strength: float, _layer: nn.Module, _inputs: Any, features: Tensor) -> Tensor:
+def _changed(strength: float, layer: Any, _inputs: Any, features: Tensor) -> Tensor:
     """Add the noise to (N, C, Y, X) or (N, C, Z, Y, X)."""
-    axes = (0, *range(2, features.dim()))
-    spread = features.detach().std(axes, keepdim=True)
     shape = [*features.shape[:2], *[1] * (features.dim() - 2)]
     noise = torch.randn([2, *shape], device=features.device, dtype=features.dtype) * strength
     noise *= torch.rand([shape[0], *[1] * (len(shape) - 1)], device=features.device) < _SHARE
-    return features * (1 + noise[0]) + noise[1] * spread
+    spread = layer.weight.detach().abs().to(features.dtype).view(-1, *shape[2:])  # normalised to it
+    return features * _by_row(1 + noise[0], features) + _by_row(noise[1] * spread, features)
+
+
+def _by_row(values: Tensor, features: Tensor) -> Tensor:
+    """Repeat a value a channel along X: with channels last, single ones are slow to apply."""
+    values = values.expand(*values.shape[:-1], features.shape[-1])
+    last = torch.channels_last if values.dim() == 4 else torch.channels_last_3d
+    return values.contiguous(memory_format=last)

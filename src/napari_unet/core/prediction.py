@@ -330,8 +330,9 @@ class _Run:
     def _on_block(self) -> None:
         if self._should_stop():
             raise Cancelled("The prediction was stopped; nothing was written.")
-        return_freed_memory()
         self._done += 1
+        if self._done < self._total:  # what a single block leaves behind, the next image uses
+            return_freed_memory()
         if self._progress is not None:
             self._progress(self._done, self._total)
 

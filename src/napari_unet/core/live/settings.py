@@ -11,6 +11,10 @@ from napari_unet.core.config import Settings
 
 __all__ = ["LiveSettings"]
 
+_OTHER_IMAGES = {"warp_probability": 0.5, "scale": (0.5, 2), "channel_jitter": 0.15}
+"""Objects of other sizes and other stains than the few that are painted: an image or two teach
+nothing of them, and a network that has seen small nuclei alone leaves large ones empty."""
+
 
 class LiveSettings(Settings):
     """How to train live.
@@ -50,7 +54,7 @@ class LiveSettings(Settings):
     pull: Annotated[float, Field(ge=0, lt=1)] = 0.03
     style_noise: Annotated[float, Field(ge=0, lt=1)] = 0.3
     new_share: Annotated[float, Field(ge=0, le=1)] = 0.5
-    augmentation: Augmentation = Augmentation.preset("light")
+    augmentation: Augmentation = Augmentation.preset("light").model_copy(update=_OTHER_IMAGES)
     depth: Annotated[int, Field(ge=1, le=7)] = 4
     base_channels: Annotated[int, Field(ge=1, le=256)] = 16
     device: str = "auto"

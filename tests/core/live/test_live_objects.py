@@ -123,11 +123,12 @@ def test_a_proposal_holds_background_and_whole_objects_that_are_not_painted(fiel
 
 
 def test_a_session_of_objects_goes_on_where_it_was(field, whole, start, tmp_path):
-    training = learned(field, whole, start, 6)
+    settings = QUICK.model_copy(update={"new_share": 0})  # a session's strokes count as new again
+    training = learned(field, whole, start, 6, settings)
     session = LiveSession(tmp_path / "session")
     session.save(training)
     assert isinstance(session.task(), Instances)
-    again = LiveTraining(session.task(), load_model(session.model), QUICK)
+    again = LiveTraining(session.task(), load_model(session.model), settings)
     again.put("field", field[0], session.labels()["field"])
     session.restore(again)
     assert again.steps == 6

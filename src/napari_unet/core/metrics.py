@@ -23,6 +23,7 @@ __all__ = [
     "by_image",
     "check_same_shape",
     "checked_labels",
+    "distinct_names",
     "flat_names",
     "foreground_counts",
     "pixel_counts",

@@ -125,6 +125,8 @@ def in_sentences(command: Callable[P, R]) -> Callable[P, R]:
         except Cancelled as error:
             _console(stderr=True).print(str(error), style="yellow", markup=False, soft_wrap=True)
             raise typer.Exit(INTERRUPTED) from None
+        except BrokenPipeError:  # whoever read the output has enough
+            raise
         except (UNetError, OSError) as error:
             _console(stderr=True).print(
                 _sentence(error), style="red", markup=False, highlight=False, soft_wrap=True

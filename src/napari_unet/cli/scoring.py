@@ -13,6 +13,8 @@ from napari_unet.cli.scores import show_report
 from napari_unet.core.errors import ImageError
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from napari_unet.core.data_source import DataSource
     from napari_unet.core.figures import Comparison
     from napari_unet.core.image_choice import ImageChoice
@@ -86,7 +88,7 @@ def score_files(
     annotated: Path | None = None,
 ) -> Evaluation:
     """Score label files against label files; `axes` of the images where files name none."""
-    from napari_unet.core.evaluation import evaluate_many, with_true_ids
+    from napari_unet.core.evaluation import evaluate_many
     from napari_unet.core.label_matching import match_labels
 
     matches = match_labels(prediction, truth, images, annotated)
@@ -107,8 +109,8 @@ def score_files(
         match = by_name[name]
         predicted, true = match.load(label_axes)
         image = _picture(output, match, axes, true.shape)
-        predicted = with_true_ids(predicted, report.class_ids)
-        rows.append((name, image, true, predicted, match.load_area(label_axes)))
+        area = match.load_area(label_axes)
+        rows.append(_compared(report, table, name, image, true, predicted, area))
     title = f"'{prediction}' against '{truth}'"
     return Evaluation(report, table, title, rows)
 
@@ -149,7 +151,7 @@ def score_pairs(
     names: dict[int, str] | None = None,
 ) -> Evaluation:
     """Predict pairs and score the predictions; `names`: of the truth's classes, by id."""
-    from napari_unet.core.evaluation import evaluate_many, with_true_ids
+    from napari_unet.core.evaluation import evaluate_many
 
     guessed = sum(pair.annotated is None for pair in pairs) if model.info.task.sparse else 0
     if guessed and model.info.task.kind == "instances":
@@ -180,9 +182,9 @@ def score_pairs(
     by_name = {pair.name: pair for pair in pairs}
     rows: list[Comparison] = []
     for name in _telling(report, list(by_name)):
-        pair = by_name[name]
-        predicted = with_true_ids(predictions[name], report.class_ids)
-        rows.append((name, pair.image, pair.labels, predicted, pair.annotated))
+        pair, predicted = by_name[name], predictions[name]
+        row = _compared(report, table, name, pair.image, pair.labels, predicted, pair.annotated)
+        rows.append(row)
     return Evaluation(report, table, title, rows)
 
 
@@ -212,21 +214,26 @@ def write_picture(evaluation: Evaluation, folder: Path) -> Path:
     background = table.background
     if background is None:
         background = min(table.names) if table.sparse and table.names else 0
-    rows = [_scored_only(row, table) for row in evaluation.rows]
-    comparison_figure(path, rows, kind=kind, classes=table.names or None, background=background)
+    classes = table.names or None
+    comparison_figure(path, evaluation.rows, kind=kind, classes=classes, background=background)
     return path
 
 
-def _scored_only(row: Comparison, table: ClassTable) -> Comparison:
-    import numpy as np
+def _compared(
+    report: Report,
+    table: ClassTable,
+    name: str,
+    image: Image | None,
+    truth: NDArray[Any],
+    prediction: NDArray[Any],
+    annotated: NDArray[Any] | None,
+) -> Comparison:
+    """Make a row of the picture: what was scored, with the truth's ids."""
+    from napari_unet.core.evaluation import scored_area, with_true_ids
 
-    from napari_unet.core.evaluation import scored_area
-
-    name, image, truth, prediction, *area = row
-    true = np.asarray(truth)
-    annotated = None if not area or area[0] is None else np.asarray(area[0])
-    scored = scored_area(true, annotated, sparse=table.sparse, empty_planes=table.empty_planes)
-    return name, image, truth, prediction, scored
+    sparse, empty_planes = table.sparse, table.empty_planes
+    scored = scored_area(truth, annotated, sparse=sparse, empty_planes=empty_planes)
+    return name, image, truth, with_true_ids(prediction, report.class_ids), scored
 
 
 def _picture(

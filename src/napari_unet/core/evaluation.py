@@ -310,7 +310,7 @@ def _nameless(report: Report) -> Report:
         (old,), (new,) = predicted, true
         note = f"Class {old} of the prediction was taken for class {new} of the truth."
         counts = [_rename(c, old, new) for c in counts]
-        class_ids = {pooled.background: pooled.background, old: new}
+        class_ids = {old: new}
         true = predicted = {new}
     images = tuple(replace(image, pixels=c) for image, c in zip(report.images, counts, strict=True))
     several = sorted(true | predicted) if len(true | predicted) > 1 else []

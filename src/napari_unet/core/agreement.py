@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unet.core.targets import offsets_to_centre, relative_distance
+from napari_unet.core.targets import Objects
 
 __all__ = ["agreement", "agreement_parts"]
 
@@ -46,22 +46,17 @@ def agreement_parts(labels: NDArray[np.integer[Any]], maps: Maps) -> NDArray[np.
     around its centre that the predicted offsets explain (R squared). Distance: 1 less twice the
     mean absolute error. Foreground: 0 where its mean is 0.5, 1 where it is 1.
     """
-    ids: NDArray[np.intp] = labels.astype(np.intp)
-    pixels = np.flatnonzero(ids > 0)
-    owner = ids.ravel()[pixels]
-    area = np.maximum(1, np.bincount(owner, minlength=1))
+    objects = Objects(labels)
+    predicted = maps.reshape(len(maps), -1)[:, objects.pixels]
 
     def mean(values: NDArray[Any]) -> NDArray[np.float64]:
-        found: NDArray[np.float64] = (np.bincount(owner, values, minlength=1) / area)[1:]
+        sums = np.bincount(objects.owner, values, minlength=1)
+        found: NDArray[np.float64] = (sums / objects.area)[1:]
         return found
 
-    def within(values: NDArray[Any]) -> NDArray[Any]:
-        found: NDArray[Any] = values.reshape(-1, ids.size)[:, pixels]
-        return found
-
-    actual, predicted = within(offsets_to_centre(ids)), within(maps)
+    actual = objects.offsets_to_centre()
     spread = mean((actual**2).sum(axis=0))
     offsets = 1 - mean(((predicted[2:] - actual) ** 2).sum(axis=0)) / np.maximum(spread, 1)
-    distance = 1 - 2 * mean(np.abs(predicted[1] - within(relative_distance(ids))[0]))
+    distance = 1 - 2 * mean(np.abs(predicted[1] - objects.relative_distance()))
     foreground = 2 * mean(predicted[0]) - 1
     return np.clip(np.stack([offsets, distance, foreground], axis=1), 0, 1)

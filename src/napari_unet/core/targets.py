@@ -7,18 +7,10 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = [
-    "consecutive",
-    "contact_zone",
-    "offsets_to_centre",
-    "partly_outlined",
-    "relative_distance",
-    "smallness",
-    "spread",
-]
+__all__ = ["Objects", "consecutive", "spread"]
 
 Labels = NDArray[np.integer[Any]]
-N = TypeVar("N", np.intp, np.int32, np.int64, np.float32, np.bool_)
+N = TypeVar("N", bound=np.generic)
 
 _USUAL_DIAMETER_PX = 22.5
 _CONTACT_PX = 2
@@ -43,83 +35,98 @@ def consecutive(labels: Labels) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     return place[numbers], ids
 
 
-def relative_distance(labels: NDArray[np.intp]) -> NDArray[np.float32]:
-    """Distance to the nearest pixel of another id, divided by its maximum in the object.
+class Objects:
+    """Objects of labels, with what a network learns of them.
 
-    1 all over an object that fills everything.
-    """
-    import edt  # four times as quick as SciPy's: the network waits for it
-
-    interior = labels > 0
-    for axis in range(labels.ndim):
-        ahead = tuple(slice(1, None) if a == axis else slice(None) for a in range(labels.ndim))
-        behind = tuple(slice(-1) if a == axis else slice(None) for a in range(labels.ndim))
-        same = labels[ahead] == labels[behind]
-        interior[ahead] &= same
-        interior[behind] &= same
-    pixels = np.flatnonzero(labels > 0)  # quicker than of numbers
-    ids = labels.ravel()[pixels]
-    # Outline pixels are at distance 1 of the outside, so one is added to the distance to them.
-    distance = np.sqrt(edt.edtsq(interior, parallel=1).ravel()[pixels]) + 1
-    largest = np.ones(int(labels.max()) + 1, np.float32)
-    np.maximum.at(largest, ids, distance)
-    relative = np.zeros(labels.size, np.float32)
-    np.divide(distance, largest[ids], out=distance, where=np.isfinite(distance))
-    relative[pixels] = np.minimum(distance, 1)
-    return relative.reshape(labels.shape)
-
-
-def offsets_to_centre(labels: NDArray[np.intp]) -> NDArray[np.float32]:
-    """Vector from each object pixel to its object's centroid, in px; 0 in the background."""
-    offsets = np.zeros((labels.ndim, labels.size), np.float32)
-    pixels = np.flatnonzero(labels > 0)  # quicker than of numbers
-    ids = labels.ravel()[pixels]
-    area = np.maximum(np.bincount(ids), 1)
-    for axis, position in enumerate(np.unravel_index(pixels, labels.shape)):
-        centre = np.bincount(ids, weights=position) / area
-        offsets[axis, pixels] = centre[ids] - position
-    return offsets.reshape(labels.ndim, *labels.shape)
-
-
-def partly_outlined(labels: NDArray[np.intp], inside: NDArray[np.bool_]) -> NDArray[np.intp]:
-    """Ids of the objects that touch the outside of the annotated area."""
-    from scipy import ndimage
-
-    return np.setdiff1d(labels[ndimage.binary_dilation(~inside)], [0])
-
-
-def smallness(labels: NDArray[np.intp]) -> NDArray[np.float32]:
-    """How much smaller than usual the object of each pixel is, above 1 for small ones.
-
-    A nucleus of 8 px across has a tenth of the pixels of one of 25 px, and is as much a nucleus:
-    in a mean over pixels it would hardly count.
+    What a method gives of pixels is in the order of `pixels`.
 
     Parameters
     ----------
     labels
-        Axes YX or ZYX; each id an object.
+        Axes YX or ZYX; each id but 0 an object.
 
-    Returns
-    -------
-    array of float32
-        22.5 px divided by the diameter of the disc or ball of the object's size; 1 in the
-        background.
+    Attributes
+    ----------
+    pixels
+        Flat indices of all pixels of objects, ascending.
+    owner
+        Number of each of them: the id, as long as no id exceeds the number of pixels.
+    area
+        Pixels of each number from 0 on, at least 1.
     """
-    size = np.maximum(np.bincount(labels.ravel(), minlength=1), 16)
-    diameter = np.sqrt(4 / np.pi * size) if labels.ndim == 2 else np.cbrt(6 / np.pi * size)
-    relative = (_USUAL_DIAMETER_PX / diameter).astype(np.float32)
-    relative[0] = 1
-    return relative[labels]
 
+    def __init__(self, labels: Labels) -> None:
+        if int(labels.max(initial=0)) > labels.size:
+            labels = consecutive(labels)[0]
+        # The smallest type: the network waits for what is calculated of every pixel.
+        self._numbers = labels.astype(np.min_scalar_type(int(labels.max(initial=0)) + 1))
+        self.pixels: NDArray[np.intp] = np.flatnonzero(self._numbers > 0)
+        self.owner: NDArray[np.intp] = self._numbers.ravel()[self.pixels].astype(np.intp)
+        self.area: NDArray[np.intp] = np.maximum(np.bincount(self.owner, minlength=1), 1)
 
-def contact_zone(labels: NDArray[np.intp]) -> NDArray[np.bool_]:
-    """Where two objects touch or nearly do, with a rim: these pixels decide whether they merge."""
-    above_all = labels.max(initial=0) + 1
-    numbers = labels.astype(np.int32)  # there are not more objects than pixels
-    largest = spread(numbers, np.maximum, _CONTACT_PX)
-    numbers[numbers == 0] = above_all
-    smallest = spread(numbers, np.minimum, _CONTACT_PX)
-    return spread(smallest < largest, np.logical_or, 1)
+    def relative_distance(self) -> NDArray[np.float32]:
+        """Distance to the nearest pixel of another id, divided by its maximum in the object.
+
+        1 all over an object that fills everything.
+        """
+        import edt  # four times as quick as SciPy's: the network waits for it
+
+        labels = self._numbers
+        interior = labels > 0
+        for axis in range(labels.ndim):
+            ahead = tuple(slice(1, None) if a == axis else slice(None) for a in range(labels.ndim))
+            behind = tuple(slice(-1) if a == axis else slice(None) for a in range(labels.ndim))
+            same = labels[ahead] == labels[behind]
+            interior[ahead] &= same
+            interior[behind] &= same
+        # Outline pixels are at distance 1 of the outside, so one is added to the distance to them.
+        distance = np.sqrt(edt.edtsq(interior, parallel=1).ravel()[self.pixels]) + 1
+        largest = np.ones(self.area.size, np.float32)
+        np.maximum.at(largest, self.owner, distance)
+        np.divide(distance, largest[self.owner], out=distance, where=np.isfinite(distance))
+        relative: NDArray[np.float32] = np.minimum(distance, 1)
+        return relative
+
+    def offsets_to_centre(self) -> NDArray[np.float32]:
+        """Vector from each pixel to its object's centroid, in px, axes (Y and X, pixels)."""
+        offsets = np.empty((self._numbers.ndim, self.pixels.size), np.float32)
+        positions = np.unravel_index(self.pixels, self._numbers.shape)
+        for offset, position in zip(offsets, positions, strict=True):
+            centre = np.bincount(self.owner, weights=position, minlength=1) / self.area
+            offset[:] = centre[self.owner] - position
+        return offsets
+
+    def smallness(self) -> NDArray[np.float32]:
+        """How much smaller than usual the object of each pixel is, above 1 for small ones.
+
+        22.5 px divided by the diameter of the disc or ball of the object's size. A nucleus of 8 px
+        across has a tenth of the pixels of one of 25 px, and is as much a nucleus: in a mean over
+        pixels it would hardly count.
+        """
+        size = np.maximum(self.area, 16)
+        flat = self._numbers.ndim == 2
+        diameter = np.sqrt(4 / np.pi * size) if flat else np.cbrt(6 / np.pi * size)
+        relative = (_USUAL_DIAMETER_PX / diameter).astype(np.float32)
+        return relative[self.owner]
+
+    def contact_zone(self) -> NDArray[np.bool_]:
+        """Where two objects touch or nearly do, with a rim; axes as those of the labels.
+
+        These pixels decide whether they merge.
+        """
+        largest = spread(self._numbers, np.maximum, _CONTACT_PX)
+        above_all = self._numbers.dtype.type(self.area.size)
+        background_last = np.where(self._numbers == 0, above_all, self._numbers)
+        smallest = spread(background_last, np.minimum, _CONTACT_PX)
+        return spread(smallest < largest, np.logical_or, 1)
+
+    def partly_outlined(self, inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Say of each pixel whether its object touches the outside of the annotated area."""
+        from scipy import ndimage
+
+        touching = np.zeros(self.area.size, bool)
+        touching[self._numbers[ndimage.binary_dilation(~inside)]] = True
+        return touching[self.owner]
 
 
 def spread(values: NDArray[N], of_two: np.ufunc, radius_px: int) -> NDArray[N]:

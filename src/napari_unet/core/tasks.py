@@ -16,15 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 from napari_unet.core.decoders import Decoder, VoteDecoder
 from napari_unet.core.errors import LabelsError, SettingsError
 from napari_unet.core.images import Pair
-from napari_unet.core.targets import (
-    consecutive,
-    contact_zone,
-    offsets_to_centre,
-    partly_outlined,
-    relative_distance,
-    smallness,
-    spread,
-)
+from napari_unet.core.targets import Objects, spread
 
 __all__ = ["AnyTask", "ClassInfo", "Head", "Instances", "Semantic", "Task", "parse_task"]
 
@@ -373,21 +365,21 @@ class Instances(BaseModel):
             than 1 for objects that are small and where objects touch, which is where they get
             lost or merge.
         """
-        labels, _ = consecutive(labels)
-        foreground = labels > 0
-        targets = np.empty((2 + self.ndim, *labels.shape), np.float32)
-        targets[0] = foreground
-        targets[1] = relative_distance(labels)
-        np.divide(offsets_to_centre(labels), OFFSET_UNIT_PX, out=targets[2:])
+        objects = Objects(labels)
+        targets = np.zeros((2 + self.ndim, *labels.shape), np.float32)
+        target = targets.reshape(len(targets), -1)
+        target[0, objects.pixels] = 1
+        target[1, objects.pixels] = objects.relative_distance()
+        target[2:, objects.pixels] = objects.offsets_to_centre() / np.float32(OFFSET_UNIT_PX)
         weight = np.empty((3, *labels.shape), np.float32)
-        weight[:] = inside
-        weight *= np.where(contact_zone(labels), np.float32(CONTACT_WEIGHT), np.float32(1))
-        small = smallness(labels)
-        weight[0] *= spread(np.maximum(1, np.sqrt(small)), np.maximum, 1)
-        weight[2] *= small
-        weight[2] *= foreground
+        weight[:] = np.where(objects.contact_zone(), np.float32(CONTACT_WEIGHT), 1) * inside
+        smallness = np.zeros(labels.shape, np.float32)
+        smallness.ravel()[objects.pixels] = objects.smallness()
+        weight[0] *= spread(np.maximum(1, np.sqrt(smallness)), np.maximum, 1)
+        weight[2] *= smallness
         if self.sparse:
-            weight[1:] *= ~np.isin(labels, partly_outlined(labels, inside))
+            partly = objects.pixels[objects.partly_outlined(inside)]
+            weight.reshape(len(weight), -1)[1:, partly] = 0
         return targets, weight
 
     def decode(self, outputs: NDArray[np.float32]) -> Labels:

@@ -48,6 +48,26 @@ def test_after_thirty_steps_little_is_left_of_the_first_weights(rng) -> None:
     assert np.linalg.norm(flat(learning.weights()) - now) < 0.3 * way
 
 
+def test_an_average_follows_quickly_again_where_it_is_told_to(rng) -> None:
+    def moved(learning: Learner, quickly: bool) -> float:
+        """Share of the way to the network that the average goes in a step."""
+        if quickly:
+            learning.follow_quickly()
+        before = flat(learning.weights())
+        learning.learn(batch, 200, 1e-2)
+        tensors, _ = learning.state()
+        now = flat({k: w for k, w in tensors.items() if k.startswith("net/")})
+        return float(
+            np.linalg.norm(flat(learning.weights()) - before) / np.linalg.norm(now - before)
+        )
+
+    learning, batch = learner(), batch_of(rng)
+    for step in range(200):
+        learning.learn(batch, step, 1e-3)
+    assert moved(learning, quickly=False) == pytest.approx(9 / 210, rel=0.01)
+    assert moved(learning, quickly=True) == pytest.approx(0.1, rel=0.01)
+
+
 def test_a_pull_keeps_a_network_near_the_weights_it_holds_also_after_a_resume(rng) -> None:
     free, held = learner(decay=0.0), learner(pull=0.1, decay=0.0)
     start, batch = free.weights(), batch_of(rng)

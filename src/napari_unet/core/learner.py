@@ -23,6 +23,9 @@ from napari_unet.core.unet import UNet
 
 __all__ = ["Learner"]
 
+_QUICK_COUNT = 80
+"""Steps that an average counts at most as it follows quickly: the next weighs a tenth."""
+
 _ADVICE = "Choose a smaller batch or patch size, or the device cpu."
 
 
@@ -161,6 +164,10 @@ class Learner:
                 )
             self._backward(loss)
         return value
+
+    def follow_quickly(self) -> None:
+        """Let the average follow the network closely for some steps: there is something new."""
+        self._average.n_averaged.clamp_(max=_QUICK_COUNT)
 
     def weights(self) -> dict[str, Tensor]:
         """Copy the weights that are validated and saved: the average where there is one."""

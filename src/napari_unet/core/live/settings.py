@@ -28,7 +28,8 @@ class LiveSettings(Settings):
     learning_rate
         Constant, of AdamW.
     average_decay
-        Of the moving average of the weights, which is what predicts.
+        Of the moving average of the weights, which is what predicts; less after an edit, so that
+        it soon shows.
     pull
         How strongly a start model is held on to, see `Learner`: few strokes say little about other
         images, and without it what was learned of them is soon forgotten.
@@ -50,7 +51,7 @@ class LiveSettings(Settings):
     patch_px: Annotated[int, Field(ge=32, le=1024)] = 96
     batch_size: Annotated[int, Field(ge=1, le=64)] = 4
     learning_rate: Annotated[float, Field(gt=0, le=1)] = 1e-3
-    average_decay: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    average_decay: Annotated[float, Field(ge=0, lt=1)] = 0.97
     pull: Annotated[float, Field(ge=0, lt=1)] = 0.03
     style_noise: Annotated[float, Field(ge=0, lt=1)] = 0.3
     new_share: Annotated[float, Field(ge=0, le=1)] = 0.5

@@ -192,6 +192,8 @@ class LiveTraining:
             self._judge = self._judge or self._predictor()
             foreseen = self._foreseen(name, pixels, self._judge)
             self.scores.add(kinds[known], foreseen[known], continues=continues)
+        if self._learner is not None:
+            self._learner.follow_quickly()
 
     def set_task(self, task: Semantic | Instances) -> None:
         """Change the classes; the features that were learned stay."""

@@ -53,9 +53,17 @@ def vary_intensity(image: Float, augmentation: Augmentation, rng: np.random.Gene
     if applies(a.blur_px):
         image = _blur(image, rng.uniform(0, a.blur_px))
     if applies(a.noise):
-        noise = rng.standard_normal(image.shape, np.float32)
-        image = image + np.float32(rng.uniform(0, a.noise)) * noise
+        image = image + np.float32(rng.uniform(0, a.noise)) * _gaussian_noise(image.shape, rng)
     return image
+
+
+def _gaussian_noise(shape: tuple[int, ...], rng: np.random.Generator) -> Float:
+    """Independent values with a standard deviation of 1; PyTorch takes half of NumPy's time."""
+    import torch
+
+    generator = torch.Generator().manual_seed(int(rng.integers(2**63)))
+    noise: Float = torch.randn(shape, generator=generator).numpy()
+    return noise
 
 
 def _factor(largest: float, rng: np.random.Generator) -> float:

@@ -99,8 +99,11 @@ def _glow(shape_yx: tuple[int, ...], rng: np.random.Generator) -> Float:
     y, x = (np.arange(n) * (2 * np.pi / wavelength_px) for n in shape_yx)
     along_y, along_x = np.sin(angle) * y, np.cos(angle) * x + phase
     # The cosine of a sum, so that it need not be taken of every pixel.
-    wave = np.outer(np.cos(along_y), np.cos(along_x)) - np.outer(np.sin(along_y), np.sin(along_x))
-    return (0.5 + 0.5 * wave).astype(np.float32)
+    factors_y = np.stack([0.5 * np.cos(along_y), -0.5 * np.sin(along_y)], axis=1)
+    factors_x = np.stack([np.cos(along_x), np.sin(along_x)])
+    wave: Float = factors_y.astype(np.float32) @ factors_x.astype(np.float32)
+    wave += 0.5
+    return wave
 
 
 def _blur(image: Float, sigma_px: float) -> Float:

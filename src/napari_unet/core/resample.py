@@ -41,8 +41,10 @@ def warped_grid(
     centre = [float(c) for c in centre_px]
     y = (axes[0] - centre_px[0]).astype(np.float32)[:, None] + displacement[0]
     x = (axes[1] - centre_px[1]).astype(np.float32)[None, :] + displacement[1]
-    (yy, yx), (xy, xx) = matrix.tolist()
-    return np.stack([yy * y + yx * x + centre[0], xy * y + xx * x + centre[1]])
+    grid = np.empty((2, axes[0].size, axes[1].size), np.float32)
+    for position, (along_y, along_x), middle in zip(grid, matrix.tolist(), centre, strict=True):
+        np.add(along_y * y + middle, along_x * x, out=position)
+    return grid
 
 
 def crop(
@@ -108,11 +110,12 @@ def warp(
         As for `crop`.
     """
     *_, height, width = labels.shape
-    nearest = np.rint(grid).astype(np.intp)
-    within = (nearest[0] >= 0) & (nearest[0] < height) & (nearest[1] >= 0) & (nearest[1] < width)
-    if not within.all():
+    within = np.ones(grid.shape[1:], bool)
+    if (grid.min((1, 2)) < 0).any() or (grid.max((1, 2)) > (height - 1, width - 1)).any():
+        for position, length in zip(np.rint(grid), (height, width), strict=True):
+            within &= (position >= 0) & (position < length)
         grid = np.stack([_reflect(g, n) for g, n in zip(grid, (height, width), strict=True)])
-        nearest = np.rint(grid).astype(np.intp)
+    nearest = np.rint(grid).astype(np.intp)
     # Only the region around the patch is touched: a large plane costs no more than a small one.
     low = np.maximum(np.floor(grid.min((1, 2))).astype(int), 0)
     high = np.ceil(grid.max((1, 2))).astype(int)

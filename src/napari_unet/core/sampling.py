@@ -108,19 +108,13 @@ class PatchSampler:
         """Draw the batch of a step; the same for the same step."""
         rng = np.random.default_rng([self._settings.seed, 1, step])
         size = self._settings.batch_size
-        # First all are cut, then all encoded: distances are measured in a thread of their own, and
-        # just after a step of the network it would have to wait for a core.
-        cut = [self._patch(rng) for _ in range(size)]
-        encode = self._task.encode
-        return batch_of(((image, *encode(labels, inside)) for image, labels, inside in cut), size)
+        return batch_of((self._patch(rng) for _ in range(size)), size)
 
-    def _patch(
-        self, rng: np.random.Generator
-    ) -> tuple[NDArray[np.float32], NDArray[Any], NDArray[np.bool_]]:
+    def _patch(self, rng: np.random.Generator) -> tuple[NDArray[np.float32], ...]:
         index = int(rng.choice(len(self._planes), p=self._probability))
         plane = self._planes[index]
         size = (self._settings.patch_px,) * plane.labels.ndim
-        return sample_patch(
+        image, labels, inside = sample_patch(
             plane.image,
             plane.labels,
             plane.annotated,
@@ -129,6 +123,7 @@ class PatchSampler:
             self._settings.augmentation,
             rng,
         )
+        return image, *self._task.encode(labels, inside)
 
     def _centre(
         self, index: int, size: tuple[int, ...], rng: np.random.Generator

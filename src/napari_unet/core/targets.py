@@ -85,7 +85,7 @@ class Objects:
         return relative
 
     def offsets_to_centre(self) -> NDArray[np.float32]:
-        """Vector from each pixel to its object's centroid, in px, axes (Y and X, pixels)."""
+        """Vector from each pixel to its object's centroid, in px: along [Z,] Y, X, by pixel."""
         offsets = np.empty((self._numbers.ndim, self.pixels.size), np.float32)
         positions = np.unravel_index(self.pixels, self._numbers.shape)
         for offset, position in zip(offsets, positions, strict=True):

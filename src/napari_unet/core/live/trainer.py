@@ -16,6 +16,7 @@ from napari_unet.core.device import Compute, choose_compute
 from napari_unet.core.errors import LabelsError, SettingsError
 from napari_unet.core.learner import Learner
 from napari_unet.core.live.painted import BACKGROUND_ID, Painted, go_together, painted
+from napari_unet.core.live.prior import Prior, looks
 from napari_unet.core.live.settings import LiveSettings
 from napari_unet.core.live.sources import Sources, origin
 from napari_unet.core.live.strokes import Canvas, StrokeScores
@@ -86,6 +87,7 @@ class LiveTraining:
         self._judge: BlockNetwork | None = None
         self._held: Mapping[str, Tensor] | None = None
         self._warmed_with_px = self._steps_since_edit = 0
+        self._prior = Prior()
         self.scores = StrokeScores()
         self.steps = 0
 
@@ -199,7 +201,7 @@ class LiveTraining:
         """Change the classes; the features that were learned stay."""
         meaning = self._meaning(task)
         if not go_together(task, self._task) and self._learner is not None:
-            self._start, self._held = self.model(), self._learner.held
+            self._start, self._held = self._as_learned(), self._learner.held
             self._learner = self._network = self._judge = None
         elif self._info is not None:
             self._info = self._info.model_copy(update={"task": meaning.task})
@@ -233,7 +235,10 @@ class LiveTraining:
         if self._learner is None or self._outgrown():
             self._begin()
         assert self._learner is not None
-        loss = self._learner.learn(self._batch(), self.steps, self._settings.learning_rate)
+        batch = self._batch()
+        if isinstance(self._task, Semantic):
+            self._prior.note(batch, len(self._task.classes))
+        loss = self._learner.learn(batch, self.steps, self._settings.learning_rate)
         self.steps += 1
         self._network = None
         return loss
@@ -317,6 +322,15 @@ class LiveTraining:
         SettingsError
             When nothing was learned yet.
         """
+        model = self._as_learned()
+        if not isinstance(self._task, Semantic):
+            return model
+        network = BlockNetwork(model, self._compute)
+        patches = looks(self._canvases.values(), self._settings.seed)
+        self._prior.measure(self._painted_as.outputs(network(patch)) for patch in patches)
+        return Model(model.info, self._prior.applied(model.weights))
+
+    def _as_learned(self) -> Model:
         if self._learner is None or self._info is None:
             raise SettingsError("Nothing was learned yet: paint two classes first.")
         self._note_images()
@@ -344,6 +358,7 @@ class LiveTraining:
             "steps": self.steps,
             "scores": self.scores.dump(),
             "random": self._rng.bit_generator.state,
+            "prior": self._prior.dump(),
             "learner": learner,
         }
         return tensors, values
@@ -358,6 +373,7 @@ class LiveTraining:
         self.steps = int(values["steps"])
         self.scores.load(values["scores"])
         self._rng.bit_generator.state = values["random"]
+        self._prior.load(values.get("prior", {}))
         self._network = None
 
     # -- inside ----------------------------------------------------------------------------------
@@ -424,6 +440,7 @@ class LiveTraining:
             provenance=origin(start, self._name),
         )
         self._learner = self._new_learner(self._info)
+        self._prior = Prior()
         if self._start is not None:
             batches = [self._batch() for _ in range(_WARMING_BATCHES)]
             weights = warm_weights(self._start, self._info, batches)

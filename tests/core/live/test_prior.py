@@ -1,0 +1,108 @@
+import numpy as np
+import pytest
+from scipy.ndimage import binary_erosion
+
+from napari_unet.core.images import Image
+from napari_unet.core.live.prior import prior_shift
+from napari_unet.core.live.session import LiveSession
+from napari_unet.core.live.settings import LiveSettings
+from napari_unet.core.live.trainer import LiveTraining
+from napari_unet.core.model_file import Model, load_model
+from napari_unet.core.prediction import predict
+from napari_unet.core.synthetic import synthetic_nuclei
+from napari_unet.core.tasks import ClassInfo, Semantic
+
+QUICK = LiveSettings(
+    patch_px=64, depth=2, base_channels=8, learning_rate=5e-3, device="cpu", precision="float32"
+)
+
+
+def of(*ids):
+    classes = tuple(ClassInfo(id=i, name=f"class {i}", background=i == 1) for i in ids)
+    return Semantic(classes=classes, sparse=True)
+
+
+@pytest.mark.parametrize(
+    ("expected", "painted", "shift"),
+    [
+        ((0.7, 0.3), (50, 50), (0, np.log(3 / 7))),
+        ((0.3, 0.7), (50, 50), (np.log(3 / 7), 0)),
+        ((0.7, 0.3), (70, 30), (0, 0)),
+        ((0.7, 0.3), (30, 70), (0, -np.log(4))),  # (3/7)^2 is less than a quarter
+        ((1.0, 0.0), (50, 50), (0, -np.log(4))),
+        ((0.5, 0.3, 0.2), (1, 1, 1), (0, np.log(0.6), np.log(0.4))),
+        ((0.5, 0.3, 0.2), (1, 1, 0), (0, np.log(0.6), -np.log(4))),
+    ],
+)
+def test_what_is_painted_more_than_it_occurs_counts_less(expected, painted, shift):
+    found = prior_shift(np.array(expected), np.array(painted, float))
+    np.testing.assert_allclose(found, shift, atol=1e-12)
+
+
+@pytest.fixture(scope="module")
+def cells():
+    image, truth = synthetic_nuclei((160, 160), 12, seed=5, diameter_px=(14, 18))
+    return image[None], truth > 0
+
+
+@pytest.fixture(scope="module")
+def strokes(cells):
+    """As much of the nuclei as of the background, which is ten times as common; no rims."""
+    rng = np.random.default_rng(0)
+    labels = np.zeros(cells[1].shape, np.uint8)
+    for number, kind in enumerate((~cells[1], cells[1]), start=1):
+        inner = np.flatnonzero(binary_erosion(kind, iterations=2))
+        labels.ravel()[rng.choice(inner, 150, replace=False)] = number
+    return labels
+
+
+@pytest.fixture(scope="module")
+def learned(cells, strokes):
+    training = LiveTraining(of(1, 2), settings=QUICK)
+    training.put("cells", cells[0], strokes)
+    for _ in range(120):
+        training.step()
+    return training
+
+
+def test_what_is_rare_is_predicted_about_as_often_as_it_occurs(learned, cells):
+    true = cells[1].mean()
+    model = learned.model()
+    as_learned = learned.state()[0]["average/module.head.bias"]
+    unshifted = Model(model.info, {**model.weights, "head.bias": as_learned})
+    image = Image(cells[0], "CYX")
+    shares, dice = [], []
+    for some in (model, unshifted):
+        result = predict(some, image, precision="float32", probabilities=True)
+        found = result.labels == 2
+        shares.append(result.probabilities[-1].mean())
+        dice.append(2 * (found & cells[1]).sum() / (found.sum() + true * found.size))
+    assert abs(shares[0] - true) < 0.5 * abs(shares[1] - true)
+    assert dice[0] > dice[1]
+
+
+def test_at_first_it_counts_little_as_the_network_is_hardly_sure_of_anything(cells, strokes):
+    training = LiveTraining(of(1, 2), settings=QUICK)
+    training.put("cells", cells[0], strokes)
+    training.step()
+    shift = training.model().weights["head.bias"] - training.state()[0]["average/module.head.bias"]
+    assert 0 < abs(float(shift)) < 0.02
+
+
+def test_what_is_left_of_live_predicts_as_its_preview(learned, cells):
+    found = predict(learned.model(), Image(cells[0], "CYX"), precision="float32")
+    np.testing.assert_array_equal(found.labels == 2, learned.outputs("cells")[1] > 0.5)
+
+
+def test_a_session_goes_on_with_the_shift_also_when_its_images_are_gone(
+    learned, cells, strokes, tmp_path
+):
+    session = LiveSession(tmp_path / "session")
+    session.save(learned)
+    again = LiveTraining(session.task(), load_model(session.model), QUICK)
+    session.restore(again)
+    expected = learned.model().weights["head.bias"]
+    np.testing.assert_array_equal(again.model().weights["head.bias"], expected)
+    again.put("cells", cells[0], strokes)
+    np.testing.assert_array_equal(again.model().weights["head.bias"], expected)
+    np.testing.assert_array_equal(load_model(session.model).weights["head.bias"], expected)

@@ -315,7 +315,7 @@ class LiveTraining:
         return self._painted_as
 
     def model(self) -> Model:
-        """Give the model as it is now.
+        """Give the model as it is now; classes count as they occur, see `Prior`.
 
         Raises
         ------

@@ -24,7 +24,12 @@ _MEMORY = 0.98
 _SETTLED_BATCHES = 100
 """After which it counts in full: at first a network is hardly sure even of what is painted."""
 
+_LEAST_SHARE = 0.2
+"""Of an equal share of what was learned: less, as of a class that was erased, says little."""
+
 _LOOKS, _LOOK_PX = 4, 128
+_REACH_PX = 256
+"""How far off the patches lie at most: large images are painted where their objects are."""
 
 Shares = NDArray[np.float64]
 
@@ -96,13 +101,13 @@ def prior_shift(expected: Shares, painted: Shares) -> Shares:
     expected
         Share of each class in images, (classes,).
     painted
-        How much of each was learned, (classes,), in any unit; of one of them at least.
+        How much of each was learned, (classes,), in any unit.
 
     Returns
     -------
     array
         Summand for each logit, (classes,): 0 for the class that gains most, and not less than minus
-        the logarithm of 4, which it is of classes that were not learned.
+        the logarithm of 4, which it is of classes that were not learned; 0 where none was.
 
     Notes
     -----
@@ -110,19 +115,28 @@ def prior_shift(expected: Shares, painted: Shares) -> Shares:
     priori probabilities", Neural Computation 14(1), 2002; one step of it.
     """
     learned = painted > 0
-    gain = np.full(len(painted), -np.inf)
-    gain[learned] = np.log(np.maximum(expected[learned], 1e-6) / painted[learned])
+    if not learned.any():
+        return np.zeros(len(painted))
+    shares = np.maximum(painted / painted.sum(), _LEAST_SHARE / len(painted))
+    gain = np.where(learned, np.log(np.maximum(expected, 1e-6) / shares), -np.inf)
     shift: Shares = np.maximum(gain - gain.max(), -np.log(_MOST))
     return shift
 
 
 def looks(canvases: Iterable[Canvas], seed: int) -> Iterator[NDArray[np.float32]]:
-    """Cut a few patches, axes CYX, out of images that something is painted on: always the same."""
+    """Cut a few patches, axes CYX, out of images, not far from what is painted on them.
+
+    They are the same ones for as long as the same is painted.
+    """
     rng = np.random.default_rng(seed)
-    painted = [canvas.image for canvas in canvases if canvas.by_class]
+    painted = [canvas for canvas in canvases if canvas.by_class]
     order = rng.permutation(len(painted))
-    for number in range(_LOOKS if painted else 0):
-        image = painted[order[number % len(order)]]
-        corner = (int(rng.integers(max(1, n - _LOOK_PX + 1))) for n in image.shape[1:])
-        here = tuple(slice(first, first + _LOOK_PX) for first in corner)
-        yield np.ascontiguousarray(image[(slice(None), *here)])
+    for look in range(_LOOKS if painted else 0):
+        canvas = painted[order[look % len(order)]]
+        number = rng.choice(list(canvas.by_class))
+        near = np.unravel_index(rng.choice(canvas.by_class[number]), canvas.labels.shape)
+        around = np.array(near) - _LOOK_PX // 2
+        last = np.maximum(0, np.array(canvas.labels.shape) - _LOOK_PX)
+        first, end = (np.clip(around + reach, 0, last) for reach in (-_REACH_PX, _REACH_PX))
+        y, x = (slice(n, n + _LOOK_PX) for n in rng.integers(first, end + 1))
+        yield np.ascontiguousarray(canvas.image[:, y, x])

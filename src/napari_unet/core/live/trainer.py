@@ -373,6 +373,7 @@ class LiveTraining:
         self.steps = int(values["steps"])
         self.scores.load(values["scores"])
         self._rng.bit_generator.state = values["random"]
+        self._prior = Prior()
         self._prior.load(values.get("prior", {}))
         self._network = None
 

@@ -127,6 +127,13 @@ def looks(canvases: Iterable[Canvas], seed: int) -> Iterator[NDArray[np.float32]
     """Cut a few patches, axes CYX, out of images, not far from what is painted on them.
 
     They are the same ones for as long as the same is painted.
+
+    Parameters
+    ----------
+    canvases
+        The images; those without strokes are left out.
+    seed
+        Of where the patches lie.
     """
     rng = np.random.default_rng(seed)
     painted = [canvas for canvas in canvases if canvas.by_class]

@@ -1,5 +1,7 @@
 """The engine as scripts, notebooks and clusters use it."""
 
+import contextlib
+import gc
 import subprocess
 import sys
 import textwrap
@@ -199,10 +201,29 @@ def test_a_job_waiting_for_a_worker_can_be_stopped(cluster) -> None:
             job.wait(10)
 
 
-@pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "nonsense"])
-def test_a_wrong_address_is_a_sentence(address, monkeypatch) -> None:
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "nonsense", "tcp://.:9", "tcp://a:b"])
+def test_a_wrong_address_is_a_sentence_each_time(address, monkeypatch) -> None:
     monkeypatch.setattr("napari_unet.compute.connection._CONNECT_S", 1)
-    with Engine(address) as engine:
-        with pytest.raises(ComputeError, match="no answer from a scheduler at"):
-            engine.submit(evaluation()).wait(40)
-        assert engine.state == "lost"
+    before = set(threading.enumerate())
+    for _ in range(3):
+        with Engine(address) as engine:
+            with pytest.raises(ComputeError, match="no answer from a scheduler at"):
+                engine.submit(evaluation()).wait(40)
+            assert engine.state == "lost"
+        gc.collect()
+    assert set(threading.enumerate()) <= before
+
+
+def test_nothing_is_left_of_a_broken_connection(monkeypatch) -> None:
+    before = set(threading.enumerate())
+    with Engine() as engine:
+        for _ in range(2):
+            engine.submit(evaluation()).wait(100)
+            lost = engine.submit(evaluation())
+            psutil.Process(engine.pid).kill()
+            with contextlib.suppress(WorkerLost):  # or it was quick
+                lost.wait(30)
+        engine.submit(evaluation()).wait(100)
+        names = [thread.name for thread in set(threading.enumerate()) - before]
+        assert names.count("napari-unet-client") == 1
+    assert set(threading.enumerate()) <= before

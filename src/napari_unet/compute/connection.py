@@ -8,11 +8,12 @@ import logging
 import os
 import pickle
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
 
+from napari_unet.compute.client_thread import ClientThread
 from napari_unet.compute.events import Accepted, Ended, Over, PreviewReady
 from napari_unet.compute.host_process import HostProcess
 from napari_unet.compute.jobs import ComputeError, Job, WorkerLost
@@ -43,8 +44,8 @@ class Connection:
 
     Parameters
     ----------
-    client
-        A `distributed.Client` with an event loop in a thread of its own.
+    thread
+        Where the client runs.
     host
         The process behind it, if it is ours.
     on_lost
@@ -52,11 +53,12 @@ class Connection:
     """
 
     def __init__(
-        self, client: Any, host: HostProcess | None, on_lost: Callable[[str], None]
+        self, thread: ClientThread, host: HostProcess | None, on_lost: Callable[[str], None]
     ) -> None:
-        self._client = client
-        self._loop: asyncio.AbstractEventLoop = client.loop.asyncio_loop
-        self._loop.call_soon_threadsafe(self._loop.set_exception_handler, _pass_over_timeouts)
+        self._thread = thread
+        self._client: Any = thread.client
+        self._loop = thread.loop
+        self._loop.call_soon_threadsafe(self._loop.set_exception_handler, _pass_over_breaks)
         self._host = host
         self._on_lost = on_lost
         self._workers: dict[str, str] = {}
@@ -64,8 +66,8 @@ class Connection:
         self._telling: dict[str, asyncio.Lock] = {}
         self._closing = False
         self._broken = False
-        self._schedule(self._watch())
-        client.subscribe_topic("all", self._on_scheduler_event)
+        thread.schedule(self._watch())
+        self._client.subscribe_topic("all", self._on_scheduler_event)
 
     @property
     def host(self) -> HostProcess | None:
@@ -80,32 +82,30 @@ class Connection:
 
     def run(self, job: Job, parcel: Parcel, at_job: str | None = None) -> None:
         """Start a job; `at_job`: on the worker that did that one."""
-        self._schedule(self._run(job, parcel, at_job))
+        self._thread.schedule(self._run(job, parcel, at_job))
 
     def stop(self, job: Job) -> None:
         """Ask a job's worker to stop it, or withdraw it where none has begun."""
-        self._schedule(self._stop(job))
+        self._thread.schedule(self._stop(job))
 
     def tell(self, job: Job, parcel: Parcel) -> None:
         """Tell a job something, after what it was told before."""
-        self._schedule(self._tell(job, parcel))
+        self._thread.schedule(self._tell(job, parcel))
 
     def close(self, timeout_s: float) -> None:
         """End; a process of our own lets jobs save that have not ended."""
+        if self._gone():  # before anybody noticed
+            self._thread.schedule(self._break()).result()
         self._closing = True
         for task in list(self._jobs.values()):
             self._loop.call_soon_threadsafe(task.cancel)
-        with _quiet_client(), contextlib.suppress(Exception):  # the other side may be gone
-            self._client.close(timeout=2)
+        self._thread.close(2)
         if self._host is not None:
             self._host.close(timeout_s)
             if not self._broken:
                 self._host.remove_folder()
 
     # -- in the client's event loop --------------------------------------------------------------
-
-    def _schedule(self, coroutine: Any) -> None:
-        asyncio.run_coroutine_threadsafe(coroutine, self._loop)
 
     async def _watch(self) -> None:
         """Notice that the process died or the scheduler went away."""
@@ -119,6 +119,12 @@ class Connection:
         dead = self._host is not None and not self._host.alive
         return dead or self._client.status in ("connecting", "closed")
 
+    async def _found_gone(self) -> bool:
+        """Give a process time to be gone: its sockets close first."""
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(_WATCH_S)
+        return self._gone()
+
     async def _break(self) -> None:
         if self._broken or self._closing:
             return
@@ -127,8 +133,7 @@ class Connection:
         for task in list(self._jobs.values()):
             task.cancel()
         self._on_lost(sentence)
-        with _quiet_client(), contextlib.suppress(Exception):
-            await self._client._close(fast=True)
+        await self._thread.disconnect()
         if self._host is not None:  # it is dead: this closes its pipes
             await self._in_thread(self._host.close, 0.0)
 
@@ -149,8 +154,8 @@ class Connection:
             if self._gone():
                 await self._break()
             end = Ended(None, self._interrupted(job))
-        except Exception as error:
-            if self._gone():  # what was being sent or fetched fails in its own way
+        except Exception as error:  # of what was being sent or fetched when the process died, too
+            if await self._found_gone():
                 await self._break()
                 end = Ended(None, self._interrupted(job))
             else:
@@ -283,25 +288,10 @@ class Connection:
         return WorkerLost(f"{loss} {_how_to_go_on(job)}")
 
 
-def _pass_over_timeouts(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Report what nobody awaited, but for the waiting that dask's streams break off when closed."""
-    if not isinstance(context.get("exception"), TimeoutError):
+def _pass_over_breaks(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Report what nobody awaited, but for the calls that dask breaks off when it closes."""
+    if not isinstance(context.get("exception"), OSError):  # TimeoutError is one
         loop.default_exception_handler(context)
-
-
-@contextlib.contextmanager
-def _quiet_client() -> Iterator[None]:
-    """Keep dask from printing stack traces about a scheduler that is known to be gone."""
-    logger = logging.getLogger("distributed.client")
-
-    def nothing(record: logging.LogRecord) -> bool:
-        return False
-
-    logger.addFilter(nothing)
-    try:
-        yield
-    finally:
-        logger.removeFilter(nothing)
 
 
 def _has_previews(request: Request) -> bool:
@@ -364,19 +354,15 @@ def connect(
     for module in modules:
         with contextlib.suppress(ImportError):  # whoever needs it says so
             import_module(module)
-    from distributed import Client
-
     at, security = host.introduce() if host else (address, None)
     try:
-        client = Client(
-            at, security=security, set_as_default=False, timeout=_CONNECT_S, name="napari-unet"
-        )
-    except (OSError, ValueError, ImportError) as error:
+        thread = ClientThread(at, security, _CONNECT_S)
+    except (OSError, ValueError, OverflowError, ImportError) as error:
         if host is not None:
             host.close(1.0)
         problem = f"There is no answer from a scheduler at '{address}' ({error})."
     else:
-        return Connection(client, host, on_lost)
+        return Connection(thread, host, on_lost)
     raise ComputeError(
         f"{problem} Expected an address such as tcp://workstation:8786 of a dask scheduler that "
         "runs. Check it, or leave it empty to compute on this computer."

@@ -198,6 +198,9 @@ class Engine:
             return connection
         if self._state != "starting":
             self._set_state("starting", "The computing process starts again.")
+        if connection is not None:
+            self._connection = None
+            connection.close(0)
         try:
             new = connect(self._address, self._environment, self._on_lost, modules)
         except Exception as error:

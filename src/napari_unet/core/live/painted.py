@@ -41,6 +41,11 @@ class PaintedClasses:
     margin_px: ClassVar[int] = 0
     """Width of what is looked at around it."""
 
+    @property
+    def classes(self) -> int:
+        """How many there are that may be painted more or less than they occur, see `Prior`."""
+        return len(self.task.classes)
+
     def kinds_of(self, ids: Labels) -> Labels:
         """Say of what kind painted numbers are; 0 of those that are not known."""
         return np.where(np.isin(ids, self.task.ids), ids, 0)
@@ -83,6 +88,8 @@ class PaintedObjects:
     """
 
     task: Instances
+    classes: ClassVar[int] = 0
+    """None: objects are painted whole, as common as they are."""
     window_px: ClassVar[int] = 96
     """Side of the window that is proposed."""
     margin_px: ClassVar[int] = 64

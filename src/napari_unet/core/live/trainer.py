@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_unet.core.augment import sample_patch
 from napari_unet.core.blocks import BlockNetwork
 from napari_unet.core.config import TrainingSettings, UNetConfig
 from napari_unet.core.device import Compute, choose_compute
 from napari_unet.core.errors import LabelsError, SettingsError
 from napari_unet.core.learner import Learner
 from napari_unet.core.live.painted import BACKGROUND_ID, Painted, go_together, painted
+from napari_unet.core.live.patches import Patches
 from napari_unet.core.live.prior import Prior, looks
 from napari_unet.core.live.settings import LiveSettings
 from napari_unet.core.live.sources import Sources, origin
@@ -30,7 +30,6 @@ from napari_unet.core.normalization import (
     apply_ranges,
     choose_normalization,
 )
-from napari_unet.core.sampling import Batch, batch_of
 from napari_unet.core.tasks import Instances, Semantic
 
 __all__ = ["LiveTraining"]
@@ -79,7 +78,7 @@ class LiveTraining:
         self._painted_as = self._meaning(task)
         self._canvases: dict[str, Canvas] = {}
         self._in_colour: dict[str, bool] = {}
-        self._rng = np.random.default_rng(self._settings.seed)
+        self._patches = Patches(self._canvases, self._settings)
         self._compute: Compute = choose_compute(self._settings.device, self._settings.precision)
         self._learner: Learner | None = None
         self._info: ModelInfo | None = None
@@ -215,7 +214,7 @@ class LiveTraining:
     @property
     def ready(self) -> bool:
         """Whether two classes, or background and an object, are painted."""
-        return len(self._painted()) >= 2
+        return len(self._patches.kinds(self._painted_as)) >= 2
 
     # -- learning --------------------------------------------------------------------------------
 
@@ -235,9 +234,9 @@ class LiveTraining:
         if self._learner is None or self._outgrown():
             self._begin()
         assert self._learner is not None
-        batch = self._batch()
-        if isinstance(self._task, Semantic):
-            self._prior.note(batch, len(self._task.classes))
+        batch = self._patches.batch(self._painted_as)
+        if classes := self._painted_as.classes:
+            self._prior.note(batch, classes)
         loss = self._learner.learn(batch, self.steps, self._settings.learning_rate)
         self.steps += 1
         self._network = None
@@ -323,7 +322,7 @@ class LiveTraining:
             When nothing was learned yet.
         """
         model = self._as_learned()
-        if not isinstance(self._task, Semantic):
+        if not self._painted_as.classes:
             return model
         network = BlockNetwork(model, self._compute)
         patches = looks(self._canvases.values(), self._settings.seed)
@@ -357,7 +356,7 @@ class LiveTraining:
             "info": self._described(self._info).model_dump(mode="json"),
             "steps": self.steps,
             "scores": self.scores.dump(),
-            "random": self._rng.bit_generator.state,
+            "random": self._patches.rng.bit_generator.state,
             "prior": self._prior.dump(),
             "learner": learner,
         }
@@ -372,7 +371,7 @@ class LiveTraining:
         self._held = self._learner.held
         self.steps = int(values["steps"])
         self.scores.load(values["scores"])
-        self._rng.bit_generator.state = values["random"]
+        self._patches.rng.bit_generator.state = values["random"]
         self._prior = Prior()
         self._prior.load(values.get("prior", {}))
         self._network = None
@@ -392,16 +391,6 @@ class LiveTraining:
         if isinstance(task, Instances) and isinstance(start, Instances):
             task = task.model_copy(update={"decoder": start.decoder})
         return painted(task)
-
-    def _painted(self) -> dict[int, dict[str, list[int]]]:
-        """Numbers that are painted, by their kind and by the image that they are painted in."""
-        found: dict[int, dict[str, list[int]]] = {}
-        for name, canvas in self._canvases.items():
-            ids = list(canvas.by_class)
-            for number, kind in zip(ids, self._painted_as.kinds_of(np.array(ids)), strict=True):
-                if kind:
-                    found.setdefault(int(kind), {}).setdefault(name, []).append(number)
-        return found
 
     def _note_images(self) -> None:
         self._sources.note(name for name, canvas in self._canvases.items() if canvas.by_class)
@@ -443,11 +432,11 @@ class LiveTraining:
         self._learner = self._new_learner(self._info)
         self._prior = Prior()
         if self._start is not None:
-            batches = [self._batch() for _ in range(_WARMING_BATCHES)]
+            batches = [self._patches.batch(self._painted_as) for _ in range(_WARMING_BATCHES)]
             weights = warm_weights(self._start, self._info, batches)
             self._learner.take(weights)
             self._learner.hold(weights if self._held is None else self._held)
-        self._warmed_with_px = self._painted_px()
+        self._warmed_with_px = self._patches.painted_px
 
     def _outgrown(self) -> bool:
         """Whether it began in the midst of a stroke, and should begin anew now that it is whole."""
@@ -456,10 +445,7 @@ class LiveTraining:
             return False
         if self._warmed_with_px >= _FEW_PX or self._steps_since_edit < _REST_STEPS:
             return False
-        return self._painted_px() >= 2 * self._warmed_with_px
-
-    def _painted_px(self) -> int:
-        return sum(len(p) for c in self._canvases.values() for p in c.by_class.values())
+        return self._patches.painted_px >= 2 * self._warmed_with_px
 
     def _new_learner(self, info: ModelInfo) -> Learner:
         own = self._settings
@@ -472,39 +458,6 @@ class LiveTraining:
             seed=own.seed,
         )
         return Learner(info, settings, self._compute, own.pull, own.style_noise)
-
-    def _batch(self) -> Batch:
-        size = self._settings.batch_size
-        return batch_of((self._patch() for _ in range(size)), size)
-
-    def _patch(self) -> tuple[NDArray[np.float32], ...]:
-        canvas, pixel = self._draw()
-        size = (self._settings.patch_px,) * 2
-        shape = canvas.labels.shape
-        near = np.unravel_index(pixel, shape)
-        jitter = self._rng.integers(-size[0] // 3, size[0] // 3 + 1, 2)
-        centre = tuple(
-            int(np.clip(c + j, min(s // 2, n // 2), max(n - (s - s // 2), n // 2)))
-            for c, j, s, n in zip(near, jitter, size, shape, strict=True)
-        )
-        image, labels, inside = sample_patch(
-            canvas.image, canvas.labels, None, centre, size, self._settings.augmentation, self._rng
-        )
-        return image, *self._painted_as.encode(labels, inside)
-
-    def _draw(self) -> tuple[Canvas, int]:
-        """Draw a painted pixel: of a new stroke, else of any class, image and object alike."""
-        fresh = [canvas for canvas in self._canvases.values() if canvas.new]
-        if fresh and self._rng.random() < self._settings.new_share:
-            canvas = fresh[int(self._rng.integers(len(fresh)))]
-            if (pixel := canvas.take_new(self._rng)) is not None:
-                return canvas, pixel
-        kinds = self._painted()
-        images = kinds[sorted(kinds)[int(self._rng.integers(len(kinds)))]]
-        name = list(images)[int(self._rng.integers(len(images)))]
-        number = images[name][int(self._rng.integers(len(images[name])))]
-        canvas = self._canvases[name]
-        return canvas, int(self._rng.choice(canvas.by_class[number]))
 
     def _predictor(self) -> BlockNetwork:
         if self._network is None:

@@ -1,0 +1,87 @@
+"""Patches from around what is painted at the moment, to learn from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_unet.core.augment import sample_patch
+from napari_unet.core.live.painted import Painted
+from napari_unet.core.live.settings import LiveSettings
+from napari_unet.core.live.strokes import Canvas
+from napari_unet.core.sampling import Batch, batch_of
+
+__all__ = ["Patches"]
+
+
+class Patches:
+    """Draws patches of images, those of new strokes more often.
+
+    Parameters
+    ----------
+    canvases
+        The images by their names; looked at anew each time.
+    settings
+        Size of patches and batches, augmentation, share of new strokes and seed.
+
+    Attributes
+    ----------
+    rng
+        What decides.
+    """
+
+    def __init__(self, canvases: Mapping[str, Canvas], settings: LiveSettings) -> None:
+        self._canvases = canvases
+        self._settings = settings
+        self.rng = np.random.default_rng(settings.seed)
+
+    @property
+    def painted_px(self) -> int:
+        """How many pixels are painted in all images."""
+        return sum(len(p) for c in self._canvases.values() for p in c.by_class.values())
+
+    def kinds(self, painted_as: Painted) -> dict[int, dict[str, list[int]]]:
+        """Numbers that are painted, by their kind and by the image that they are painted in."""
+        found: dict[int, dict[str, list[int]]] = {}
+        for name, canvas in self._canvases.items():
+            ids = list(canvas.by_class)
+            for number, kind in zip(ids, painted_as.kinds_of(np.array(ids)), strict=True):
+                if kind:
+                    found.setdefault(int(kind), {}).setdefault(name, []).append(number)
+        return found
+
+    def batch(self, painted_as: Painted) -> Batch:
+        """Draw a batch; something must be painted."""
+        size = self._settings.batch_size
+        return batch_of((self._patch(painted_as) for _ in range(size)), size)
+
+    def _patch(self, painted_as: Painted) -> tuple[NDArray[np.float32], ...]:
+        canvas, pixel = self._draw(painted_as)
+        size = (self._settings.patch_px,) * 2
+        shape = canvas.labels.shape
+        near = np.unravel_index(pixel, shape)
+        jitter = self.rng.integers(-size[0] // 3, size[0] // 3 + 1, 2)
+        centre = tuple(
+            int(np.clip(c + j, min(s // 2, n // 2), max(n - (s - s // 2), n // 2)))
+            for c, j, s, n in zip(near, jitter, size, shape, strict=True)
+        )
+        image, labels, inside = sample_patch(
+            canvas.image, canvas.labels, None, centre, size, self._settings.augmentation, self.rng
+        )
+        return image, *painted_as.encode(labels, inside)
+
+    def _draw(self, painted_as: Painted) -> tuple[Canvas, int]:
+        """Draw a painted pixel: of a new stroke, else of any class, image and object alike."""
+        fresh = [canvas for canvas in self._canvases.values() if canvas.new]
+        if fresh and self.rng.random() < self._settings.new_share:
+            canvas = fresh[int(self.rng.integers(len(fresh)))]
+            if (pixel := canvas.take_new(self.rng)) is not None:
+                return canvas, pixel
+        kinds = self.kinds(painted_as)
+        images = kinds[sorted(kinds)[int(self.rng.integers(len(kinds)))]]
+        name = list(images)[int(self.rng.integers(len(images)))]
+        number = images[name][int(self.rng.integers(len(images[name])))]
+        canvas = self._canvases[name]
+        return canvas, int(self.rng.choice(canvas.by_class[number]))

@@ -464,6 +464,7 @@ def test_evaluating_folders_writes_tables_and_a_picture(
     assert "AP at IoU 0.5" in result.stdout
     assert "by image" in result.stdout
     assert "pooled" in result.stdout
+    assert "Written: " in result.stdout
     assert len(table(tmp_path / "scores" / "scores_by_image.csv")) == 5
     rows = {row["score"]: row for row in table(tmp_path / "scores" / "scores.csv")}
     values = json.loads(cli("evaluate {} {} --json", results, data / "masks").stdout)
@@ -473,6 +474,8 @@ def test_evaluating_folders_writes_tables_and_a_picture(
     picture = read_image(tmp_path / "scores" / "comparison.png")
     assert picture.rgb
     assert min(picture.label_shape) > 300
+    again = cli("evaluate {} {} --out {}", results, data / "masks", tmp_path / "scores")
+    assert "Written in place of earlier scores: " in again.stdout
 
 
 def test_nothing_is_scored_outside_of_the_annotated_area(

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 from collections.abc import Iterator
 
 import numpy as np
@@ -13,7 +14,7 @@ import psutil
 import pytest
 
 from napari_unet.compute import ComputeError, Engine, EvaluateRequest, WorkerLost
-from napari_unet.core.errors import UNetError
+from napari_unet.core.errors import Cancelled, UNetError
 from napari_unet.core.events import StepDone
 
 pytestmark = pytest.mark.timeout(150)
@@ -211,19 +212,53 @@ def test_a_wrong_address_is_a_sentence_each_time(address, monkeypatch) -> None:
                 engine.submit(evaluation()).wait(40)
             assert engine.state == "lost"
         gc.collect()
-    assert set(threading.enumerate()) <= before
+    assert left_over(before) == set()
 
 
-def test_nothing_is_left_of_a_broken_connection(monkeypatch) -> None:
+def test_nothing_is_left_of_a_broken_connection() -> None:
     before = set(threading.enumerate())
     with Engine() as engine:
         for _ in range(2):
             engine.submit(evaluation()).wait(100)
+            process = psutil.Process(engine.pid)
             lost = engine.submit(evaluation())
-            psutil.Process(engine.pid).kill()
-            with contextlib.suppress(WorkerLost):  # or it was quick
-                lost.wait(30)
+            process.kill()
+            with contextlib.suppress(WorkerLost):  # it was quick, or another process began it anew
+                lost.wait(100)
+            psutil.wait_procs([process], 30)
         engine.submit(evaluation()).wait(100)
         names = [thread.name for thread in set(threading.enumerate()) - before]
         assert names.count("napari-unet-client") == 1
-    assert set(threading.enumerate()) <= before
+    assert left_over(before) == set()
+
+
+def test_an_engine_that_is_closed_while_it_starts_stays_closed() -> None:
+    before, processes = set(threading.enumerate()), hosts()
+    engine = Engine()
+    engine.start()
+    job = engine.submit(evaluation())
+    engine.close()
+    with pytest.raises(Cancelled, match="was closed"):
+        job.wait(10)
+    assert left_over(before) == set()
+    assert engine.state == "closed"
+    assert hosts() <= processes
+
+
+def hosts() -> set[int]:
+    """Ids of computing processes."""
+    children = psutil.Process().children()
+    return {c.pid for c in children if "napari_unet.compute.host" in c.cmdline()}
+
+
+def left_over(before: set[threading.Thread]) -> set[threading.Thread]:
+    """Threads of ours, and event loops of dask, that began since and do not end."""
+
+    def left() -> set[threading.Thread]:
+        since = set(threading.enumerate()) - before
+        return {t for t in since if t.name.startswith(("napari-unet", "IO loop"))}
+
+    deadline = time.monotonic() + 60
+    while left() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return left()

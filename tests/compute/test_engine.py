@@ -374,6 +374,7 @@ def test_modules_are_imported_during_the_start_and_on_its_thread(tmp_path, monke
     engine.start("imported_first")
     engine.start("imported_later")
     engine.start()
+    wait_for(lambda: len(done) == 4)
     engine.close()
     order = [what for what, _ in done]
     assert order == ["process", "imported_first", "introduced", "imported_later"]

@@ -15,6 +15,7 @@ from napari_unet.compute import (
     LiveRequest,
     LiveState,
     LiveSuggestion,
+    LiveTrouble,
     WorkerLost,
 )
 from napari_unet.compute.live_messages import (
@@ -183,6 +184,21 @@ def test_strokes_of_layers_that_were_deleted_outlive_a_new_process(engine, cells
     job.wait(PATIENCE_S)
     listener = Listener(job := engine.submit(replace(request, images={"a": image})))
     listener.wait_for(LiveState)
+    job.stop()
+    job.wait(PATIENCE_S)
+    kept = LiveSession(tmp_path / "live").labels()
+    assert kept.keys() == {"a", "b"}
+    np.testing.assert_array_equal(kept["b"], strokes)
+
+
+def test_strokes_on_an_image_that_is_refused_are_kept(engine, cells, tmp_path):
+    pixels, truth = cells
+    strokes = np.where(np.arange(160)[:, None] % 16 == 0, truth, 0)
+    two = np.concatenate([pixels, pixels])
+    images = {"a": LiveImage(pixels, strokes), "b": LiveImage(two, strokes)}
+    listener = Listener(job := engine.submit(LiveRequest(TASK, images, tmp_path / "live", QUICK)))
+    listener.wait_for(LiveState, lambda s: s.step > 0)
+    assert "'b' has 2 channel(s), the other images 1" in listener.latest[LiveTrouble].sentence
     job.stop()
     job.wait(PATIENCE_S)
     kept = LiveSession(tmp_path / "live").labels()

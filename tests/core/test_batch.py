@@ -4,6 +4,7 @@ import csv
 import errno
 import gc
 import os
+import tempfile
 import weakref
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 import torch
 import zarr
 
-from napari_unet.core import blocks, prediction
+from napari_unet.core import batch, blocks, prediction
 from napari_unet.core.batch import (
     BatchOptions,
     FileFailed,
@@ -197,6 +198,25 @@ def test_a_file_that_is_gone_does_not_end_the_batch(
     failed, predicted = predict_files(classes_model, inputs, BatchOptions(tmp_path / "out"))
     assert isinstance(failed, FileFailed)
     assert "There is no file" in failed.problem
+    assert isinstance(predicted, FilePredicted)
+
+
+def test_what_nobody_foresaw_of_one_file_does_not_end_the_batch(
+    classes_model: Model, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def divided_by_zero(result: Any, image: Image, name: str) -> Any:
+        return measure_prediction(result, image, name) if name != "a.tif" else 1 / 0
+
+    monkeypatch.setattr(batch, "measure_prediction", divided_by_zero)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    inputs = find_inputs([folder]).files
+    failed, predicted = predict_files(classes_model, inputs, BatchOptions(tmp_path / "out"))
+    assert isinstance(failed, FileFailed)
+    assert failed.input == folder / "a.tif"
+    assert "nobody foresaw (ZeroDivisionError: division by zero)" in failed.problem
+    (details,) = tmp_path.glob("napari-unet-error-*.log")
+    assert str(details) in failed.problem
+    assert "in divided_by_zero" in details.read_text()
     assert isinstance(predicted, FilePredicted)
 
 

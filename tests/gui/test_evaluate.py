@@ -369,7 +369,9 @@ def test_classes(viewer: ViewerModel, qtbot: QtBot) -> None:
     assert (widget.error_layer.data[8] == ERROR_CATEGORIES.index("invented")).all()
 
 
-def test_two_folders_and_export(viewer: ViewerModel, tmp_path: Path, qtbot: QtBot) -> None:
+def test_two_folders_and_export(
+    viewer: ViewerModel, tmp_path: Path, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from napari_unet.core.files import write_labels
 
     for name, folder in (("a", "predicted"), ("a", "true"), ("b", "predicted"), ("c", "true")):
@@ -389,6 +391,13 @@ def test_two_folders_and_export(viewer: ViewerModel, tmp_path: Path, qtbot: QtBo
     with next(p for p in written if p.name == "evaluation.csv").open(encoding="utf-8") as file:
         told = {row["what"]: row["value"] for row in csv.DictReader(file)}
     assert told["truth"] == str(tmp_path / "true")
+
+    chosen = iter([tmp_path / "new", tmp_path / "tables"])
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(next(chosen)))
+    widget.save.native.click()
+    assert f"Saved in '{tmp_path / 'new'}': scores.csv" in widget.message
+    widget.save.native.click()
+    assert "in place of earlier ones: scores.csv" in widget.message
 
 
 def test_error_layers_are_no_choice(

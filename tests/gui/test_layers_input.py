@@ -205,6 +205,24 @@ def test_contradicting_strokes_on_two_channels_are_refused() -> None:
         labels_from_layer(labels, layer, "CYX")
 
 
+def test_of_a_plane_no_more_is_read() -> None:
+    layer = image_layer(5, 2, 16, 20)
+    labels = Labels(da.zeros((5, 2, 16, 20), dtype=int, chunks=(1, 2, 16, 20)), name="mine")
+    labels.data[3, 1, 4, 4] = 2
+    read: list[tuple[int, ...]] = []
+
+    def noted(block: Any, block_info: Any = None) -> Any:
+        read.append(block_info[0]["chunk-location"] if block_info else ())
+        return block
+
+    labels.data = labels.data.map_blocks(noted, dtype=int)
+    read.clear()
+    plane = labels_from_layer(labels, layer, "ZCYX", {"Z": 3})
+    assert plane.shape == (16, 20)
+    assert plane[4, 4] == 2
+    assert read == [(3, 0, 0, 0)]
+
+
 def test_a_pair_is_a_snapshot() -> None:
     layer, labels = image_layer(16, 20), Labels(np.zeros((16, 20), int))
     labels.data[2, 2] = 1
@@ -224,6 +242,7 @@ def test_results_of_ours_are_read_back(viewer: ViewerModel) -> None:
     labels = np.arange(4 * 16 * 20).reshape(4, 16, 20) % 7
     result = add_labels(viewer, layer, labels, name="r", metadata={}, axes="TCYX")
     np.testing.assert_array_equal(labels_from_layer(result, layer, "TCYX"), labels)
+    np.testing.assert_array_equal(labels_from_layer(result, layer, "TCYX", {"T": 2}), labels[2])
 
 
 def test_layers_are_matched_by_name_and_shape(viewer: ViewerModel) -> None:

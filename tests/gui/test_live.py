@@ -18,6 +18,7 @@ from napari_unet.core.live.strokes import Canvas
 from napari_unet.core.model_file import read_info
 from napari_unet.core.synthetic import synthetic_nuclei
 from napari_unet.core.tasks import Instances
+from napari_unet.gui.layers import add_labels, match_layers, was_edited
 from napari_unet.gui.session import session
 from napari_unet.gui.train import TrainWidget
 from napari_unet.gui.train_live_planes import plane_in_view
@@ -132,6 +133,8 @@ def test_a_proposal_is_corrected_and_accepted_or_rejected(
     proposal = propose()
     y, x = np.argwhere(proposal.data > 0)[0]
     proposal.data_setitem((np.array([y]), np.array([x])), 2)
+    y, x = np.argwhere((proposal.data == 0) & (before == 0))[0]  # beside what was proposed
+    proposal.data_setitem((np.array([y]), np.array([x])), 2)
     wanted = np.array(proposal.data)
     widget.accept_button.native.click()
     np.testing.assert_array_equal(strokes.data, np.where(wanted > 0, wanted, before))
@@ -172,6 +175,17 @@ def test_strokes_made_while_the_worker_is_killed_are_learned_afterwards(
     widget.live_button.native.click()
     qtbot.waitUntil(lambda: not widget.live.running, timeout=PATIENCE_MS)
     assert Path(widget.live.model).is_file()
+    saved = heard.state.step
+    assert saved > 0
+
+    widget.resume_button.native.click()
+    qtbot.waitUntil(lambda: heard.state.step > saved, timeout=PATIENCE_MS)
+    heard.state = None
+    os.kill(session().engine.pid, signal.SIGKILL)
+    qtbot.waitUntil(lambda: heard.state is not None, timeout=PATIENCE_MS)
+    assert heard.state.step >= saved, "what was learned and saved was lost"
+    widget.live_button.native.click()
+    qtbot.waitUntil(lambda: not widget.live.running, timeout=PATIENCE_MS)
 
 
 def test_numbers_may_grow_when_the_layer_is_converted(viewer: ViewerModel) -> None:
@@ -196,6 +210,75 @@ def test_a_proposal_is_painted_where_it_lies_whatever_the_axes(viewer: ViewerMod
     ).accept()
     np.testing.assert_array_equal(strokes.data.T[20:25, 10:13], block)
     assert np.count_nonzero(strokes.data) == block.size
+
+
+def test_an_object_painted_meanwhile_keeps_its_number(viewer: ViewerModel) -> None:
+    image = viewer.add_image(np.random.default_rng(0).random((24, 32)))
+    strokes = viewer.add_labels(np.zeros((24, 32), np.uint16))
+    strokes.data[0, :4] = 2
+    plane = plane_in_view(viewer, [image], strokes, "YX", None)
+    block = np.array([[1, 2, 2], [3, 3, 1]], np.uint16)
+    suggestion = LiveSuggestion("cells", (20, 10), block)
+    proposal = Proposal(viewer, plane, suggestion, Instances(sparse=True))
+    np.testing.assert_array_equal(proposal.layer.data[20:22, 10:13], [[1, 3, 3], [4, 4, 1]])
+    strokes.data[10, :4] = 3
+    proposal.accept()
+    np.testing.assert_array_equal(strokes.data[20:22, 10:13], [[1, 5, 5], [4, 4, 1]])
+    assert np.count_nonzero(strokes.data == 3) == 4
+
+
+def test_what_it_shows_is_never_taken_for_strokes(viewer: ViewerModel) -> None:
+    image = viewer.add_image(np.random.default_rng(0).random((24, 32)), name="cells")
+    strokes = viewer.add_labels(np.ones((24, 32), np.uint8), name="Labels")
+    for kind in ("preview", "proposal"):
+        shown = add_labels(
+            viewer, image, np.zeros((24, 32), np.uint8), name=f"cells {kind}",
+            metadata={"kind": kind},
+        )  # fmt: skip
+        shown.data_setitem((np.array([3]), np.array([3])), 2)
+        assert was_edited(shown)
+    assert match_layers(viewer) == [(image, strokes)]
+
+
+def test_strokes_across_planes_are_learned_where_nobody_looked(
+    viewer: ViewerModel, widget: TrainWidget, cells: Any, qtbot: Any
+) -> None:
+    viewer.add_image(np.stack([cells[0]] * 6), name="cells")
+    viewer.dims.set_current_step(0, 2)
+    heard = Heard(widget)
+    complaints: list[str] = []
+    widget.live.told.connect(lambda text, kind: complaints.append(text) if kind == "error" else 0)
+    widget.live_button.native.click()
+    strokes = viewer.layers["cells strokes"]
+    names = lambda: heard.state.digests.keys() if heard.state else set()  # noqa: E731
+    qtbot.waitUntil(lambda: bool(names()), timeout=PATIENCE_MS)
+
+    def paint(planes: list[int], number: int) -> None:
+        z, x = (a.ravel() for a in np.meshgrid(planes, np.arange(192)))
+        strokes.data_setitem((z, np.full(z.size, 40), x), number)
+
+    strokes.n_edit_dimensions = 3
+    paint([1, 2, 3], 1)
+    three = {f"cells strokes Z={n}" for n in (1, 2, 3)}
+    qtbot.waitUntil(lambda: names() == three, timeout=PATIENCE_MS)
+    strokes.n_edit_dimensions = 2
+    viewer.dims.order = (1, 0, 2)  # seen from the side
+    paint([4], 2)
+    five = three | {"cells strokes Z=4"}
+    qtbot.waitUntil(lambda: five <= names(), timeout=PATIENCE_MS)
+    viewer.dims.order = (0, 1, 2)
+    paint([5], 2)  # as undo does with what is out of view
+    assert not complaints
+    viewer.dims.set_current_step(0, 4)
+    for number in range(1, 54):
+        strokes.data_setitem((np.array([4]), np.array([60]), np.array([number])), number)
+    qtbot.waitUntil(lambda: bool(complaints), timeout=PATIENCE_MS)
+    assert complaints[0].startswith("Label 51 is not learned: Live tells 50 classes apart")
+    widget.live_button.native.click()
+    qtbot.waitUntil(lambda: not widget.live.running, timeout=PATIENCE_MS)
+    saved = LiveSession(widget.live.folder).labels()
+    assert saved.keys() >= five | {"cells strokes Z=5"}
+    np.testing.assert_array_equal(saved["cells strokes Z=5"], strokes.data[5])
 
 
 def test_a_full_disk_does_not_keep_it_from_stopping(
@@ -233,7 +316,7 @@ def test_a_preview_is_enough_to_ask_where_next(
     # The state that says that something was learned may come after the first preview.
     nothing = np.zeros((192, 192), np.uint8)
     name = next(iter(heard.state.digests))
-    widget.live._take(LivePreview(name, (0, 0), nothing, nothing, 1, 1))
+    widget.live._take(LivePreview(name, (0, 0), nothing, nothing, None, 1, 1))
     widget.live.suggest()
     assert told[-1].startswith("Looking for where")
     widget.live_button.native.click()
@@ -260,11 +343,18 @@ def test_in_the_window_a_person_sees_what_live_needs(person: Any, cells: Any) ->
     assert person.viewer.layers.selection.active is strokes, "the brush was taken away"
     layers = list(person.viewer.layers)
     assert layers.index(doubt) < layers.index(preview_of(person.viewer)) < layers.index(strokes)
+    person.press(train.probability)
+    person.wait(lambda: "cells probability: class 2" in person.viewer.layers, 100)
+    probability = person.viewer.layers["cells probability: class 2"]
+    shown = lambda: (probability.data > 0.5) == (preview_of(person.viewer).data == 2)  # noqa: E731
+    person.wait(lambda: np.any(probability.data) and shown().all(), 100)
+    assert person.viewer.layers.selection.active is strokes
     person.press(train.suggest_button)
     person.wait(lambda: train.accept_button.native.isVisible(), 100)
     person.press(train.reject_button)
     person.press(train.uncertainty)
     assert "cells uncertainty" not in person.viewer.layers
+    assert probability in person.viewer.layers
     person.press(train.live_button)
     person.wait(lambda: not train.live.running, 100)
     assert not train.suggest_button.native.isVisible()
@@ -315,6 +405,9 @@ def test_a_session_goes_on_in_another_window(
     qtbot.waitUntil(lambda: len(names()) == 2, timeout=PATIENCE_MS)  # Z=4 was only looked at
     qtbot.waitUntil(lambda: heard.state.step > 3, timeout=PATIENCE_MS)
     wanted = np.array(strokes.data)
+    qtbot.waitUntil(lambda: len(widget.classes.classes) == 2, timeout=PATIENCE_MS)
+    widget.classes.rename(2, "nucleus")
+    widget.classes.choose_background(2)
     widget.live_button.native.click()
     qtbot.waitUntil(lambda: not widget.live.running, timeout=PATIENCE_MS)
     folder, steps = widget.live.folder, heard.state.step
@@ -334,6 +427,10 @@ def test_a_session_goes_on_in_another_window(
     qtbot.waitUntil(lambda: heard.state is not None, timeout=PATIENCE_MS)
     assert 0 < steps <= heard.state.step
     assert {"cells strokes Z=0", "cells strokes Z=1"} <= heard.state.digests.keys()
+    qtbot.waitUntil(lambda: other.classes.isVisibleTo(other.native), timeout=PATIENCE_MS)
+    other.classes.rename(1, "halo")
+    names_now = {c.id: (c.name, c.background) for c in other.live._run.task.classes}
+    assert names_now == {1: ("halo", False), 2: ("nucleus", True)}
     other.live_button.native.click()
     qtbot.waitUntil(lambda: not other.live.running, timeout=PATIENCE_MS)
     assert "cells strokes" in [x.name for x in tomorrow.layers]

@@ -194,11 +194,13 @@ def show(output: Output, evaluation: Evaluation, folder: Path | None, definition
 
     report = evaluation.report
     result = report.as_dict()
+    replaced = folder is not None and (folder / "scores.csv").exists()
     if folder is not None:
         result["files"] = [*write_report(report, folder), write_picture(evaluation, folder)]
     show_report(output, report, evaluation.title, definitions)
     if folder is not None:
-        output.say(f"Written: {', '.join(map(str, result['files']))}")
+        done = "Written in place of earlier scores" if replaced else "Written"
+        output.say(f"{done}: {', '.join(map(str, result['files']))}")
     output.result(result)
 
 

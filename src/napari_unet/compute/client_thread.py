@@ -7,6 +7,7 @@ import contextlib
 import logging
 import threading
 from collections.abc import Coroutine, Iterator
+from concurrent.futures import CancelledError, Future
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -34,8 +35,8 @@ class ClientThread:
 
     Raises
     ------
-    OSError, ImportError, ValueError, OverflowError
-        When it does not answer, has another version of dask, or the address is none.
+    Exception
+        Of any kind, when it does not answer or the address is none.
     """
 
     def __init__(self, address: str, security: Security | None, timeout_s: float) -> None:
@@ -49,31 +50,49 @@ class ClientThread:
             self._end()
             raise
 
-    def schedule(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+    def schedule(self, coroutine: Coroutine[Any, Any, Any]) -> Future[Any]:
         """Run a coroutine in the loop.
 
-        Returns
-        -------
-        concurrent.futures.Future
-            Of its result.
+        Raises
+        ------
+        RuntimeError
+            When it is closed.
         """
-        return asyncio.run_coroutine_threadsafe(coroutine, self.loop)
+        try:
+            return asyncio.run_coroutine_threadsafe(coroutine, self.loop)
+        except RuntimeError:
+            coroutine.close()
+            raise
 
     async def disconnect(self) -> None:
         """Close the client, from within the loop; the other side may be gone."""
         with _quiet_client(), contextlib.suppress(Exception):
             await self.client._close(fast=True)
 
-    def close(self, timeout_s: float) -> None:
-        """Close the client and end the thread; does nothing the second time."""
-        if self._thread.is_alive():
-            with contextlib.suppress(TimeoutError):
-                self.schedule(self.disconnect()).result(timeout_s)
-            self._end()
+    def close(self, last: Coroutine[Any, Any, Any], timeout_s: float) -> None:
+        """Do something last, then end the thread; does nothing the second time.
+
+        Parameters
+        ----------
+        last
+            What to do in the loop, `disconnect` among it.
+        timeout_s
+            How long to wait for it.
+        """
+        try:
+            done = self.schedule(last)
+        except RuntimeError:
+            return
+        if threading.current_thread() is not self._thread:
+            with contextlib.suppress(TimeoutError, CancelledError):
+                done.result(timeout_s)
+        self._end()
+        self.client.status = "closed"  # also where that took too long: nothing is left to do
 
     def _end(self) -> None:
         self.loop.call_soon_threadsafe(self.loop.stop)
-        self._thread.join(_END_S)
+        if threading.current_thread() is not self._thread:
+            self._thread.join(_END_S)
 
     def _work(self) -> None:
         self.loop.run_forever()
@@ -104,6 +123,7 @@ async def _connect(address: str, security: Security | None, timeout_s: float) ->
     except BaseException:
         with contextlib.suppress(Exception):
             await client._close(fast=True)
+        client.status = "closed"
         raise
     return client
 

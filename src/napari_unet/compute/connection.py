@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import pickle
-import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -20,7 +18,7 @@ from napari_unet.compute.jobs import ComputeError, Job, WorkerLost
 from napari_unet.compute.parcels import Parcel, unpack
 from napari_unet.compute.requests import LiveRequest, Request, ResumeRequest, TrainRequest
 from napari_unet.compute.worker import Failure, fetch_preview, run_job, stop_job, tell_job
-from napari_unet.core.errors import Cancelled, UNetError
+from napari_unet.core.errors import Cancelled, UNetError, unforeseen
 
 __all__ = ["Connection", "connect"]
 
@@ -66,6 +64,7 @@ class Connection:
         self._telling: dict[str, asyncio.Lock] = {}
         self._closing = False
         self._broken = False
+        self._parting: asyncio.Task[None] | None = None
         thread.schedule(self._watch())
         self._client.subscribe_topic("all", self._on_scheduler_event)
 
@@ -94,12 +93,7 @@ class Connection:
 
     def close(self, timeout_s: float) -> None:
         """End; a process of our own lets jobs save that have not ended."""
-        if self._gone():  # before anybody noticed
-            self._thread.schedule(self._break()).result()
-        self._closing = True
-        for task in list(self._jobs.values()):
-            self._loop.call_soon_threadsafe(task.cancel)
-        self._thread.close(2)
+        self._thread.close(self._leave(), 2)
         if self._host is not None:
             self._host.close(timeout_s)
             if not self._broken:
@@ -111,7 +105,7 @@ class Connection:
         """Notice that the process died or the scheduler went away."""
         while not self._closing:
             if self._gone():
-                await self._break()
+                self._break()
                 return
             await asyncio.sleep(_WATCH_S)
 
@@ -123,19 +117,33 @@ class Connection:
         """Give a process time to be gone: its sockets close first."""
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.sleep(_WATCH_S)
-        return self._gone()
+        return self._broken or self._gone()
 
-    async def _break(self) -> None:
+    def _break(self) -> None:
+        """End the jobs of a process or scheduler that is gone; at once, so that each is told so."""
         if self._broken or self._closing:
             return
         self._broken = True
         sentence = self._loss()
-        for task in list(self._jobs.values()):
-            task.cancel()
+        self._cancel_jobs()
         self._on_lost(sentence)
+        self._parting = self._loop.create_task(self._part())
+
+    async def _part(self) -> None:
         await self._thread.disconnect()
         if self._host is not None:  # it is dead: this closes its pipes
             await self._in_thread(self._host.close, 0.0)
+
+    async def _leave(self) -> None:
+        if self._gone():  # before anybody noticed
+            self._break()
+        self._closing = True
+        self._cancel_jobs()
+        await self._thread.disconnect()
+
+    def _cancel_jobs(self) -> None:
+        for task in self._jobs.values():
+            task.cancel()
 
     def _loss(self) -> str:
         if self._host is None:
@@ -152,14 +160,14 @@ class Connection:
             end = Ended(None, error)
         except asyncio.CancelledError:
             if self._gone():
-                await self._break()
+                self._break()
             end = Ended(None, self._interrupted(job))
         except Exception as error:  # of what was being sent or fetched when the process died, too
             if await self._found_gone():
-                await self._break()
+                self._break()
                 end = Ended(None, self._interrupted(job))
             else:
-                end = Ended(None, _unforeseen(f"{type(error).__name__}: {error}"))
+                end = Ended(None, ComputeError(unforeseen(f"{type(error).__name__}: {error}")))
         finally:
             del self._jobs[job.id]
             self._telling.pop(job.id, None)
@@ -186,7 +194,7 @@ class Connection:
             fetching.cancel()
         result = await self._in_thread(unpack, done[0])
         if isinstance(result, Failure):
-            raise result.error or _unforeseen(result.trace)
+            raise result.error or ComputeError(unforeseen(result.trace))
         return result.value
 
     async def _in_thread(self, function: Callable[[Any], Any], argument: Any) -> Any:
@@ -280,9 +288,9 @@ class Connection:
                     self._jobs[job].cancel()
 
     def _interrupted(self, job: Job) -> UNetError:
-        if job.status == "stopping":
+        if job.status == "stopping" and job.id not in self._workers:
             return Cancelled("It was stopped before it began; nothing was written.")
-        if self._closing:
+        if self._closing and not self._broken:
             return Cancelled("It was stopped, as the computing process was closed.")
         loss = "The worker that computed it is gone." if not self._broken else self._loss()
         return WorkerLost(f"{loss} {_how_to_go_on(job)}")
@@ -316,18 +324,6 @@ def _how_to_go_on(job: Job) -> str:
     )
 
 
-def _unforeseen(trace: str) -> ComputeError:
-    """Write a stack trace to a file and say where it is."""
-    number, path = tempfile.mkstemp(prefix="napari-unet-error-", suffix=".log")
-    with os.fdopen(number, "w", encoding="utf-8") as file:
-        file.write(trace)
-    last = trace.strip().splitlines()[-1] if trace.strip() else "no reason given"
-    return ComputeError(
-        f"Something went wrong that nobody foresaw ({last[:200]}). The details are in {path}: "
-        "please report them."
-    )
-
-
 def connect(
     address: str,
     environment: Mapping[str, str],
@@ -357,9 +353,10 @@ def connect(
     at, security = host.introduce() if host else (address, None)
     try:
         thread = ClientThread(at, security, _CONNECT_S)
-    except (OSError, ValueError, OverflowError, ImportError) as error:
+    except Exception as error:
         if host is not None:
             host.close(1.0)
+            raise
         problem = f"There is no answer from a scheduler at '{address}' ({error})."
     else:
         return Connection(thread, host, on_lost)

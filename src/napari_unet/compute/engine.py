@@ -120,7 +120,7 @@ class Engine:
         """
         job = Job(request, self._stop, self._tell)
         with self._lock:
-            if self._state == "closed":
+            if self._is_closed():
                 job.post(Ended(None, Cancelled(_CLOSED)))
                 return job
             self._jobs[job.id] = job
@@ -137,7 +137,7 @@ class Engine:
             How long the jobs may take to save before the process is ended regardless.
         """
         with self._lock:
-            if self._state == "closed":
+            if self._is_closed():
                 return
             self._set_state("closed", "The computing process is closed.")
             jobs, connection = list(self._jobs.values()), self._connection
@@ -186,35 +186,40 @@ class Engine:
                 _log.exception("The engine failed at something")
 
     def _try_connect(self, modules: Iterable[str]) -> None:
-        with contextlib.suppress(ComputeError):  # told as a state
+        with contextlib.suppress(UNetError):  # told as a state
             self._connected(modules)
 
     def _connected(self, modules: Iterable[str] = ()) -> Connection:
         """Give a connection that works, a new one where the old one broke."""
         from napari_unet.compute.connection import connect
 
-        connection = self._connection
-        if connection is not None and connection.usable:
-            return connection
-        if self._state != "starting":
-            self._set_state("starting", "The computing process starts again.")
-        if connection is not None:
+        with self._lock:
+            if self._is_closed():
+                raise Cancelled(_CLOSED)
+            old = self._connection
+            if old is not None and old.usable:
+                return old
             self._connection = None
-            connection.close(0)
+            if self._state != "starting":
+                self._set_state("starting", "The computing process starts again.")
+        if old is not None:
+            old.close(0)
         try:
             new = connect(self._address, self._environment, self._on_lost, modules)
         except Exception as error:
             sentence = str(error) if isinstance(error, ComputeError) else _not_started(error)
-            self._set_state("lost", sentence)
+            with self._lock:
+                if not self._is_closed():
+                    self._set_state("lost", sentence)
             raise ComputeError(sentence) from None
         with self._lock:
-            if self._state != "closed":
+            if not self._is_closed():
                 self._connection = new
                 where = f"at {self._address}" if self._address else "on this computer"
                 self._set_state("ready", f"Ready to compute {where}.")
                 return new
         new.close(0)
-        raise ComputeError("The computing process was closed.")
+        raise Cancelled(_CLOSED)
 
     def _send(self, job: Job) -> None:
         try:
@@ -259,11 +264,17 @@ class Engine:
             if self._state == "ready":
                 self._set_state("lost", f"{sentence} The next job starts a new one.")
 
+    def _is_closed(self) -> bool:
+        return self._state == "closed"
+
     def _set_state(self, state: State, sentence: str) -> None:
         with self._lock:
             self._state, self._sentence = state, sentence
             for listener in self._listeners:
-                listener(state, sentence)
+                try:
+                    listener(state, sentence)
+                except Exception:  # the jobs must hear how they end all the same
+                    _log.exception("A listener to the engine's state failed")
 
 
 def _stop_all(connection: Connection, jobs: list[Job], timeout_s: float) -> None:

@@ -54,6 +54,8 @@ class LivePreview:
         Class ids, axes YX.
     uncertainty
         0 (sure) to 255 (undecided), axes YX.
+    probability
+        0 to 255 of each class but the background, or of objects, axes CYX; None where nobody asked.
     step
         After how many steps.
     applied
@@ -64,6 +66,7 @@ class LivePreview:
     origin: tuple[int, int]
     labels: NDArray[np.integer[Any]]
     uncertainty: NDArray[np.uint8]
+    probability: NDArray[np.uint8] | None
     step: int
     applied: int
 

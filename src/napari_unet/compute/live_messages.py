@@ -54,10 +54,14 @@ class ChangeClasses(Message):
 
 @dataclass(frozen=True)
 class ShowView(Message):
-    """Preview this part of an image from now on, (y, x, height, width); empty name: nothing."""
+    """Preview this part of an image from now on, (y, x, height, width); empty name: nothing.
+
+    With its probabilities, where they are wanted, too.
+    """
 
     name: str
     region: tuple[int, int, int, int] = (0, 0, 0, 0)
+    probability: bool = False
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import itertools
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_unet.compute import live_messages as told
 from napari_unet.compute.events import LivePreview, LiveState, LiveSuggestion, LiveTrouble
@@ -66,11 +67,10 @@ class _Live:
         self._training: LiveTraining = LiveTraining(request.task, model, settings, request.name)
         self._gone: dict[str, Any] = {}
         self._ranges: dict[str, list[IntensityRange]] = {}
-        for name, image in request.images.items():
-            self._put(name, image)
+        self._put_all(request.images)
         if session.exists:  # it goes on after this process's predecessor died, or it is resumed
             others = session.labels().items()
-            self._gone = {k: v for k, v in others if v.any() and k not in request.images}
+            self._gone |= {k: v for k, v in others if v.any() and k not in request.images}
         if restores:
             session.restore(self._training)
         self._applied = 0
@@ -81,6 +81,16 @@ class _Live:
         self._next_preview_s = 0.0
         self._previewed: dict[Region, tuple[int, int]] = {}
         self._parts: Iterator[Region] = iter(())
+
+    def _put_all(self, images: Mapping[str, LiveImage]) -> None:
+        """Begin with what can be learned from; the rest is said."""
+        for name, image in images.items():
+            try:
+                self._put(name, image)
+            except UNetError as error:
+                if len(images) == 1:
+                    raise
+                self._context.emit(LiveTrouble(str(error)))
 
     def run(self) -> LiveDone:
         training = self._training
@@ -155,12 +165,13 @@ class _Live:
             self._next_preview_s = 0.0
 
     def _put(self, name: str, image: LiveImage) -> None:
-        self._gone.pop(name, None)
         pixels, labels = np.asarray(image.pixels), np.asarray(image.labels)
+        self._gone[name] = labels  # kept also where nothing can be learned from them
         if image.scope is not None:
             scope = np.asarray(image.scope)
             self._ranges[image.scope_name] = self._training.ranges(scope, image.rgb, name)
         self._training.put(name, pixels, labels, image.rgb, self._ranges.get(image.scope_name))
+        del self._gone[name]
 
     def _suggest(self) -> None:
         """Answer where to paint next; with a network that has to be made first, after that."""
@@ -210,12 +221,15 @@ class _Live:
         self._previewed[part] = state
         y, x, height, width = part
         outputs = training.outputs(view.name, (slice(y, y + height), slice(x, x + width)))
+        painted_as = training.painted_as
+        probability = _in_bytes(painted_as.probability(outputs)) if view.probability else None
         self._context.show(
             LivePreview(
                 name=view.name,
                 origin=(y, x),
-                labels=training.painted_as.labels(outputs),
-                uncertainty=np.clip(255 * training.painted_as.doubt(outputs), 0, 255).astype("u1"),
+                labels=painted_as.labels(outputs),
+                uncertainty=_in_bytes(painted_as.doubt(outputs)),
+                probability=probability,
                 step=training.steps,
                 applied=self._applied,
             )
@@ -237,6 +251,10 @@ class _Live:
                 ready=training.ready,
             )
         )
+
+
+def _in_bytes(maps: NDArray[np.float32]) -> NDArray[np.uint8]:
+    return np.clip(255 * maps, 0, 255).round().astype(np.uint8)
 
 
 def _tiles(shape: tuple[int, ...]) -> Iterator[Region]:

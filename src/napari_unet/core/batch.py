@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from napari_unet.core.errors import (
     SettingsError,
     StorageError,
     UNetError,
+    unforeseen,
 )
 from napari_unet.core.files import read_image
 from napari_unet.core.prediction_files import result_paths, write_prediction
@@ -241,7 +243,7 @@ def _attempt(
         return FileFailed(item.path, str(error))
     except Exception as error:
         if not _is_lazy(item.path):
-            raise
+            return FileFailed(item.path, unforeseen(traceback.format_exc()))
         # Every codec fails in its own way on a damaged block, long after the file was opened.
         problem = f"It cannot be read to its end ({str(error)[:120] or type(error).__name__})."
         return FileFailed(item.path, f"{problem} Copy it again, or save it anew.")

@@ -6,7 +6,7 @@ from napari_unet.core.model_file import ModelInfo
 from napari_unet.core.normalization import Normalization
 from napari_unet.core.provenance import PredictionRecord
 from napari_unet.core.report import DEFINITIONS
-from napari_unet.core.tasks import Instances
+from napari_unet.core.tasks import Instances, Semantic
 
 __all__ = ["methods_text", "trained_on_text"]
 
@@ -27,14 +27,14 @@ def methods_text(record: PredictionRecord, info: ModelInfo) -> str:
         Version, model and its hash, what it was trained on, how it was validated, settings, and
         scores with their definitions.
     """
-    sentences = [_what_was_done(record, info), _training(info), *_validation(info)]
+    sentences = [_what_was_done(record, info), _training(info), *_live(info), *_validation(info)]
     sentences += [_normalization(info.normalization), *_settings(record, info)]
     return " ".join(s for s in sentences if s)
 
 
 def trained_on_text(info: ModelInfo) -> str:
     """Say what a model was trained and validated on, with its scores and their definitions."""
-    return " ".join([_training(info), *_validation(info)])
+    return " ".join([_training(info), *_live(info), *_validation(info)])
 
 
 def _what_was_done(record: PredictionRecord, info: ModelInfo) -> str:
@@ -82,6 +82,19 @@ def _side(counts: dict[str, int], side: str, info: ModelInfo) -> str:
 
 def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+def _live(info: ModelInfo) -> list[str]:
+    """How it learned, where labels were painted meanwhile; see `napari_unet.core.live`."""
+    if not info.provenance.get("live"):
+        return []
+    sentences = ["It learned while the labels were being painted."]
+    if isinstance(info.task, Semantic):
+        sentences.append(
+            "Its outputs were corrected for classes that were painted more or less than they occur "
+            "(Saerens, Latinne and Decaestecker, Neural Computation 14(1), 2002)."
+        )
+    return sentences
 
 
 def _validation(info: ModelInfo) -> list[str]:

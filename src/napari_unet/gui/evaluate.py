@@ -230,13 +230,14 @@ class EvaluateWidget(Form):
         folder = QFileDialog.getExistingDirectory(self.native, "Folder for the tables")
         if not folder:
             return
+        instead = ", in place of earlier ones" if (Path(folder) / "scores.csv").exists() else ""
         try:
             written = self.export(Path(folder))
         except UNetError as error:
             self._message.say(str(error), "error")
         else:
             names = ", ".join(path.name for path in written)
-            self._message.say(f"Saved in '{folder}': {names}.", "good")
+            self._message.say(f"Saved in '{folder}'{instead}: {names}.", "good")
 
 
 @dataclass(frozen=True)

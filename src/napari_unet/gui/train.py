@@ -109,7 +109,8 @@ class TrainWidget(TrainLayout):
         self.suggest_button.changed.connect(self.live.suggest)
         self.accept_button.changed.connect(self.live.accept)
         self.reject_button.changed.connect(self.live.reject)
-        self.uncertainty.changed.connect(self.live.show_uncertainty)
+        self.uncertainty.changed.connect(partial(self.live.show_map, "uncertainty"))
+        self.probability.changed.connect(partial(self.live.show_map, "probability"))
         follow_layers(self._viewer, self._on_layers, self.native)
         self._on_start(None)
 

@@ -77,11 +77,22 @@ class TrainLayout(Form):
         )
         self.uncertainty: Any = w.CheckBox(
             name="uncertainty",
-            text="Show uncertainty",
+            text="Uncertainty",
             tooltip="Add a layer that is bright where the network is unsure: paint there.",
         )
+        self.probability: Any = w.CheckBox(
+            name="probability",
+            text="Probability",
+            tooltip="Add a layer for each class but the background: bright where it is probable.",
+        )
         self.live_row = plain_container(
-            [self.suggest_button, self.accept_button, self.reject_button, self.uncertainty],
+            [
+                self.suggest_button,
+                self.accept_button,
+                self.reject_button,
+                self.uncertainty,
+                self.probability,
+            ],
             layout="horizontal",
         )
         self.live_row.visible = False

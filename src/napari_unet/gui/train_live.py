@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -31,13 +32,14 @@ from napari_unet.gui.jobs import QtJob
 from napari_unet.gui.session import session
 from napari_unet.gui.train_live_planes import (
     LivePlane,
+    is_turned,
     key_of,
     look_of,
     painted_positions,
     plane_in_view,
     region_in_view,
 )
-from napari_unet.gui.train_live_preview import LivePreviews
+from napari_unet.gui.train_live_preview import LivePreviews, MapKind
 from napari_unet.gui.train_live_proposal import Proposal
 
 if TYPE_CHECKING:
@@ -50,6 +52,7 @@ __all__ = ["SESSION_KEY", "LiveController", "LiveForm"]
 _LOOK_MS = 120
 _READING_S = 4.0
 _LONGEST_UNTOLD_S = 2.0
+_SEARCH_S = 0.5
 _MOST_CLASSES = 50
 _PAINT_CLASSES = "Live: paint a stroke of at least two classes."
 _PAINT_OBJECTS = (
@@ -121,8 +124,10 @@ class _Run:
     state: LiveState | None = None
     view: tuple[str, tuple[int, int, int, int]] | None = None
     seen: object = None
+    search_s: float = math.inf
     proposal: Proposal | None = None
     lost: int = 0
+    stopping: bool = False
     known_scopes: set[str] = field(default_factory=set)
 
     @property
@@ -145,6 +150,7 @@ class _Run:
                 "name": self.form.name,
                 "start": None if self.form.start is None else str(self.form.start),
                 "objects": self.form.objects,
+                "axes": self.form.axes,
                 "channels": None if self.form.channels is None else list(self.form.channels),
                 "planes": self.described,
             }
@@ -185,7 +191,7 @@ class LiveController(QObject):
         self._viewer = viewer
         self._run: _Run | None = None
         self._qt_job: QtJob | None = None
-        self._uncertainty = False
+        self._maps: set[MapKind] = set()
         self.model: Path | None = None
         self.folder: Path | None = None
         self._quiet_until_s = self._told_s = 0.0
@@ -207,16 +213,18 @@ class LiveController(QObject):
             When images and labels do not fit together.
         """
         run = _Run(form, form.task(), LivePreviews(self._viewer))
-        run.previews.show_uncertainty(self._uncertainty, {})
+        run.previews.want(self._maps, {})
         planes = form.resumed or [p for row in form.rows for p in self._planes_of(form, row)]
         run.planes = {plane.name: plane for plane in planes}
         run.task = form.task(_painted(run.planes.values()))
         run.describe()
         self._submit(run, form.start, resume=bool(form.resumed))
         self._run = run
+        run.search_s = 0.0 if form.resumed else math.inf  # what was painted since
         self._timer.start()
         self.running_changed.emit(True)
         self.told.emit(run.hint, "info")
+        self._check_classes(run, _painted(run.planes.values()))
 
     def use_rows(self, rows: Sequence[PairRow]) -> None:
         """Learn from these images from now on; those that are new come along, others go."""
@@ -244,21 +252,25 @@ class LiveController(QObject):
         known |= {c.id: c for c in classes if c.id}
         self._use_task(run, _classes(list(known.values()), ()))
 
-    def show_uncertainty(self, wanted: bool) -> None:
-        """Show how unsure the model is as a layer, or take that away."""
-        self._uncertainty = wanted
+    def show_map(self, kind: MapKind, wanted: bool) -> None:
+        """Show how unsure the model is, or how probable each class, as layers; or no longer."""
+        self._maps = self._maps | {kind} if wanted else self._maps - {kind}
         if self._run is not None:
-            self._run.previews.show_uncertainty(wanted, self._run.planes)
+            self._run.previews.want(self._maps, self._run.planes)
+            self._run.seen = self._run.view = None  # what is in view is asked for anew
 
     def stop(self) -> None:
         """Stop; the model and the strokes are kept."""
         self._look()
         if self._run is not None:
             try:
+                self._search(self._run)
                 self._run.describe()  # layers may have other names by now
             except UNetError as error:
                 self._complain(str(error))
         if self._qt_job is not None:
+            if self._run is not None:
+                self._run.stopping = True
             self._qt_job.stop()
 
     def suggest(self) -> None:
@@ -311,12 +323,30 @@ class LiveController(QObject):
             self._follow_view(run)
             for name, plane in list(run.planes.items()):
                 self._tell_strokes(run, plane)
+                if plane.drawing and plane.layer.n_edit_dimensions > 2:
+                    run.search_s = time.monotonic() + _SEARCH_S
                 needed = run.view is not None and run.view[0] == name
                 needed |= run.proposal is not None and run.proposal.plane is plane
                 if not needed and not plane.sent.any() and plane.position:
                     self._drop(run, plane)  # only looked at: a stack has many planes
+            shown = run.planes.get(run.view[0]) if run.view is not None else None
+            if shown is not None and is_turned(self._viewer, shown):
+                run.search_s = min(run.search_s, time.monotonic() + _LONGEST_UNTOLD_S)
+            if time.monotonic() > run.search_s:
+                self._search(run)
         except UNetError as error:
             self._complain(str(error))
+
+    def _search(self, run: _Run) -> None:
+        """Come along to planes that are painted and were never in view, as by a brush in 3D."""
+        run.search_s = math.inf
+        for row in run.form.rows:
+            if row.labels in self._viewer.layers:
+                key = key_of(row.images, row.labels)
+                known = [p.position for p in run.planes.values() if p.key == key]
+                for at in painted_positions(row.images, row.labels, run.form.axes):
+                    if at not in known:
+                        self._add(run, self._plane_in_view(run.form, row, at))
 
     def _drop_others(self, run: _Run) -> None:
         """Take away what was deleted or taken off the table; the session keeps its strokes."""
@@ -343,7 +373,9 @@ class LiveController(QObject):
         continues, plane.drawing = plane.drawing, change is not None
         if change is None:
             return
-        self._add_classes(run, np.unique(change[1]).tolist())
+        painted = np.unique(change[1]).tolist()
+        self._add_classes(run, painted)
+        self._check_classes(run, painted)
         number = next(run.number)
         self._tell(messages.Paint(number, plane.name, *change, continues=continues))
 
@@ -356,7 +388,7 @@ class LiveController(QObject):
             return
         run.seen = seen
         active = self._viewer.layers.selection.active
-        last = run.row if run.row in rows else rows[0]
+        last = next((r for r in rows if run.row is not None and r.same(run.row)), rows[0])
         run.row = next((r for r in rows if active is r.labels or active in r.images), last)
         plane = self._plane_in_view(form, run.row)
         known = (p for p in run.planes.values() if p.key == plane.key)
@@ -366,7 +398,8 @@ class LiveController(QObject):
         view = found.name, region_in_view(self._viewer, found)
         if view != run.view:
             run.view = view
-            self._tell(messages.ShowView(next(run.number), *view))
+            probable = "probability" in self._maps
+            self._tell(messages.ShowView(next(run.number), *view, probability=probable))
 
     def _plane_in_view(
         self, form: LiveForm, row: PairRow, position: Mapping[str, int] | None = None
@@ -397,6 +430,15 @@ class LiveController(QObject):
         if isinstance(run.task, Instances):
             return
         self._use_task(run, _classes(run.task.classes, painted))
+
+    def _check_classes(self, run: _Run, painted: Sequence[int]) -> None:
+        """Say what is not learned."""
+        if isinstance(run.task, Semantic) and (more := {*painted} - {0, *run.task.ids.tolist()}):
+            self._complain(
+                f"Label {min(more)} is not learned: Live tells {_MOST_CLASSES} classes apart at "
+                "most. Where each label is an object of its own, stop, choose objects above, and "
+                "start Live again."
+            )
 
     def _use_task(self, run: _Run, task: Semantic) -> None:
         if task != run.task:
@@ -476,11 +518,10 @@ class LiveController(QObject):
         run, self._qt_job = self._run, None
         if run is None:
             return
-        if isinstance(ended.error, WorkerLost) and run.lost < 3:
+        if isinstance(ended.error, WorkerLost) and run.lost < 3 and not run.stopping:
             run.lost += 1
             self.told.emit(f"{ended.error} Live training goes on with all your strokes.", "warning")
-            saved = run.form.folder / "last.safetensors"
-            self._submit(run, saved if saved.is_file() else run.form.start)
+            self._submit(run, run.form.start, resume=True)
             return
         self._timer.stop()
         if isinstance(ended.result, LiveDone):
@@ -521,7 +562,7 @@ class LiveController(QObject):
                 proposal.remove()
             self.proposed.emit(False)
         if self._run is not None:
-            self._run.previews.show_uncertainty(False, {})
+            self._run.previews.want((), {})
             folder = self._run.form.folder
             self.folder = folder if LiveSession(folder).exists else None
         self._run = None

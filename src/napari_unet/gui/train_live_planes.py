@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LivePlane",
+    "is_turned",
     "key_of",
     "labels_plane",
     "look_of",
@@ -193,10 +194,7 @@ def labels_plane(
     if data.ndim == len(spatial) and "C" not in axes:
         plane = np.asarray(data[tuple(position.get(a, slice(None)) for a in spatial)])
         return plane.T if spatial.index("Y") > spatial.index("X") else plane
-    labels = labels_from_layer(layer, image_layer, axes)
-    order = [a for a in "TZYX" if a in axes]
-    found: NDArray[Any] = labels[tuple(position.get(a, slice(None)) for a in order)]
-    return found
+    return labels_from_layer(layer, image_layer, axes, position)
 
 
 def plane_in_view(
@@ -233,6 +231,13 @@ def plane_in_view(
         scope=image.scope(where),
         sent=np.array(painted),
     )
+
+
+def is_turned(viewer: napari.Viewer, plane: LivePlane) -> bool:
+    """Whether a stack is seen from the side or in 3D: a stroke then lies in many planes."""
+    first = viewer.dims.ndim - plane.image_layer.ndim
+    shown = {axis - first for axis in viewer.dims.displayed}
+    return bool(plane.position) and shown != {plane.axes.index(a) for a in "YX"}
 
 
 def look_of(viewer: napari.Viewer) -> tuple[Any, ...]:

@@ -52,8 +52,10 @@ class Proposal:
         (y, x), (height, width) = suggestion.origin, suggestion.labels.shape
         self.window = (slice(y, y + height), slice(x, x + width))
         labels = suggestion.labels
+        self._numbers: NDArray[Any] = np.zeros(0, int)
         if task.kind == "instances":
             labels = _with_free_numbers(labels, plane.layer)
+            self._numbers = np.unique(labels[labels > BACKGROUND_ID])
         whole = np.zeros(plane.sent.shape, labels.dtype)
         whole[self.window] = labels
         self.layer: Labels = add_labels(
@@ -89,7 +91,7 @@ class Proposal:
         return was_edited(self.layer)
 
     def accept(self) -> None:
-        """Put the proposal, with what was corrected in it, where nothing is painted yet.
+        """Put the proposal, with what was corrected in and around it, where nothing is painted yet.
 
         Raises
         ------
@@ -100,8 +102,21 @@ class Proposal:
             data, (height, width) = np.asarray(self.layer.data), self.plane.sent.shape
             swapped = self.plane.axes.index("X") < self.plane.axes.index("Y")
             proposed = data.reshape(width, height).T if swapped else data.reshape(height, width)
-            self.plane.write(self.window, proposed[self.window])
+            everywhere = (slice(0, height), slice(0, width))
+            self.plane.write(everywhere, self._with_own_numbers(proposed))
         self.remove()
+
+    def _with_own_numbers(self, proposed: NDArray[np.integer[Any]]) -> NDArray[np.integer[Any]]:
+        """Number proposed objects anew whose numbers were given to others meanwhile."""
+        painted = np.asarray(self.plane.layer.data)
+        taken = self._numbers[np.isin(self._numbers, painted)]
+        if not taken.size:
+            return proposed
+        first = 1 + max(int(painted.max()), int(proposed.max()))
+        found = proposed.astype(np.uint32)
+        for i, number in enumerate(taken):
+            found[proposed == number] = first + i
+        return found
 
     def remove(self) -> None:
         """Take the proposal away."""

@@ -111,9 +111,11 @@ def _resumed(widget: TrainWidget, viewer: napari.Viewer, saved: LiveSession) -> 
     objects = bool(about.get("objects"))
     widget.fields.meaning.value = "objects" if objects else "strokes"
     task = saved.task() if saved.began else None
+    if isinstance(task, Semantic):  # else a change in the table would bring back what it had before
+        widget.classes.set_classes(task.classes, {}, sparse=True)
     return LiveForm(
         rows=rows,
-        axes=planes[0].axes,
+        axes=about.get("axes", planes[0].axes),
         channels=channels,
         classes=task.classes if isinstance(task, Semantic) else (),
         start=Path(start) if start and Path(start).is_file() else None,

@@ -4,6 +4,7 @@ import pytest
 from napari_unet.core.errors import LabelsError, SettingsError
 from napari_unet.core.images import Image
 from napari_unet.core.independence import seen_by
+from napari_unet.core.live import trainer
 from napari_unet.core.live.session import LiveSession
 from napari_unet.core.live.settings import LiveSettings
 from napari_unet.core.live.trainer import LiveTraining
@@ -188,6 +189,33 @@ def test_it_says_where_it_is_least_certain_and_nothing_is_painted(cells, strokes
     assert training.least_certain("cells", 32) is None
 
 
+def test_large_images_are_asked_about_in_part(cells, strokes, monkeypatch):
+    monkeypatch.setattr(trainer, "_TILE_PX", 32)
+    monkeypatch.setattr(trainer, "_MOST_TILES", 3)
+    monkeypatch.setattr(trainer, "_JUDGED_PX", 48)
+    image, _ = cells
+    training = LiveTraining(TASK, settings=QUICK)
+    training.put("cells", image, strokes)
+    learn(training, 3)
+    asked: list[tuple[slice, slice]] = []
+    outputs = training._outputs_of
+
+    def noted(network, name, region):
+        asked.append(region)
+        return outputs(network, name, region)
+
+    monkeypatch.setattr(training, "_outputs_of", noted)
+    window = training.least_certain("cells", 16)
+    assert len(asked) == 3
+    assert any(r.start <= w.start < w.stop <= r.stop for w in window[:1] for r, _ in asked)
+    assert not strokes[window].any()
+    asked.clear()
+    training.edit("cells", (0, 0), np.full(strokes.shape, 2, np.uint8))
+    ((rows, columns),) = asked
+    assert max(rows.stop - rows.start, columns.stop - columns.start) <= 48
+    assert training.scores.counts == {2: 1}
+
+
 def test_images_come_and_go(cells, strokes):
     training = LiveTraining(TASK, settings=QUICK)
     training.put("cells", cells[0], np.where(strokes == 1, strokes, 0))
@@ -278,7 +306,10 @@ def test_the_model_says_what_it_comes_from(cells, strokes, tmp_path):
     training.put("unpainted", image[:, ::-1], np.zeros_like(strokes))
     learn(training, 2)
     first = training.model()
-    assert "trained from scratch" in trained_on_text(first.info)
+    told = trained_on_text(first.info)
+    assert "trained from scratch" in told
+    assert "It learned while the labels were being painted." in told
+    assert "corrected for classes that were painted more or less than they occur" in told
     assert seen_by(first.info, Image(image[0], "YX")) == "training"
     assert seen_by(first.info, Image(image[0, ::-1], "YX")) == "unseen"
 

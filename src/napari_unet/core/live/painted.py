@@ -58,6 +58,10 @@ class PaintedClasses:
         """Turn the network's maps (channels, Y, X) into the probability of each class."""
         return np.concatenate([1 - maps, maps]) if len(maps) == 1 else maps
 
+    def probability(self, outputs: Maps) -> Maps:
+        """Give the probability of each class but the background, in their order."""
+        return outputs[[not c.background for c in self.task.classes]]
+
     def labels(self, outputs: Maps) -> Labels:
         """Turn outputs into what would be painted."""
         ids = self.task.ids
@@ -112,6 +116,10 @@ class PaintedObjects:
     def outputs(self, maps: Maps) -> Maps:
         """Give the network's maps (channels, Y, X) as they are; see `Instances.heads`."""
         return maps
+
+    def probability(self, outputs: Maps) -> Maps:
+        """Give the probability of belonging to any object, axes (1, Y, X)."""
+        return outputs[:1]
 
     def labels(self, outputs: Maps) -> Labels:
         """Turn outputs into objects 1, 2, ...; 0 is background."""

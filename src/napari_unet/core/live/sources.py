@@ -55,6 +55,7 @@ class Sources:
         if objects is not None:
             counts["train_objects"] = objects
         made = {**made_today(), "steps": steps, "validation": "none", "counts": counts}
+        made["live"] = True
         return info.model_copy(
             update={
                 "trained_on": tuple(self._learned.values()),

@@ -38,6 +38,8 @@ _WARMING_BATCHES = 6
 _SETTLED_STEPS, _REST_STEPS, _FEW_PX = 100, 3, 200
 _CONTEXT_PX = 64
 _TILE_PX = 512
+_JUDGED_PX, _MOST_TILES = 1024, 16
+"""What is asked of a large image must not keep strokes waiting."""
 
 
 class LiveTraining:
@@ -188,6 +190,7 @@ class LiveTraining:
         if not continues:
             self._judge = None
         if judged and pixels.size and self._learner is not None:
+            pixels = self._near_each_other(pixels, canvas.labels.shape)
             kinds = self._painted_as.kinds_of(canvas.labels.ravel()[pixels])
             known = kinds > 0
             self._judge = self._judge or self._predictor()
@@ -274,16 +277,25 @@ class LiveTraining:
         return self._painted_as.outputs(maps)
 
     def least_certain(self, name: str, window_px: int | None = None) -> tuple[slice, slice] | None:
-        """Find where an image is least certain and not painted: `least_certain_window` of it."""
+        """Find where an image is least certain and not painted: `least_certain_window` of it.
+
+        Of a large image only some parts are looked at, others each time.
+        """
         canvas = self._canvases[name]
         shape = canvas.labels.shape
-        doubt = np.zeros(shape, np.float32)
-        for y in range(0, shape[0], _TILE_PX):
-            for x in range(0, shape[1], _TILE_PX):
-                region = (slice(y, y + _TILE_PX), slice(x, x + _TILE_PX))
-                doubt[region] = self._painted_as.doubt(self.outputs(name, region))
+        tiles = [
+            (slice(y, y + _TILE_PX), slice(x, x + _TILE_PX))
+            for y in range(0, shape[0], _TILE_PX)
+            for x in range(0, shape[1], _TILE_PX)
+        ]
+        tiles = [tile for tile in tiles if not canvas.labels[tile].all()]
+        doubt, passed_over = np.zeros(shape, np.float32), np.ones(shape, bool)
+        for i in self._patches.rng.permutation(len(tiles))[:_MOST_TILES]:
+            region = tiles[i]
+            doubt[region] = self._painted_as.doubt(self.outputs(name, region))
+            passed_over[region] = False
         side_px = window_px or self._painted_as.window_px
-        return least_certain_window(doubt, canvas.labels > 0, side_px)
+        return least_certain_window(doubt, passed_over | (canvas.labels > 0), side_px)
 
     def proposal(
         self, name: str, window: tuple[slice, slice]
@@ -364,7 +376,8 @@ class LiveTraining:
 
     def restore(self, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
         """Go back to what `state` gave."""
-        self._info = ModelInfo.model_validate(values["info"])
+        info = ModelInfo.model_validate(values["info"])
+        self._info = info.model_copy(update={"task": self._task})  # names may be others by now
         self._sources.load(self._info)
         self._learner = self._new_learner(self._info)
         self._learner.restore(tensors, values["learner"])
@@ -463,6 +476,17 @@ class LiveTraining:
         if self._network is None:
             self._network = BlockNetwork(self.model(), self._compute)
         return self._network
+
+    def _near_each_other(
+        self, pixels: NDArray[np.int64], shape: tuple[int, ...]
+    ) -> NDArray[np.int64]:
+        """Of what was filled across a large image, take a part that is judged in a moment."""
+        places = np.stack(np.unravel_index(pixels, shape))
+        if (np.ptp(places, axis=1) < _JUDGED_PX).all():
+            return pixels
+        one = places[:, [int(self._patches.rng.integers(pixels.size))]]
+        near: NDArray[np.int64] = pixels[(np.abs(places - one) < _JUDGED_PX // 2).all(0)]
+        return near
 
     def _foreseen(
         self, name: str, pixels: NDArray[np.int64], network: BlockNetwork

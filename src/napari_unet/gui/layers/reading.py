@@ -32,6 +32,10 @@ __all__ = [
 ]
 
 
+_PASSING = ("preview", "proposal")
+"""Layers of ours that nobody means as labels to learn from, also where they were painted in."""
+
+
 def image_from_layers(
     layers: Sequence[ImageLayer],
     axes: str | None = None,
@@ -72,7 +76,10 @@ def image_from_layers(
 
 
 def labels_from_layer(
-    labels_layer: Labels, image_layer: Layer, axes: str | None = None
+    labels_layer: Labels,
+    image_layer: Layer,
+    axes: str | None = None,
+    position: Mapping[str, int] | None = None,
 ) -> NDArray[Any]:
     """Copy the labels that belong to an image, in the core's order of axes.
 
@@ -83,11 +90,14 @@ def labels_from_layer(
         one channel counts for the pixel.
     image_layer, axes
         The image layer and its axes, as in `image_from_layers`.
+    position
+        Index along T and Z, of which only that is read; None: all.
 
     Returns
     -------
     NDArray
-        A copy, axes TZYX (those of the image but C). Later strokes do not change it.
+        A copy, axes TZYX (those of the image but C and those of `position`). Later strokes do not
+        change it.
 
     Raises
     ------
@@ -98,15 +108,14 @@ def labels_from_layer(
     axes = check_axes(image_layer, axes)
     sizes = dict(zip(axes, layer_shape(image_layer), strict=True))
     data: Any = labels_layer.data[0] if labels_layer.multiscale else labels_layer.data
-    labels = np.asarray(data)
-    shape = labels.shape
+    shape = data.shape
     spatial = axes.replace("C", "")
     fits = {axes: tuple(sizes[a] for a in axes), spatial: tuple(sizes[a] for a in spatial)}
     if "C" in axes:
         fits[axes.replace("C", "1")] = tuple(1 if a == "C" else sizes[a] for a in axes)
-    while labels.ndim > len(axes) and labels.shape[0] == 1:
-        labels = labels[0]
-    letters = next((name for name, fit in fits.items() if labels.shape == fit), None)
+    while data.ndim > len(axes) and data.shape[0] == 1:
+        data = data[0]
+    letters = next((name for name, fit in fits.items() if tuple(data.shape) == fit), None)
     if letters is None:
         expected = " x ".join(str(n) for n in fits[spatial])
         raise LabelsError(
@@ -114,7 +123,9 @@ def labels_from_layer(
             f"'{image_layer.name}' needs {expected} ({spatial}). Choose the labels that belong to "
             "it, or select the image and make new ones with napari's button 'New labels layer'."
         )
-    letters = letters.replace("1", "C")
+    letters, at = letters.replace("1", "C"), position or {}
+    labels = np.asarray(data[tuple(at.get(a, slice(None)) for a in letters)])
+    letters = "".join(a for a in letters if a not in at)
     if "C" in letters:
         labels = _merge_channels(labels, letters.index("C"), labels_layer.name)
         letters = letters.replace("C", "")
@@ -164,7 +175,8 @@ def match_layers(viewer: napari.Viewer) -> list[tuple[ImageLayer, Labels]]:
     -------
     list of (Image layer, Labels layer)
         In the order of the layer list; an image at most once, with the labels whose name is most
-        like its own. Results of ours that nobody corrected are left out.
+        like its own. Results of ours that nobody corrected are left out, and what is only looked at
+        while something trains.
     """
     from napari.layers import Image as ImageLayer
     from napari.layers import Labels
@@ -180,6 +192,7 @@ def match_layers(viewer: napari.Viewer) -> list[tuple[ImageLayer, Labels]]:
     ]
     labels = [layer for layer in viewer.layers if isinstance(layer, Labels)]
     labels = [layer for layer in labels if not is_ours(layer) or was_edited(layer, thorough=False)]
+    labels = [x for x in labels if (our_metadata(x) or {}).get("kind") not in _PASSING]
     scored = [
         (_likeness(image.name, label.name), -i, -k)
         for i, image in enumerate(images)

@@ -57,6 +57,7 @@ class Learner:
         self._settings = settings
         self._pull, self._noise = pull, noise
         self._held: dict[str, Tensor] = {}
+        self._free: list[Tensor] = []
         self._compute = compute
         self._dropout = info.unet.dropout > 0
         self._loss = loss_for(info.task)
@@ -65,6 +66,7 @@ class Learner:
             net = UNet(info.unet)
         with translated_errors(compute, _ADVICE):
             self._net = compute.place_network(net)
+            self._parameters = list(self._net.parameters())
             self._average = self._start_average()
         self._optimizer = _optimizer(self._net, settings)
         self._scaler = torch.amp.GradScaler(
@@ -116,11 +118,12 @@ class Learner:
         convolutional networks", ICML 2018, with the penalty apart from the gradient as in AdamW.
         """
         own = dict(self._net.named_parameters())
-        self._held = {
-            k: weights[k].detach().clone().to(p.device)
-            for k, p in own.items()
-            if self._pull and k in weights and not k.startswith(HEAD)
-        }
+        names = [name for name in own if name in weights and not name.startswith(HEAD)]
+        names = names if self._pull else []
+        self._free = [own[name].detach() for name in names]
+        # In the layout of the parameters: others take several times as long.
+        held = (torch.empty_like(own[name]).detach().copy_(weights[name]) for name in names)
+        self._held = dict(zip(names, held, strict=True))
 
     @property
     def held(self) -> Mapping[str, Tensor]:
@@ -191,7 +194,7 @@ class Learner:
             parts[part][name] = tensor
         self._net.load_state_dict(parts["net"])
         self._average.load_state_dict(parts["average"])
-        self._held = {k: self._compute.place(t) for k, t in parts["held"].items()}
+        self.hold(parts["held"])
         moments: dict[int, dict[str, Tensor]] = {}
         for key, tensor in parts["optimizer"].items():
             index, _, name = key.partition("/")
@@ -200,7 +203,16 @@ class Learner:
         self._scaler.load_state_dict(values)
 
     def _start_average(self) -> AveragedModel:
-        return AveragedModel(self._net, use_buffers=True)
+        """Begin the average anew; what is averaged with what is found once, not at every step."""
+        average = AveragedModel(self._net, use_buffers=True)
+        averaged = [*average.module.parameters(), *average.module.buffers()]
+        learned = [*self._net.parameters(), *self._net.buffers()]
+        self._averaged: dict[torch.dtype, tuple[list[Tensor], list[Tensor]]] = {}
+        for ours, theirs in zip(averaged, learned, strict=True):
+            of_type = self._averaged.setdefault(ours.dtype, ([], []))
+            of_type[0].append(ours.detach())
+            of_type[1].append(theirs.detach())
+        return average
 
     def _move_average(self) -> None:
         """Move the average towards the network, at first quickly.
@@ -209,9 +221,11 @@ class Learner:
         than half after seventy steps: short trainings would be lost.
         """
         count = int(self._average.n_averaged)
-        decay = min(self._settings.average_decay, (1 + count) / (10 + count))
-        self._average.multi_avg_fn = get_ema_multi_avg_fn(decay)
-        self._average.update_parameters(self._net)
+        decay = min(self._settings.average_decay, (1 + count) / (10 + count)) if count else 0.0
+        move = get_ema_multi_avg_fn(decay)
+        for averaged, learned in self._averaged.values():
+            move(averaged, learned, count)
+        self._average.n_averaged += 1
 
     def _forward(self, batch: Batch, step: int) -> Tensor:
         images = self._compute.place(torch.from_numpy(batch.images))
@@ -241,7 +255,7 @@ class Learner:
         self._scaler.scale(loss).backward()
         if self._settings.gradient_clip:
             self._scaler.unscale_(self._optimizer)
-            nn.utils.clip_grad_norm_(self._net.parameters(), self._settings.gradient_clip)
+            nn.utils.clip_grad_norm_(self._parameters, self._settings.gradient_clip)
         self._scaler.step(self._optimizer)
         self._scaler.update()
         self._draw_back()
@@ -250,9 +264,9 @@ class Learner:
 
     @torch.no_grad()
     def _draw_back(self) -> None:
-        for name, weight in self._net.named_parameters() if self._held else ():
-            if name in self._held:
-                weight.lerp_(self._held[name], self._pull)
+        if self._held:
+            draw_back = get_ema_multi_avg_fn(1 - self._pull)
+            draw_back(self._free, list(self._held.values()), 0)
 
 
 def _optimizer(net: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:

@@ -353,6 +353,9 @@ def test_in_the_window_a_person_sees_what_live_needs(person: Any, cells: Any) ->
     person.wait(lambda: train.accept_button.native.isVisible(), 100)
     person.press(train.reject_button)
     person.press(train.uncertainty)
+    person.press(train.suggest_button)  # at once: what is in view is being asked for anew
+    person.wait(lambda: train.accept_button.native.isVisible(), 100)
+    person.press(train.reject_button)
     assert "cells uncertainty" not in person.viewer.layers
     assert probability in person.viewer.layers
     person.press(train.live_button)

@@ -276,10 +276,13 @@ class LiveController(QObject):
     def suggest(self) -> None:
         """Ask where painting would help most; the view goes there."""
         run = self._run
-        if run is not None and not run.ready:
+        if run is None:
+            return
+        if not run.ready:
             self.told.emit(run.hint, "info")
-        elif run is not None and run.view is not None:
-            self._look()  # what was painted a moment ago counts
+            return
+        self._look()  # what was painted, or asked to be shown, a moment ago counts
+        if run.view is not None:
             self._tell(messages.Suggest(next(run.number), run.view[0]))
             self.told.emit("Looking for where it is least certain …", "info")
 

@@ -196,10 +196,15 @@ def save_model(path: Path | str, model: Model) -> None:
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
     """Write a ``.safetensors`` file, whole or not at all; raises `StorageError`."""
+    import torch
     from safetensors.torch import save
 
+    # Copied once: Live saves its session twice a minute, and memory stays as high as it once was.
+    own = {
+        name: t.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
+        for name, t in tensors.items()
+    }
     # Not save_file: when the disk is full it raises an error of its own, without the reason.
-    own = {name: t.detach().cpu().clone().contiguous() for name, t in tensors.items()}
     atomic_write_bytes(path, save(own, metadata))
 
 

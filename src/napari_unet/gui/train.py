@@ -75,6 +75,8 @@ class TrainWidget(TrainLayout):
         self._timer.timeout.connect(self._look)
         self._connect()
         self._on_layers()
+        self._live_was_last = self.live.folder is not None
+        self._show_resume()
         start_engine_soon(self.native, "pyqtgraph")
 
     # -- the form --------------------------------------------------------------------------------
@@ -106,6 +108,7 @@ class TrainWidget(TrainLayout):
         self.live.told.connect(self._tell)
         self.live.running_changed.connect(self._on_live)
         self.live.proposed.connect(self._on_proposal)
+        self.live.map_removed.connect(self._on_map_removed)
         self.suggest_button.changed.connect(self.live.suggest)
         self.accept_button.changed.connect(self.live.accept)
         self.reject_button.changed.connect(self.live.reject)
@@ -157,15 +160,16 @@ class TrainWidget(TrainLayout):
 
     def _on_layers(self) -> None:
         from napari_unet.gui.layers import match_layers, was_edited
+        from napari_unet.gui.train_live_preview import is_live_map
 
         layers = list(self._viewer.layers)
-        images = [x for x in layers if x._type_string == "image"]
+        images = [x for x in layers if x._type_string == "image" and not is_live_map(x)]
         labels = [x for x in layers if x._type_string == "labels"]
         chosen = [r.labels for r in self.pairs.rows]
         labels = [x for x in labels if x in chosen or was_edited(x, thorough=False)]
         shapes = [x for x in layers if x._type_string == "shapes"]
         self.pairs.set_layers(images, labels, shapes)
-        if not self.pairs.touched and not self.live.running:
+        if not self.pairs.touched and not (self.live.running and self.pairs.rows):
             areas = shapes[:1] if len(shapes) == 1 else []
             found = match_layers(self._viewer)
             area = areas[0] if areas and len(found) == 1 else None
@@ -419,6 +423,9 @@ class TrainWidget(TrainLayout):
         if there:
             text = "It is least certain here. Correct the proposal with the brush, then accept it."
             self._tell(text, "info")
+
+    def _on_map_removed(self, kind: str) -> None:
+        {"uncertainty": self.uncertainty, "probability": self.probability}[kind].value = False
 
     def stop(self) -> None:
         """Stop the run; everything is kept."""

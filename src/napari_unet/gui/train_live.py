@@ -39,7 +39,7 @@ from napari_unet.gui.train_live_planes import (
     plane_in_view,
     region_in_view,
 )
-from napari_unet.gui.train_live_preview import LivePreviews, MapKind
+from napari_unet.gui.train_live_preview import LivePreviews, MapKind, is_live_map
 from napari_unet.gui.train_live_proposal import Proposal
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
     from napari_unet.gui.train_pairs import PairRow
 
-__all__ = ["SESSION_KEY", "LiveController", "LiveForm"]
+__all__ = ["LiveController", "LiveForm", "session_of"]
 
 _LOOK_MS = 120
 _READING_S = 4.0
@@ -55,12 +55,13 @@ _LONGEST_UNTOLD_S = 2.0
 _SEARCH_S = 0.5
 _MOST_CLASSES = 50
 _PAINT_CLASSES = "Live: paint a stroke of at least two classes."
+_NOTHING_OPEN = "Live has no image to learn from: choose one and its labels in the table above."
 _PAINT_OBJECTS = (
     "Live: paint some background with label 1, and a few objects, each whole and with a label of "
     "its own from 2 on (M takes the next)."
 )
-SESSION_KEY = "napari-unet live session"
-"""In the metadata of a Labels layer that is painted on: the folder of the session."""
+_SESSION_KEY = "napari-unet live session"
+"""In the metadata of a Labels layer that is painted on: folder of the session, its name there."""
 _DEFAULT_CLASSES = (
     ClassInfo(id=1, name="background", background=True),
     ClassInfo(id=2, name="class 2"),
@@ -125,14 +126,18 @@ class _Run:
     view: tuple[str, tuple[int, int, int, int]] | None = None
     seen: object = None
     search_s: float = math.inf
+    asked: str = ""
     proposal: Proposal | None = None
+    told_task: int = 0
     lost: int = 0
     stopping: bool = False
     known_scopes: set[str] = field(default_factory=set)
 
     @property
     def hint(self) -> str:
-        """What to paint first."""
+        """What to paint first, or what to choose to be painted."""
+        if not self.planes:
+            return _NOTHING_OPEN
         return _PAINT_OBJECTS if self.form.objects else _PAINT_CLASSES
 
     def describe(self) -> None:
@@ -144,7 +149,7 @@ class _Run:
                 "axes": plane.axes,
                 "position": plane.position,
             }
-            plane.layer.metadata[SESSION_KEY] = str(self.form.folder)
+            plane.layer.metadata[_SESSION_KEY] = str(self.form.folder), str(plane.layer.name)
         LiveSession(self.form.folder).describe(
             {
                 "name": self.form.name,
@@ -177,6 +182,8 @@ class LiveController(QObject):
         Signal: each `LiveState`.
     proposed
         Signal: whether there is a proposal to accept or reject.
+    map_removed
+        Signal: a kind of map whose layers a person removed.
     model, folder
         The model that the last session made, and where that session is.
     """
@@ -185,6 +192,7 @@ class LiveController(QObject):
     running_changed = Signal(bool)
     stated = Signal(object)
     proposed = Signal(bool)
+    map_removed = Signal(str)
 
     def __init__(self, viewer: napari.Viewer, parent: QObject) -> None:
         super().__init__(parent)
@@ -198,6 +206,7 @@ class LiveController(QObject):
         self._timer = QTimer(self)
         self._timer.setInterval(_LOOK_MS)
         self._timer.timeout.connect(self._look)
+        self._tidy_up()
 
     @property
     def running(self) -> bool:
@@ -213,7 +222,7 @@ class LiveController(QObject):
             When images and labels do not fit together.
         """
         run = _Run(form, form.task(), LivePreviews(self._viewer))
-        run.previews.want(self._maps, {})
+        run.previews.want(self._maps)
         planes = form.resumed or [p for row in form.rows for p in self._planes_of(form, row)]
         run.planes = {plane.name: plane for plane in planes}
         run.task = form.task(_painted(run.planes.values()))
@@ -241,7 +250,7 @@ class LiveController(QObject):
                     for plane in self._planes_of(run.form, row):
                         self._add(run, plane)
         except UNetError as error:
-            self.told.emit(str(error), "error")
+            self._complain(str(error))
 
     def use_classes(self, classes: Sequence[ClassInfo]) -> None:
         """Take over names, colours and the background that a person chose."""
@@ -256,22 +265,24 @@ class LiveController(QObject):
         """Show how unsure the model is, or how probable each class, as layers; or no longer."""
         self._maps = self._maps | {kind} if wanted else self._maps - {kind}
         if self._run is not None:
-            self._run.previews.want(self._maps, self._run.planes)
+            self._run.previews.want(self._maps)
             self._run.seen = self._run.view = None  # what is in view is asked for anew
 
     def stop(self) -> None:
         """Stop; the model and the strokes are kept."""
-        self._look()
-        if self._run is not None:
-            try:
-                self._search(self._run)
-                self._run.describe()  # layers may have other names by now
-            except UNetError as error:
-                self._complain(str(error))
-        if self._qt_job is not None:
-            if self._run is not None:
-                self._run.stopping = True
-            self._qt_job.stop()
+        run, job = self._run, self._qt_job
+        try:
+            self._look()
+            if run is not None:
+                self._search(run)
+                run.describe()  # layers may have other names by now
+        except UNetError as error:
+            self._complain(str(error))
+        finally:
+            if run is not None:
+                run.stopping = True
+            if job is not None:
+                job.stop()
 
     def suggest(self) -> None:
         """Ask where painting would help most; the view goes there."""
@@ -282,25 +293,27 @@ class LiveController(QObject):
             self.told.emit(run.hint, "info")
             return
         self._look()  # what was painted, or asked to be shown, a moment ago counts
-        if run.view is not None:
-            self._tell(messages.Suggest(next(run.number), run.view[0]))
-            self.told.emit("Looking for where it is least certain …", "info")
+        if run.view is None:
+            self.told.emit(_NOTHING_OPEN, "info")
+            return
+        self.told.emit("Looking for where it is least certain …", "info")
+        if not run.asked:  # else the answer is on its way
+            run.asked = run.view[0]
+            self._tell(messages.Suggest(next(run.number), run.asked))
 
     def accept(self) -> None:
         """Take the proposal over, as corrected; it does not count in the score."""
+        self._look()  # strokes that were painted before are judged
         run = self._run
         if run is None or run.proposal is None:
             return
-        self._look()  # strokes that were painted before are judged
         plane = run.proposal.plane
         try:
             run.proposal.accept()
         except UNetError as error:
             self._complain(str(error))
             return
-        change = plane.change()
-        if change is not None:
-            self._tell(messages.Paint(next(run.number), plane.name, *change, judged=False))
+        self._tell_strokes(run, plane, judged=False)
         self._propose(run, None)
 
     def reject(self) -> None:
@@ -322,6 +335,7 @@ class LiveController(QObject):
         if run is None or self._qt_job is None:
             return
         try:
+            self._notice_removed(run)
             self._drop_others(run)
             self._follow_view(run)
             for name, plane in list(run.planes.items()):
@@ -330,6 +344,7 @@ class LiveController(QObject):
                     run.search_s = time.monotonic() + _SEARCH_S
                 needed = run.view is not None and run.view[0] == name
                 needed |= run.proposal is not None and run.proposal.plane is plane
+                needed |= run.asked == name
                 if not needed and not plane.sent.any() and plane.position:
                     self._drop(run, plane)  # only looked at: a stack has many planes
             shown = run.planes.get(run.view[0]) if run.view is not None else None
@@ -339,6 +354,24 @@ class LiveController(QObject):
                 self._search(run)
         except UNetError as error:
             self._complain(str(error))
+
+    def _notice_removed(self, run: _Run) -> None:
+        """Take back what belongs to layers that a person removed."""
+        for kind in run.previews.taken_away():
+            self.map_removed.emit(kind)
+        if run.proposal is not None and run.proposal.layer not in self._viewer.layers:
+            self._propose(run, None)
+
+    def _tidy_up(self) -> None:
+        """Of a form that was closed while it ran: what it showed goes, its session is offered."""
+        from napari_unet.gui.layers import our_metadata, was_edited
+
+        for layer in list(self._viewer.layers):
+            kind = (our_metadata(layer) or {}).get("kind")
+            if is_live_map(layer) or (kind == "proposal" and not was_edited(layer)):
+                self._viewer.layers.remove(layer)
+            elif (known := session_of(layer)) is not None and LiveSession(known[0]).exists:
+                self.folder = known[0]
 
     def _search(self, run: _Run) -> None:
         """Come along to planes that are painted and were never in view, as by a brush in 3D."""
@@ -362,25 +395,29 @@ class LiveController(QObject):
         del run.planes[plane.name]
         if not plane.sent.any():
             run.described.pop(plane.name, None)
-        run.previews.forget(plane.name)
+        others = any(p.key == plane.key for p in run.planes.values())
+        run.previews.forget(plane, image=not others)
+        if run.asked == plane.name:
+            run.asked = ""
         if run.proposal is not None and run.proposal.plane is plane:
-            run.proposal.remove()
+            run.proposal.give_up()
             self._propose(run, None)
         if run.view is not None and run.view[0] == plane.name:
             run.view = run.seen = None
             self._tell(messages.ShowView(next(run.number), ""))
         self._tell(messages.RemoveImage(next(run.number), plane.name))
 
-    def _tell_strokes(self, run: _Run, plane: LivePlane) -> None:
+    def _tell_strokes(self, run: _Run, plane: LivePlane, *, judged: bool = True) -> None:
         change = plane.change()
-        continues, plane.drawing = plane.drawing, change is not None
+        continues, plane.drawing = judged and plane.drawing, judged and change is not None
         if change is None:
             return
         painted = np.unique(change[1]).tolist()
         self._add_classes(run, painted)
         self._check_classes(run, painted)
         number = next(run.number)
-        self._tell(messages.Paint(number, plane.name, *change, continues=continues))
+        strokes = messages.Paint(number, plane.name, *change, judged=judged, continues=continues)
+        self._tell(strokes)
 
     def _follow_view(self, run: _Run) -> None:
         """Preview what is in view, of the selected image if it is one of those that are painted."""
@@ -445,8 +482,8 @@ class LiveController(QObject):
 
     def _use_task(self, run: _Run, task: Semantic) -> None:
         if task != run.task:
-            run.task = task
-            self._tell(messages.ChangeClasses(next(run.number), task))
+            run.task, run.told_task = task, next(run.number)
+            self._tell(messages.ChangeClasses(run.told_task, task))
             run.previews.forget_colours()
 
     def _tell(self, message: messages.Message) -> None:
@@ -471,6 +508,8 @@ class LiveController(QObject):
         self._qt_job = QtJob(session().engine.submit(request), self)
         self._qt_job.event.connect(self._take)
         self._qt_job.ended.connect(self._end)
+        if run.asked:
+            self._tell(messages.Suggest(next(run.number), run.asked))
 
     def _take(self, event: object) -> None:
         run = self._run
@@ -484,6 +523,8 @@ class LiveController(QObject):
         elif isinstance(event, LivePreview) and event.name in run.planes:
             run.ready = True  # the state that says so may come a moment later
             self._tell_state(run)
+            if event.applied < run.told_task:  # of the classes before
+                return
             about = {"run": str(run.form.folder), "model": run.form.name}
             try:
                 run.previews.show(run.planes[event.name], event, run.task, about)
@@ -499,7 +540,8 @@ class LiveController(QObject):
         if run.state is None or run.proposal is not None:
             return
         if time.monotonic() > self._quiet_until_s:
-            self.told.emit(_words(run.state) if run.ready else run.hint, "info")
+            going = run.ready and run.planes
+            self.told.emit(_words(run.state) if going else run.hint, "info")
             self._told_s = time.monotonic()
 
     def _complain(self, sentence: str) -> None:
@@ -508,7 +550,8 @@ class LiveController(QObject):
         self._quiet_until_s = time.monotonic() + _READING_S
 
     def _on_suggestion(self, run: _Run, suggestion: LiveSuggestion) -> None:
-        if run.proposal is not None:  # asked for twice; the first may be corrected by now
+        asked, run.asked = run.asked, ""
+        if asked != suggestion.name or run.proposal is not None or run.stopping:
             return
         if suggestion.origin is None:
             self.told.emit("Something is painted everywhere already: nothing to suggest.", "info")
@@ -524,7 +567,11 @@ class LiveController(QObject):
         if isinstance(ended.error, WorkerLost) and run.lost < 3 and not run.stopping:
             run.lost += 1
             self.told.emit(f"{ended.error} Live training goes on with all your strokes.", "warning")
-            self._submit(run, run.form.start, resume=True)
+            try:
+                self._submit(run, run.form.start, resume=True)
+            except UNetError as error:
+                self._timer.stop()
+                self._finish(str(error), "error")
             return
         self._timer.stop()
         if isinstance(ended.result, LiveDone):
@@ -561,16 +608,23 @@ class LiveController(QObject):
 
     def _finish(self, text: str, kind: str) -> None:
         if self._run is not None and (proposal := self._run.proposal) is not None:
-            if not proposal.corrected:
-                proposal.remove()
+            proposal.give_up()
             self.proposed.emit(False)
         if self._run is not None:
-            self._run.previews.want((), {})
+            self._run.previews.want(())
             folder = self._run.form.folder
             self.folder = folder if LiveSession(folder).exists else None
         self._run = None
         self.told.emit(text, kind)
         self.running_changed.emit(False)
+
+
+def session_of(layer: Any) -> tuple[Path, str] | None:
+    """Give the session that a Labels layer was painted for: its folder, and its name there."""
+    match layer.metadata.get(_SESSION_KEY):
+        case (str(folder), str(name)):
+            return Path(folder), name
+    return None
 
 
 def _painted(planes: Any) -> list[int]:

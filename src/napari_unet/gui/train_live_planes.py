@@ -188,10 +188,11 @@ def labels_plane(
 ) -> NDArray[np.integer[Any]]:
     """Read the labels of a plane, axes YX; without a copy where the layer allows it."""
     from napari_unet.gui.layers import labels_from_layer
+    from napari_unet.gui.layers.axes import layer_shape
 
     spatial = axes.replace("C", "")
     data: Any = layer.data[0] if layer.multiscale else layer.data
-    if data.ndim == len(spatial) and "C" not in axes:
+    if "C" not in axes and tuple(data.shape) == tuple(layer_shape(image_layer)):
         plane = np.asarray(data[tuple(position.get(a, slice(None)) for a in spatial)])
         return plane.T if spatial.index("Y") > spatial.index("X") else plane
     return labels_from_layer(layer, image_layer, axes, position)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from skimage.morphology import dilation
 
 from napari_unet.core.live.painted import BACKGROUND_ID
 
@@ -52,10 +53,10 @@ class Proposal:
         (y, x), (height, width) = suggestion.origin, suggestion.labels.shape
         self.window = (slice(y, y + height), slice(x, x + width))
         labels = suggestion.labels
-        self._numbers: NDArray[Any] = np.zeros(0, int)
-        if task.kind == "instances":
+        self._objects = task.kind == "instances"
+        if self._objects:
             labels = _with_free_numbers(labels, plane.layer)
-            self._numbers = np.unique(labels[labels > BACKGROUND_ID])
+        self._suggested = np.unique(labels)
         whole = np.zeros(plane.sent.shape, labels.dtype)
         whole[self.window] = labels
         self.layer: Labels = add_labels(
@@ -72,6 +73,8 @@ class Proposal:
         strokes = plane.layer
         self.layer.mode, self.layer.brush_size = "paint", strokes.brush_size
         self.layer.selected_label = strokes.selected_label
+        if self._objects:  # what is drawn is another object
+            self.layer.selected_label = 1 + max(int(np.max(strokes.data)), int(labels.max()))
         centre = (y + height / 2, x + width / 2)
         jump_to(
             viewer,
@@ -103,20 +106,29 @@ class Proposal:
             swapped = self.plane.axes.index("X") < self.plane.axes.index("Y")
             proposed = data.reshape(width, height).T if swapped else data.reshape(height, width)
             everywhere = (slice(0, height), slice(0, width))
-            self.plane.write(everywhere, self._with_own_numbers(proposed))
+            if self._objects:
+                proposed = self._with_own_numbers(proposed)
+            self.plane.write(everywhere, proposed)
         self.remove()
 
     def _with_own_numbers(self, proposed: NDArray[np.integer[Any]]) -> NDArray[np.integer[Any]]:
-        """Number proposed objects anew whose numbers were given to others meanwhile."""
+        """Number objects anew whose numbers others have; but what was drawn on to one is its."""
         painted = np.asarray(self.plane.layer.data)
-        taken = self._numbers[np.isin(self._numbers, painted)]
-        if not taken.size:
-            return proposed
+        numbers = np.unique(proposed[proposed > BACKGROUND_ID])
         first = 1 + max(int(painted.max()), int(proposed.max()))
         found = proposed.astype(np.uint32)
-        for i, number in enumerate(taken):
-            found[proposed == number] = first + i
+        for number in numbers[np.isin(numbers, painted)]:
+            one = proposed == number
+            near = dilation(one) & (self.plane.sent == number)
+            if number in self._suggested or not near.any():
+                found[one] = first
+                first += 1
         return found
+
+    def give_up(self) -> None:
+        """Take the proposal away, unless a person painted in it."""
+        if not self.corrected:
+            self.remove()
 
     def remove(self) -> None:
         """Take the proposal away."""

@@ -12,7 +12,7 @@ from napari_unet.core.live.session import LiveSession
 from napari_unet.core.tasks import Semantic
 from napari_unet.gui.preferences import preferences
 from napari_unet.gui.train_data import next_run_folder
-from napari_unet.gui.train_live import SESSION_KEY, LiveForm
+from napari_unet.gui.train_live import LiveForm, session_of
 from napari_unet.gui.train_live_planes import labels_plane, plane_in_view
 from napari_unet.gui.train_pairs import PairRow
 
@@ -150,9 +150,9 @@ def _strokes_again(
     from napari_unet.gui.layers import check_axes, image_from_layers
 
     letters = check_axes(images[0], axes)
-    for layer in viewer.layers:
-        known = layer.name == name and layer.metadata.get(SESSION_KEY) == str(folder)
-        if layer._type_string == "labels" and known:
+    known: list[Any] = [x for x in viewer.layers if session_of(x) == (folder, name)]
+    for layer in sorted(known, key=lambda x: x.name != name):  # else renamed since; copies follow
+        if layer._type_string == "labels":
             now = [labels_plane(layer, images[0], letters, position) for position, _ in painted]
             if all(a.shape == b.shape for a, (_, b) in zip(now, painted, strict=True)):
                 return layer
@@ -170,11 +170,15 @@ def _strokes_again(
 
 
 def _selected_image(viewer: napari.Viewer) -> ImageLayer:
+    from napari_unet.gui.layers import our_metadata
+
     images: list[Any] = [x for x in viewer.layers if x._type_string == "image"]
     active = viewer.layers.selection.active
     if not images:
         raise ImageError("No image is open: open one (File > Open Sample has some) to paint on.")
-    return active if active in images else images[-1]
+    if active in images:
+        return active
+    return next((x for x in reversed(images) if our_metadata(x) is None), images[-1])
 
 
 def _new_strokes(

@@ -104,6 +104,13 @@ class PreviewLayer:
         For the colours of classes.
     metadata
         What it is of.
+    visible
+        Whether it is seen at first.
+
+    Attributes
+    ----------
+    unwanted
+        Whether a person took it away.
     """
 
     def __init__(
@@ -112,6 +119,8 @@ class PreviewLayer:
         source: PreviewSource,
         task: Semantic | Instances,
         metadata: Mapping[str, Any],
+        *,
+        visible: bool = True,
     ) -> None:
         from napari_unet.gui.layers.colours import class_colours
 
@@ -119,8 +128,13 @@ class PreviewLayer:
         self._source = source
         self._colours = class_colours(task)
         self._metadata = {"kind": "preview", **metadata}
-        self._unwanted = False
+        self._visible, self._moved = visible, False
+        self.unwanted = False
         self.layer: Labels | None = None
+
+    def move(self, source: PreviewSource) -> None:
+        """Show another plane of the same image from the next labels on."""
+        self._source, self._moved = source, True
 
     def show(self, labels: Any, step: int) -> None:
         """Show new labels.
@@ -128,12 +142,12 @@ class PreviewLayer:
         A layer that a person took away stays away; one that a person painted in is theirs, and the
         preview goes on in a new one.
         """
-        from napari_unet.gui.layers import update_labels
+        from napari_unet.gui.layers import lay_on, update_labels
 
-        if self._unwanted:
+        if self.unwanted:
             return
         if self.layer is not None and self.layer not in self._viewer.layers:
-            self._unwanted = True
+            self.unwanted = True
             return
         metadata = self._metadata | {"image": self._source.image.name, "step": step}
         metadata["colours"] = self._colours
@@ -147,13 +161,16 @@ class PreviewLayer:
             self.layer = self._earlier(labels)
         if self.layer is None or not update_labels(self.layer, labels, **place):
             self.layer = self._add(labels, place)
+        elif self._moved:
+            lay_on(self.layer, self._source.layer, self._source.axes, self._source.position)
+        self._moved = False
 
     def _earlier(self, labels: Any) -> Labels | None:
         """Take over the preview that is there; hide one that cannot be, but no one's work.
 
         One of this run goes: its classes have other colours by now.
         """
-        from napari_unet.gui.layers import our_metadata, result_geometry, to_layer_order, was_edited
+        from napari_unet.gui.layers import lay_on, our_metadata, to_layer_order, was_edited
 
         source = self._source
         where = source.layer, source.axes, source.position
@@ -174,10 +191,14 @@ class PreviewLayer:
             else:
                 layer.visible = False
         if found is not None:
-            for key, value in result_geometry(*where).items():
-                setattr(found, key, value)
-            found.visible = True
+            lay_on(found, *where)
+            found.visible = self._visible
         return found
+
+    @property
+    def visible(self) -> bool:
+        """Whether it is seen, unless something lies on it."""
+        return self._visible if self.layer is None else bool(self.layer.visible)
 
     @property
     def _name(self) -> str:
@@ -192,7 +213,7 @@ class PreviewLayer:
         layer = add_labels(
             self._viewer, labels=labels, name=self._name, colours=self._colours, **place
         )
-        layer.opacity = 0.5  # strokes, and the image, stay visible
+        layer.opacity, layer.visible = 0.5, self._visible  # strokes, and the image, are seen
         layers = self._viewer.layers
         layers.move(layers.index(layer), self._below_strokes())
         self._viewer.layers.selection = selected

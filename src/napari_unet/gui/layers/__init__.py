@@ -6,7 +6,13 @@ of an RGB layer are no dimension. The core's arrays come in the order TZCYX.
 
 from napari_unet.gui.layers.areas import annotated_area
 from napari_unet.gui.layers.axes import check_axes, propose_axes
-from napari_unet.gui.layers.geometry import misalignment, result_geometry, to_layer_order, to_world
+from napari_unet.gui.layers.geometry import (
+    lay_on,
+    misalignment,
+    result_geometry,
+    to_layer_order,
+    to_world,
+)
 from napari_unet.gui.layers.proxies import unwrapped
 from napari_unet.gui.layers.reading import (
     current_plane,
@@ -47,6 +53,7 @@ __all__ = [
     "is_ours",
     "jump_to",
     "labels_from_layer",
+    "lay_on",
     "match_layers",
     "misalignment",
     "our_metadata",

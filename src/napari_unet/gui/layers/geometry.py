@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from napari.layers import Layer
 
 __all__ = [
+    "lay_on",
     "misalignment",
     "pixel_size",
     "result_geometry",
@@ -120,6 +121,14 @@ def result_geometry(
         if (values := getattr(layer, name, None)) is not None:
             geometry[name] = tuple(values[i] for i in keep)
     return geometry
+
+
+def lay_on(
+    layer: Layer, source: Layer, axes: str | None, position: Mapping[str, int] | None
+) -> None:
+    """Move a result that is shown to where one of this plane lies, see `result_geometry`."""
+    for name, value in result_geometry(source, axes, position).items():
+        setattr(layer, name, value)
 
 
 def to_layer_order(

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from napari_unet.compute import live_messages as told
 from napari_unet.compute.events import LivePreview, LiveState, LiveSuggestion, LiveTrouble
+from napari_unet.compute.memory import give_back_memory
 from napari_unet.compute.requests import LiveDone, LiveImage, LiveRequest
 from napari_unet.core.errors import UNetError
 
@@ -132,6 +133,7 @@ class _Live:
             self._session.save(self._training, self._gone)
         except UNetError as error:
             self._context.emit(LiveTrouble(str(error)))
+        give_back_memory()  # what is written is copied first
         self._saved_s = time.monotonic()
 
     def _apply(self, message: told.Message) -> None:

@@ -1,5 +1,6 @@
 """The computing process: who reaches it, how it ends, what it leaves behind."""
 
+import asyncio
 import contextlib
 import gc
 import os
@@ -133,8 +134,16 @@ def test_a_strangers_client_is_refused(engine, certificate) -> None:
     else:
         security = Security.temporary()
 
+    async def enter() -> None:
+        options = {"timeout": 3, "set_as_default": False, "asynchronous": True}
+        client = Client(address, security=security, **options)
+        try:
+            await client
+        finally:
+            await client.close()
+
     with pytest.raises((OSError, TypeError, RuntimeError)):
-        Client(address, security=security, timeout=3, set_as_default=False)
+        asyncio.run(enter())
     assert engine.submit(evaluation()).wait(30).report.images  # and it still works
 
 

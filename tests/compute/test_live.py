@@ -216,6 +216,10 @@ def test_where_next_waits_for_the_network_of_a_new_class(engine, cells, tmp_path
     job.tell(ChangeClasses(1, Semantic(classes=(*CLASSES, edge), sparse=True)))
     job.tell(Suggest(2, "a"))
     assert listener.wait_for(LiveSuggestion).origin is not None
+    job.tell(Suggest(3, "b"))
+    nowhere = listener.wait_for(LiveSuggestion, lambda s: s.name == "b")
+    assert nowhere.origin is None
+    assert nowhere.reason.startswith("'b' is not learned from")
     job.stop()
     job.wait(PATIENCE_S)
 

@@ -2,10 +2,14 @@ import subprocess
 import sys
 import threading
 
+import numpy as np
+import psutil
 import pytest
 
 from napari_unet.core import allocator
-from napari_unet.core.allocator import keeping_freed_memory
+from napari_unet.core.allocator import keeping_freed_memory, return_freed_memory
+
+BLOCK, BLOCKS = 65_536, 1600
 
 glibc = pytest.mark.skipif(
     allocator._library() is None, reason="the C library has no mallopt: nothing is done there"
@@ -42,6 +46,17 @@ print(plain, kept, held - resident_mb(), faults())
     assert kept < 0.1 * plain
     assert released_mb > 80
     assert after > 0.5 * plain
+
+
+@glibc
+def test_memory_below_what_is_in_use_is_given_back():
+    process = psutil.Process()
+    blocks = [np.ones(BLOCK, np.uint8) for _ in range(BLOCKS)]
+    full = process.memory_info().rss
+    del blocks[:-1]  # the last one lies above all others
+    return_freed_memory()
+    assert process.memory_info().rss < full - 0.8 * BLOCK * BLOCKS
+    assert blocks[0].all()
 
 
 def test_it_lasts_until_the_last_user_is_done(monkeypatch):

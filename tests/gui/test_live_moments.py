@@ -23,6 +23,7 @@ from napari_unet.gui.layers import add_labels, add_probability
 from napari_unet.gui.session import session
 from napari_unet.gui.train import TrainWidget
 from napari_unet.gui.train_live_planes import LivePlane
+from napari_unet.gui.train_pairs import PairRow
 
 pytestmark = pytest.mark.usefixtures("own_folders")
 
@@ -132,10 +133,13 @@ def begin(
 def test_labels_deleted_while_it_runs_make_room_for_others(
     engine: Script, viewer: ViewerModel, widget: TrainWidget, begin: Any, soon: Any
 ) -> None:
-    viewer.layers.remove(begin())
+    strokes = begin()
+    viewer.add_labels(np.arange(NOISE.size).reshape(NOISE.shape) % 40, name="truth")
+    viewer.layers.remove(strokes)
     soon(lambda: engine.heard(messages.RemoveImage))
     widget.live.suggest()
     assert "choose one and its labels" in widget.result.text
+    assert not widget.pairs.rows, "nobody chose these"
     others = viewer.add_labels(np.zeros(NOISE.shape, np.uint8), name="mine")
     stroke(others, 20, 2)
     viewer.layers.selection.active = others
@@ -164,9 +168,10 @@ def test_along_a_stack_layers_look_as_they_were_left(
     assert doubt in viewer.layers
     assert (doubt.opacity, doubt.colormap.name) == (0.3, "viridis")
 
-    stroke(strokes, 30, 3)  # colours and names are others now, the layers new
-    soon(lambda: engine.heard(messages.ChangeClasses))
-    engine.preview(f"{STROKES} Z=0", classes=2)
+    for n, label in enumerate((3, 4)):  # colours and names are others now, the layers new
+        stroke(strokes, 30 + label, label)
+        soon(lambda n=n: len(engine.heard(messages.ChangeClasses)) == n + 1)
+    engine.preview(f"{STROKES} Z=0", classes=3)
     soon(lambda: "cells uncertainty" in viewer.layers and "cells preview" in viewer.layers)
     again = viewer.layers["cells uncertainty"]
     assert (again.opacity, again.colormap.name) == (0.3, "viridis")
@@ -176,7 +181,9 @@ def test_along_a_stack_layers_look_as_they_were_left(
     viewer.layers.remove(again)
     soon(lambda: not widget.uncertainty.value)
     viewer.dims.set_current_step(0, 1)
-    engine.preview(f"{STROKES} Z=1", classes=2)
+    stroke(strokes, 40, 5, plane=1)
+    soon(lambda: len(engine.heard(messages.ChangeClasses)) == 3)
+    engine.preview(f"{STROKES} Z=1", classes=4)
     engine.say(ready=False)  # what came before it was shown by then
     soon(lambda: not widget.live._run.ready)
     assert not {"cells preview", "cells uncertainty"} & {layer.name for layer in viewer.layers}
@@ -215,6 +222,8 @@ def test_objects_drawn_in_a_proposal_are_others_unless_they_touch(
     soon(lambda: "cells proposal" in viewer.layers)
     proposal = viewer.layers["cells proposal"]
     assert proposal.selected_label == 4
+    next(f for key, f in proposal.keymap.items() if str(key) == "M")(proposal)
+    assert proposal.selected_label == 4, "nothing was drawn with it yet"
     proposal.data_setitem(tuple(i.ravel() for i in np.mgrid[36:41, 36:41]), 2)
     proposal.data_setitem(tuple(i.ravel() for i in np.mgrid[10:15, 35:37]), 3)  # on to object 3
     widget.live.accept()
@@ -263,6 +272,14 @@ def test_what_it_shows_is_no_image_to_learn_from(
         stroke(viewer.layers[STROKES], row, row)
     engine.preview()
     soon(lambda: "cells uncertainty" in viewer.layers)
+    cells.name = "cells [1]"  # as napari numbers images of one name
+    widget.uncertainty.value = False
+    viewer.add_image(NOISE, name="cells [1] uncertainty", metadata={})
+    widget.uncertainty.value = True
+    engine.preview()
+    soon(lambda: len([x for x in viewer.layers if "uncertainty" in x.name]) == 2)
+    assert len([x for x in widget.pairs._images if "uncertainty" in x.name]) == 1
+    viewer.layers.remove("cells [1] uncertainty")
     viewer.layers.remove("cells probability")
     more = viewer.add_image(NOISE, name="more")
     widget.pairs.add_row()
@@ -368,3 +385,45 @@ def test_it_ends_with_a_sentence_where_it_cannot_go_on(
     engine.answer(Ended(None, WorkerLost("The computing process ended.")))
     soon(lambda: not widget.live.running)
     assert widget.result.text == "'cells' cannot be read."
+
+
+def test_one_image_that_no_longer_fits_does_not_keep_others_from_being_learned(
+    engine: Script, viewer: ViewerModel, widget: TrainWidget, begin: Any, soon: Any
+) -> None:
+    strokes = begin()
+    more = viewer.add_image(NOISE, name="more")
+    others = viewer.add_labels(np.zeros(NOISE.shape, np.uint8), name="more strokes")
+    widget.pairs.set_rows([*widget.pairs.rows, PairRow((more,), others)])
+    widget._on_pairs()
+    soon(lambda: any(m.name == "more strokes" for m in engine.heard(messages.PutImage)))
+    strokes.data = strokes.data[:5].copy()
+    stroke(others, 20, 2)
+    soon(lambda: any(m.name == "more strokes" for m in engine.heard(messages.Paint)))
+    widget.live.suggest()
+    assert "choose one and its labels" not in widget.result.text
+
+
+def test_where_next_on_an_image_that_was_refused_is_answered_and_the_others_are_asked_anew(
+    engine: Script, viewer: ViewerModel, widget: TrainWidget, begin: Any, soon: Any
+) -> None:
+    begin()
+    widget.live.suggest()
+    engine.answer(LiveSuggestion(STROKES, None, None, "Nothing to suggest: it is refused."))
+    soon(lambda: widget.result.text == "Nothing to suggest: it is refused.")
+    widget.live.suggest()
+    assert len(engine.heard(messages.Suggest)) == 2
+
+
+def test_the_strokes_of_a_stack_can_be_deleted_beside_a_proposal(
+    engine: Script, viewer: ViewerModel, widget: TrainWidget, begin: Any, soon: Any
+) -> None:
+    strokes = begin(STACK)
+    viewer.dims.set_current_step(0, 1)
+    stroke(strokes, 5, 1, plane=1)
+    soon(lambda: any(m.name.endswith("Z=1") for m in engine.heard(messages.ShowView)))
+    widget.live.suggest()
+    engine.suggestion(f"{STROKES} Z=1")
+    soon(lambda: "cells proposal" in viewer.layers)
+    viewer.layers.remove(strokes)
+    soon(lambda: len(engine.heard(messages.RemoveImage)) == 2)
+    assert "cells proposal" not in viewer.layers

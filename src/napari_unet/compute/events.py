@@ -110,11 +110,14 @@ class LiveSuggestion:
         Where the window begins, (y, x); None: there is none.
     labels
         Class ids in the window, axes YX.
+    reason
+        Why there is none: a sentence.
     """
 
     name: str
     origin: tuple[int, int] | None
     labels: NDArray[np.integer[Any]] | None
+    reason: str = ""
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from napari_unet.compute import live_messages as told
 from napari_unet.compute.events import LivePreview, LiveState, LiveSuggestion, LiveTrouble
-from napari_unet.compute.memory import give_back_memory
 from napari_unet.compute.requests import LiveDone, LiveImage, LiveRequest
+from napari_unet.core.allocator import keeping_freed_memory, return_freed_memory
 from napari_unet.core.errors import UNetError
 
 if TYPE_CHECKING:
@@ -41,8 +41,6 @@ _LARGEST_DECODED_PX = 1024**2
 
 def train_live(request: LiveRequest, context: JobContext) -> LiveDone:
     """Train until somebody says stop; see `LiveRequest`."""
-    from napari_unet.core.allocator import keeping_freed_memory
-
     with keeping_freed_memory():
         return _Live(request, context).run()
 
@@ -133,13 +131,13 @@ class _Live:
             self._session.save(self._training, self._gone)
         except UNetError as error:
             self._context.emit(LiveTrouble(str(error)))
-        give_back_memory()  # what is written is copied first
+        return_freed_memory()  # what is written is copied first
         self._saved_s = time.monotonic()
 
     def _apply(self, message: told.Message) -> None:
         training = self._training
-        names = (told.Paint, told.RemoveImage, told.Suggest)
-        if isinstance(message, names) and message.name not in training.labels():
+        refused = getattr(message, "name", "") not in training.labels()
+        if refused and isinstance(message, told.Paint | told.RemoveImage):
             return  # it was taken away, or refused
         if isinstance(message, told.Paint):
             training.edit(
@@ -181,13 +179,14 @@ class _Live:
         if not name or not training.began:
             return
         self._asked = ""
-        if name not in training.labels():  # it was removed a moment ago
-            return
-        region = training.least_certain(name)
+        region, reason = None, f"'{name}' is not learned from: nothing to suggest there."
+        if name in training.labels():
+            region = training.least_certain(name)
+            reason = "Something is painted everywhere already: nothing to suggest."
         if region is None:
-            self._context.emit(LiveSuggestion(name, None, None))
-            return
-        self._context.emit(LiveSuggestion(name, *training.proposal(name, region)))
+            self._context.emit(LiveSuggestion(name, None, None, reason))
+        else:
+            self._context.emit(LiveSuggestion(name, *training.proposal(name, region)))
 
     def _parts_of(self, view: told.ShowView) -> Iterator[Region]:
         """Give the part in view, and after it each time a tile of the rest of the plane.

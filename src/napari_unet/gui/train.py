@@ -62,6 +62,7 @@ class TrainWidget(TrainLayout):
         self._began_s = 0.0
         self._guess_meaning = self._guess_name = True
         self._repair: tuple[str, ...] = ()
+        self._passed_over: list[Any] = []
         self._slice: tuple[int, ...] = ()
         self.live_started = self._live_was_last = False
         self._outlook = Outlook()
@@ -169,9 +170,12 @@ class TrainWidget(TrainLayout):
         labels = [x for x in labels if x in chosen or was_edited(x, thorough=False)]
         shapes = [x for x in layers if x._type_string == "shapes"]
         self.pairs.set_layers(images, labels, shapes)
-        if not self.pairs.touched and not (self.live.running and self.pairs.rows):
+        alone = self.live.running and not self.pairs.rows  # Live's layers were removed
+        self._passed_over = (self._passed_over or labels) if alone else []
+        if not self.pairs.touched and (alone or not self.live.running):
             areas = shapes[:1] if len(shapes) == 1 else []
             found = match_layers(self._viewer)
+            found = [pair for pair in found if pair[1] not in self._passed_over]
             area = areas[0] if areas and len(found) == 1 else None
             self.pairs.set_rows([PairRow((image,), label, area) for image, label in found])
         self._on_pairs()

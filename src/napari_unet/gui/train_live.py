@@ -294,10 +294,11 @@ class LiveController(QObject):
             return
         self._look()  # what was painted, or asked to be shown, a moment ago counts
         if run.view is None:
-            self.told.emit(_NOTHING_OPEN, "info")
-            return
+            if not run.planes:
+                self.told.emit(_NOTHING_OPEN, "info")
+            return  # else it was said why it cannot be shown
         self.told.emit("Looking for where it is least certain …", "info")
-        if not run.asked:  # else the answer is on its way
+        if run.asked != run.view[0]:  # else the answer is on its way
             run.asked = run.view[0]
             self._tell(messages.Suggest(next(run.number), run.asked))
 
@@ -339,7 +340,10 @@ class LiveController(QObject):
             self._drop_others(run)
             self._follow_view(run)
             for name, plane in list(run.planes.items()):
-                self._tell_strokes(run, plane)
+                try:
+                    self._tell_strokes(run, plane)
+                except UNetError as error:  # the others go on
+                    self._complain(str(error))
                 if plane.drawing and plane.layer.n_edit_dimensions > 2:
                     run.search_s = time.monotonic() + _SEARCH_S
                 needed = run.view is not None and run.view[0] == name
@@ -392,7 +396,8 @@ class LiveController(QObject):
             self._drop(run, plane)
 
     def _drop(self, run: _Run, plane: LivePlane) -> None:
-        del run.planes[plane.name]
+        if run.planes.pop(plane.name, None) is None:
+            return  # a layer that was taken away with another plane led here
         if not plane.sent.any():
             run.described.pop(plane.name, None)
         others = any(p.key == plane.key for p in run.planes.values())
@@ -550,11 +555,13 @@ class LiveController(QObject):
         self._quiet_until_s = time.monotonic() + _READING_S
 
     def _on_suggestion(self, run: _Run, suggestion: LiveSuggestion) -> None:
-        asked, run.asked = run.asked, ""
-        if asked != suggestion.name or run.proposal is not None or run.stopping:
+        if suggestion.name != run.asked:
+            return
+        run.asked = ""
+        if run.proposal is not None or run.stopping:
             return
         if suggestion.origin is None:
-            self.told.emit("Something is painted everywhere already: nothing to suggest.", "info")
+            self.told.emit(suggestion.reason, "info")
             self._quiet_until_s = time.monotonic() + _READING_S
             return
         plane = run.planes[suggestion.name]

@@ -118,7 +118,8 @@ class LivePreviews:
         """Take the colours of the classes as they are now from the next preview on."""
         self._hide()
         self._seen.clear()
-        self._hidden = {key for key, layer in self._previews.items() if not layer.visible}
+        hidden = {key for key, layer in self._previews.items() if not layer.visible}
+        self._hidden = hidden | (self._hidden - self._previews.keys())
         self._previews = {key: layer for key, layer in self._previews.items() if layer.unwanted}
 
     def forget(self, plane: LivePlane, *, image: bool) -> None:
@@ -126,6 +127,7 @@ class LivePreviews:
         self._seen.pop(plane.name, None)
         if image:
             self._previews.pop(plane.key, None)
+            self._hidden.discard(plane.key)
             if self._last is not None and self._last.key == plane.key:
                 self._hide()
                 self._last = None
@@ -203,7 +205,8 @@ def is_live_map(layer: Layer) -> bool:
     """Whether a layer shows what is seen while it learns: not a copy that a person made of it."""
     from napari_unet.gui.layers import our_metadata
 
-    return (our_metadata(layer) or {}).get(_LIVE) == layer.name
+    title = (our_metadata(layer) or {}).get(_LIVE)  # napari may have added a number to it
+    return title is not None and (layer.name == title or layer.name.startswith(f"{title} ["))
 
 
 def _classes_with_probability(task: Semantic | Instances) -> list[str]:

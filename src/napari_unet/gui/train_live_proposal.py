@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from skimage.morphology import dilation
 
 from napari_unet.core.live.painted import BACKGROUND_ID
 
@@ -74,7 +73,8 @@ class Proposal:
         self.layer.mode, self.layer.brush_size = "paint", strokes.brush_size
         self.layer.selected_label = strokes.selected_label
         if self._objects:  # what is drawn is another object
-            self.layer.selected_label = 1 + max(int(np.max(strokes.data)), int(labels.max()))
+            self._take_next(self.layer)
+            self.layer.bind_key("M", self._take_next, overwrite=True)
         centre = (y + height / 2, x + width / 2)
         jump_to(
             viewer,
@@ -85,6 +85,10 @@ class Proposal:
             axes=plane.axes,
         )
         viewer.layers.selection.active = self.layer
+
+    def _take_next(self, layer: Labels) -> None:
+        """Take the number after all of both layers: napari's own knows that of the proposal."""
+        layer.selected_label = 1 + max(int(np.max(x.data)) for x in (self.plane.layer, layer))
 
     @property
     def corrected(self) -> bool:
@@ -113,13 +117,15 @@ class Proposal:
 
     def _with_own_numbers(self, proposed: NDArray[np.integer[Any]]) -> NDArray[np.integer[Any]]:
         """Number objects anew whose numbers others have; but what was drawn on to one is its."""
+        from scipy.ndimage import binary_dilation
+
         painted = np.asarray(self.plane.layer.data)
         numbers = np.unique(proposed[proposed > BACKGROUND_ID])
         first = 1 + max(int(painted.max()), int(proposed.max()))
         found = proposed.astype(np.uint32)
         for number in numbers[np.isin(numbers, painted)]:
             one = proposed == number
-            near = dilation(one) & (self.plane.sent == number)
+            near = binary_dilation(one) & (self.plane.sent == number)
             if number in self._suggested or not near.any():
                 found[one] = first
                 first += 1

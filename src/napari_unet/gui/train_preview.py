@@ -106,11 +106,6 @@ class PreviewLayer:
         What it is of.
     visible
         Whether it is seen at first.
-
-    Attributes
-    ----------
-    unwanted
-        Whether a person took it away.
     """
 
     def __init__(
@@ -129,7 +124,6 @@ class PreviewLayer:
         self._colours = class_colours(task)
         self._metadata = {"kind": "preview", **metadata}
         self._visible, self._moved = visible, False
-        self.unwanted = False
         self.layer: Labels | None = None
 
     def move(self, source: PreviewSource) -> None:
@@ -145,9 +139,6 @@ class PreviewLayer:
         from napari_unet.gui.layers import lay_on, update_labels
 
         if self.unwanted:
-            return
-        if self.layer is not None and self.layer not in self._viewer.layers:
-            self.unwanted = True
             return
         metadata = self._metadata | {"image": self._source.image.name, "step": step}
         metadata["colours"] = self._colours
@@ -194,6 +185,11 @@ class PreviewLayer:
             lay_on(found, *where)
             found.visible = self._visible
         return found
+
+    @property
+    def unwanted(self) -> bool:
+        """Whether a person took it away."""
+        return self.layer is not None and self.layer not in self._viewer.layers
 
     @property
     def visible(self) -> bool:

@@ -130,11 +130,13 @@ def begin(
     return run
 
 
+@pytest.mark.parametrize("beside", [True, False])
 def test_labels_deleted_while_it_runs_make_room_for_others(
-    engine: Script, viewer: ViewerModel, widget: TrainWidget, begin: Any, soon: Any
+    engine: Script, viewer: ViewerModel, widget: TrainWidget, begin: Any, soon: Any, beside: bool
 ) -> None:
     strokes = begin()
-    viewer.add_labels(np.arange(NOISE.size).reshape(NOISE.shape) % 40, name="truth")
+    if beside:
+        viewer.add_labels(np.arange(NOISE.size).reshape(NOISE.shape) % 40, name="truth")
     viewer.layers.remove(strokes)
     soon(lambda: engine.heard(messages.RemoveImage))
     widget.live.suggest()

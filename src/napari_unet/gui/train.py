@@ -62,7 +62,7 @@ class TrainWidget(TrainLayout):
         self._began_s = 0.0
         self._guess_meaning = self._guess_name = True
         self._repair: tuple[str, ...] = ()
-        self._passed_over: list[Any] = []
+        self._passed_over: list[Any] | None = None
         self._slice: tuple[int, ...] = ()
         self.live_started = self._live_was_last = False
         self._outlook = Outlook()
@@ -171,11 +171,14 @@ class TrainWidget(TrainLayout):
         shapes = [x for x in layers if x._type_string == "shapes"]
         self.pairs.set_layers(images, labels, shapes)
         alone = self.live.running and not self.pairs.rows  # Live's layers were removed
-        self._passed_over = (self._passed_over or labels) if alone else []
+        if not alone:
+            self._passed_over = None
+        elif self._passed_over is None:
+            self._passed_over = labels
         if not self.pairs.touched and (alone or not self.live.running):
             areas = shapes[:1] if len(shapes) == 1 else []
             found = match_layers(self._viewer)
-            found = [pair for pair in found if pair[1] not in self._passed_over]
+            found = [pair for pair in found if pair[1] not in (self._passed_over or ())]
             area = areas[0] if areas and len(found) == 1 else None
             self.pairs.set_rows([PairRow((image,), label, area) for image, label in found])
         self._on_pairs()

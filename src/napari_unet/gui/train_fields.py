@@ -37,6 +37,7 @@ class StartFields:
         )
         self.start = ModelChooser(
             none="from scratch",
+            label="Start from",
             tooltip="From scratch, or from a trained model: that needs less time and fewer "
             "labels. The schedule is shorter and gentler then.",
         )
@@ -48,7 +49,6 @@ class StartFields:
             "everything is kept.",
         )
         self.meaning_row = row("Labels are", narrow(self.meaning))
-        self.start_row = row("Start from", self.start)
         self.effort_row = row("Preset", narrow(self.effort))
 
     def set_minutes(self, minutes: Mapping[str, float]) -> None:

@@ -119,7 +119,7 @@ class TrainLayout(Form):
             self.folder_row,
             self.fields.meaning_row,
             self.classes_host,
-            self.fields.start_row,
+            self.fields.start,
             self.fields.effort_row,
             self.data,
             self.more,

@@ -213,7 +213,7 @@ def _size_words(info: ModelInfo) -> str:
 
 
 def _title(entry: CatalogueEntry) -> str:
-    kind = {"shipped": " (comes with the plugin)", "own": ""}[entry.origin]
+    kind = {"shipped": " (built in)", "own": ""}[entry.origin]
     return entry.name + (kind if entry.info is not None else " (cannot be used)")
 
 

@@ -3,6 +3,7 @@
 import threading
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -26,11 +27,13 @@ from napari_unet.compute.live_messages import (
     ShowView,
     Suggest,
 )
+from napari_unet.compute.live_work import train_live
 from napari_unet.compute.worker import tell_job
-from napari_unet.core.errors import DeviceError
+from napari_unet.core.errors import DeviceError, LabelsError
 from napari_unet.core.live.session import LiveSession
 from napari_unet.core.live.settings import LiveSettings
 from napari_unet.core.live.strokes import Canvas
+from napari_unet.core.live.trainer import LiveTraining
 from napari_unet.core.model_file import read_info
 from napari_unet.core.synthetic import synthetic_nuclei
 from napari_unet.core.tasks import ClassInfo, Semantic
@@ -155,6 +158,70 @@ def test_it_goes_on_tomorrow_where_it_was(engine: Engine, cells, tmp_path: Path)
     assert job.wait(PATIENCE_S).steps >= steps
 
 
+def test_it_goes_on_with_another_class_and_knows_what_it_came_from(engine, cells, tmp_path):
+    pixels, truth = cells
+    strokes = np.where(np.arange(160)[:, None] % 16 == 0, truth, 0)
+    session = LiveSession(tmp_path / "live")
+    image, turned = LiveImage(pixels, strokes), LiveImage(pixels[:, ::-1], strokes)
+    request = LiveRequest(TASK, {"a": image, "b": turned}, session.path, QUICK)
+    listener = Listener(job := engine.submit(request))
+    listener.wait_for(LiveState, lambda s: s.step > 5)
+    job.tell(RemoveImage(1, "b"))
+    job.stop()
+    steps = job.wait(PATIENCE_S).steps
+    edge = ClassInfo(id=5, name="edge")
+    labels = strokes.copy()
+    labels[:, :4] = 5
+    images = {"a": LiveImage(pixels, labels)}
+    task = Semantic(classes=(*CLASSES, edge), sparse=True)
+    again = replace(request, task=task, images=images, resume=True)
+    listener = Listener(job := engine.submit(again))
+    listener.wait_for(LiveState, lambda s: s.step > steps)
+    job.stop()
+    done = job.wait(PATIENCE_S)
+    info = read_info(done.model)
+    assert info.task.ids.tolist() == [1, 2, 5]
+    assert info.provenance["steps"] == done.steps > steps
+    assert {i.name for i in info.trained_on} == {"a", "b"}
+
+
+def test_another_image_of_the_same_name_is_refused_with_a_sentence(engine, cells, tmp_path):
+    pixels, truth = cells
+    strokes = np.where(np.arange(160)[:, None] % 16 == 0, truth, 0)
+    request = LiveRequest(TASK, {"a": LiveImage(pixels, strokes)}, tmp_path / "live", QUICK)
+    listener = Listener(job := engine.submit(request))
+    listener.wait_for(LiveState, lambda s: s.step > 0)
+    job.stop()
+    job.wait(PATIENCE_S)
+    images = {"a": LiveImage(np.concatenate([pixels] * 3), strokes)}
+    job = engine.submit(replace(request, images=images, resume=True))
+    with pytest.raises(LabelsError, match=r"'a' has 3 channel\(s\)"):
+        job.wait(PATIENCE_S)
+    np.testing.assert_array_equal(LiveSession(tmp_path / "live").labels()["a"], strokes)
+
+
+def test_no_plane_is_learned_from_where_its_stack_is_not(engine, cells, tmp_path):
+    pixels, truth = cells
+    strokes = np.where(np.arange(160)[:, None] % 16 == 0, truth, 0)
+    stack = np.stack([pixels, pixels], axis=1).astype(np.float32)
+    stack[0, 1, 7, 7] = np.nan
+    images = {
+        "other": LiveImage(pixels, strokes),
+        "Z=0": LiveImage(pixels, strokes, scope=stack, scope_name="stack"),
+    }
+    request = LiveRequest(TASK, images, tmp_path / "live", QUICK)
+    listener = Listener(job := engine.submit(request))
+    listener.wait_for(LiveState, lambda s: s.step > 0)
+    assert "NaN" in listener.latest[LiveTrouble].sentence
+    job.tell(PutImage(1, "Z=2", LiveImage(pixels, strokes, scope_name="stack")))
+    state = listener.wait_for(LiveState, lambda s: s.applied == 1)
+    assert state.digests.keys() == {"other"}
+    sentence = listener.latest[LiveTrouble].sentence
+    assert sentence.startswith("'Z=2' is not learned from, as its stack is not: 'Z=0' holds")
+    job.stop()
+    job.wait(PATIENCE_S)
+
+
 def test_a_killed_worker_is_told_and_what_was_saved_is_there(engine: Engine, cells, tmp_path: Path):
     import os
     import signal
@@ -199,10 +266,14 @@ def test_strokes_on_an_image_that_is_refused_are_kept(engine, cells, tmp_path):
     listener = Listener(job := engine.submit(LiveRequest(TASK, images, tmp_path / "live", QUICK)))
     listener.wait_for(LiveState, lambda s: s.step > 0)
     assert "'b' has 2 channel(s), the other images 1" in listener.latest[LiveTrouble].sentence
+    later = np.full((3, 160), 300)
+    job.tell(Paint(1, "b", (50, 0), later))
     job.stop()
     job.wait(PATIENCE_S)
     kept = LiveSession(tmp_path / "live").labels()
     assert kept.keys() == {"a", "b"}
+    strokes = strokes.astype(int)
+    strokes[50:53] = later
     np.testing.assert_array_equal(kept["b"], strokes)
 
 
@@ -230,3 +301,27 @@ def test_a_device_that_is_not_there_is_said(engine, cells, tmp_path):
     job = engine.submit(LiveRequest(TASK, {"a": image}, tmp_path / "live", device="mps"))
     with pytest.raises(DeviceError, match="'mps' is not available"):
         job.wait(PATIENCE_S)
+
+
+def test_what_was_painted_before_an_error_is_saved(cells, tmp_path, monkeypatch):
+    pixels, truth = cells
+    strokes = np.where(np.arange(160)[:, None] % 16 == 0, truth, 0)
+    learn, told = LiveTraining.step, []
+
+    def fail_at_last(training: LiveTraining) -> float:
+        if training.steps == 2:
+            told.append(Paint(1, "a", (50, 0), truth[50:53]))  # while it computes
+            raise DeviceError("the device is gone")
+        return learn(training)
+
+    monkeypatch.setattr(LiveTraining, "step", fail_at_last)
+    context = SimpleNamespace(
+        should_stop=lambda: False, messages=told.copy, emit=lambda _: None, preview_waits=False
+    )
+    request = LiveRequest(TASK, {"a": LiveImage(pixels, strokes)}, tmp_path / "live", QUICK)
+    with pytest.raises(DeviceError, match="gone"):
+        train_live(request, context)
+    session = LiveSession(tmp_path / "live")
+    strokes[50:53] = truth[50:53]
+    np.testing.assert_array_equal(session.labels()["a"], strokes)
+    assert read_info(session.model).provenance["steps"] == 2

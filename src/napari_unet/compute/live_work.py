@@ -6,6 +6,7 @@ import itertools
 import math
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +16,8 @@ from napari_unet.compute import live_messages as told
 from napari_unet.compute.events import LivePreview, LiveState, LiveSuggestion, LiveTrouble
 from napari_unet.compute.requests import LiveDone, LiveImage, LiveRequest
 from napari_unet.core.allocator import keeping_freed_memory, return_freed_memory
-from napari_unet.core.errors import UNetError
+from napari_unet.core.errors import ImageError, UNetError
+from napari_unet.core.live.strokes import Canvas
 
 if TYPE_CHECKING:
     from napari_unet.compute.worker import JobContext
@@ -58,20 +60,21 @@ class _Live:
         resumed = request.resume and session.began
         start = session.model if resumed else request.start
         model = None if start is None else load_model(start)
-        # With other classes it starts from the model, which is what `set_task` would do.
-        restores = resumed and go_together(session.task(), request.task)
         settings = request.settings or LiveSettings(device=request.device)
-        if start == session.model and not restores:  # it knows no more than the strokes do
-            settings = settings.model_copy(update={"pull": 0.0})
-        self._training: LiveTraining = LiveTraining(request.task, model, settings, request.name)
-        self._gone: dict[str, Any] = {}
-        self._ranges: dict[str, list[IntensityRange]] = {}
-        self._put_all(request.images)
-        if session.exists:  # it goes on after this process's predecessor died, or it is resumed
-            others = session.labels().items()
-            self._gone |= {k: v for k, v in others if v.any() and k not in request.images}
-        if restores:
+        saved = session.task() if resumed else request.task
+        task = request.task if go_together(saved, request.task) else saved
+        self._training: LiveTraining = LiveTraining(task, model, settings, request.name)
+        if resumed:  # before the images are put: those of another kind are refused
             session.restore(self._training)
+            self._training.set_task(request.task)
+        # It goes on after this process's predecessor died, or it is resumed.
+        known = session.labels() if session.exists else {}
+        self._gone: dict[str, NDArray[np.integer[Any]]] = {}
+        self._ranges: dict[str, list[IntensityRange]] = {}
+        self._unranged: dict[str, str] = {}
+        self._put_all(request.images, known if resumed else {})
+        others = {k: v for k, v in known.items() if v.any() and k not in request.images}
+        self._gone |= others
         self._applied = 0
         self._asked = ""
         self._view: told.ShowView | None = None
@@ -81,17 +84,33 @@ class _Live:
         self._previewed: dict[Region, tuple[int, int]] = {}
         self._parts: Iterator[Region] = iter(())
 
-    def _put_all(self, images: Mapping[str, LiveImage]) -> None:
+    def _put_all(
+        self, images: Mapping[str, LiveImage], known: Mapping[str, NDArray[np.integer[Any]]]
+    ) -> None:
         """Begin with what can be learned from; the rest is said."""
         for name, image in images.items():
             try:
-                self._put(name, image)
+                self._put(name, image, known.get(name))
             except UNetError as error:
                 if len(images) == 1:
                     raise
                 self._context.emit(LiveTrouble(str(error)))
 
     def run(self) -> LiveDone:
+        try:
+            self._learn()
+        except Exception:
+            with suppress(Exception):  # the first error is told
+                self._listen(judged=False)
+            with suppress(Exception):
+                self._save()
+            raise
+        training = self._training
+        self._tell_state()
+        model = self._session.model if training.began else None
+        return LiveDone(model, training.steps, training.score)
+
+    def _learn(self) -> None:
         training = self._training
         self._save()
         while not self._context.should_stop():
@@ -111,15 +130,12 @@ class _Live:
         if training.ready and not training.began:  # the last thing told was a new class
             self._loss = training.step()
         self._session.save(training, self._gone)
-        self._tell_state()
-        model = self._session.model if training.began else None
-        return LiveDone(model, training.steps, training.scores.balanced_accuracy)
 
-    def _listen(self) -> bool:
+    def _listen(self, *, judged: bool = True) -> bool:
         messages = self._context.messages()
         for message in messages:
             try:
-                self._apply(message)
+                self._apply(message, judged=judged)
             except UNetError as error:  # the training goes on without
                 self._context.emit(LiveTrouble(str(error)))
             self._applied = message.number
@@ -134,17 +150,19 @@ class _Live:
         return_freed_memory()  # what is written is copied first
         self._saved_s = time.monotonic()
 
-    def _apply(self, message: told.Message) -> None:
+    def _apply(self, message: told.Message, *, judged: bool = True) -> None:
         training = self._training
         refused = getattr(message, "name", "") not in training.labels()
         if refused and isinstance(message, told.Paint | told.RemoveImage):
-            return  # it was taken away, or refused
+            if isinstance(message, told.Paint) and message.name in self._gone:
+                self._paint_gone(message)
+            return
         if isinstance(message, told.Paint):
             training.edit(
                 message.name,
                 message.origin,
                 np.asarray(message.block),
-                judged=message.judged,
+                judged=judged and message.judged,
                 continues=message.continues,
             )
         elif isinstance(message, told.PutImage):
@@ -164,13 +182,32 @@ class _Live:
             self._previewed.clear()
             self._next_preview_s = 0.0
 
-    def _put(self, name: str, image: LiveImage) -> None:
+    def _paint_gone(self, message: told.Paint) -> None:
+        """Keep what is painted on an image that is not learned from."""
+        labels = self._gone[message.name]
+        canvas = Canvas(np.empty((0, *labels.shape), np.float32), labels)
+        canvas.edit(message.origin, np.asarray(message.block))
+        self._gone[message.name] = canvas.labels
+
+    def _put(
+        self, name: str, image: LiveImage, known: NDArray[np.integer[Any]] | None = None
+    ) -> None:
         pixels, labels = np.asarray(image.pixels), np.asarray(image.labels)
         self._gone[name] = labels  # kept also where nothing can be learned from them
+        scope_name = image.scope_name
         if image.scope is not None:
+            self._unranged.pop(scope_name, None)
             scope = np.asarray(image.scope)
-            self._ranges[image.scope_name] = self._training.ranges(scope, image.rgb, name)
-        self._training.put(name, pixels, labels, image.rgb, self._ranges.get(image.scope_name))
+            try:
+                self._ranges[scope_name] = self._training.ranges(scope, image.rgb, name)
+            except UNetError as error:
+                self._unranged[scope_name] = str(error)
+                raise
+        if scope_name in self._unranged:  # not by its own values alone, as no plane of a stack is
+            raise ImageError(
+                f"'{name}' is not learned from, as its stack is not: {self._unranged[scope_name]}"
+            )
+        self._training.put(name, pixels, labels, image.rgb, self._ranges.get(scope_name), known)
         del self._gone[name]
 
     def _suggest(self) -> None:
@@ -247,7 +284,7 @@ class _Live:
                 loss=self._loss,
                 applied=self._applied,
                 digests={name: training.digest(name) for name in training.labels()},
-                score=training.scores.balanced_accuracy,
+                score=training.score,
                 counts=training.scores.counts,
                 ready=training.ready,
             )

@@ -478,7 +478,9 @@ class LiveController(QObject):
 
     def _check_classes(self, run: _Run, painted: Sequence[int]) -> None:
         """Say what is not learned."""
-        if isinstance(run.task, Semantic) and (more := {*painted} - {0, *run.task.ids.tolist()}):
+        if not isinstance(run.task, Semantic):
+            return
+        if more := {i for i in painted if i > 0} - {*run.task.ids.tolist()}:
             self._complain(
                 f"Label {min(more)} is not learned: Live tells {_MOST_CLASSES} classes apart at "
                 "most. Where each label is an object of its own, stop, choose objects above, and "
@@ -637,7 +639,7 @@ def session_of(layer: Any) -> tuple[Path, str] | None:
 def _painted(planes: Any) -> list[int]:
     found: set[int] = set()
     for plane in planes:
-        found.update(int(i) for i in np.unique(plane.sent) if i)
+        found.update(int(i) for i in np.unique(plane.sent) if i > 0)
     return sorted(found)
 
 
@@ -646,7 +648,7 @@ def _classes(known: Sequence[ClassInfo], painted: Sequence[int]) -> Semantic:
     classes: Mapping[int, ClassInfo] = {c.id: c for c in known or _DEFAULT_CLASSES if c.id}
     if len(classes) < 2:
         classes = {c.id: c for c in _DEFAULT_CLASSES} | dict(classes)
-    new = [i for i in painted if i and i not in classes][: _MOST_CLASSES - len(classes)]
+    new = [i for i in painted if i > 0 and i not in classes][: _MOST_CLASSES - len(classes)]
     every = [*classes.values(), *(ClassInfo(id=int(i), name=f"class {i}") for i in new)]
     every.sort(key=lambda c: c.id)
     if sum(c.background for c in every) != 1:

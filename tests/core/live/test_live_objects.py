@@ -99,7 +99,7 @@ def test_strokes_are_judged_as_background_or_object(field, whole, start):
         free = np.flatnonzero((truth[row] == 0) & (training.labels()["field"][row] == 0))
         training.edit("field", (row, int(free[number])), np.ones((1, 1), np.uint16))
     assert training.scores.counts == {1: 3, 2: 3}
-    assert training.scores.balanced_accuracy > 0.7
+    assert training.score > 0.7
 
 
 def test_a_proposal_holds_background_and_whole_objects_that_are_not_painted(field, whole, start):
@@ -123,17 +123,33 @@ def test_a_proposal_holds_background_and_whole_objects_that_are_not_painted(fiel
 
 
 def test_a_session_of_objects_goes_on_where_it_was(field, whole, start, tmp_path):
-    settings = QUICK.model_copy(update={"new_share": 0})  # a session's strokes count as new again
+    settings = QUICK.model_copy(update={"new_share": 0})  # which strokes are new is not saved
     training = learned(field, whole, start, 6, settings)
     session = LiveSession(tmp_path / "session")
     session.save(training)
     assert isinstance(session.task(), Instances)
     again = LiveTraining(session.task(), load_model(session.model), settings)
-    again.put("field", field[0], session.labels()["field"])
     session.restore(again)
+    again.put("field", field[0], session.labels()["field"])
     assert again.steps == 6
     assert again.step() == training.step()
     assert again.model().info == training.model().info
+
+
+def test_what_is_known_of_the_painted_objects_stays_when_they_are_gone(
+    field, whole, start, tmp_path
+):
+    training = learned(field, whole, start, 1)
+    diameter = training.model().info.object_diameter_px
+    assert 15 < diameter < 30
+    training.remove("field")
+    info = training.model().info
+    assert info.object_diameter_px == diameter
+    assert info.provenance["counts"]["train_objects"] == 8
+    (session := LiveSession(tmp_path)).save(training)
+    again = LiveTraining(session.task(), load_model(session.model), QUICK)
+    session.restore(again)
+    assert again.model().info.object_diameter_px == diameter
 
 
 def test_classes_and_objects_do_not_go_together():

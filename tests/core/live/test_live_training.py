@@ -1,7 +1,10 @@
+import json
+
 import numpy as np
 import pytest
 
-from napari_unet.core.errors import LabelsError, SettingsError
+from napari_unet.core.config import UNetConfig
+from napari_unet.core.errors import LabelsError, ModelFileError, SettingsError
 from napari_unet.core.images import Image
 from napari_unet.core.independence import seen_by
 from napari_unet.core.live import trainer
@@ -10,10 +13,11 @@ from napari_unet.core.live.settings import LiveSettings
 from napari_unet.core.live.trainer import LiveTraining
 from napari_unet.core.live.uncertainty import uncertainty
 from napari_unet.core.methods_text import trained_on_text
-from napari_unet.core.model_file import load_model, save_model
+from napari_unet.core.model_file import Model, ModelInfo, load_model, save_model, write_tensors
+from napari_unet.core.normalization import Normalization
 from napari_unet.core.prediction import predict
 from napari_unet.core.synthetic import synthetic_nuclei
-from napari_unet.core.tasks import ClassInfo, Semantic
+from napari_unet.core.tasks import ClassInfo, Instances, Semantic
 
 QUICK = LiveSettings(
     patch_px=64, depth=2, base_channels=8, learning_rate=5e-3, device="cpu", precision="float32"
@@ -95,17 +99,17 @@ def test_strokes_are_judged_before_they_are_learned_and_proposals_are_not(cells,
     training = LiveTraining(TASK, settings=QUICK)
     training.put("cells", cells[0], strokes)
     learn(training, 80)
-    assert training.scores.balanced_accuracy is None, "nothing was judged yet"
+    assert training.score is None, "nothing was judged yet"
     truth = (cells[1] + 1).astype(np.uint8)
     for row in range(60, 72, 4):
         training.edit("cells", (row, 0), truth[row : row + 1])
     assert training.scores.counts == {1: 3, 2: 3}
-    assert training.scores.balanced_accuracy > 0.8
+    assert training.score > 0.8
     training.edit("cells", (80, 0), 3 - truth[80:84], judged=False)
     assert training.scores.counts == {1: 3, 2: 3}
     for row in range(84, 92, 4):  # all of it is wrong
         training.edit("cells", (row, 0), 3 - truth[row : row + 1])
-    assert training.scores.balanced_accuracy < 0.7
+    assert training.score < 0.7
 
 
 def test_all_pieces_of_a_stroke_are_judged_by_what_was_known_before_it(cells, strokes):
@@ -123,6 +127,23 @@ def test_all_pieces_of_a_stroke_are_judged_by_what_was_known_before_it(cells, st
     assert max(shares) < 0.4, "it had learned the stroke while it was drawn"
     training.edit("cells", (66, 0), wrong[66:67])
     assert all(strokes[-1] > 0.8 for strokes in training.scores.dump().values())
+
+
+def test_a_stroke_that_began_before_the_network_did_is_not_judged(cells, strokes):
+    training = LiveTraining(TASK, settings=QUICK)
+    training.put("cells", cells[0], np.where(strokes == 1, strokes, 0).astype(np.uint8))
+    nuclei = np.where(cells[1], 2, 0).astype(np.uint8)
+    training.edit("cells", (40, 0), nuclei[40:44])
+    learn(training, 3)
+    training.edit("cells", (44, 0), nuclei[44:48], continues=True)
+    assert training.scores.counts == {}
+    training.edit("cells", (60, 0), nuclei[60:64])
+    assert training.scores.counts == {2: 1}
+    training.set_task(Semantic(classes=(REST, NUCLEI, ClassInfo(id=3, name="edge")), sparse=True))
+    for row in (0, 2):
+        training.edit("cells", (row, 0), np.full((2, 160), 3, np.uint8), continues=row > 0)
+        learn(training, 3)
+    assert training.scores.counts == {2: 1}
 
 
 def test_classes_get_other_names_while_it_runs(cells, strokes):
@@ -145,6 +166,39 @@ def test_a_session_keeps_strokes_whatever_their_image_is_called(cells, strokes, 
     ((kept, labels),) = LiveSession(tmp_path).labels().items()
     assert kept == name
     np.testing.assert_array_equal(labels, strokes)
+
+
+def test_a_layer_called_as_the_file_of_another_keeps_its_own_strokes(cells, strokes, tmp_path):
+    training = LiveTraining(TASK, settings=QUICK)
+    training.put("a", cells[0], strokes)
+    training.put("a.npy", cells[0], strokes.T)
+    LiveSession(tmp_path).save(training)
+    np.testing.assert_array_equal(LiveSession(tmp_path).labels()["a"], strokes)
+    np.testing.assert_array_equal(LiveSession(tmp_path).labels()["a.npy"], strokes.T)
+
+
+def test_damaged_files_of_a_session_are_told(cells, strokes, tmp_path):
+    training = LiveTraining(TASK, settings=QUICK)
+    training.put("cells", cells[0], strokes)
+    learn(training, 1)
+    session = LiveSession(tmp_path)
+    session.save(training)
+    whole = (tmp_path / "strokes.npz").read_bytes()
+    for damaged in (b"", whole[:100], whole[:80] + b"!!" + whole[82:]):
+        (tmp_path / "strokes.npz").write_bytes(damaged)
+        with pytest.raises(SettingsError, match="they are damaged"):
+            session.labels()
+    tensors, values = training.state()
+    for key in ("task", "info", "learner"):
+        less = {k: v for k, v in values.items() if k != key}
+        write_tensors(
+            tmp_path / "live.safetensors", tensors, {"napari_unet_live": json.dumps(less)}
+        )
+        with pytest.raises(ModelFileError, match=r"damaged.*strokes\.npz"):
+            session.restore(LiveTraining(session.task(), settings=QUICK))
+    write_tensors(tmp_path / "live.safetensors", {}, {"napari_unet_live": json.dumps(values)})
+    with pytest.raises(ModelFileError, match="damaged"):
+        session.restore(LiveTraining(TASK, settings=QUICK))
 
 
 def test_an_image_of_another_kind_than_was_learned_from_is_refused(cells, strokes):
@@ -239,6 +293,10 @@ def test_labels_that_do_not_fit_and_dense_tasks_are_told(cells, strokes):
         training.edit("cells", (150, 0), strokes[:20])
     with pytest.raises(SettingsError, match="sparse"):
         LiveTraining(TASK.model_copy(update={"sparse": False}))
+    volumes = UNetConfig(ndim=3, depth=1, base_channels=4, out_channels=1)
+    info = ModelInfo(unet=volumes, task=Instances(), normalization=Normalization(), name="deep")
+    with pytest.raises(SettingsError, match="'deep' is a model of volumes"):
+        LiveTraining(TASK, Model(info, {}))
     with pytest.raises(SettingsError, match="Nothing was learned"):
         training.model()
 
@@ -328,3 +386,17 @@ def test_the_model_says_what_it_comes_from(cells, strokes, tmp_path):
     assert {image.name for image in second.trained_on} == {"a", "gone"}
     assert seen_by(second, Image(two, "CYX")) == "training"
     assert "fine-tuned from the model 'first'" in trained_on_text(second)
+
+
+def test_images_that_were_erased_or_replaced_since_are_still_those_it_learned_from(cells, strokes):
+    training = LiveTraining(TASK, settings=QUICK)
+    training.put("a", cells[0], strokes)
+    training.put("b", cells[0][:, ::-1], strokes)
+    learn(training, 2)
+    training.edit("b", (0, 0), np.zeros_like(strokes))
+    training.put("a", cells[0][:, :, ::-1], strokes)
+    training.step()
+    info = training.model().info
+    assert [image.name for image in info.trained_on] == ["a", "b", "a"]
+    for pixels in (cells[0][0], cells[0][0, ::-1], cells[0][0, :, ::-1]):
+        assert seen_by(info, Image(pixels, "YX")) == "training"

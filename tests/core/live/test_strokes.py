@@ -1,5 +1,7 @@
 import numpy as np
+import pytest
 
+from napari_unet.core.errors import LabelsError
 from napari_unet.core.live.strokes import Canvas, StrokeScores
 
 
@@ -65,10 +67,10 @@ def test_the_score_is_balanced_and_forgets_old_strokes():
     scores = StrokeScores(window=4, least=2)
     for _ in range(2):
         scores.add(np.array([1] * 98 + [2] * 2), np.ones(100, int))
-    assert scores.balanced_accuracy == 0.5
+    assert scores.balanced_accuracy({1, 2}) == 0.5
     for _ in range(4):
         scores.add(np.array([1, 2]), np.array([1, 2]))
-    assert scores.balanced_accuracy == 1
+    assert scores.balanced_accuracy({1, 2}) == 1
     assert scores.counts == {1: 4, 2: 4}
 
 
@@ -81,4 +83,40 @@ def test_the_pieces_of_a_stroke_are_one_stroke():
     assert scores.counts == {1: 1, 2: 1}
     scores.add(np.array([1, 2]), np.array([1, 1]))
     assert scores.counts == {1: 2, 2: 2}
-    assert scores.balanced_accuracy == np.mean([(7 / 8 + 1) / 2, (1 + 0) / 2])
+    assert scores.balanced_accuracy({1, 2}) == np.mean([(7 / 8 + 1) / 2, (1 + 0) / 2])
+
+
+def test_what_was_painted_by_mistake_is_not_waited_for():
+    scores = StrokeScores(least=2)
+    for _ in range(2):
+        scores.add(np.array([1, 2]), np.array([1, 2]))
+    scores.add(np.array([3]), np.array([1]))
+    assert scores.balanced_accuracy({1, 2, 3}) is None
+    assert scores.balanced_accuracy({1, 2}) == 1
+
+
+def test_a_stroke_of_which_nothing_was_judged_is_not_joined_with_the_one_before():
+    scores = StrokeScores()
+    scores.add(np.array([1]), np.array([1]))
+    scores.begin_stroke()
+    scores.add(np.array([1]), np.array([2]), continues=True)
+    assert scores.dump() == {"1": [1, 0]}
+
+
+def test_what_was_learned_before_is_not_new_again(rng):
+    before = np.array([[1, 0], [2, 0]])
+    now = np.array([[1, 1], [3, 0]])
+    some = Canvas(np.zeros((1, 2, 2), np.float32), now, before)
+    assert {some.take_new(rng) for _ in range(30)} == {1, 2, None}
+    assert Canvas(np.zeros((1, 2, 2), np.float32), now, now).take_new(rng) is None
+    assert Canvas(np.zeros((1, 2, 2), np.float32), now, np.ones((3, 3))).take_new(rng) is not None
+
+
+def test_negative_labels_are_refused_with_a_sentence():
+    labels = np.array([[0, -1], [2, 0]])
+    with pytest.raises(LabelsError, match=r"negative labels \(-1\)"):
+        Canvas(np.zeros((1, 2, 2), np.float32), labels)
+    one = Canvas(np.zeros((1, 2, 2), np.float32), abs(labels))
+    with pytest.raises(LabelsError, match=r"negative labels \(-1\)"):
+        one.edit((0, 0), labels)
+    np.testing.assert_array_equal(one.labels, abs(labels))

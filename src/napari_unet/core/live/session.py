@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import zipfile
-import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unet.core.errors import ModelFileError, SettingsError
+from napari_unet.core.errors import ModelFileError, SettingsError, UNetError
 from napari_unet.core.storage import atomic_path
 
 if TYPE_CHECKING:
@@ -128,8 +127,9 @@ class LiveSession:
         """
         try:
             with self._labels.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-                return {name.removeprefix(_STROKES): file[name] for name in file.files}
-        except (OSError, ValueError, zipfile.BadZipFile, zlib.error):
+                # By the full names of its members: one may be called "a.npy" beside "a".
+                return {name.removeprefix(_STROKES): file[f"{name}.npy"] for name in file.files}
+        except Exception:  # NumPy and zipfile raise what they like where a file is damaged
             pass
         raise SettingsError(
             f"{self.path} holds no strokes of a live training, or they are damaged. Choose another "
@@ -140,10 +140,11 @@ class LiveSession:
         """Read what was painted: classes, or objects; raises as `restore`."""
         from napari_unet.core.tasks import parse_task
 
-        return parse_task(self._values()["task"])
+        with self._reading():
+            return parse_task(self._values()["task"])
 
     def restore(self, training: LiveTraining) -> None:
-        """Go on exactly: `training` was made with the saved task and has the images.
+        """Go on: `training` was made with the saved task, and gets its images afterwards.
 
         Raises
         ------
@@ -152,8 +153,22 @@ class LiveSession:
         """
         from safetensors.torch import load_file
 
-        values = self._values()
-        training.restore(load_file(self._state), values)
+        with self._reading():
+            training.restore(load_file(self._state), self._values())
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Say what is wrong with a state, whatever was raised by it."""
+        try:
+            yield
+        except UNetError:
+            raise
+        except Exception as error:
+            raise ModelFileError(
+                f"{self._state} is damaged ({type(error).__name__}: {error}). The strokes are in "
+                f"{self._labels.name} beside it; remove {self._state.name} to go on with them from "
+                "the start model."
+            ) from error
 
     def _values(self) -> dict[str, Any]:
         from napari_unet.core.model_file import read_header

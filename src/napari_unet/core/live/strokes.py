@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,26 +40,30 @@ class Canvas:
         float32, axes CYX.
     labels
         Integers, axes YX. What is painted already counts as one stroke.
+    known
+        Labels that were learned from before, axes YX: where they are the same nothing is new.
 
     Raises
     ------
     LabelsError
-        When the shapes differ.
+        When the shapes differ, or labels are negative.
     """
 
-    def __init__(self, image: Float, labels: Labels) -> None:
+    def __init__(self, image: Float, labels: Labels, known: Labels | None = None) -> None:
         if image.shape[1:] != labels.shape:
             raise LabelsError(
                 f"The labels have the shape {labels.shape}, the image {image.shape[1:]}: expected "
                 "the same. Choose labels that belong to the image."
             )
+        _check_numbers(labels)
         self.image = image
         self.labels = labels.copy()
         self._latest = labels.copy()
         self.new: deque[Stroke] = deque(maxlen=_MOST_NEW)
         self._by_class: dict[int, NDArray[np.int64]] | None = None
         self._digest = ""
-        if (painted := np.flatnonzero(self.labels)).size:
+        changed = known is None or known.shape != labels.shape or labels != known
+        if (painted := np.flatnonzero((labels != 0) & changed)).size:
             self.new.append(Stroke(painted))
 
     def edit(self, origin: tuple[int, int], block: Labels) -> NDArray[np.int64]:
@@ -80,8 +85,9 @@ class Canvas:
         Raises
         ------
         LabelsError
-            When the block reaches out of the image.
+            When the block reaches out of the image, or labels are negative.
         """
+        _check_numbers(block)
         (top, left), (height, width) = origin, block.shape
         here = (slice(top, top + height), slice(left, left + width))
         if not np.can_cast(block.dtype, self.labels.dtype):  # larger numbers than so far
@@ -112,7 +118,10 @@ class Canvas:
         if self._by_class is None:
             painted = np.flatnonzero(self.labels)
             ids = self.labels.ravel()[painted]
-            self._by_class = {int(i): painted[ids == i] for i in np.unique(ids)}
+            order = np.argsort(ids, kind="stable")  # once, however many objects there are
+            numbers, first = np.unique(ids[order], return_index=True)
+            parts = np.split(painted[order], first[1:]) if numbers.size else []
+            self._by_class = dict(zip(numbers.tolist(), parts, strict=True))
         return self._by_class
 
     def take_new(self, rng: np.random.Generator) -> int | None:
@@ -177,17 +186,32 @@ class StrokeScores:
             strokes.append(right / size)
             self._pieces[class_id] = right, size
 
+    def begin_stroke(self) -> None:
+        """Note that what comes next is not a piece of the stroke before."""
+        self._pieces = {}
+
     @property
     def counts(self) -> dict[int, int]:
         """Strokes that count, by class."""
         return {class_id: len(strokes) for class_id, strokes in self._shares.items()}
 
-    @property
-    def balanced_accuracy(self) -> float | None:
-        """Mean over classes of the mean share foreseen; None: too few strokes to judge."""
-        if len(self._shares) < 2 or min(self.counts.values()) < self.least:
+    def balanced_accuracy(self, classes: Collection[int]) -> float | None:
+        """Give the mean over classes of the mean share foreseen.
+
+        Parameters
+        ----------
+        classes
+            Those that are painted now: what was painted by mistake and erased is not waited for.
+
+        Returns
+        -------
+        float or None
+            None: too few strokes to judge.
+        """
+        shares = [strokes for i, strokes in self._shares.items() if i in classes]
+        if len(shares) < 2 or min(map(len, shares)) < self.least:
             return None
-        return float(np.mean([np.mean(strokes) for strokes in self._shares.values()]))
+        return float(np.mean([np.mean(strokes) for strokes in shares]))
 
     def dump(self) -> dict[str, list[float]]:
         """Give plain values that can be saved."""
@@ -196,3 +220,11 @@ class StrokeScores:
     def load(self, values: dict[str, list[float]]) -> None:
         """Take back what `dump` gave."""
         self._shares = {int(i): deque(s, maxlen=self.window) for i, s in values.items()}
+
+
+def _check_numbers(labels: Labels) -> None:
+    if labels.dtype.kind == "i" and (least := labels.min(initial=0)) < 0:
+        raise LabelsError(
+            f"There are negative labels ({least}): expected 0 where nothing is painted, and "
+            "numbers from 1 on. Paint or fill them with 0."
+        )

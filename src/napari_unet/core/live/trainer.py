@@ -63,7 +63,7 @@ class LiveTraining:
     Raises
     ------
     SettingsError
-        When the task is not sparse.
+        When the task is not sparse, or the start model one of volumes.
     """
 
     def __init__(
@@ -73,6 +73,11 @@ class LiveTraining:
         settings: LiveSettings | None = None,
         name: str = "model",
     ) -> None:
+        if start is not None and start.info.unet.ndim != 2:
+            raise SettingsError(
+                f"'{start.info.name}' is a model of volumes, Live learns from planes. Choose a 2-D "
+                "model to start from, or none."
+            )
         self._settings = settings or LiveSettings()
         self._start = start
         self._name = name
@@ -86,7 +91,9 @@ class LiveTraining:
         self._info: ModelInfo | None = None
         self._network: BlockNetwork | None = None
         self._judge: BlockNetwork | None = None
+        self._judging = False
         self._held: Mapping[str, Tensor] | None = None
+        self._measured: tuple[float | None, int] = None, 0
         self._warmed_with_px = self._steps_since_edit = 0
         self._prior = Prior()
         self.scores = StrokeScores()
@@ -101,6 +108,7 @@ class LiveTraining:
         labels: NDArray[np.integer[Any]],
         rgb: bool = False,
         ranges: Sequence[IntensityRange] | None = None,
+        known: NDArray[np.integer[Any]] | None = None,
     ) -> None:
         """Add an image, or replace it.
 
@@ -116,12 +124,15 @@ class LiveTraining:
             Whether the channels are red, green and blue.
         ranges
             What `ranges` gave of the depth stack that it is a plane of; None: its own.
+        known
+            Labels, axes YX, that were learned from before it was saved: where they are the same
+            nothing is new. None: nothing was.
 
         Raises
         ------
         LabelsError
-            When image and labels differ in shape, or the channels from those of other images, also
-            of those that were learned from before.
+            When image and labels differ in shape, labels are negative, or the channels are others
+            than those of other images, also of those that were learned from before.
         """
         channels = {c.image.shape[0] for n, c in self._canvases.items() if n != name}
         others = {self._in_colour[n] for n in self._canvases if n != name}
@@ -138,7 +149,7 @@ class LiveTraining:
                 "Choose images of one kind."
             )
         ranges = ranges or self.ranges(image, rgb, name)
-        self._canvases[name] = Canvas(apply_ranges(image, list(ranges)), labels)
+        self._canvases[name] = Canvas(apply_ranges(image, list(ranges)), labels, known)
         self._in_colour[name] = rgb
         self._sources.put(name, image)
 
@@ -156,7 +167,7 @@ class LiveTraining:
 
     def remove(self, name: str) -> None:
         """Take an image away; what was learned from it stays for a while."""
-        self._note_images()
+        self._measure()
         self._canvases.pop(name, None)
 
     def edit(
@@ -187,9 +198,10 @@ class LiveTraining:
         canvas = self._canvases[name]
         pixels = canvas.edit(origin, block)
         self._steps_since_edit = 0
-        if not continues:
-            self._judge = None
-        if judged and pixels.size and self._learner is not None:
+        if not continues:  # a stroke that was begun before the network was is learned from by it
+            self._judge, self._judging = None, judged and self._learner is not None
+            self.scores.begin_stroke()
+        if self._judging and judged and pixels.size:
             pixels = self._near_each_other(pixels, canvas.labels.shape)
             kinds = self._painted_as.kinds_of(canvas.labels.ravel()[pixels])
             known = kinds > 0
@@ -205,6 +217,7 @@ class LiveTraining:
         if not go_together(task, self._task) and self._learner is not None:
             self._start, self._held = self._as_learned(), self._learner.held
             self._learner = self._network = self._judge = None
+            self._judging = False
         elif self._info is not None:
             self._info = self._info.model_copy(update={"task": meaning.task})
             self._network = None
@@ -218,6 +231,11 @@ class LiveTraining:
     def ready(self) -> bool:
         """Whether two classes, or background and an object, are painted."""
         return len(self._patches.kinds(self._painted_as)) >= 2
+
+    @property
+    def score(self) -> float | None:
+        """How well strokes of what is painted now were foreseen, see `StrokeScores`."""
+        return self.scores.balanced_accuracy(self._patches.kinds(self._painted_as))
 
     # -- learning --------------------------------------------------------------------------------
 
@@ -243,6 +261,7 @@ class LiveTraining:
         loss = self._learner.learn(batch, self.steps, self._settings.learning_rate)
         self.steps += 1
         self._network = None
+        self._note_images()
         return loss
 
     def outputs(self, name: str, region: tuple[slice, slice] | None = None) -> NDArray[np.float32]:
@@ -344,7 +363,6 @@ class LiveTraining:
     def _as_learned(self) -> Model:
         if self._learner is None or self._info is None:
             raise SettingsError("Nothing was learned yet: paint two classes first.")
-        self._note_images()
         return Model(self._described(self._info), self._learner.weights())
 
     # -- to be saved -----------------------------------------------------------------------------
@@ -359,7 +377,10 @@ class LiveTraining:
         return {name: canvas.labels for name, canvas in self._canvases.items()}
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Give what is needed to go on exactly, beside images and labels."""
+        """Give what is needed to go on, beside images and labels.
+
+        Not which strokes are the newest: what comes back by `put` is drawn as often as any other.
+        """
         assert self._learner is not None
         assert self._info is not None
         tensors, learner = self._learner.state()
@@ -379,6 +400,8 @@ class LiveTraining:
         info = ModelInfo.model_validate(values["info"])
         self._info = info.model_copy(update={"task": self._task})  # names may be others by now
         self._sources.load(self._info)
+        objects = info.provenance.get("counts", {}).get("train_objects", 0)
+        self._measured = info.object_diameter_px, objects
         self._learner = self._new_learner(self._info)
         self._learner.restore(tensors, values["learner"])
         self._held = self._learner.held
@@ -412,15 +435,21 @@ class LiveTraining:
         """Add what it comes from, and how wide the painted objects are."""
         if not isinstance(info.task, Instances):
             return self._sources.describe(info, self.steps, None)
+        self._measure()
+        diameter, objects = self._measured
+        info = info.model_copy(update={"object_diameter_px": diameter})
+        return self._sources.describe(info, self.steps, objects)
+
+    def _measure(self) -> None:
+        """Note how wide the painted objects are, and how many; where none are left, the last."""
         areas = [
             len(pixels)
             for canvas in self._canvases.values()
             for number, pixels in canvas.by_class.items()
             if number != BACKGROUND_ID
         ]
-        diameter = round(median_diameter_px(areas), 1) if areas else None
-        info = info.model_copy(update={"object_diameter_px": diameter})
-        return self._sources.describe(info, self.steps, len(areas))
+        if areas:
+            self._measured = round(median_diameter_px(areas), 1), len(areas)
 
     def _begin(self) -> None:
         """Make the network: statistics and head fit what is painted before the first step."""

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from napari_unet.compute import live_messages as told
 from napari_unet.compute.events import LivePreview, LiveState, LiveSuggestion, LiveTrouble
+from napari_unet.compute.free_cores import FreeCores
 from napari_unet.compute.requests import LiveDone, LiveImage, LiveRequest
 from napari_unet.core.allocator import keeping_freed_memory, return_freed_memory
 from napari_unet.core.errors import ImageError, UNetError
@@ -43,8 +44,8 @@ _LARGEST_DECODED_PX = 1024**2
 
 def train_live(request: LiveRequest, context: JobContext) -> LiveDone:
     """Train until somebody says stop; see `LiveRequest`."""
-    with keeping_freed_memory():
-        return _Live(request, context).run()
+    with keeping_freed_memory(), FreeCores() as cores:
+        return _Live(request, context).run(cores)
 
 
 class _Live:
@@ -96,9 +97,9 @@ class _Live:
                     raise
                 self._context.emit(LiveTrouble(str(error)))
 
-    def run(self) -> LiveDone:
+    def run(self, cores: FreeCores) -> LiveDone:
         try:
-            self._learn()
+            self._learn(cores)
         except Exception:
             with suppress(Exception):  # the first error is told
                 self._listen(judged=False)
@@ -110,10 +111,11 @@ class _Live:
         model = self._session.model if training.began else None
         return LiveDone(model, training.steps, training.score)
 
-    def _learn(self) -> None:
+    def _learn(self, cores: FreeCores) -> None:
         training = self._training
         self._save()
         while not self._context.should_stop():
+            cores.adapt()
             changed = self._listen()
             if training.ready:
                 self._loss = training.step()

@@ -19,6 +19,7 @@ from napari_unet.compute import (
 from napari_unet.compute import live_messages as messages
 from napari_unet.compute.jobs import Job
 from napari_unet.core.errors import ImageError
+from napari_unet.core.live.session import LiveSession
 from napari_unet.gui.layers import add_labels, add_probability
 from napari_unet.gui.session import session
 from napari_unet.gui.train import TrainWidget
@@ -429,3 +430,128 @@ def test_the_strokes_of_a_stack_can_be_deleted_beside_a_proposal(
     viewer.layers.remove(strokes)
     soon(lambda: len(engine.heard(messages.RemoveImage)) == 2)
     assert "cells proposal" not in viewer.layers
+
+
+def test_while_it_runs_what_it_began_with_cannot_be_chosen(
+    engine: Script, viewer: ViewerModel, widget: TrainWidget, begin: Any, soon: Any
+) -> None:
+    begin()
+    fields = (widget.fields.meaning, widget.data.axes, widget.data.channels)
+    assert not any(field.enabled for field in fields)
+    assert widget.fields.start.fixed
+    widget.live.stop()
+    engine.answer(Ended(LiveDone(None, 5, None), None))
+    soon(lambda: not widget.live.running)
+    assert all(field.enabled for field in fields)
+    assert not widget.fields.start.fixed
+
+
+def test_it_says_that_it_looks_until_there_is_an_answer(
+    engine: Script, viewer: ViewerModel, widget: TrainWidget, begin: Any, soon: Any
+) -> None:
+    begin()
+    widget.live.suggest()
+    widget.live._told_s = 0.0
+    engine.say()
+    soon(lambda: widget.live._run.state is not None)
+    engine.preview()
+    assert widget.result.text.startswith("Looking for where it is least certain")
+    engine.suggestion()
+    soon(lambda: "cells proposal" in viewer.layers)
+
+
+def test_a_colour_that_was_chosen_stays_when_another_class_is_painted(
+    engine: Script, viewer: ViewerModel, widget: TrainWidget, begin: Any, soon: Any
+) -> None:
+    strokes = begin()
+    known = [c.model_copy(update={"color": "#ff00ff"}) for c in widget.live._run.task.classes]
+    widget.live.use_classes(known)
+    stroke(strokes, 20, 3)
+    soon(lambda: 3 in widget.live._run.task.ids)
+    engine.preview(classes=2, applied=engine.heard(messages.ChangeClasses)[-1].number)
+    soon(lambda: viewer.layers["cells preview"].get_color(2)[1] < 0.1)
+    np.testing.assert_allclose(viewer.layers["cells preview"].get_color(2), [1, 0, 1, 1])
+    usual = strokes.get_color(3)
+    np.testing.assert_allclose(viewer.layers["cells preview"].get_color(3), usual, atol=0.01)
+
+
+def test_a_prediction_is_offered_as_soon_as_it_is_corrected(
+    viewer: ViewerModel, widget: TrainWidget, soon: Any
+) -> None:
+    image = viewer.add_image(NOISE, name="cells")
+    found = np.zeros(NOISE.shape, np.uint16)
+    found[5:15, 5:15] = 1
+    layer = add_labels(
+        viewer, image, found, name="cells nuclei", metadata={"kind": "prediction"}, axes="YX"
+    )
+    assert not widget.pairs.rows
+    layer.paint((30, 30), 2)
+    soon(lambda: [(r.images, r.labels) for r in widget.pairs.rows] == [((image,), layer)])
+
+
+@pytest.mark.parametrize(
+    ("first", "warned"), [("an object", True), ("a line", False), ("all around", False)]
+)
+def test_an_object_that_is_taken_for_background_is_told(
+    engine: Script, viewer: ViewerModel, widget: TrainWidget, soon: Any, first: str, warned: bool
+) -> None:
+    labels = np.zeros(NOISE.shape, np.uint16)
+    if first == "all around":
+        labels[40:] = 1
+    for number, (y, x) in enumerate([(5, 5), (5, 25), (25, 5), (25, 25)], start=2):
+        labels[y : y + 9, x : x + 9] = number
+    if first == "an object":
+        labels[45:54, 45:54] = 1
+    elif first == "a line":
+        labels[range(40, 62), range(40, 62)] = 1
+    viewer.add_image(NOISE, name="cells")
+    viewer.add_labels(labels, name="whole")
+    soon(lambda: widget.pairs.rows)
+    widget.fields.meaning.value = "strokes"  # so that it is a person who says what they are
+    widget.fields.meaning.value = "objects"
+    widget.live_button.native.click()
+    assert widget.live.running
+    assert ("Label 1 of 'whole' looks like an object" in widget.result.text) == warned
+    engine.say()
+    soon(lambda: widget.live._run.state is not None)
+    assert ("looks like an object" in widget.result.text) == warned
+    widget.live.stop()
+    engine.answer(Ended(LiveDone(None, 5, None), None))
+    soon(lambda: not widget.live.running)
+    soon(lambda: "in Train label 1 is one more object" in widget.outlook.text)
+
+
+def test_planes_that_are_taken_for_channels_are_told(
+    engine: Script, viewer: ViewerModel, widget: TrainWidget
+) -> None:
+    viewer.add_image(STACK[:3], name="cells")
+    widget.live_button.native.click()
+    assert "'cells' is taken for an image of 3 channels" in widget.result.text
+
+
+def test_a_session_goes_on_with_the_images_that_are_open(
+    engine: Script, viewer: ViewerModel, widget: TrainWidget, begin: Any, soon: Any
+) -> None:
+    begin()
+    session_ = LiveSession(widget.live._run.form.folder)
+    widget.live.stop()
+    engine.answer(Ended(LiveDone(None, 5, None), None))
+    soon(lambda: not widget.live.running)
+    about = session_.about()
+    about["planes"]["b strokes"] = about["planes"][STROKES] | {"images": ["b"]}
+    session_.describe(about)
+    painted = np.zeros(NOISE.shape, np.uint8)
+    painted[3] = 1
+    names = (STROKES, "b strokes")
+    np.savez_compressed(session_.path / "strokes.npz", **{f"strokes/{n}": painted for n in names})
+    widget.resume(session_.path)
+    assert "the image 'b', which is not open" in widget.result.text
+    assert list(engine.jobs[-1].request.images) == [STROKES]
+    assert session_.about()["planes"].keys() == {STROKES, "b strokes"}
+    widget.live.stop()
+    engine.answer(Ended(LiveDone(None, 5, None), None))
+    soon(lambda: not widget.live.running)
+    viewer.layers.remove("cells")
+    widget.resume(session_.path)
+    assert not widget.live.running
+    assert "which is not open" in widget.result.text

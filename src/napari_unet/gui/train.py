@@ -58,6 +58,7 @@ class TrainWidget(TrainLayout):
         self._library = Library()
         self._versions: dict[int, int] = {}
         self._followed: list[Any] = []
+        self._predicted: list[Any] = []
         self._looking = self._look_again = False
         self._began_s = 0.0
         self._guess_meaning = self._guess_name = True
@@ -167,6 +168,7 @@ class TrainWidget(TrainLayout):
         images = [x for x in layers if x._type_string == "image" and not is_live_map(x)]
         labels = [x for x in layers if x._type_string == "labels"]
         chosen = [r.labels for r in self.pairs.rows]
+        self._wait_for_edits([x for x in labels if not was_edited(x, thorough=False)])
         labels = [x for x in labels if x in chosen or was_edited(x, thorough=False)]
         shapes = [x for x in layers if x._type_string == "shapes"]
         self.pairs.set_layers(images, labels, shapes)
@@ -202,6 +204,18 @@ class TrainWidget(TrainLayout):
             self._versions[id(layer)] = self._versions.get(id(layer), 0) + 1
             for emitter in _emitters(layer):
                 emitter.connect(self._on_layer_changed)
+
+    def _wait_for_edits(self, layers: Sequence[Any]) -> None:
+        """Take up a prediction as labels as soon as a person paints in it."""
+        for layer in self._predicted:
+            layer.events.paint.disconnect(self._on_first_edit)
+        self._predicted = list(layers)
+        for layer in layers:
+            layer.events.paint.connect(self._on_first_edit)
+
+    def _on_first_edit(self, _event: Any) -> None:
+        if is_alive(self._timer):  # else the widget was closed
+            self._on_layers()
 
     def _on_layer_changed(self, event: Any) -> None:
         if not is_alive(self._timer):  # the widget was closed
@@ -312,11 +326,26 @@ class TrainWidget(TrainLayout):
                 self._outlook = outlook = replace(outlook, problem=self.pairs.missing)
             self.outlook.say(outlook.problem, "info" if nothing else "warning")
         else:
-            warning = f" {outlook.warning}" if outlook.warning else ""
+            said = [outlook.warning, self._strokes_of_live()]
+            warning = "".join(f" {sentence}" for sentence in said if sentence)
             kind: Any = "warning" if warning else "info"
             self.outlook.say(f"{outlook.summary}.{warning}", kind)
         self._show_issues()
         self._set_enabled()
+
+    def _strokes_of_live(self) -> str:
+        """Say what Live and Train understand differently, where it matters."""
+        from napari_unet.gui.train_live import session_of
+
+        if self.source.value == FOLDER or self.fields.meaning.value != "objects":
+            return ""
+        layers = [r.labels for r in self.pairs.rows if session_of(r.labels) is not None]
+        if not layers:
+            return ""
+        return (
+            f"'{layers[0].name}' was painted for Live: in Train label 1 is one more object, "
+            "and what is not painted is background."
+        )
 
     def _show_meaning(self, form: TrainForm) -> None:
         if self._guess_meaning:
@@ -416,7 +445,7 @@ class TrainWidget(TrainLayout):
 
     def _on_live(self, running: bool) -> None:
         self.live_button.text = "Stop live" if running else "Live"
-        self.live_row.visible = running
+        self.live_row.visible = self.maps_row.visible = running
         self._live_was_last = self.live.folder is not None
         self.schedule()
         self._set_enabled()
@@ -504,6 +533,9 @@ class TrainWidget(TrainLayout):
         self.train_button.enabled = not self._outlook.problem and not busy
         self.other_run_button.enabled = not busy
         self.live_button.enabled = not self.controller.busy
+        for field in (self.fields.meaning, self.data.axes, self.data.channels):
+            field.enabled = not self.live.running  # it keeps what it began with
+        self.fields.start.fixed = self.live.running
         self._name_resume()
 
     def _show_resume(self) -> None:

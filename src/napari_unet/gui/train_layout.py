@@ -90,12 +90,11 @@ class TrainLayout(Form):
                 self.suggest_button,
                 self.accept_button,
                 self.reject_button,
-                self.uncertainty,
-                self.probability,
             ],
             layout="horizontal",
         )
-        self.live_row.visible = False
+        self.maps_row = plain_container([self.uncertainty, self.probability], layout="horizontal")
+        self.live_row.visible = self.maps_row.visible = False
         self.accept_button.visible = self.reject_button.visible = False
         self.resume_button: Any = w.PushButton(
             text="Resume", visible=False, tooltip="Go on where this run stopped."
@@ -130,6 +129,7 @@ class TrainLayout(Form):
                 [self.train_button, self.live_button, self.resume_button], layout="horizontal"
             ),
             self.live_row,
+            self.maps_row,
             self.result,
             self.panel.container,
         ]

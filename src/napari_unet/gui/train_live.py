@@ -50,11 +50,13 @@ if TYPE_CHECKING:
 __all__ = ["LiveController", "LiveForm", "session_of"]
 
 _LOOK_MS = 120
-_READING_S = 4.0
+_READING_S, _NOTICE_S = 4.0, 12.0
 _LONGEST_UNTOLD_S = 2.0
 _SEARCH_S = 0.5
 _MOST_CLASSES = 50
-_PAINT_CLASSES = "Live: paint a stroke of at least two classes."
+_PAINT_CLASSES = (
+    "Live: paint a stroke of at least two classes. To count objects, stop, and choose them above."
+)
 _NOTHING_OPEN = "Live has no image to learn from: choose one and its labels in the table above."
 _PAINT_OBJECTS = (
     "Live: paint some background with label 1, and a few objects, each whole and with a label of "
@@ -92,6 +94,10 @@ class LiveForm:
         Whether every label from 2 on is an object, and 1 background; else labels are classes.
     device
         Where to compute.
+    notice
+        What a person should know before anything else; empty: nothing.
+    absent
+        What the session in `folder` says of planes whose images are not open.
     """
 
     rows: Sequence[PairRow]
@@ -104,6 +110,8 @@ class LiveForm:
     resumed: Sequence[LivePlane] = ()
     objects: bool = False
     device: str = "auto"
+    notice: str = ""
+    absent: Mapping[str, Any] = field(default_factory=dict)
 
     def task(self, painted: Sequence[int] = ()) -> Semantic | Instances:
         """Say what the labels are; classes that are painted and not in the table are added."""
@@ -226,13 +234,18 @@ class LiveController(QObject):
         planes = form.resumed or [p for row in form.rows for p in self._planes_of(form, row)]
         run.planes = {plane.name: plane for plane in planes}
         run.task = form.task(_painted(run.planes.values()))
+        run.described = dict(form.absent)
         run.describe()
         self._submit(run, form.start, resume=bool(form.resumed))
         self._run = run
         run.search_s = 0.0 if form.resumed else math.inf  # what was painted since
         self._timer.start()
         self.running_changed.emit(True)
-        self.told.emit(run.hint, "info")
+        if form.notice:
+            self.told.emit(f"{form.notice} {run.hint}", "warning")
+            self._quiet_until_s = time.monotonic() + _NOTICE_S
+        else:
+            self.told.emit(run.hint, "info")
         self._check_classes(run, _painted(run.planes.values()))
 
     def use_rows(self, rows: Sequence[PairRow]) -> None:
@@ -544,7 +557,7 @@ class LiveController(QObject):
 
     def _tell_state(self, run: _Run) -> None:
         """Say how it goes: with a preview, as each change of a text has the window drawn anew."""
-        if run.state is None or run.proposal is not None:
+        if run.state is None or run.proposal is not None or run.asked:
             return
         if time.monotonic() > self._quiet_until_s:
             going = run.ready and run.planes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["live_form", "resumed_form"]
 
 _BRUSH_PX = 5
+_FEW_OBJECTS, _COMPACT, _ABOUT = 3, 0.8, 3
+"""Others beside label 1, its share of its convex hull, and how alike lengths and areas are."""
 
 
 def live_form(widget: TrainWidget, viewer: napari.Viewer) -> LiveForm:
@@ -64,19 +67,58 @@ def live_form(widget: TrainWidget, viewer: napari.Viewer) -> LiveForm:
         name=name,
         objects=objects,
         device=widget.form().device,
+        notice=_notice(rows, choice.axes, objects=objects),
     )
+
+
+def _notice(rows: Sequence[PairRow], axes: str | None, *, objects: bool) -> str:
+    """Say what Live takes the layers for, where a person may mean something else."""
+    from napari_unet.gui.layers import check_axes
+    from napari_unet.gui.layers.axes import layer_shape
+
+    for row in rows:
+        if objects and _looks_like_an_object(row.labels):
+            return (
+                f"Label 1 of '{row.labels.name}' looks like an object, and Live takes it for "
+                "background: if it is one, fill it with another number, and paint some background "
+                "with label 1."
+            )
+        image = row.images[0]
+        letters = check_axes(image, axes)
+        if axes is None and "C" in letters and not image.rgb:
+            count = layer_shape(image)[letters.index("C")]
+            return (
+                f"'{image.name}' is taken for an image of {count} channels; if it is a stack, "
+                "stop, and say so under Axes, channels, planes."
+            )
+    return ""
+
+
+def _looks_like_an_object(layer: Labels) -> bool:
+    """Whether label 1 is one compact piece, about as large as the other objects."""
+    from skimage.measure import regionprops
+
+    data = np.squeeze(np.asarray(layer.data[0] if layer.multiscale else layer.data))
+    if data.ndim != 2 or session_of(layer) is not None or not (data == 1).any():
+        return False
+    first, *others = regionprops(data)
+    if len(others) < _FEW_OBJECTS or first.solidity < _COMPACT:
+        return False
+    if first.axis_minor_length < first.axis_major_length / _ABOUT:  # a stroke
+        return False
+    return bool(first.area < _ABOUT * np.median([other.area for other in others]))
 
 
 def resumed_form(widget: TrainWidget, viewer: napari.Viewer, folder: Path) -> LiveForm:
     """Find the images of a session again, put its strokes on them, and show it all in the form.
 
     The Labels layer that was painted on is taken as it is, where it is still open; else there is a
-    new one.
+    new one. Strokes on images that are not open stay in the session.
 
     Raises
     ------
     UNetError
-        When the session is damaged, or an image that was painted on is not open.
+        When the session is damaged, or none of the images that were painted on is open.
     """
     try:
         return _resumed(widget, viewer, LiveSession(folder))
@@ -101,15 +143,25 @@ def _resumed(widget: TrainWidget, viewer: napari.Viewer, saved: LiveSession) -> 
             "another session."
         )
     rows, planes = [], []
-    found = {key: tuple(_open_image(viewer, name) for name in key[0]) for key in by_layer}
-    for (key, painted), images in zip(by_layer.items(), found.values(), strict=True):
-        _, labels, axes = key
+    found, missing = {}, []
+    for key in by_layer:
+        try:
+            found[key] = tuple(_open_image(viewer, name) for name in key[0])
+        except ImageError as error:
+            missing.append(error)
+    if not found:
+        raise missing[0]
+    for key, images in found.items():
+        (_, labels, axes), painted = key, by_layer[key]
         layer = _strokes_again(viewer, images, labels, painted, axes, channels, saved.path)
         rows.append(PairRow(images, layer, None))
         planes += [plane_in_view(viewer, images, layer, axes, channels, at) for at, _ in painted]
     widget.pairs.set_rows(rows)
     objects = bool(about.get("objects"))
     widget.fields.meaning.value = "objects" if objects else "strokes"
+    start = Path(start) if start and Path(start).is_file() else None
+    widget.fields.start.choose(start)
+    widget.live_started = True
     task = saved.task() if saved.began else None
     if isinstance(task, Semantic):  # else a change in the table would bring back what it had before
         widget.classes.set_classes(task.classes, {}, sparse=True)
@@ -118,12 +170,18 @@ def _resumed(widget: TrainWidget, viewer: napari.Viewer, saved: LiveSession) -> 
         axes=about.get("axes", planes[0].axes),
         channels=channels,
         classes=task.classes if isinstance(task, Semantic) else (),
-        start=Path(start) if start and Path(start).is_file() else None,
+        start=start,
         folder=saved.path,
         name=str(about.get("name") or "live"),
         resumed=planes,
         objects=objects,
         device=widget.form().device,
+        notice=" ".join(map(str, missing)),
+        absent={
+            name: plane
+            for name, plane in about.get("planes", {}).items()
+            if (tuple(plane["images"]), plane["labels"], plane["axes"]) not in found
+        },
     )
 
 

@@ -81,6 +81,15 @@ class ModelChooser(Container[Widget]):
         entry = self._entry()
         return "" if entry is None else entry.problem
 
+    @property
+    def fixed(self) -> bool:
+        """Whether another model cannot be chosen at the moment; its card can be read."""
+        return not self._box.enabled
+
+    @fixed.setter
+    def fixed(self, fixed: bool) -> None:
+        self._box.enabled = not fixed
+
     def choose(self, path: Path | str | None) -> None:
         """Choose a model by its file, whether it is in the catalogue or not; None: no model."""
         path = None if path is None else Path(path)

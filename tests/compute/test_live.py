@@ -75,6 +75,11 @@ def cells():
     return image[None], (truth > 0).astype(np.uint8) + 1
 
 
+def some_rows(truth: np.ndarray) -> np.ndarray:
+    """Strokes: every sixteenth row of the truth."""
+    return np.where(np.arange(160)[:, None] % 16 == 0, truth, 0)
+
+
 def same(state: LiveState, name: str, labels: np.ndarray) -> bool:
     return state.digests.get(name) == Canvas(np.zeros((1, *labels.shape)), labels).digest()
 
@@ -141,7 +146,7 @@ def test_a_stroke_that_did_not_arrive_is_told_again(engine: Engine, cells, tmp_p
 
 def test_it_goes_on_tomorrow_where_it_was(engine: Engine, cells, tmp_path: Path):
     pixels, truth = cells
-    strokes = np.where(np.arange(160)[:, None] % 16 == 0, truth, 0)
+    strokes = some_rows(truth)
     session = LiveSession(tmp_path / "live")
     request = LiveRequest(TASK, {"a": LiveImage(pixels, strokes)}, session.path, QUICK)
     listener = Listener(job := engine.submit(request))
@@ -160,7 +165,7 @@ def test_it_goes_on_tomorrow_where_it_was(engine: Engine, cells, tmp_path: Path)
 
 def test_it_goes_on_with_another_class_and_knows_what_it_came_from(engine, cells, tmp_path):
     pixels, truth = cells
-    strokes = np.where(np.arange(160)[:, None] % 16 == 0, truth, 0)
+    strokes = some_rows(truth)
     session = LiveSession(tmp_path / "live")
     image, turned = LiveImage(pixels, strokes), LiveImage(pixels[:, ::-1], strokes)
     request = LiveRequest(TASK, {"a": image, "b": turned}, session.path, QUICK)
@@ -187,7 +192,7 @@ def test_it_goes_on_with_another_class_and_knows_what_it_came_from(engine, cells
 
 def test_another_image_of_the_same_name_is_refused_with_a_sentence(engine, cells, tmp_path):
     pixels, truth = cells
-    strokes = np.where(np.arange(160)[:, None] % 16 == 0, truth, 0)
+    strokes = some_rows(truth)
     request = LiveRequest(TASK, {"a": LiveImage(pixels, strokes)}, tmp_path / "live", QUICK)
     listener = Listener(job := engine.submit(request))
     listener.wait_for(LiveState, lambda s: s.step > 0)
@@ -202,7 +207,7 @@ def test_another_image_of_the_same_name_is_refused_with_a_sentence(engine, cells
 
 def test_no_plane_is_learned_from_where_its_stack_is_not(engine, cells, tmp_path):
     pixels, truth = cells
-    strokes = np.where(np.arange(160)[:, None] % 16 == 0, truth, 0)
+    strokes = some_rows(truth)
     stack = np.stack([pixels, pixels], axis=1).astype(np.float32)
     stack[0, 1, 7, 7] = np.nan
     images = {
@@ -227,7 +232,7 @@ def test_a_killed_worker_is_told_and_what_was_saved_is_there(engine: Engine, cel
     import signal
 
     pixels, truth = cells
-    strokes = np.where(np.arange(160)[:, None] % 16 == 0, truth, 0)
+    strokes = some_rows(truth)
     request = LiveRequest(TASK, {"a": LiveImage(pixels, strokes)}, tmp_path / "live", QUICK)
     listener = Listener(job := engine.submit(request))
     listener.wait_for(LiveState, lambda s: s.step > 3)
@@ -242,7 +247,7 @@ def test_a_killed_worker_is_told_and_what_was_saved_is_there(engine: Engine, cel
 
 def test_strokes_of_layers_that_were_deleted_outlive_a_new_process(engine, cells, tmp_path):
     pixels, truth = cells
-    strokes = np.where(np.arange(160)[:, None] % 16 == 0, truth, 0)
+    strokes = some_rows(truth)
     image = LiveImage(pixels, strokes)
     request = LiveRequest(TASK, {"a": image, "b": image}, tmp_path / "live", QUICK)
     listener = Listener(job := engine.submit(request))
@@ -260,7 +265,7 @@ def test_strokes_of_layers_that_were_deleted_outlive_a_new_process(engine, cells
 
 def test_strokes_on_an_image_that_is_refused_are_kept(engine, cells, tmp_path):
     pixels, truth = cells
-    strokes = np.where(np.arange(160)[:, None] % 16 == 0, truth, 0)
+    strokes = some_rows(truth)
     two = np.concatenate([pixels, pixels])
     images = {"a": LiveImage(pixels, strokes), "b": LiveImage(two, strokes)}
     listener = Listener(job := engine.submit(LiveRequest(TASK, images, tmp_path / "live", QUICK)))
@@ -305,7 +310,7 @@ def test_a_device_that_is_not_there_is_said(engine, cells, tmp_path):
 
 def test_what_was_painted_before_an_error_is_saved(cells, tmp_path, monkeypatch):
     pixels, truth = cells
-    strokes = np.where(np.arange(160)[:, None] % 16 == 0, truth, 0)
+    strokes = some_rows(truth)
     learn, told = LiveTraining.step, []
 
     def fail_at_last(training: LiveTraining) -> float:

@@ -108,6 +108,13 @@ def stroke(layer: Any, row: int, label: int, plane: int = 0) -> None:
     layer.data_setitem((*leading, np.full(SIDE_PX, row), columns), label)
 
 
+def paint_plane_1(engine: Script, viewer: ViewerModel, strokes: Any, soon: Any) -> None:
+    """Move the slider of a stack, and paint there."""
+    viewer.dims.set_current_step(0, 1)
+    stroke(strokes, 5, 1, plane=1)
+    soon(lambda: any(m.name.endswith("Z=1") for m in engine.heard(messages.ShowView)))
+
+
 @pytest.fixture
 def begin(
     engine: Script, viewer: ViewerModel, widget: TrainWidget, soon: Any
@@ -154,9 +161,7 @@ def test_along_a_stack_layers_look_as_they_were_left(
     engine: Script, viewer: ViewerModel, widget: TrainWidget, begin: Any, soon: Any
 ) -> None:
     strokes = begin(STACK)
-    viewer.dims.set_current_step(0, 1)
-    stroke(strokes, 5, 1, plane=1)
-    soon(lambda: any(m.name.endswith("Z=1") for m in engine.heard(messages.ShowView)))
+    paint_plane_1(engine, viewer, strokes, soon)
     widget.uncertainty.value = True
     engine.preview(f"{STROKES} Z=1")
     soon(lambda: "cells uncertainty" in viewer.layers)
@@ -421,9 +426,7 @@ def test_the_strokes_of_a_stack_can_be_deleted_beside_a_proposal(
     engine: Script, viewer: ViewerModel, widget: TrainWidget, begin: Any, soon: Any
 ) -> None:
     strokes = begin(STACK)
-    viewer.dims.set_current_step(0, 1)
-    stroke(strokes, 5, 1, plane=1)
-    soon(lambda: any(m.name.endswith("Z=1") for m in engine.heard(messages.ShowView)))
+    paint_plane_1(engine, viewer, strokes, soon)
     widget.live.suggest()
     engine.suggestion(f"{STROKES} Z=1")
     soon(lambda: "cells proposal" in viewer.layers)
@@ -495,11 +498,12 @@ def test_a_prediction_is_offered_as_soon_as_it_is_corrected(
 def test_an_object_that_is_taken_for_background_is_told(
     engine: Script, viewer: ViewerModel, widget: TrainWidget, soon: Any, first: str, warned: bool
 ) -> None:
-    labels = np.zeros(NOISE.shape, np.uint16)
+    labels = np.zeros(NOISE.shape, np.uint32)
     if first == "all around":
         labels[40:] = 1
-    for number, (y, x) in enumerate([(5, 5), (5, 25), (25, 5), (25, 25)], start=2):
-        labels[y : y + 9, x : x + 9] = number
+    last = 2**31 - 2  # numbers may be large
+    for number, (y, x) in zip((2, 3, 4, last), np.ndindex(2, 2), strict=True):
+        labels[20 * y + 5 : 20 * y + 14, 20 * x + 5 : 20 * x + 14] = number
     if first == "an object":
         labels[45:54, 45:54] = 1
     elif first == "a line":

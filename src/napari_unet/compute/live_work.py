@@ -74,8 +74,7 @@ class _Live:
         self._ranges: dict[str, list[IntensityRange]] = {}
         self._unranged: dict[str, str] = {}
         self._put_all(request.images, known if resumed else {})
-        others = {k: v for k, v in known.items() if v.any() and k not in request.images}
-        self._gone |= others
+        self._gone |= {k: v for k, v in known.items() if v.any() and k not in request.images}
         self._applied = 0
         self._asked = ""
         self._view: told.ShowView | None = None

@@ -99,14 +99,15 @@ def _looks_like_an_object(layer: Labels) -> bool:
     from skimage.measure import regionprops
 
     data = np.squeeze(np.asarray(layer.data[0] if layer.multiscale else layer.data))
-    if data.ndim != 2 or session_of(layer) is not None or not (data == 1).any():
+    numbers, areas = np.unique(data, return_counts=True)  # numbers may be large
+    others = areas[numbers > 1]
+    if data.ndim != 2 or session_of(layer) is not None or len(others) < _FEW_OBJECTS:
         return False
-    first, *others = regionprops(data)
-    if len(others) < _FEW_OBJECTS or first.solidity < _COMPACT:
+    if 1 not in numbers or areas[numbers == 1] >= _ABOUT * np.median(others):
         return False
-    if first.axis_minor_length < first.axis_major_length / _ABOUT:  # a stroke
-        return False
-    return bool(first.area < _ABOUT * np.median([other.area for other in others]))
+    (first,) = regionprops((data == 1).astype(np.uint8))
+    stroke = first.axis_minor_length < first.axis_major_length / _ABOUT
+    return bool(first.solidity >= _COMPACT and not stroke)
 
 
 def resumed_form(widget: TrainWidget, viewer: napari.Viewer, folder: Path) -> LiveForm:

@@ -45,7 +45,7 @@ def scene(dtype: str = "int32") -> tuple[np.ndarray, np.ndarray]:
 
 
 def package(intensity: bool, preset: bool = False) -> Transform:
-    from napari_unet.core.augment import Augmentation, sample_patch
+    from napari_unet.core.augmentation.patch import Augmentation, sample_patch
 
     values = {"brightness": 0.1, "contrast": 1.5, "gamma": 1.4, "blur_px": 1.2, "noise": 0.06}
     settings = Augmentation(
@@ -71,8 +71,8 @@ def package(intensity: bool, preset: bool = False) -> Transform:
 
 def resampler(name: str) -> Transform:
     """The package's grid, with another function that samples at it; geometry only."""
-    from napari_unet.core import augment
-    from napari_unet.core.resample import warped_grid
+    from napari_unet.core.augmentation import patch as augment
+    from napari_unet.core.augmentation.warp import warped_grid
 
     settings = augment.Augmentation.preset("standard")
     rng = np.random.default_rng(0)

@@ -40,7 +40,7 @@ import napari
 import numpy as np
 from qtpy.QtCore import QEventLoop, QObject, Qt, QTimer
 
-from napari_unet.core.synthetic import synthetic_nuclei
+from napari_unet.core.datasets.synthetic import synthetic_nuclei
 
 PLUGIN = "napari-unet-live"
 BEAT_MS = 10
@@ -238,7 +238,7 @@ def idle(viewer: napari.Viewer, options: argparse.Namespace, _folder: Path) -> R
 
 
 def busy(viewer: napari.Viewer, options: argparse.Namespace, folder: Path) -> Report:
-    from napari_unet.gui import train_form
+    from napari_unet.gui.train.widget import form as train_form
 
     # By itself the widget shows one less often.
     train_form.preview_interval_s = lambda _image: PREVIEW_S  # type: ignore[assignment]
@@ -268,8 +268,8 @@ def train_a_model(viewer: napari.Viewer, base_channels: int, folder: Path) -> Pa
     """Make a model that finds most nuclei, in the computing process."""
     from napari_unet import Image, Instances, Pair, TrainingSettings
     from napari_unet.compute import Ended, TrainRequest
-    from napari_unet.core.config import Budget
-    from napari_unet.gui.session import session
+    from napari_unet.core.training.settings import Budget
+    from napari_unet.gui.app.session import session
 
     settings = TrainingSettings(
         budget=Budget(steps=80), average_decay=0.9, depth=3, base_channels=base_channels,
@@ -304,7 +304,7 @@ def set_up(
 def count_events(train: Any, previews: list[int], steps: list[int]) -> None:
     """Count what the running training tells, once it was handed in."""
     from napari_unet.compute import Preview
-    from napari_unet.core.events import StepDone
+    from napari_unet.core.training.events import StepDone
 
     def take(event: object) -> None:
         previews[0] += isinstance(event, Preview)

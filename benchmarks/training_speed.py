@@ -25,16 +25,16 @@ from collections.abc import Callable, Iterator
 
 import torch
 
-from napari_unet.core.config import Budget, TrainingSettings
-from napari_unet.core.datasets import pairs_from_arrays
-from napari_unet.core.device import Compute
-from napari_unet.core.events import StepDone
-from napari_unet.core.losses import loss_for
-from napari_unet.core.sampling import Batch, PatchSampler, normalized
-from napari_unet.core.synthetic import synthetic_dataset
-from napari_unet.core.tasks import Instances
-from napari_unet.core.training import train
-from napari_unet.core.unet import UNet
+from napari_unet.core.training.settings import Budget, TrainingSettings
+from napari_unet.core.datasets.pairs import pairs_from_arrays
+from napari_unet.core.system.device import Compute
+from napari_unet.core.training.events import StepDone
+from napari_unet.core.tasks.losses import loss_for
+from napari_unet.core.training.sampling import Batch, PatchSampler, normalized
+from napari_unet.core.datasets.synthetic import synthetic_dataset
+from napari_unet.core.tasks.any_task import Instances
+from napari_unet.core.training.training import train
+from napari_unet.core.models.unet import UNet
 
 
 def main() -> None:
@@ -71,7 +71,7 @@ def real_loop(pairs, task, settings, folder) -> tuple[Callable[[], None], Comput
     events: Iterator = train(pairs, task, f"{folder}/run", settings)
     started = next(events)
     compute = Compute(torch.device(started.device), started.precision)
-    from napari_unet.core.run_folder import RunFolder
+    from napari_unet.core.training.run_folder import RunFolder
 
     unet = RunFolder(f"{folder}/run").settings().info.unet
 

@@ -120,7 +120,7 @@ def reached_when_imported(module: str) -> set[str]:
 
 def test_every_module_belongs_to_a_layer() -> None:
     assert {layer_of(module) for module in MODULES} <= FORBIDDEN.keys()
-    assert {"napari_unet", "napari_unet.core.images"} <= MODULES.keys()
+    assert {"napari_unet", "napari_unet.core.images.image"} <= MODULES.keys()
 
 
 @pytest.mark.parametrize("module", MODULES)
@@ -140,7 +140,7 @@ def base_dependencies() -> set[str]:
 
 
 # What an extra brings: imported inside a function that says so where it is missing.
-OPTIONAL = {name: {"napari_unet.core.bioimage_io_export"} for name in ("bioimageio", "yaml")}
+OPTIONAL = {name: {"napari_unet.core.bioimage_io.export"} for name in ("bioimageio", "yaml")}
 
 
 @pytest.fixture(scope="module")
@@ -177,21 +177,21 @@ def test_light_layers_do_not_reach_torch(module: str) -> None:
             "from ..gui import forms",
             {"napari_unet.gui", "napari_unet.gui.forms"},
         ),
-        ("napari_unet.core.x", "import torch\nimport napari_unet.core.images", set()),
+        ("napari_unet.core.x", "import torch\nimport napari_unet.core.images.image", set()),
         ("napari_unet.compute.x", "import distributed", set()),
         ("napari_unet.compute.x", "if a:\n    import superqt", {"superqt"}),
-        ("napari_unet.gui.train", "import torch.nn", {"torch.nn"}),
-        ("napari_unet.gui.train", "from napari_unet.gui.layers import f", set()),
-        ("napari_unet.gui.train", "from napari_unet.gui.train_form import f", set()),
+        ("napari_unet.gui.train.widget", "import torch.nn", {"torch.nn"}),
+        ("napari_unet.gui.train.widget", "from napari_unet.gui.layers import f", set()),
+        ("napari_unet.gui.train.widget", "from napari_unet.gui.train.form import f", set()),
         (
-            "napari_unet.gui.train",
+            "napari_unet.gui.train.widget",
             "from .predict import g",
-            {"napari_unet.gui.predict", "napari_unet.gui.predict.g"},
+            {"napari_unet.gui.predict.widget", "napari_unet.gui.predict.widget.g"},
         ),
         (
             "napari_unet.cli",
-            "from napari_unet.gui import train",
-            {"napari_unet.gui", "napari_unet.gui.train"},
+            "from napari_unet.gui.train.widget import widget as train",
+            {"napari_unet.gui", "napari_unet.gui.train.widget"},
         ),
     ],
 )
@@ -201,7 +201,7 @@ def test_the_rule_catches_what_it_should(module: str, source: str, broken: set[s
 
 def test_importing_the_vocabulary_loads_nothing_heavy() -> None:
     modules = [f"napari_unet.{name}" for name in TORCH_FREE if f"napari_unet.{name}" in MODULES]
-    assert "napari_unet.core.images" in modules
+    assert "napari_unet.core.images.image" in modules
     code = (
         f"import sys, napari_unet, {', '.join(modules)}\n"
         "heavy = {'torch', 'matplotlib', 'dask', 'zarr', 'napari', 'qtpy', 'distributed'}\n"

@@ -8,46 +8,46 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from napari_unet.core.augment import Augmentation as Augmentation
-    from napari_unet.core.bioimage_io_export import export_bioimage_io as export_bioimage_io
-    from napari_unet.core.bioimage_io_import import import_bioimage_io as import_bioimage_io
-    from napari_unet.core.catalogue import find_model as find_model
-    from napari_unet.core.catalogue import list_models as list_models
-    from napari_unet.core.config import Budget as Budget
-    from napari_unet.core.config import TrainingSettings as TrainingSettings
-    from napari_unet.core.config import UNetConfig as UNetConfig
-    from napari_unet.core.datasets import Dataset as Dataset
-    from napari_unet.core.datasets import find_pairs as find_pairs
-    from napari_unet.core.datasets import load_pairs as load_pairs
-    from napari_unet.core.datasets import pairs_from_arrays as pairs_from_arrays
+    from napari_unet.core.augmentation.patch import Augmentation as Augmentation
+    from napari_unet.core.bioimage_io.export import export_bioimage_io as export_bioimage_io
+    from napari_unet.core.bioimage_io.import_package import import_bioimage_io as import_bioimage_io
+    from napari_unet.core.models.catalogue import find_model as find_model
+    from napari_unet.core.models.catalogue import list_models as list_models
+    from napari_unet.core.training.settings import Budget as Budget
+    from napari_unet.core.training.settings import TrainingSettings as TrainingSettings
+    from napari_unet.core.training.settings import UNetConfig as UNetConfig
+    from napari_unet.core.datasets.pairs import Dataset as Dataset
+    from napari_unet.core.datasets.pairs import find_pairs as find_pairs
+    from napari_unet.core.datasets.pairs import load_pairs as load_pairs
+    from napari_unet.core.datasets.pairs import pairs_from_arrays as pairs_from_arrays
     from napari_unet.core.errors import UNetError as UNetError
-    from napari_unet.core.evaluation import evaluate as evaluate
-    from napari_unet.core.evaluation import evaluate_many as evaluate_many
-    from napari_unet.core.files import read_image as read_image
-    from napari_unet.core.files import read_labels as read_labels
-    from napari_unet.core.files import write_image as write_image
-    from napari_unet.core.files import write_labels as write_labels
-    from napari_unet.core.images import Image as Image
-    from napari_unet.core.images import Pair as Pair
-    from napari_unet.core.images import PixelSize as PixelSize
-    from napari_unet.core.label_check import check_labels as check_labels
-    from napari_unet.core.label_check import repair_labels as repair_labels
-    from napari_unet.core.label_matching import evaluate_files as evaluate_files
-    from napari_unet.core.measure import measure_objects as measure_objects
-    from napari_unet.core.model_file import Model as Model
-    from napari_unet.core.model_file import ModelInfo as ModelInfo
-    from napari_unet.core.model_file import load_model as load_model
-    from napari_unet.core.model_file import save_model as save_model
-    from napari_unet.core.normalization import Normalization as Normalization
-    from napari_unet.core.prediction import Prediction as Prediction
-    from napari_unet.core.prediction import predict as predict
-    from napari_unet.core.report import Report as Report
-    from napari_unet.core.splits import Split as Split
-    from napari_unet.core.synthetic import synthetic_nuclei as synthetic_nuclei
-    from napari_unet.core.tasks import Instances as Instances
-    from napari_unet.core.tasks import Semantic as Semantic
-    from napari_unet.core.training import resume as resume
-    from napari_unet.core.training import train as train
+    from napari_unet.core.evaluation.evaluation import evaluate as evaluate
+    from napari_unet.core.evaluation.evaluation import evaluate_many as evaluate_many
+    from napari_unet.core.io.image_files import read_image as read_image
+    from napari_unet.core.io.image_files import read_labels as read_labels
+    from napari_unet.core.io.image_files import write_image as write_image
+    from napari_unet.core.io.image_files import write_labels as write_labels
+    from napari_unet.core.images.image import Image as Image
+    from napari_unet.core.images.image import Pair as Pair
+    from napari_unet.core.images.image import PixelSize as PixelSize
+    from napari_unet.core.datasets.label_check import check_labels as check_labels
+    from napari_unet.core.datasets.label_check import repair_labels as repair_labels
+    from napari_unet.core.evaluation.label_files import evaluate_files as evaluate_files
+    from napari_unet.core.evaluation.measure import measure_objects as measure_objects
+    from napari_unet.core.models.model_file import Model as Model
+    from napari_unet.core.models.model_file import ModelInfo as ModelInfo
+    from napari_unet.core.models.model_file import load_model as load_model
+    from napari_unet.core.models.model_file import save_model as save_model
+    from napari_unet.core.images.normalization import Normalization as Normalization
+    from napari_unet.core.prediction.prediction import Prediction as Prediction
+    from napari_unet.core.prediction.prediction import predict as predict
+    from napari_unet.core.evaluation.report import Report as Report
+    from napari_unet.core.datasets.splits import Split as Split
+    from napari_unet.core.datasets.synthetic import synthetic_nuclei as synthetic_nuclei
+    from napari_unet.core.tasks.any_task import Instances as Instances
+    from napari_unet.core.tasks.any_task import Semantic as Semantic
+    from napari_unet.core.training.training import resume as resume
+    from napari_unet.core.training.training import train as train
 
 __version__ = "0.1.0.dev0"
 

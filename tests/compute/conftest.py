@@ -8,7 +8,7 @@ import pytest
 
 from napari_unet import Budget, Image, Instances, Pair, TrainingSettings
 from napari_unet.compute import Engine, TrainRequest
-from napari_unet.core.events import Finished
+from napari_unet.core.training.events import Finished
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import pytest
 
 from napari_unet.compute import ComputeError, Engine, EvaluateRequest, WorkerLost
 from napari_unet.core.errors import Cancelled, UNetError
-from napari_unet.core.events import StepDone
+from napari_unet.core.training.events import StepDone
 
 pytestmark = pytest.mark.timeout(150)
 

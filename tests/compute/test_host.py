@@ -21,7 +21,7 @@ from distributed import Client, Security
 
 from napari_unet.compute import ComputeError, Engine, EvaluateRequest, WorkerLost
 from napari_unet.core.errors import Cancelled
-from napari_unet.core.events import CheckpointSaved, FinishReason, StepDone
+from napari_unet.core.training.events import CheckpointSaved, FinishReason, StepDone
 
 # Other tests compute at the same time: these shall not wait for all of them.
 ALONE = {"OMP_NUM_THREADS": "1", "NAPARI_UNET_NICE": "0"}

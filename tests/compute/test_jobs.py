@@ -5,7 +5,7 @@ import pytest
 
 from napari_unet.compute import Ended, Job, Preview, Progress
 from napari_unet.core.errors import Cancelled
-from napari_unet.core.events import CheckpointSaved, StepDone
+from napari_unet.core.training.events import CheckpointSaved, StepDone
 
 
 def steps(*numbers: int) -> list[StepDone]:

@@ -34,9 +34,9 @@ from napari_unet.core.live.session import LiveSession
 from napari_unet.core.live.settings import LiveSettings
 from napari_unet.core.live.strokes import Canvas
 from napari_unet.core.live.trainer import LiveTraining
-from napari_unet.core.model_file import read_info
-from napari_unet.core.synthetic import synthetic_nuclei
-from napari_unet.core.tasks import ClassInfo, Semantic
+from napari_unet.core.models.model_file import read_info
+from napari_unet.core.datasets.synthetic import synthetic_nuclei
+from napari_unet.core.tasks.any_task import ClassInfo, Semantic
 
 pytestmark = pytest.mark.timeout(300)
 

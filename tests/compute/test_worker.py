@@ -12,8 +12,8 @@ from napari_unet.compute.parcels import pack, unpack
 from napari_unet.compute.work import work
 from napari_unet.compute.worker import Failure, JobContext, _failure, fetch_preview
 from napari_unet.core.errors import DeviceError, SettingsError, UNetError
-from napari_unet.core.events import CheckpointSaved, StepDone
-from napari_unet.core.prediction import Prediction
+from napari_unet.core.training.events import CheckpointSaved, StepDone
+from napari_unet.core.prediction.prediction import Prediction
 
 
 def test_of_many_steps_some_are_told_and_always_the_last() -> None:
@@ -102,7 +102,7 @@ def test_outputs_that_are_too_large_are_not_said_to_be_kept() -> None:
 def test_large_results_lie_in_the_folder_or_come_whole(
     trained, small, tmp_path, monkeypatch
 ) -> None:
-    monkeypatch.setattr("napari_unet.core.prediction.IN_MEMORY_BYTES", 1000)
+    monkeypatch.setattr("napari_unet.core.prediction.prediction.IN_MEMORY_BYTES", 1000)
     context = JobContext("job", lambda event: None)
     request = PredictRequest(trained, small.image, probabilities=True, device="cpu")
     monkeypatch.setattr(JobContext, "should_stop", lambda self: False)

@@ -6,8 +6,8 @@ import numpy as np
 import psutil
 import pytest
 
-from napari_unet.core import allocator
-from napari_unet.core.allocator import keeping_freed_memory, return_freed_memory
+from napari_unet.core.system import allocator
+from napari_unet.core.system.allocator import keeping_freed_memory, return_freed_memory
 
 BLOCK, BLOCKS = 65_536, 1600
 
@@ -23,7 +23,7 @@ def test_large_arrays_are_not_fetched_anew_and_given_back_at_the_end():
 import resource
 from pathlib import Path
 import numpy as np
-from napari_unet.core.allocator import keeping_freed_memory
+from napari_unet.core.system.allocator import keeping_freed_memory
 
 def faults(n=5):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

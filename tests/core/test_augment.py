@@ -9,9 +9,9 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from napari_unet.core.augment import Augmentation, sample_patch
+from napari_unet.core.augmentation.patch import Augmentation, sample_patch
 from napari_unet.core.errors import ImageError, LabelsError, SettingsError
-from napari_unet.core.synthetic import synthetic_nuclei
+from napari_unet.core.datasets.synthetic import synthetic_nuclei
 
 GEOMETRY = Augmentation(
     flips=True,

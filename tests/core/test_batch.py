@@ -15,26 +15,26 @@ import pytest
 import torch
 import zarr
 
-from napari_unet.core import batch, blocks, prediction
-from napari_unet.core.batch import (
+from napari_unet.core.prediction.prediction import batch, blocks, prediction
+from napari_unet.core.prediction.batch import (
     BatchOptions,
     FileFailed,
     FilePredicted,
     decode_with,
     predict_files,
 )
-from napari_unet.core.batch_inputs import find_inputs
-from napari_unet.core.batch_tables import measure_prediction
-from napari_unet.core.config import UNetConfig
-from napari_unet.core.decoders import VoteDecoder
+from napari_unet.core.prediction.batch_inputs import find_inputs
+from napari_unet.core.prediction.batch_tables import measure_prediction
+from napari_unet.core.training.settings import UNetConfig
+from napari_unet.core.tasks.decoders import VoteDecoder
 from napari_unet.core.errors import Cancelled, ImageError, SettingsError, StorageError
-from napari_unet.core.files import read_image, read_labels, write_image
-from napari_unet.core.images import Image, PixelSize
-from napari_unet.core.measure import measure_objects
-from napari_unet.core.model_file import Model, ModelInfo
-from napari_unet.core.normalization import Normalization
-from napari_unet.core.tasks import ClassInfo, Instances, Semantic
-from napari_unet.core.unet import UNet
+from napari_unet.core.io.image_files import read_image, read_labels, write_image
+from napari_unet.core.images.image import Image, PixelSize
+from napari_unet.core.evaluation.measure import measure_objects
+from napari_unet.core.models.model_file import Model, ModelInfo
+from napari_unet.core.images.normalization import Normalization
+from napari_unet.core.tasks.any_task import ClassInfo, Instances, Semantic
+from napari_unet.core.models.unet import UNet
 
 CLASSES = (ClassInfo(id=0, name="background", background=True), ClassInfo(id=2, name="cell"))
 
@@ -379,7 +379,7 @@ def test_a_killed_batch_has_the_rows_of_what_is_finished(folder: Path, tmp_path:
 def test_a_disk_that_fills_up_leaves_whole_rows(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from napari_unet.core import batch_tables
+    from napari_unet.core.prediction.prediction import batch_tables
 
     class FullDisk:
         def __init__(self, file, columns) -> None:

@@ -15,18 +15,18 @@ import numpy as np
 import pytest
 import torch
 
-from napari_unet.core.bioimage_io_export import export_bioimage_io
-from napari_unet.core.bioimage_io_import import import_bioimage_io
-from napari_unet.core.bioimage_io_network import architecture_source
-from napari_unet.core.config import UNetConfig
+from napari_unet.core.bioimage_io.export import export_bioimage_io
+from napari_unet.core.bioimage_io.import_package import import_bioimage_io
+from napari_unet.core.bioimage_io.network import architecture_source
+from napari_unet.core.training.settings import UNetConfig
 from napari_unet.core.errors import ImageError, ModelFileError, SettingsError, StorageError
-from napari_unet.core.images import Image
-from napari_unet.core.model_file import Model, ModelInfo, load_model, save_model
-from napari_unet.core.normalization import Normalization
-from napari_unet.core.prediction import predict
-from napari_unet.core.synthetic import synthetic_nuclei
-from napari_unet.core.tasks import ClassInfo, Instances, Semantic
-from napari_unet.core.unet import UNet
+from napari_unet.core.images.image import Image
+from napari_unet.core.models.model_file import Model, ModelInfo, load_model, save_model
+from napari_unet.core.images.normalization import Normalization
+from napari_unet.core.prediction.prediction import predict
+from napari_unet.core.datasets.synthetic import synthetic_nuclei
+from napari_unet.core.tasks.any_task import ClassInfo, Instances, Semantic
+from napari_unet.core.models.unet import UNet
 
 pytestmark = [
     # The libraries warn of themselves: TorchScript is old, and bioimageio.spec leaves files open.

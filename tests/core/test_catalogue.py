@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from napari_unet.core import catalogue
-from napari_unet.core.catalogue import add_model, find_model, list_models, user_folder
-from napari_unet.core.config import UNetConfig
+from napari_unet.core.models import catalogue
+from napari_unet.core.models.catalogue import add_model, find_model, list_models, user_folder
+from napari_unet.core.training.settings import UNetConfig
 from napari_unet.core.errors import ModelFileError, SettingsError
-from napari_unet.core.model_file import Model, ModelInfo, read_info, save_model
-from napari_unet.core.normalization import Normalization
-from napari_unet.core.tasks import Instances
-from napari_unet.core.unet import UNet
+from napari_unet.core.models.model_file import Model, ModelInfo, read_info, save_model
+from napari_unet.core.images.normalization import Normalization
+from napari_unet.core.tasks.any_task import Instances
+from napari_unet.core.models.unet import UNet
 
 
 def write_model(path: Path, name: str = "model") -> Path:

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
-from napari_unet.core.contrast import check_contrast, object_contrast, tone
-from napari_unet.core.datasets import pairs_from_arrays
+from napari_unet.core.images.contrast import check_contrast, object_contrast, tone
+from napari_unet.core.datasets.pairs import pairs_from_arrays
 from napari_unet.core.errors import SettingsError
-from napari_unet.core.images import Image, Pair
-from napari_unet.core.synthetic import synthetic_dataset, synthetic_nuclei
+from napari_unet.core.images.image import Image, Pair
+from napari_unet.core.datasets.synthetic import synthetic_dataset, synthetic_nuclei
 
 
 def drawn(n=3, **options):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from napari_unet.core.curves import curves_figure
+from napari_unet.core.training.curves import curves_figure
 
 
 @pytest.fixture

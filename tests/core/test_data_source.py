@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_unet.core.data_source import DataSource, check_pairs, choose_split
+from napari_unet.core.datasets.data_source import DataSource, check_pairs, choose_split
 from napari_unet.core.errors import SettingsError
-from napari_unet.core.files import write_image, write_labels
-from napari_unet.core.images import Image, Pair
+from napari_unet.core.io.image_files import write_image, write_labels
+from napari_unet.core.images.image import Image, Pair
 
 NAMES = ["a", "folder/b", "c"]
 

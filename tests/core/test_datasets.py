@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image as PilImage
 
-from napari_unet.core.datasets import (
+from napari_unet.core.datasets.pairs import (
     Split,
     combine_masks,
     count_objects,
@@ -21,10 +21,10 @@ from napari_unet.core.datasets import (
     split_random_state,
 )
 from napari_unet.core.errors import ImageError, LabelsError, SettingsError
-from napari_unet.core.files import write_image, write_labels
-from napari_unet.core.folder_layouts import LABEL_SUFFIXES
-from napari_unet.core.images import Image
-from napari_unet.core.label_check import check_labels, repair_labels
+from napari_unet.core.io.image_files import write_image, write_labels
+from napari_unet.core.datasets.folder_layouts import LABEL_SUFFIXES
+from napari_unet.core.images.image import Image
+from napari_unet.core.datasets.label_check import check_labels, repair_labels
 
 
 def put(path, data=None):

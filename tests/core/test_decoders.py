@@ -3,10 +3,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_unet.core.agreement import agreement
-from napari_unet.core.decoders import VoteDecoder, WatershedDecoder
-from napari_unet.core.synthetic import synthetic_nuclei
-from napari_unet.core.tasks import OFFSET_UNIT_PX, Instances
+from napari_unet.core.tasks.self_agreement import agreement
+from napari_unet.core.tasks.decoders import VoteDecoder, WatershedDecoder
+from napari_unet.core.datasets.synthetic import synthetic_nuclei
+from napari_unet.core.tasks.any_task import OFFSET_UNIT_PX, Instances
 
 DECODERS = [VoteDecoder(), WatershedDecoder()]
 

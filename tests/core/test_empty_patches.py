@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from napari_unet.core.augment import Augmentation, sample_patch
-from napari_unet.core.empty_patches import empty_patch
+from napari_unet.core.augmentation.patch import Augmentation, sample_patch
+from napari_unet.core.augmentation.empty_patches import empty_patch
 
 
 @pytest.mark.parametrize("shape", [(1, 64, 48), (3, 40, 56), (2, 4, 40, 40)])

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from napari_unet.core.error_map import ERROR_CATEGORIES, error_map
+from napari_unet.core.evaluation.error_map import ERROR_CATEGORIES, error_map
 from napari_unet.core.errors import LabelsError, SettingsError
 
 IMAGE = hnp.arrays(np.uint8, (4, 6), elements=st.integers(0, 4))

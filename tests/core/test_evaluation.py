@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from napari_unet.core.errors import LabelsError, SettingsError
-from napari_unet.core.evaluation import (
+from napari_unet.core.evaluation.evaluation import (
     class_map,
     evaluate,
     evaluate_many,

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
-from napari_unet.core.error_map import ERROR_COLOURS
+from napari_unet.core.evaluation.error_map import ERROR_COLOURS
 from napari_unet.core.errors import LabelsError, StorageError
-from napari_unet.core.figures import comparison_figure
-from napari_unet.core.images import Image
+from napari_unet.core.evaluation.figures import comparison_figure
+from napari_unet.core.images.image import Image
 
 
 def nuclei(shape=(60, 80)):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image as PilImage
 
 from napari_unet.core.errors import ImageError, LabelsError, StorageError
-from napari_unet.core.files import (
+from napari_unet.core.io.image_files import (
     bare_name,
     read_image,
     read_label_array,
@@ -21,8 +21,8 @@ from napari_unet.core.files import (
     write_image,
     write_labels,
 )
-from napari_unet.core.images import Image, PixelSize
-from napari_unet.core.storage import atomic_path, atomic_write_csv, atomic_write_text
+from napari_unet.core.images.image import Image, PixelSize
+from napari_unet.core.system.atomic_files import atomic_path, atomic_write_csv, atomic_write_text
 
 
 def noise(rng, *shape, dtype=np.uint8):

@@ -4,8 +4,8 @@ import dask.array as da
 import numpy as np
 import pytest
 
-from napari_unet.core.fingerprint import image_hash, plane_hashes
-from napari_unet.core.images import Image
+from napari_unet.core.images.fingerprint import image_hash, plane_hashes
+from napari_unet.core.images.image import Image
 
 
 @pytest.mark.parametrize("shape", [(3000, 5), (4, 3, 5), (2, 2, 3, 4), (7,)])

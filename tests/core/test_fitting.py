@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 from skimage.measure import label
 
-from napari_unet.core import blocks
-from napari_unet.core.config import UNetConfig
-from napari_unet.core.diameter import check_estimable, estimate_diameter, fitting_scale
+from napari_unet.core.models import blocks
+from napari_unet.core.training.settings import UNetConfig
+from napari_unet.core.prediction.diameter import check_estimable, estimate_diameter, fitting_scale
 from napari_unet.core.errors import Cancelled, SettingsError
-from napari_unet.core.fitting import Fitter, Ranges, fit_image
-from napari_unet.core.images import Image
-from napari_unet.core.model_file import Model, ModelInfo
-from napari_unet.core.normalization import Normalization
-from napari_unet.core.tasks import Instances, Semantic
-from napari_unet.core.trial import Trial, TrialPlane, find_windows, try_out
+from napari_unet.core.prediction.adaptation import Fitter, Ranges, fit_image
+from napari_unet.core.images.image import Image
+from napari_unet.core.models.model_file import Model, ModelInfo
+from napari_unet.core.images.normalization import Normalization
+from napari_unet.core.tasks.any_task import Instances, Semantic
+from napari_unet.core.prediction.scale_trial import Trial, TrialPlane, find_windows, try_out
 
 KNOWN_PX = 20.0
 

@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from napari_unet.core.config import UNetConfig
+from napari_unet.core.training.settings import UNetConfig
 from napari_unet.core.errors import LabelsError
-from napari_unet.core.fingerprint import image_hash
-from napari_unet.core.image_choice import ImageChoice, choose_images
-from napari_unet.core.images import Image, Pair
-from napari_unet.core.model_file import ModelInfo, TrainedOn
-from napari_unet.core.normalization import Normalization
-from napari_unet.core.tasks import Instances
+from napari_unet.core.images.fingerprint import image_hash
+from napari_unet.core.evaluation.scored_images import ImageChoice, choose_images
+from napari_unet.core.images.image import Image, Pair
+from napari_unet.core.models.model_file import ModelInfo, TrainedOn
+from napari_unet.core.images.normalization import Normalization
+from napari_unet.core.tasks.any_task import Instances
 
 
 def pair(number: int) -> Pair:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_unet.core.errors import ImageError, LabelsError
-from napari_unet.core.images import AXES, Image, Pair, PixelSize, as_labels
+from napari_unet.core.images.image import AXES, Image, Pair, PixelSize, as_labels
 
 
 def image(axes="YX", **fields):

@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 
-from napari_unet.core.config import UNetConfig
-from napari_unet.core.evaluation import evaluate, evaluate_many
-from napari_unet.core.images import Image, Pair
-from napari_unet.core.independence import seen_by, training_note
-from napari_unet.core.model_file import ModelInfo
-from napari_unet.core.normalization import Normalization
-from napari_unet.core.splits import Split
-from napari_unet.core.tasks import Instances
-from napari_unet.core.validation import divide
+from napari_unet.core.training.settings import UNetConfig
+from napari_unet.core.evaluation.evaluation import evaluate, evaluate_many
+from napari_unet.core.images.image import Image, Pair
+from napari_unet.core.evaluation.leakage import seen_by, training_note
+from napari_unet.core.models.model_file import ModelInfo
+from napari_unet.core.images.normalization import Normalization
+from napari_unet.core.datasets.splits import Split
+from napari_unet.core.tasks.any_task import Instances
+from napari_unet.core.training.validation import divide
 
 
 @pytest.fixture

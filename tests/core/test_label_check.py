@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 from skimage.measure import label as connected
 
 from napari_unet.core.errors import LabelsError
-from napari_unet.core.label_check import check_labels, repair_labels
+from napari_unet.core.datasets.label_check import check_labels, repair_labels
 
 
 def squares(n=4, dtype=np.uint16, size=6):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from napari_unet.core.errors import LabelsError
-from napari_unet.core.files import write_labels
-from napari_unet.core.label_matching import evaluate_files, match_labels
+from napari_unet.core.io.image_files import write_labels
+from napari_unet.core.evaluation.label_files import evaluate_files, match_labels
 
 
 def touch(folder: Path, *names: str) -> Path:

@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from napari_unet.core.config import TrainingSettings, UNetConfig
-from napari_unet.core.device import Compute, choose_compute
+from napari_unet.core.training.settings import TrainingSettings, UNetConfig
+from napari_unet.core.system.device import Compute, choose_compute
 from napari_unet.core.errors import DeviceError
-from napari_unet.core.learner import Learner
-from napari_unet.core.model_file import Model, ModelInfo
-from napari_unet.core.normalization import Normalization
-from napari_unet.core.sampling import Batch
-from napari_unet.core.tasks import ClassInfo, Semantic
+from napari_unet.core.training.learner import Learner
+from napari_unet.core.models.model_file import Model, ModelInfo
+from napari_unet.core.images.normalization import Normalization
+from napari_unet.core.training.sampling import Batch
+from napari_unet.core.tasks.any_task import ClassInfo, Semantic
 
 CLASSES = (ClassInfo(id=0, name="background", background=True), ClassInfo(id=1, name="cell"))
 INFO = ModelInfo(

@@ -7,13 +7,13 @@ from scipy import ndimage
 from skimage.draw import line
 from skimage.segmentation import find_boundaries
 
-from napari_unet.core.config import Budget, TrainingSettings
-from napari_unet.core.images import Image, Pair
-from napari_unet.core.metrics import foreground_counts, pixel_counts, pixel_summary
-from napari_unet.core.model_file import load_model
-from napari_unet.core.prediction import predict
-from napari_unet.core.tasks import Semantic
-from napari_unet.core.training import train
+from napari_unet.core.training.settings import Budget, TrainingSettings
+from napari_unet.core.images.image import Image, Pair
+from napari_unet.core.evaluation.metrics import foreground_counts, pixel_counts, pixel_summary
+from napari_unet.core.models.model_file import load_model
+from napari_unet.core.prediction.prediction import predict
+from napari_unet.core.tasks.any_task import Semantic
+from napari_unet.core.training.training import train
 
 CPU = {"device": "cpu", "precision": "float32"}
 SETTINGS = {

@@ -2,14 +2,14 @@ import numpy as np
 import pytest
 import torch
 
-from napari_unet.core.losses import (
+from napari_unet.core.tasks.losses import (
     activate,
     bce_dice,
     cross_entropy_dice,
     instance_loss,
     loss_for,
 )
-from napari_unet.core.tasks import ClassInfo, Instances, Semantic
+from napari_unet.core.tasks.any_task import ClassInfo, Instances, Semantic
 
 TWO = Semantic(
     classes=(ClassInfo(id=1, name="nucleus"), ClassInfo(id=2, name="rest", background=True))

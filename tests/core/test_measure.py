@@ -4,10 +4,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from napari_unet.core import measure
+from napari_unet.core.evaluation.evaluation import measure
 from napari_unet.core.errors import LabelsError
-from napari_unet.core.images import Image, PixelSize
-from napari_unet.core.measure import find_centroids, measure_objects, summarise_objects, um_per_px
+from napari_unet.core.images.image import Image, PixelSize
+from napari_unet.core.evaluation.measure import find_centroids, measure_objects, summarise_objects, um_per_px
 
 LABELS = np.array(
     [

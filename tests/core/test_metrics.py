@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from napari_unet.core.errors import LabelsError
-from napari_unet.core.metrics import (
+from napari_unet.core.evaluation.metrics import (
     PixelCounts,
     foreground_counts,
     pixel_counts,

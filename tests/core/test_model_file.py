@@ -9,10 +9,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from napari_unet.core.config import UNetConfig
+from napari_unet.core.training.settings import UNetConfig
 from napari_unet.core.errors import ModelFileError, StorageError
-from napari_unet.core.images import Image
-from napari_unet.core.model_file import (
+from napari_unet.core.images.image import Image
+from napari_unet.core.models.model_file import (
     FORMAT_VERSION,
     Model,
     ModelInfo,
@@ -22,11 +22,11 @@ from napari_unet.core.model_file import (
     read_info,
     save_model,
 )
-from napari_unet.core.normalization import Normalization
-from napari_unet.core.prediction import predict
-from napari_unet.core.synthetic import synthetic_nuclei
-from napari_unet.core.tasks import Instances, Semantic
-from napari_unet.core.unet import UNet
+from napari_unet.core.images.normalization import Normalization
+from napari_unet.core.prediction.prediction import predict
+from napari_unet.core.datasets.synthetic import synthetic_nuclei
+from napari_unet.core.tasks.any_task import Instances, Semantic
+from napari_unet.core.models.unet import UNet
 
 KEY = "napari_unet"
 TWO = Semantic.from_labels([np.array([0, 3])])
@@ -257,7 +257,7 @@ def test_half_precision_weights_are_used(path):
 
 def test_reading_the_header_does_not_import_torch(path):
     code = (
-        "import sys; from napari_unet.core.model_file import read_info; "
+        "import sys; from napari_unet.core.models.model_file import read_info; "
         "print(read_info(sys.argv[1]).name, 'torch' in sys.modules)"
     )
     done = subprocess.run(

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from napari_unet.core.errors import ImageError, SettingsError
-from napari_unet.core.normalization import Normalization, apply_ranges, choose_normalization
-from napari_unet.core.synthetic import synthetic_nuclei
+from napari_unet.core.images.normalization import Normalization, apply_ranges, choose_normalization
+from napari_unet.core.datasets.synthetic import synthetic_nuclei
 
 NORMALIZATION = Normalization()
 
@@ -166,7 +166,7 @@ def test_a_volume_is_one_whole():
 @pytest.mark.parametrize("dtype", [np.uint16, np.float32])
 def test_a_large_stack_is_read_once_and_never_held(monkeypatch, dtype):
     """What is read at a time, and what is kept for the percentiles, is bounded."""
-    from napari_unet.core import normalization
+    from napari_unet.core.images.image import normalization
 
     monkeypatch.setattr(normalization, "_MOST_SAMPLES", 4000)
     data = np.random.default_rng(0).gamma(2, 300, (1, 12, 90, 80)).astype(dtype)

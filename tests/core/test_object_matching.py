@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from napari_unet.core.errors import LabelsError, SettingsError
-from napari_unet.core.object_matching import classify_objects, match_objects, overlaps
+from napari_unet.core.evaluation.object_matching import classify_objects, match_objects, overlaps
 
 ROWS = st.integers(1, 5).flatmap(
     lambda n: st.tuples(

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from napari_unet.core.object_scores import (
+from napari_unet.core.evaluation.object_scores import (
     THRESHOLDS,
     ObjectScores,
     object_scores,

@@ -10,20 +10,20 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_unet.core import prediction as prediction_module
-from napari_unet.core.blocks import BlockNetwork, block_chunks, network_outputs
-from napari_unet.core.config import UNetConfig
-from napari_unet.core.decoders import VoteDecoder
-from napari_unet.core.device import choose_compute
+from napari_unet.core.prediction.prediction import prediction as prediction_module
+from napari_unet.core.models.blocks import BlockNetwork, block_chunks, network_outputs
+from napari_unet.core.training.settings import UNetConfig
+from napari_unet.core.tasks.decoders import VoteDecoder
+from napari_unet.core.system.device import choose_compute
 from napari_unet.core.errors import Cancelled, ImageError, ModelFileError, SettingsError
-from napari_unet.core.images import Image
-from napari_unet.core.model_file import Model, ModelInfo
-from napari_unet.core.normalization import Normalization
-from napari_unet.core.prediction import predict, redecode
-from napari_unet.core.rescale import rescaled
-from napari_unet.core.synthetic import synthetic_nuclei
-from napari_unet.core.tasks import Instances, Semantic
-from napari_unet.core.unet import UNet
+from napari_unet.core.images.image import Image
+from napari_unet.core.models.model_file import Model, ModelInfo
+from napari_unet.core.images.normalization import Normalization
+from napari_unet.core.prediction.prediction import predict, redecode
+from napari_unet.core.prediction.rescale import rescaled
+from napari_unet.core.datasets.synthetic import synthetic_nuclei
+from napari_unet.core.tasks.any_task import Instances, Semantic
+from napari_unet.core.models.unet import UNet
 
 CPU = {"device": "cpu", "precision": "float32"}
 COMPUTE = choose_compute("cpu", "float32")
@@ -577,7 +577,7 @@ def test_decoding_again_needs_no_torch(tmp_path):
     (tmp_path / "prediction").write_bytes(pickle.dumps(replace(first, scale=1.0)))
     code = (
         "import pickle, sys; from pathlib import Path\n"
-        "from napari_unet.core.prediction import redecode\n"
+        "from napari_unet.core.prediction.prediction import redecode\n"
         f"first = pickle.loads(Path({str(tmp_path / 'prediction')!r}).read_bytes())\n"
         "assert redecode(first, first.model.task).labels.max() > 2\n"
         "print('torch' in sys.modules)"

@@ -1,7 +1,7 @@
 import pytest
 
-from napari_unet.core.config import TrainingSettings
-from napari_unet.core.presets import PRESETS, plan_for, preset_values
+from napari_unet.core.training.settings import TrainingSettings
+from napari_unet.core.training.presets import PRESETS, plan_for, preset_values
 
 
 @pytest.mark.parametrize("preset", PRESETS)

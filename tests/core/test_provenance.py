@@ -12,22 +12,22 @@ import torch
 from typer.testing import CliRunner
 
 from napari_unet.cli import app
-from napari_unet.core.config import UNetConfig
+from napari_unet.core.training.settings import UNetConfig
 from napari_unet.core.errors import SettingsError
-from napari_unet.core.files import read_image, read_labels, write_image
-from napari_unet.core.images import Image
-from napari_unet.core.methods_text import methods_text
-from napari_unet.core.model_file import Model, ModelInfo, load_model, model_hash, save_model
-from napari_unet.core.normalization import Normalization
-from napari_unet.core.prediction import predict
-from napari_unet.core.provenance import (
+from napari_unet.core.io.image_files import read_image, read_labels, write_image
+from napari_unet.core.images.image import Image
+from napari_unet.core.records.methods_text import methods_text
+from napari_unet.core.models.model_file import Model, ModelInfo, load_model, model_hash, save_model
+from napari_unet.core.images.normalization import Normalization
+from napari_unet.core.prediction.prediction import predict
+from napari_unet.core.records.prediction_record import (
     FileSource,
     PredictionRecord,
     as_command,
     as_python,
     find_file_source,
 )
-from napari_unet.core.tasks import ClassInfo, Instances, Semantic
+from napari_unet.core.tasks.any_task import ClassInfo, Instances, Semantic
 
 BINARY = Semantic(
     classes=(ClassInfo(id=0, name="background", background=True), ClassInfo(id=3, name="cell"))
@@ -46,7 +46,7 @@ def make_model(path: Path, task: Instances | Semantic, channels: int = 1) -> Pat
     outputs = sum(head.channels for head in task.heads)
     config = UNetConfig(depth=1, base_channels=2, in_channels=channels, out_channels=outputs)
     torch.manual_seed(1)
-    from napari_unet.core.unet import UNet
+    from napari_unet.core.models.unet import UNet
 
     info = ModelInfo(unet=config, task=task, normalization=Normalization(), name="tiny")
     weights = UNet(config).state_dict()

@@ -3,8 +3,8 @@ import csv
 import numpy as np
 import pytest
 
-from napari_unet.core.evaluation import evaluate_many
-from napari_unet.core.report import DEFINITIONS, format_score, write_report
+from napari_unet.core.evaluation.evaluation import evaluate_many
+from napari_unet.core.evaluation.report import DEFINITIONS, format_score, write_report
 
 
 @pytest.fixture

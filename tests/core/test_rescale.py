@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_unet.core.errors import SettingsError
-from napari_unet.core.rescale import check_scale, regridded_labels, rescaled, scaled_shape
+from napari_unet.core.prediction.rescale import check_scale, regridded_labels, rescaled, scaled_shape
 
 
 def computed(lazy):
@@ -66,7 +66,7 @@ def test_shrinking_averages_instead_of_picking(rng):
 def test_any_part_is_that_of_the_whole(monkeypatch, rng, new):
     data = rng.integers(0, 60_000, (2, 200, 310)).astype(np.uint16)
     whole = computed(rescaled(data, new))
-    monkeypatch.setattr("napari_unet.core.rescale._CHUNK_PX", 64)
+    monkeypatch.setattr("napari_unet.core.prediction.rescale._CHUNK_PX", 64)
     lazy = rescaled(da.from_array(data, chunks=(1, 70, 33)), new)
     assert lazy.numblocks[1] > 1
     np.testing.assert_array_equal(computed(lazy), whole)
@@ -95,7 +95,7 @@ def test_labels_do_not_depend_on_the_chunks(monkeypatch):
     coarse, foreground = discs((66, 84), 0.4)
     fine = rescaled(foreground[None], (66, 84))[0]
     whole = computed(regridded_labels(coarse, fine, 0.5, (66, 84)))
-    monkeypatch.setattr("napari_unet.core.rescale._CHUNK_PX", 13)
+    monkeypatch.setattr("napari_unet.core.prediction.rescale._CHUNK_PX", 13)
     lazy = regridded_labels(da.from_array(coarse, chunks=7), fine, 0.5, (66, 84))
     np.testing.assert_array_equal(computed(lazy), whole)
 

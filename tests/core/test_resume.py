@@ -15,16 +15,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_unet.core.config import Budget, TrainingSettings
+from napari_unet.core.training.settings import Budget, TrainingSettings
 from napari_unet.core.errors import ModelFileError, SettingsError
-from napari_unet.core.events import CheckpointSaved, Finished, FinishReason, Started, StepDone
-from napari_unet.core.images import Image, Pair
-from napari_unet.core.model_file import load_model
-from napari_unet.core.prediction import predict
-from napari_unet.core.run_folder import RunFolder
-from napari_unet.core.synthetic import synthetic_nuclei
-from napari_unet.core.tasks import Instances, Semantic
-from napari_unet.core.training import resume, train
+from napari_unet.core.training.events import CheckpointSaved, Finished, FinishReason, Started, StepDone
+from napari_unet.core.images.image import Image, Pair
+from napari_unet.core.models.model_file import load_model
+from napari_unet.core.prediction.prediction import predict
+from napari_unet.core.training.run_folder import RunFolder
+from napari_unet.core.datasets.synthetic import synthetic_nuclei
+from napari_unet.core.tasks.any_task import Instances, Semantic
+from napari_unet.core.training.training import resume, train
 
 TINY = {
     "depth": 1,
@@ -79,7 +79,7 @@ def assert_same_run(one, other):
 def no_curves():
     """The picture of the curves takes longer than these runs; it is tested elsewhere."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("napari_unet.core.figures.curves_figure", lambda path, rows: None)
+        patch.setattr("napari_unet.core.evaluation.figures.curves_figure", lambda path, rows: None)
         yield
 
 
@@ -293,12 +293,12 @@ def test_a_run_is_not_overwritten_by_another(stopped_run):
 
 WORKER = """
 import os, sys, time
-import napari_unet.core.figures
+import napari_unet.core.evaluation.figures
 import torch._dynamo
 from test_resume import OBJECTS, TINY, nuclei_pairs
-from napari_unet.core.config import Budget, TrainingSettings
-from napari_unet.core.training import train
-from napari_unet.core import storage
+from napari_unet.core.training.settings import Budget, TrainingSettings
+from napari_unet.core.training.training import train
+from napari_unet.core.system import atomic_files as storage
 
 replace = os.replace
 def slow_replace(self, target):
@@ -307,7 +307,7 @@ def slow_replace(self, target):
     time.sleep(0.05)
     replace(self, target)
 storage.Path.replace = slow_replace
-napari_unet.core.figures.curves_figure = lambda path, rows: None
+napari_unet.core.evaluation.figures.curves_figure = lambda path, rows: None
 settings = TrainingSettings(**(TINY | {"epoch_steps": 1}), budget=Budget(steps=6))
 for line in sys.stdin:
     if os.fork() == 0:

@@ -3,13 +3,13 @@ import threading
 import numpy as np
 import pytest
 
-from napari_unet.core.augment import Augmentation
-from napari_unet.core.config import TrainingSettings
-from napari_unet.core.images import Image, Pair, Plane
-from napari_unet.core.normalization import Normalization, apply_ranges
-from napari_unet.core.sampling import PatchSampler, normalized, prefetched
-from napari_unet.core.synthetic import synthetic_nuclei
-from napari_unet.core.tasks import Instances, Semantic
+from napari_unet.core.augmentation.patch import Augmentation
+from napari_unet.core.training.settings import TrainingSettings
+from napari_unet.core.images.image import Image, Pair, Plane
+from napari_unet.core.images.normalization import Normalization, apply_ranges
+from napari_unet.core.training.sampling import PatchSampler, normalized, prefetched
+from napari_unet.core.datasets.synthetic import synthetic_nuclei
+from napari_unet.core.tasks.any_task import Instances, Semantic
 
 PLAIN = {"depth": 1, "patch_px": 32, "batch_size": 4, "augmentation": Augmentation.preset("none")}
 BINARY = Semantic.from_labels([np.array([0, 1])])

@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_unet.core.decoders import VoteDecoder, WatershedDecoder
+from napari_unet.core.tasks.decoders import VoteDecoder, WatershedDecoder
 from napari_unet.core.errors import StorageError
-from napari_unet.core.stitching import decode_blockwise
-from napari_unet.core.synthetic import synthetic_nuclei
-from napari_unet.core.tasks import Instances, Semantic
+from napari_unet.core.prediction.blockwise import decode_blockwise
+from napari_unet.core.datasets.synthetic import synthetic_nuclei
+from napari_unet.core.tasks.any_task import Instances, Semantic
 
 # A reach of a few nuclei, so that the blocks of a small image do not each see all of it.
 TASKS = [

@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-from napari_unet.core.config import UNetConfig
-from napari_unet.core.style_noise import style_noise
-from napari_unet.core.unet import UNet
+from napari_unet.core.training.settings import UNetConfig
+from napari_unet.core.training.style_noise import style_noise
+from napari_unet.core.models.unet import UNet
 
 IMAGES = torch.randn(16, 1, 32, 32, generator=torch.Generator().manual_seed(0))
 

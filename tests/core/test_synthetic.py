@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from skimage.measure import label, regionprops
 
 from napari_unet.core.errors import SettingsError
-from napari_unet.core.synthetic import synthetic_dataset, synthetic_nuclei
+from napari_unet.core.datasets.synthetic import synthetic_dataset, synthetic_nuclei
 
 
 def contacts(labels: np.ndarray) -> int:

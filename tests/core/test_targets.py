@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from napari_unet.core.targets import Objects, spread
+from napari_unet.core.tasks.targets import Objects, spread
 
 
 @pytest.mark.parametrize("shape", [(23, 17), (3, 2), (1, 1), (6, 9, 8)])

@@ -3,11 +3,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_unet.core.decoders import VoteDecoder, WatershedDecoder
+from napari_unet.core.tasks.decoders import VoteDecoder, WatershedDecoder
 from napari_unet.core.errors import LabelsError, SettingsError
-from napari_unet.core.images import Image, Pair
-from napari_unet.core.synthetic import synthetic_nuclei
-from napari_unet.core.tasks import ClassInfo, Instances, Semantic, parse_task
+from napari_unet.core.images.image import Image, Pair
+from napari_unet.core.datasets.synthetic import synthetic_nuclei
+from napari_unet.core.tasks.any_task import ClassInfo, Instances, Semantic, parse_task
 
 THREE = (
     ClassInfo(id=0, name="background", background=True),

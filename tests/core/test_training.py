@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import torch
 
-from napari_unet.core.augment import Augmentation
-from napari_unet.core.config import Budget, TrainingSettings, parse_settings
+from napari_unet.core.augmentation.patch import Augmentation
+from napari_unet.core.training.settings import Budget, TrainingSettings, parse_settings
 from napari_unet.core.errors import (
     DeviceError,
     ImageError,
@@ -14,18 +14,18 @@ from napari_unet.core.errors import (
     SettingsError,
     StorageError,
 )
-from napari_unet.core.events import CheckpointSaved, EpochDone, Finished, Started, StepDone
-from napari_unet.core.images import Image, Pair, PixelSize
-from napari_unet.core.metrics import foreground_counts, pixel_summary
-from napari_unet.core.model_file import load_model
-from napari_unet.core.normalization import Normalization
-from napari_unet.core.object_scores import object_scores, object_summary
-from napari_unet.core.prediction import predict
-from napari_unet.core.run_folder import RunFolder
-from napari_unet.core.splits import Split
-from napari_unet.core.synthetic import synthetic_nuclei
-from napari_unet.core.tasks import ClassInfo, Instances, Semantic
-from napari_unet.core.training import train
+from napari_unet.core.training.events import CheckpointSaved, EpochDone, Finished, Started, StepDone
+from napari_unet.core.images.image import Image, Pair, PixelSize
+from napari_unet.core.evaluation.metrics import foreground_counts, pixel_summary
+from napari_unet.core.models.model_file import load_model
+from napari_unet.core.images.normalization import Normalization
+from napari_unet.core.evaluation.object_scores import object_scores, object_summary
+from napari_unet.core.prediction.prediction import predict
+from napari_unet.core.training.run_folder import RunFolder
+from napari_unet.core.datasets.splits import Split
+from napari_unet.core.datasets.synthetic import synthetic_nuclei
+from napari_unet.core.tasks.any_task import ClassInfo, Instances, Semantic
+from napari_unet.core.training.training import train
 
 CPU = {"device": "cpu", "precision": "float32"}
 TINY = {
@@ -378,7 +378,7 @@ def test_settings_that_make_no_sense(values, sentence):
 
 
 def test_a_long_epoch_is_saved_in_between(tmp_path, monkeypatch):
-    monkeypatch.setattr("napari_unet.core.training_loop._CHECKPOINT_S", 0)
+    monkeypatch.setattr("napari_unet.core.training.training_loop._CHECKPOINT_S", 0)
     events = run(tmp_path, nuclei_pairs(), epoch_steps=4)
     saved = [e.step for e in events if isinstance(e, CheckpointSaved)]
     assert saved[:3] == [1, 2, 3]

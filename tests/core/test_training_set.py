@@ -6,11 +6,11 @@ import dask.array as da
 import numpy as np
 import pytest
 
-from napari_unet.core import training_set
+from napari_unet.core.datasets.pairs import training_set
 from napari_unet.core.errors import LabelsError, SettingsError, StorageError
-from napari_unet.core.files import read_image, read_labels, write_image, write_labels
-from napari_unet.core.images import Image, PixelSize
-from napari_unet.core.training_set import (
+from napari_unet.core.io.image_files import read_image, read_labels, write_image, write_labels
+from napari_unet.core.images.image import Image, PixelSize
+from napari_unet.core.datasets.training_set import (
     add_to_training_set,
     base_model,
     find_training_set,

@@ -2,17 +2,17 @@ import numpy as np
 import pytest
 import torch
 
-from napari_unet.core.catalogue import find_model
-from napari_unet.core.config import Budget, TrainingSettings, UNetConfig
-from napari_unet.core.images import Image, Pair
-from napari_unet.core.model_file import Model, ModelInfo, load_model
-from napari_unet.core.normalization import Normalization
-from napari_unet.core.preparation import model_info
-from napari_unet.core.synthetic import synthetic_dataset
-from napari_unet.core.tasks import ClassInfo, Instances, Semantic
-from napari_unet.core.training import train
-from napari_unet.core.transfer import for_inverted_images, through_channels, transferred
-from napari_unet.core.unet import UNet
+from napari_unet.core.models.catalogue import find_model
+from napari_unet.core.training.settings import Budget, TrainingSettings, UNetConfig
+from napari_unet.core.images.image import Image, Pair
+from napari_unet.core.models.model_file import Model, ModelInfo, load_model
+from napari_unet.core.images.normalization import Normalization
+from napari_unet.core.training.checks import model_info
+from napari_unet.core.datasets.synthetic import synthetic_dataset
+from napari_unet.core.tasks.any_task import ClassInfo, Instances, Semantic
+from napari_unet.core.training.training import train
+from napari_unet.core.training.start_model import for_inverted_images, through_channels, transferred
+from napari_unet.core.models.unet import UNet
 
 BINARY = Semantic(
     classes=(ClassInfo(id=0, name="rest", background=True), ClassInfo(id=1, name="a"))

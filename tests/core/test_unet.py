@@ -3,8 +3,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_unet.core.config import UNetConfig
-from napari_unet.core.unet import UNet, fold_batch_norm
+from napari_unet.core.training.settings import UNetConfig
+from napari_unet.core.models.unet import UNet, fold_batch_norm
 
 
 def random_unet(**values):

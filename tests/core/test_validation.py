@@ -5,12 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_unet.core.config import UNetConfig
-from napari_unet.core.fingerprint import image_hash
-from napari_unet.core.images import Image, Pair
-from napari_unet.core.splits import Split
-from napari_unet.core.synthetic import synthetic_nuclei
-from napari_unet.core.validation import divide
+from napari_unet.core.training.settings import UNetConfig
+from napari_unet.core.images.fingerprint import image_hash
+from napari_unet.core.images.image import Image, Pair
+from napari_unet.core.datasets.splits import Split
+from napari_unet.core.datasets.synthetic import synthetic_nuclei
+from napari_unet.core.training.validation import divide
 
 SMALL = UNetConfig(depth=1, base_channels=2)
 DEEP = UNetConfig(depth=4)

@@ -15,7 +15,7 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QMenu, QPushButton, QWidget
 
 from napari_unet.compute import Engine
-from napari_unet.gui.session import session
+from napari_unet.gui.app.session import session
 
 LEFT = Qt.MouseButton.LeftButton
 PICTURES = "NAPARI_UNET_PICTURES"

@@ -12,14 +12,14 @@ from napari.components import ViewerModel
 from napari.layers import Image as ImageLayer
 from napari.layers import Labels
 
-from napari_unet.core.config import UNetConfig
-from napari_unet.core.images import Image
-from napari_unet.core.model_file import Model, ModelInfo, load_model, save_model
-from napari_unet.core.normalization import Normalization
-from napari_unet.core.prediction import predict
-from napari_unet.core.tasks import ClassInfo, Semantic
-from napari_unet.core.unet import UNet
-from napari_unet.gui.predict import PredictWidget
+from napari_unet.core.training.settings import UNetConfig
+from napari_unet.core.images.image import Image
+from napari_unet.core.models.model_file import Model, ModelInfo, load_model, save_model
+from napari_unet.core.images.normalization import Normalization
+from napari_unet.core.prediction.prediction import predict
+from napari_unet.core.tasks.any_task import ClassInfo, Semantic
+from napari_unet.core.models.unet import UNet
+from napari_unet.gui.predict.widget import PredictWidget
 
 pytestmark = pytest.mark.usefixtures("own_session")
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from napari_unet.core.evaluation import evaluate
+from napari_unet.core.evaluation.evaluation import evaluate
 
 TRAIN_S = float(os.environ.get("NAPARI_UNET_TRAIN_S", "0"))
 """Seconds of training after which Stop is pressed; 0: a number of steps that is soon done."""

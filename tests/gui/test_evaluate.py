@@ -15,16 +15,16 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFileDialog
 from safetensors.numpy import save_file
 
-from napari_unet.core.config import UNetConfig
-from napari_unet.core.error_map import ERROR_CATEGORIES, ERROR_COLOURS
-from napari_unet.core.fingerprint import image_hash
-from napari_unet.core.model_file import ModelInfo, TrainedOn
-from napari_unet.core.normalization import Normalization
-from napari_unet.core.synthetic import synthetic_nuclei
-from napari_unet.core.tasks import Instances
-from napari_unet.gui.evaluate import EvaluateWidget
+from napari_unet.core.training.settings import UNetConfig
+from napari_unet.core.evaluation.error_map import ERROR_CATEGORIES, ERROR_COLOURS
+from napari_unet.core.images.fingerprint import image_hash
+from napari_unet.core.models.model_file import ModelInfo, TrainedOn
+from napari_unet.core.images.normalization import Normalization
+from napari_unet.core.datasets.synthetic import synthetic_nuclei
+from napari_unet.core.tasks.any_task import Instances
+from napari_unet.gui.evaluate.widget import EvaluateWidget
 from napari_unet.gui.layers import METADATA_KEY, add_labels
-from napari_unet.gui.tables import Table
+from napari_unet.gui.forms.table import Table
 
 pytestmark = pytest.mark.usefixtures("own_session")
 
@@ -372,7 +372,7 @@ def test_classes(viewer: ViewerModel, qtbot: QtBot) -> None:
 def test_two_folders_and_export(
     viewer: ViewerModel, tmp_path: Path, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from napari_unet.core.files import write_labels
+    from napari_unet.core.io.image_files import write_labels
 
     for name, folder in (("a", "predicted"), ("a", "true"), ("b", "predicted"), ("c", "true")):
         (tmp_path / folder).mkdir(exist_ok=True)

@@ -8,14 +8,14 @@ import pytest
 from napari.layers import Image, Labels, Shapes
 
 from napari_unet.compute import EvaluateFilesRequest, EvaluateRequest
-from napari_unet.gui.evaluate_form import (
+from napari_unet.gui.evaluate.form import (
     EvaluateValues,
     notes_on_layers,
     parse_classes,
     problem,
     request_from,
 )
-from napari_unet.gui.evaluate_overlay import overlay
+from napari_unet.gui.evaluate.overlay import overlay
 from napari_unet.gui.layers.geometry import to_layer_order
 
 SIZE = (32, 40)

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_unet.core.error_map import error_map
-from napari_unet.core.evaluation import evaluate, evaluate_many
-from napari_unet.gui import evaluate_tables as tables
+from napari_unet.core.evaluation.error_map import error_map
+from napari_unet.core.evaluation.evaluation import evaluate, evaluate_many
+from napari_unet.gui.evaluate.widget import tables as tables
 
 
 @pytest.fixture

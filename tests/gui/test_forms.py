@@ -14,10 +14,10 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QDockWidget, QFileDialog, QMainWindow, QPushButton
 from safetensors.numpy import save_file
 
-from napari_unet.core.config import UNetConfig
-from napari_unet.core.model_file import ModelInfo, TrainedOn
-from napari_unet.core.normalization import Normalization
-from napari_unet.core.tasks import ClassInfo, Instances, Semantic
+from napari_unet.core.training.settings import UNetConfig
+from napari_unet.core.models.model_file import ModelInfo, TrainedOn
+from napari_unet.core.images.normalization import Normalization
+from napari_unet.core.tasks.any_task import ClassInfo, Instances, Semantic
 from napari_unet.gui.forms import (
     Collapsible,
     FolderField,
@@ -32,7 +32,7 @@ from napari_unet.gui.forms import (
     parse_channels,
     row,
 )
-from napari_unet.gui.session import session
+from napari_unet.gui.app.session import session
 
 
 @pytest.fixture
@@ -161,7 +161,7 @@ def save(path: Path, **changes: Any) -> Path:
 @pytest.fixture
 def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("NAPARI_UNET_MODELS", str(tmp_path / "models"))
-    monkeypatch.setattr("napari_unet.core.catalogue.shipped_folder", lambda: tmp_path / "shipped")
+    monkeypatch.setattr("napari_unet.core.models.catalogue.shipped_folder", lambda: tmp_path / "shipped")
     return tmp_path / "models"
 
 

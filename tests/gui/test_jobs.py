@@ -3,7 +3,7 @@ import threading
 from qtpy.QtCore import QCoreApplication, QObject, QThread
 
 from napari_unet.compute import Ended, Job, Progress
-from napari_unet.gui.jobs import QtJob
+from napari_unet.gui.app.jobs import QtJob
 
 
 def posted_from_a_thread(job: Job, *events: object) -> None:

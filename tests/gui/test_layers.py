@@ -14,9 +14,9 @@ from napari.layers import Image as ImageLayer
 from napari.layers import Labels
 from napari.utils.color import ColorValue
 
-from napari_unet.core.error_map import ERROR_COLOURS, error_map
+from napari_unet.core.evaluation.error_map import ERROR_COLOURS, error_map
 from napari_unet.core.errors import LabelsError
-from napari_unet.core.images import AXES
+from napari_unet.core.images.image import AXES
 from napari_unet.gui.layers import (
     METADATA_KEY,
     add_errors,

@@ -12,8 +12,8 @@ from napari.layers import Labels, Shapes
 from napari.layers._source import layer_source
 
 from napari_unet.core.errors import ImageError, LabelsError
-from napari_unet.core.files import write_image
-from napari_unet.core.images import Image, PixelSize
+from napari_unet.core.io.image_files import write_image
+from napari_unet.core.images.image import Image, PixelSize
 from napari_unet.gui.layers import (
     add_labels,
     annotated_area,

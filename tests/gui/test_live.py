@@ -15,14 +15,14 @@ from napari_unet.compute import LivePreview, LiveState, LiveSuggestion
 from napari_unet.core.errors import StorageError
 from napari_unet.core.live.session import LiveSession
 from napari_unet.core.live.strokes import Canvas
-from napari_unet.core.model_file import read_info
-from napari_unet.core.synthetic import synthetic_nuclei
-from napari_unet.core.tasks import Instances
+from napari_unet.core.models.model_file import read_info
+from napari_unet.core.datasets.synthetic import synthetic_nuclei
+from napari_unet.core.tasks.any_task import Instances
 from napari_unet.gui.layers import add_labels, match_layers, was_edited
-from napari_unet.gui.session import session
-from napari_unet.gui.train import TrainWidget
-from napari_unet.gui.train_live_planes import plane_in_view
-from napari_unet.gui.train_live_proposal import Proposal
+from napari_unet.gui.app.session import session
+from napari_unet.gui.train.widget import TrainWidget
+from napari_unet.gui.live.planes import plane_in_view
+from napari_unet.gui.live.proposal import Proposal
 
 pytestmark = [pytest.mark.usefixtures("own_session"), pytest.mark.timeout(240)]
 

@@ -21,10 +21,10 @@ from napari_unet.compute.jobs import Job
 from napari_unet.core.errors import ImageError
 from napari_unet.core.live.session import LiveSession
 from napari_unet.gui.layers import add_labels, add_probability
-from napari_unet.gui.session import session
-from napari_unet.gui.train import TrainWidget
-from napari_unet.gui.train_live_planes import LivePlane
-from napari_unet.gui.train_pairs import PairRow
+from napari_unet.gui.app.session import session
+from napari_unet.gui.train.widget import TrainWidget
+from napari_unet.gui.live.planes import LivePlane
+from napari_unet.gui.train.pair_table import PairRow
 
 pytestmark = pytest.mark.usefixtures("own_folders")
 
@@ -74,7 +74,7 @@ class Script:
 def engine(monkeypatch: pytest.MonkeyPatch) -> Script:
     script = Script()
     monkeypatch.setattr(session(), "_engine", script)
-    monkeypatch.setattr("napari_unet.gui.train.start_engine_soon", lambda *_: None)
+    monkeypatch.setattr("napari_unet.gui.train.widget.start_engine_soon", lambda *_: None)
     return script
 
 

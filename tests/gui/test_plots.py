@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from qtpy.QtGui import QColor
 
-from napari_unet.gui.plots import CurvePlot, ThresholdPlot
+from napari_unet.gui.forms.plots import CurvePlot, ThresholdPlot
 
 
 @pytest.fixture

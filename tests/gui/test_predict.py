@@ -14,16 +14,16 @@ from napari.layers import Labels
 from napari.utils._proxies import PublicOnlyProxy
 from qtpy.QtWidgets import QApplication, QWidget
 
-from napari_unet.core import catalogue
-from napari_unet.core.config import Budget, TrainingSettings, UNetConfig
-from napari_unet.core.files import read_labels, write_image
-from napari_unet.core.images import Image, Pair, PixelSize
-from napari_unet.core.model_file import Model, ModelInfo, load_model, model_hash, save_model
-from napari_unet.core.normalization import Normalization
-from napari_unet.core.tasks import ClassInfo, Instances, Semantic
-from napari_unet.core.training_set import training_set_pairs
+from napari_unet.core.models import catalogue
+from napari_unet.core.training.settings import Budget, TrainingSettings, UNetConfig
+from napari_unet.core.io.image_files import read_labels, write_image
+from napari_unet.core.images.image import Image, Pair, PixelSize
+from napari_unet.core.models.model_file import Model, ModelInfo, load_model, model_hash, save_model
+from napari_unet.core.images.normalization import Normalization
+from napari_unet.core.tasks.any_task import ClassInfo, Instances, Semantic
+from napari_unet.core.datasets.training_set import training_set_pairs
 from napari_unet.gui.layers import METADATA_KEY
-from napari_unet.gui.predict import PredictWidget
+from napari_unet.gui.predict.widget import PredictWidget
 
 pytestmark = pytest.mark.usefixtures("own_session")
 
@@ -40,7 +40,7 @@ def squares(seed: int) -> np.ndarray:
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A network that has learnt to find bright squares."""
-    from napari_unet.core.training import train
+    from napari_unet.core.training.training import train
 
     folder = tmp_path_factory.mktemp("model")
     settings = TrainingSettings(
@@ -119,7 +119,7 @@ def test_an_empty_result_is_no_success(
     assert widget.message.text.startswith("No objects were found in 'dark")
     assert widget.message.kind == "warning"
 
-    from napari_unet.core.unet import UNet  # torch is not loaded with this file
+    from napari_unet.core.models.unet import UNet  # torch is not loaded with this file
 
     unet = UNetConfig(depth=1, base_channels=2)
     network = UNet(unet)
@@ -474,11 +474,11 @@ def test_it_comes_without_torch() -> None:
         "from qtpy.QtWidgets import QApplication\n"
         "app = QApplication([])\n"
         "viewer = ViewerModel()\n"
-        "from napari_unet.gui.predict import PredictWidget\n"
+        "from napari_unet.gui.predict.widget import PredictWidget\n"
         "PredictWidget(viewer).native.show()\n"
         "app.processEvents()\n"
         "assert 'torch' not in sys.modules\n"
-        "from napari_unet.gui.session import session\n"
+        "from napari_unet.gui.app.session import session\n"
         "session().engine.close()\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

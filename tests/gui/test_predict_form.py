@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_unet.core.config import UNetConfig
-from napari_unet.core.images import Image, PixelSize
-from napari_unet.core.model_file import ModelInfo
-from napari_unet.core.normalization import Normalization
-from napari_unet.core.provenance import as_command
-from napari_unet.core.tasks import ClassInfo, Instances, Semantic
-from napari_unet.gui.predict_form import (
+from napari_unet.core.training.settings import UNetConfig
+from napari_unet.core.images.image import Image, PixelSize
+from napari_unet.core.models.model_file import ModelInfo
+from napari_unet.core.images.normalization import Normalization
+from napari_unet.core.records.prediction_record import as_command
+from napari_unet.core.tasks.any_task import ClassInfo, Instances, Semantic
+from napari_unet.gui.predict.form import (
     PredictForm,
     channel_layers,
     decoder_values,

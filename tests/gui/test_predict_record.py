@@ -11,13 +11,13 @@ from napari.components import ViewerModel
 from napari.layers import Labels
 from qtpy.QtWidgets import QApplication
 
-from napari_unet.core.config import UNetConfig
-from napari_unet.core.files import read_labels, write_image
-from napari_unet.core.images import Image
-from napari_unet.core.model_file import Model, ModelInfo, model_hash, save_model
-from napari_unet.core.normalization import Normalization
-from napari_unet.core.tasks import ClassInfo, Semantic
-from napari_unet.gui.predict import PredictWidget
+from napari_unet.core.training.settings import UNetConfig
+from napari_unet.core.io.image_files import read_labels, write_image
+from napari_unet.core.images.image import Image
+from napari_unet.core.models.model_file import Model, ModelInfo, model_hash, save_model
+from napari_unet.core.images.normalization import Normalization
+from napari_unet.core.tasks.any_task import ClassInfo, Semantic
+from napari_unet.gui.predict.widget import PredictWidget
 
 pytestmark = pytest.mark.usefixtures("own_session")
 
@@ -33,7 +33,7 @@ def pixels(seed: int) -> np.ndarray:
 def make_model(folder: Path, name: str, seed: int) -> Path:
     import torch
 
-    from napari_unet.core.unet import UNet
+    from napari_unet.core.models.unet import UNet
 
     torch.manual_seed(seed)
     config = UNetConfig(depth=1, base_channels=2, out_channels=1)

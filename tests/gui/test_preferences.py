@@ -12,13 +12,13 @@ import napari.settings
 import pytest
 import yaml
 
-from napari_unet.gui.preferences import preferences
+from napari_unet.gui.app.preferences import preferences
 
 HAS_PREFERENCES = hasattr(napari.settings, "get_plugin_settings")
 
 CHANGE_AND_READ = """
 import json, napari.settings
-from napari_unet.gui.preferences import preferences
+from napari_unet.gui.app.preferences import preferences
 before = preferences()
 settings = napari.settings.get_plugin_settings("napari-unet-live")
 settings.computing.device = "cpu"

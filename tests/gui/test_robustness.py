@@ -18,10 +18,10 @@ from napari.components import ViewerModel
 from qtpy.QtWidgets import QApplication
 
 from napari_unet.compute import Engine, EvaluateRequest
-from napari_unet.core.synthetic import synthetic_nuclei
-from napari_unet.gui.predict import PredictWidget
-from napari_unet.gui.session import session
-from napari_unet.gui.train import TrainWidget
+from napari_unet.core.datasets.synthetic import synthetic_nuclei
+from napari_unet.gui.predict.widget import PredictWidget
+from napari_unet.gui.app.session import session
+from napari_unet.gui.train.widget import TrainWidget
 
 pytestmark = pytest.mark.timeout(300)
 posix = pytest.mark.skipif(os.name != "posix", reason="there is no SIGKILL on Windows")
@@ -54,8 +54,8 @@ import napari
 from napari.utils.notifications import notification_manager
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QApplication
-from napari_unet.core.synthetic import synthetic_nuclei
-from napari_unet.gui.session import session
+from napari_unet.core.datasets.synthetic import synthetic_nuclei
+from napari_unet.gui.app.session import session
 
 def wait(condition, what):
     end = time.monotonic() + 100

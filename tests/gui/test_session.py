@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 from qtpy.QtCore import QObject
 
-from napari_unet.gui import session as module
-from napari_unet.gui.session import Session, preferences, session, start_engine_soon
+from napari_unet.gui.app import session as module
+from napari_unet.gui.app.session import Session, preferences, session, start_engine_soon
 
 
 class FakeEngine:
@@ -78,7 +78,7 @@ def test_the_engine_starts_for_a_widget_that_is_still_there(
 _CLOSED_WINDOW = """
 import gc, sys, time
 from qtpy.QtWidgets import QApplication, QDockWidget, QMainWindow, QWidget
-from napari_unet.gui.session import session, start_engine_soon
+from napari_unet.gui.app.session import session, start_engine_soon
 
 app = QApplication([])
 

@@ -9,7 +9,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication
 
 from napari_unet.core.errors import StorageError
-from napari_unet.gui.tables import Table
+from napari_unet.gui.forms.table import Table
 
 ROWS = [
     {"id": 10, "name": "cell 10", "iou": 0.5, "hit": True},

@@ -16,22 +16,22 @@ from qtpy.QtWidgets import QApplication
 
 from napari_unet.compute import Ended, Preview, ResumeRequest, TrainRequest, WorkerLost
 from napari_unet.compute.jobs import Job
-from napari_unet.core.catalogue import list_models
-from napari_unet.core.config import UNetConfig
+from napari_unet.core.models.catalogue import list_models
+from napari_unet.core.training.settings import UNetConfig
 from napari_unet.core.errors import SettingsError
-from napari_unet.core.events import EpochDone, Finished, FinishReason, Started, StepDone
-from napari_unet.core.files import write_image, write_labels
-from napari_unet.core.images import Image
-from napari_unet.core.model_file import Model, ModelInfo, save_model
-from napari_unet.core.normalization import Normalization
-from napari_unet.core.synthetic import synthetic_nuclei
-from napari_unet.core.tasks import Instances, Semantic
-from napari_unet.core.training_set import add_to_training_set
-from napari_unet.core.unet import UNet
+from napari_unet.core.training.events import EpochDone, Finished, FinishReason, Started, StepDone
+from napari_unet.core.io.image_files import write_image, write_labels
+from napari_unet.core.images.image import Image
+from napari_unet.core.models.model_file import Model, ModelInfo, save_model
+from napari_unet.core.images.normalization import Normalization
+from napari_unet.core.datasets.synthetic import synthetic_nuclei
+from napari_unet.core.tasks.any_task import Instances, Semantic
+from napari_unet.core.datasets.training_set import add_to_training_set
+from napari_unet.core.models.unet import UNet
 from napari_unet.gui.layers import is_ours
-from napari_unet.gui.session import session
-from napari_unet.gui.train import TrainWidget
-from napari_unet.gui.train_data import DataChoice, Library, pairs_of_run
+from napari_unet.gui.app.session import session
+from napari_unet.gui.train.widget import TrainWidget
+from napari_unet.gui.train.data import DataChoice, Library, pairs_of_run
 
 SIZE = (192, 192)
 
@@ -682,8 +682,8 @@ def test_a_score_says_what_it_was_measured_on(make, played) -> None:
 
 def write_run(request: TrainRequest) -> None:
     """Settings, labels and history as a run writes them."""
-    from napari_unet.core.model_file import read_info
-    from napari_unet.core.run_folder import RunFolder, RunSettings
+    from napari_unet.core.models.model_file import read_info
+    from napari_unet.core.training.run_folder import RunFolder, RunSettings
 
     last = request.run_folder / "last.safetensors"
     info = read_info(last).model_copy(update={"name": request.name, "task": request.task})
@@ -771,7 +771,7 @@ def test_torch_is_not_needed_here() -> None:
     import subprocess
     import sys
 
-    code = "import sys, napari_unet.gui.train; print('torch' in sys.modules, 'dask' in sys.modules)"
+    code = "import sys, napari_unet.gui.train.widget; print('torch' in sys.modules, 'dask' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]
     assert torch.__version__

@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_unet.core.config import UNetConfig
+from napari_unet.core.training.settings import UNetConfig
 from napari_unet.core.errors import SettingsError
-from napari_unet.core.images import Image, Pair, PixelSize
-from napari_unet.core.model_file import ModelInfo
-from napari_unet.core.normalization import Normalization
-from napari_unet.core.synthetic import synthetic_nuclei
-from napari_unet.core.tasks import ClassInfo, Instances
-from napari_unet.core.validation import divide
-from napari_unet.gui.train_form import (
+from napari_unet.core.images.image import Image, Pair, PixelSize
+from napari_unet.core.models.model_file import ModelInfo
+from napari_unet.core.images.normalization import Normalization
+from napari_unet.core.datasets.synthetic import synthetic_nuclei
+from napari_unet.core.tasks.any_task import ClassInfo, Instances
+from napari_unet.core.training.validation import divide
+from napari_unet.gui.train.form import (
     EFFORTS,
     TrainForm,
     propose_classes,
@@ -24,7 +24,7 @@ from napari_unet.gui.train_form import (
     task_from,
     training_settings,
 )
-from napari_unet.gui.train_outlook import (
+from napari_unet.gui.train.run_summary import (
     everywhere_annotated,
     label_facts,
     look_ahead,

@@ -10,9 +10,9 @@ from napari.components import ViewerModel
 from qtpy.QtWidgets import QApplication
 
 from napari_unet.compute import Engine
-from napari_unet.core.catalogue import find_entry
-from napari_unet.core.synthetic import synthetic_nuclei
-from napari_unet.gui.train import TrainWidget
+from napari_unet.core.models.catalogue import find_entry
+from napari_unet.core.datasets.synthetic import synthetic_nuclei
+from napari_unet.gui.train.widget import TrainWidget
 
 pytestmark = [pytest.mark.timeout(240), pytest.mark.usefixtures("own_session")]
 

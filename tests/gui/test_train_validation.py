@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from napari_unet.compute import TrainRequest
-from napari_unet.core.config import TrainingSettings
-from napari_unet.core.events import Finished, FinishReason
-from napari_unet.core.images import Image, Pair
-from napari_unet.core.tasks import ClassInfo, Instances, Semantic
-from napari_unet.gui.train_run import ending_words
-from napari_unet.gui.train_validation import Validated, validated_by_request
+from napari_unet.core.training.settings import TrainingSettings
+from napari_unet.core.training.events import Finished, FinishReason
+from napari_unet.core.images.image import Image, Pair
+from napari_unet.core.tasks.any_task import ClassInfo, Instances, Semantic
+from napari_unet.gui.train.run_panel import ending_words
+from napari_unet.gui.train.validation import Validated, validated_by_request
 
 CLASSES = (ClassInfo(id=1, name="background", background=True), ClassInfo(id=2, name="cell"))
 STROKES = Semantic(classes=CLASSES, sparse=True)

@@ -12,7 +12,7 @@ from napari_unet.cli.options import DeviceOption, JsonOption, ThreadsOption, use
 from napari_unet.core.errors import SettingsError
 
 if TYPE_CHECKING:
-    from napari_unet.core.config import TrainingSettings
+    from napari_unet.core.training.settings import TrainingSettings
 
 __all__ = ["EPILOG", "demo"]
 
@@ -57,8 +57,8 @@ def demo(
 
 def demo_settings(seconds: float, seed: int, device: str) -> TrainingSettings:
     """Choose a small network, which learns drawn nuclei in well under a minute."""
-    from napari_unet.core.augment import Augmentation
-    from napari_unet.core.config import Budget, TrainingSettings
+    from napari_unet.core.augmentation.patch import Augmentation
+    from napari_unet.core.training.settings import Budget, TrainingSettings
 
     return TrainingSettings(
         budget=Budget(minutes=seconds / 60),

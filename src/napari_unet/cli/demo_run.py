@@ -11,13 +11,13 @@ import typer
 from napari_unet.cli.console import INTERRUPTED, Output, stoppable
 from napari_unet.cli.scoring import ClassTable, Evaluation, score_files, show
 from napari_unet.cli.training_run import follow
-from napari_unet.core.catalogue import DEFAULT_MODEL
+from napari_unet.core.models.catalogue import DEFAULT_MODEL
 from napari_unet.core.errors import SettingsError
-from napari_unet.core.events import FinishReason
-from napari_unet.core.shell import command_line
+from napari_unet.core.training.events import FinishReason
+from napari_unet.core.system.command_line import command_line
 
 if TYPE_CHECKING:
-    from napari_unet.core.config import TrainingSettings
+    from napari_unet.core.training.settings import TrainingSettings
 
 __all__ = ["run"]
 
@@ -60,7 +60,7 @@ def run(
 
 def _clear(folder: Path) -> None:
     """Make room: only a folder that an earlier demo made is emptied."""
-    from napari_unet.core.storage import atomic_write_text
+    from napari_unet.core.system.atomic_files import atomic_write_text
 
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         if not (folder / _MARK).is_file():
@@ -74,9 +74,9 @@ def _clear(folder: Path) -> None:
 
 
 def _draw(folder: Path, seed: int, *, training: bool) -> None:
-    from napari_unet.core.files import write_image, write_labels
-    from napari_unet.core.images import Image, PixelSize
-    from napari_unet.core.synthetic import synthetic_dataset
+    from napari_unet.core.io.image_files import write_image, write_labels
+    from napari_unet.core.images.image import Image, PixelSize
+    from napari_unet.core.datasets.synthetic import synthetic_dataset
 
     size = PixelSize((0.5, 0.5))
     for i, (image, labels) in enumerate(synthetic_dataset(_TRAIN + _TEST, seed=seed)):
@@ -89,9 +89,9 @@ def _draw(folder: Path, seed: int, *, training: bool) -> None:
 
 
 def _train(output: Output, folder: Path, settings: TrainingSettings) -> FinishReason:
-    from napari_unet.core.data_source import DataSource
-    from napari_unet.core.tasks import Instances
-    from napari_unet.core.training import train
+    from napari_unet.core.datasets.data_source import DataSource
+    from napari_unet.core.tasks.any_task import Instances
+    from napari_unet.core.training.training import train
 
     data = DataSource(source=(folder / "train").absolute())
     pairs = data.load(data.find())
@@ -109,10 +109,10 @@ def _train(output: Output, folder: Path, settings: TrainingSettings) -> FinishRe
 
 
 def _predict(folder: Path, name: str, device: str) -> None:
-    from napari_unet.core.batch import BatchOptions, FileFailed, predict_files
-    from napari_unet.core.batch_inputs import find_inputs
-    from napari_unet.core.catalogue import find_model
-    from napari_unet.core.model_file import load_model
+    from napari_unet.core.prediction.batch import BatchOptions, FileFailed, predict_files
+    from napari_unet.core.prediction.batch_inputs import find_inputs
+    from napari_unet.core.models.catalogue import find_model
+    from napari_unet.core.models.model_file import load_model
 
     model = load_model(find_model(name))
     options = BatchOptions(folder=folder / "results", device=device)

@@ -142,7 +142,7 @@ def evaluate(
         table = scoring.ClassTable(str(task), names, background, sparse, empty_planes.value)
         evaluation = scoring.score_files(output, paths[0], paths[1], images, table, axes, annotated)
     else:
-        from napari_unet.core.image_choice import ImageChoice
+        from napari_unet.core.evaluation.scored_images import ImageChoice
 
         use_threads(threads)
         data = data_source(

@@ -12,7 +12,7 @@ from napari_unet.cli.options import AxesOption, ChannelsOption, JsonOption, pars
 from napari_unet.core.errors import SettingsError
 
 if TYPE_CHECKING:
-    from napari_unet.core.model_file import ModelInfo
+    from napari_unet.core.models.model_file import ModelInfo
 
 __all__ = ["EPILOG", "app"]
 
@@ -43,7 +43,7 @@ def list_all(context: typer.Context, as_json: JsonOption = False) -> None:
     """List the models at hand, show one, export or import one."""
     if context.invoked_subcommand is not None:
         return
-    from napari_unet.core.catalogue import list_models, user_folder
+    from napari_unet.core.models.catalogue import list_models, user_folder
 
     output = Output(as_json)
     entries = list_models()
@@ -76,8 +76,8 @@ def show(
 ) -> None:
     """Show what a model is for, what it expects and how good it was."""
     from napari_unet.cli.scores import show_scores
-    from napari_unet.core.catalogue import find_model, read_card
-    from napari_unet.core.model_file import model_hash, read_info
+    from napari_unet.core.models.catalogue import find_model, read_card
+    from napari_unet.core.models.model_file import model_hash, read_info
 
     output = Output(as_json)
     path = find_model(model)
@@ -120,9 +120,9 @@ def export(
     as_json: JsonOption = False,
 ) -> None:
     """Write a model as a package for bioimage.io, tested by bioimageio.core."""
-    from napari_unet.core.bioimage_io_export import export_bioimage_io
-    from napari_unet.core.catalogue import find_model
-    from napari_unet.core.files import read_image
+    from napari_unet.core.bioimage_io.export import export_bioimage_io
+    from napari_unet.core.models.catalogue import find_model
+    from napari_unet.core.io.image_files import read_image
 
     output = Output(as_json)
     package = export_bioimage_io(
@@ -153,9 +153,9 @@ def import_package(
     """Put the model of a bioimage.io package among your own; none of its code is run."""
     import tempfile
 
-    from napari_unet.core.bioimage_io_import import import_bioimage_io
-    from napari_unet.core.catalogue import add_model
-    from napari_unet.core.model_file import save_model
+    from napari_unet.core.bioimage_io.import_package import import_bioimage_io
+    from napari_unet.core.models.catalogue import add_model
+    from napari_unet.core.models.model_file import save_model
 
     output = Output(as_json)
     with tempfile.TemporaryDirectory() as folder:

@@ -13,7 +13,7 @@ from napari_unet.core.errors import SettingsError
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from napari_unet.core.data_source import DataSource
+    from napari_unet.core.datasets.data_source import DataSource
 
 __all__ = [
     "AnnotatedOption",
@@ -165,8 +165,8 @@ def data_source(
     empty_planes: EmptyPlanes,
 ) -> DataSource:
     """Put the options that say where data lies and how it is read into one place."""
-    from napari_unet.core.config import parse_settings
-    from napari_unet.core.data_source import DataSource
+    from napari_unet.core.training.settings import parse_settings
+    from napari_unet.core.datasets.data_source import DataSource
 
     if groups is not None and groups != "folder":
         groups = str(Path(groups).absolute())

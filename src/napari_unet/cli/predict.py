@@ -23,9 +23,9 @@ from napari_unet.cli.options import (
 from napari_unet.core.errors import Cancelled, SettingsError
 
 if TYPE_CHECKING:
-    from napari_unet.core.batch import BatchOptions, FileFailed, FilePredicted
-    from napari_unet.core.batch_inputs import BatchInputs
-    from napari_unet.core.model_file import Model
+    from napari_unet.core.prediction.batch import BatchOptions, FileFailed, FilePredicted
+    from napari_unet.core.prediction.batch_inputs import BatchInputs
+    from napari_unet.core.models.model_file import Model
 
 __all__ = ["EPILOG", "ContrastChoice", "predict"]
 
@@ -138,10 +138,10 @@ def predict(
     as_json: JsonOption = False,
 ) -> None:
     """Predict labels of images and measure the objects."""
-    from napari_unet.core.batch import BatchOptions, decode_with
-    from napari_unet.core.batch_inputs import find_inputs
-    from napari_unet.core.catalogue import find_model
-    from napari_unet.core.model_file import load_model
+    from napari_unet.core.prediction.batch import BatchOptions, decode_with
+    from napari_unet.core.prediction.batch_inputs import find_inputs
+    from napari_unet.core.models.catalogue import find_model
+    from napari_unet.core.models.model_file import load_model
 
     output = Output(as_json)
     use_threads(threads)
@@ -179,9 +179,9 @@ def _scale(
     model: Model, scale: float | None, diameter: str | None, rescale: bool
 ) -> float | Literal["auto"]:
     """By which factor all images are enlarged; also where their pixel size is not known."""
-    from napari_unet.core.diameter import check_estimable
-    from napari_unet.core.rescale import check_scale
-    from napari_unet.core.scale import scale_for_diameter
+    from napari_unet.core.prediction.diameter import check_estimable
+    from napari_unet.core.prediction.rescale import check_scale
+    from napari_unet.core.prediction.scale import scale_for_diameter
 
     if sum((scale is not None, diameter is not None, rescale)) > 1:
         raise SettingsError("--scale, --diameter and --rescale exclude each other: choose one.")
@@ -212,7 +212,7 @@ def _number(diameter: str) -> float:
 def _run(
     output: Output, model: Model, found: BatchInputs, options: BatchOptions
 ) -> tuple[list[FilePredicted], list[FileFailed], bool]:
-    from napari_unet.core.batch import FilePredicted, predict_files
+    from napari_unet.core.prediction.batch import FilePredicted, predict_files
 
     predicted: list[FilePredicted] = []
     failed: list[FileFailed] = []

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from napari_unet.cli.console import Output
 
 if TYPE_CHECKING:
-    from napari_unet.core.report import Report
+    from napari_unet.core.evaluation.report import Report
 
 __all__ = ["short_scores", "show_report", "show_scores"]
 

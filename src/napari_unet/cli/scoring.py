@@ -15,13 +15,13 @@ from napari_unet.core.errors import ImageError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from napari_unet.core.data_source import DataSource
-    from napari_unet.core.figures import Comparison
-    from napari_unet.core.image_choice import ImageChoice
-    from napari_unet.core.images import Image, Pair
-    from napari_unet.core.label_matching import LabelMatch
-    from napari_unet.core.model_file import Model, ModelInfo
-    from napari_unet.core.report import Report
+    from napari_unet.core.datasets.data_source import DataSource
+    from napari_unet.core.evaluation.figures import Comparison
+    from napari_unet.core.evaluation.scored_images import ImageChoice
+    from napari_unet.core.images.image import Image, Pair
+    from napari_unet.core.evaluation.label_files import LabelMatch
+    from napari_unet.core.models.model_file import Model, ModelInfo
+    from napari_unet.core.evaluation.report import Report
 
 __all__ = [
     "ClassTable",
@@ -88,8 +88,8 @@ def score_files(
     annotated: Path | None = None,
 ) -> Evaluation:
     """Score label files against label files; `axes` of the images where files name none."""
-    from napari_unet.core.evaluation import evaluate_many
-    from napari_unet.core.label_matching import match_labels
+    from napari_unet.core.evaluation.evaluation import evaluate_many
+    from napari_unet.core.evaluation.label_files import match_labels
 
     matches = match_labels(prediction, truth, images, annotated)
     total = len(matches.matches)
@@ -124,9 +124,9 @@ def score_model(
     names: dict[int, str],
 ) -> Evaluation:
     """Predict images with labels and score the predictions."""
-    from napari_unet.core.catalogue import find_model
-    from napari_unet.core.image_choice import choose_images
-    from napari_unet.core.model_file import load_model
+    from napari_unet.core.models.catalogue import find_model
+    from napari_unet.core.evaluation.scored_images import choose_images
+    from napari_unet.core.models.model_file import load_model
 
     path = find_model(name)
     model = load_model(path)
@@ -151,7 +151,7 @@ def score_pairs(
     names: dict[int, str] | None = None,
 ) -> Evaluation:
     """Predict pairs and score the predictions; `names`: of the truth's classes, by id."""
-    from napari_unet.core.evaluation import evaluate_many
+    from napari_unet.core.evaluation.evaluation import evaluate_many
 
     guessed = sum(pair.annotated is None for pair in pairs) if model.info.task.sparse else 0
     if guessed and model.info.task.kind == "instances":
@@ -190,7 +190,7 @@ def score_pairs(
 
 def show(output: Output, evaluation: Evaluation, folder: Path | None, definitions: bool) -> None:
     """Print the table, and write tables and a picture where a folder is given."""
-    from napari_unet.core.report import write_report
+    from napari_unet.core.evaluation.report import write_report
 
     report = evaluation.report
     result = report.as_dict()
@@ -206,7 +206,7 @@ def show(output: Output, evaluation: Evaluation, folder: Path | None, definition
 
 def write_picture(evaluation: Evaluation, folder: Path) -> Path:
     """Write ``comparison.png``: the image with the median score, the best and the worst."""
-    from napari_unet.core.figures import comparison_figure
+    from napari_unet.core.evaluation.figures import comparison_figure
 
     table = evaluation.table
     kind: Literal["instances", "semantic"] = (
@@ -231,7 +231,7 @@ def _compared(
     annotated: NDArray[Any] | None,
 ) -> Comparison:
     """Make a row of the picture: what was scored, with the truth's ids."""
-    from napari_unet.core.evaluation import scored_area, with_true_ids
+    from napari_unet.core.evaluation.evaluation import scored_area, with_true_ids
 
     sparse, empty_planes = table.sparse, table.empty_planes
     scored = scored_area(truth, annotated, sparse=sparse, empty_planes=empty_planes)
@@ -259,7 +259,7 @@ def _picture(
 def _predict(model: Model, pair: Pair, computing: Computing, should_stop: Any) -> Any:
     import numpy as np
 
-    from napari_unet.core.prediction import predict
+    from napari_unet.core.prediction.prediction import predict
 
     with tempfile.TemporaryDirectory(prefix="napari-unet-") as folder:
         prediction = predict(

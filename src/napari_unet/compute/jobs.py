@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from napari_unet.compute.events import Ended, LivePreview, LiveState, Preview, Progress
 from napari_unet.core.errors import UNetError
-from napari_unet.core.events import StepDone
+from napari_unet.core.training.events import StepDone
 
 if TYPE_CHECKING:
     from napari_unet.compute.requests import Request

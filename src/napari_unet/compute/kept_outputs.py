@@ -12,7 +12,7 @@ import numpy as np
 from napari_unet.core.errors import SettingsError
 
 if TYPE_CHECKING:
-    from napari_unet.core.prediction import Prediction
+    from napari_unet.core.prediction.prediction import Prediction
 
 __all__ = ["KeptOutputs", "kept"]
 

@@ -16,14 +16,14 @@ from napari_unet.compute import live_messages as told
 from napari_unet.compute.events import LivePreview, LiveState, LiveSuggestion, LiveTrouble
 from napari_unet.compute.free_cores import FreeCores
 from napari_unet.compute.requests import LiveDone, LiveImage, LiveRequest
-from napari_unet.core.allocator import keeping_freed_memory, return_freed_memory
+from napari_unet.core.system.allocator import keeping_freed_memory, return_freed_memory
 from napari_unet.core.errors import ImageError, UNetError
 from napari_unet.core.live.strokes import Canvas
 
 if TYPE_CHECKING:
     from napari_unet.compute.worker import JobContext
     from napari_unet.core.live.trainer import LiveTraining
-    from napari_unet.core.normalization import IntensityRange
+    from napari_unet.core.images.normalization import IntensityRange
 
 __all__ = ["train_live"]
 
@@ -54,7 +54,7 @@ class _Live:
         from napari_unet.core.live.session import LiveSession
         from napari_unet.core.live.settings import LiveSettings
         from napari_unet.core.live.trainer import LiveTraining
-        from napari_unet.core.model_file import load_model
+        from napari_unet.core.models.model_file import load_model
 
         self._context = context
         self._session = session = LiveSession(request.folder)

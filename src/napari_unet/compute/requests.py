@@ -12,16 +12,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 if TYPE_CHECKING:
-    from napari_unet.core.batch import BatchOptions, FileFailed, FilePredicted
-    from napari_unet.core.config import TrainingSettings
-    from napari_unet.core.contrast import Contrast
-    from napari_unet.core.error_map import ErrorMap
-    from napari_unet.core.images import Image, Pair
+    from napari_unet.core.prediction.batch import BatchOptions, FileFailed, FilePredicted
+    from napari_unet.core.training.settings import TrainingSettings
+    from napari_unet.core.images.contrast import Contrast
+    from napari_unet.core.evaluation.error_map import ErrorMap
+    from napari_unet.core.images.image import Image, Pair
     from napari_unet.core.live.settings import LiveSettings
-    from napari_unet.core.normalization import IntensityRange
-    from napari_unet.core.report import Report
-    from napari_unet.core.splits import Split
-    from napari_unet.core.tasks import Instances, Semantic
+    from napari_unet.core.images.normalization import IntensityRange
+    from napari_unet.core.evaluation.report import Report
+    from napari_unet.core.datasets.splits import Split
+    from napari_unet.core.tasks.any_task import Instances, Semantic
 
 __all__ = [
     "DecodeRequest",
@@ -47,7 +47,7 @@ class TrainRequest:
     Parameters
     ----------
     pairs, task, run_folder, settings, split, name, sources
-        As for `napari_unet.core.training.train`.
+        As for `napari_unet.core.training.training.train`.
     start
         Model file to start from.
     preview
@@ -95,7 +95,7 @@ class LiveImage:
     rgb
         Whether the channels are red, green and blue.
     scope
-        Raw values that it is normalised with, see `napari_unet.core.images.Image.scope`; None: its
+        Raw values that it is normalised with, see `napari_unet.core.images.image.Image.scope`; None: its
         own, or those told before by the same name.
     scope_name
         Of the stack that it is a plane of; empty: of none.
@@ -154,14 +154,14 @@ class LiveDone(NamedTuple):
 
 @dataclass(frozen=True)
 class PredictRequest:
-    """Predict an image; the result is a `napari_unet.core.prediction.Prediction`.
+    """Predict an image; the result is a `napari_unet.core.prediction.prediction.Prediction`.
 
     Parameters
     ----------
     model
         Model file.
     image, probabilities, test_time_augmentation, block_px, device, scale, contrast
-        As for `napari_unet.core.prediction.predict`.
+        As for `napari_unet.core.prediction.prediction.predict`.
     task
         The model's task with other decoder settings; None: as the model says.
     keep_outputs
@@ -210,9 +210,9 @@ class FilesRequest:
     model
         Model file.
     sources
-        Files, folders and patterns, as for `napari_unet.core.batch_inputs.find_inputs`.
+        Files, folders and patterns, as for `napari_unet.core.prediction.batch_inputs.find_inputs`.
     options
-        How, and where to; see `napari_unet.core.batch.BatchOptions`.
+        How, and where to; see `napari_unet.core.prediction.batch.BatchOptions`.
     task
         The model's task with other decoder settings; None: as the model says.
     """
@@ -252,7 +252,7 @@ class EvaluateRequest:
     name
         What the report calls it.
     kind, classes, prediction_classes, background, sparse, ndim, empty_planes, thresholds
-        As for `napari_unet.core.evaluation.evaluate_many`.
+        As for `napari_unet.core.evaluation.evaluation.evaluate_many`.
     iou_threshold
         Least intersection over union of a hit in the error map.
     image, model
@@ -284,9 +284,9 @@ class EvaluateFilesRequest:
     Parameters
     ----------
     prediction, truth
-        Two files or two folders, as for `napari_unet.core.label_matching.match_labels`.
+        Two files or two folders, as for `napari_unet.core.evaluation.label_files.match_labels`.
     settings
-        Keywords for `napari_unet.core.evaluation.evaluate_many`.
+        Keywords for `napari_unet.core.evaluation.evaluation.evaluate_many`.
     images
         Folder of the images; None: those beside the truth, if there are any.
     model

@@ -19,10 +19,10 @@ from napari_unet.core.errors import Cancelled, SettingsError, UNetError
 
 if TYPE_CHECKING:
     from napari_unet.compute.worker import JobContext
-    from napari_unet.core.events import Event, Finished
-    from napari_unet.core.model_file import Model
-    from napari_unet.core.prediction import Prediction
-    from napari_unet.core.tasks import Instances, Semantic
+    from napari_unet.core.training.events import Event, Finished
+    from napari_unet.core.models.model_file import Model
+    from napari_unet.core.prediction.prediction import Prediction
+    from napari_unet.core.tasks.any_task import Instances, Semantic
 
 __all__ = ["work"]
 
@@ -58,9 +58,9 @@ def work(request: Any, context: JobContext) -> Any:
 
 
 def _train(request: ask.TrainRequest, context: JobContext) -> Finished:
-    from napari_unet.core.config import TrainingSettings
-    from napari_unet.core.model_file import load_model
-    from napari_unet.core.training import train
+    from napari_unet.core.training.settings import TrainingSettings
+    from napari_unet.core.models.model_file import load_model
+    from napari_unet.core.training.training import train
 
     settings = request.settings or TrainingSettings()
     events = train(
@@ -80,8 +80,8 @@ def _train(request: ask.TrainRequest, context: JobContext) -> Finished:
 
 
 def _resume(request: ask.ResumeRequest, context: JobContext) -> Finished:
-    from napari_unet.core.run_folder import RunFolder
-    from napari_unet.core.training import resume
+    from napari_unet.core.training.run_folder import RunFolder
+    from napari_unet.core.training.training import resume
 
     device = RunFolder(request.run_folder).settings().training.device
     events = resume(
@@ -95,7 +95,7 @@ def _resume(request: ask.ResumeRequest, context: JobContext) -> Finished:
 
 
 def _follow(events: Iterator[Event], context: JobContext) -> Finished:
-    from napari_unet.core.events import Finished
+    from napari_unet.core.training.events import Finished
 
     for event in events:
         context.emit(event)
@@ -115,7 +115,7 @@ def _previewer(
 
     def show(model: Model, step: int) -> None:
         nonlocal broken
-        from napari_unet.core.prediction import predict
+        from napari_unet.core.prediction.prediction import predict
 
         if broken:
             return
@@ -146,7 +146,7 @@ def _previewer(
 
 
 def _predict(request: ask.PredictRequest, context: JobContext) -> Prediction:
-    from napari_unet.core.prediction import predict
+    from napari_unet.core.prediction.prediction import predict
 
     folder = request.folder or Path(tempfile.mkdtemp(prefix="napari-unet-results-"))
     try:
@@ -173,13 +173,13 @@ def _predict(request: ask.PredictRequest, context: JobContext) -> Prediction:
 
 
 def _decode(request: ask.DecodeRequest, context: JobContext) -> Prediction:
-    from napari_unet.core.prediction import redecode
+    from napari_unet.core.prediction.prediction import redecode
 
     return kept.without_outputs(redecode(kept.find(request.prediction), request.task))
 
 
 def _load_model(path: Path, task: Semantic | Instances | None) -> Model:
-    from napari_unet.core.model_file import load_model
+    from napari_unet.core.models.model_file import load_model
 
     model = load_model(path)
     if task is None:
@@ -203,8 +203,8 @@ def _in_memory(found: Prediction) -> Prediction:
 
 
 def _predict_files(request: ask.FilesRequest, context: JobContext) -> ask.FilesDone:
-    from napari_unet.core.batch import FileFailed, FilePredicted, predict_files
-    from napari_unet.core.batch_inputs import find_inputs
+    from napari_unet.core.prediction.batch import FileFailed, FilePredicted, predict_files
+    from napari_unet.core.prediction.batch_inputs import find_inputs
 
     model = _load_model(request.model, request.task)
     found = find_inputs(request.sources)
@@ -232,9 +232,9 @@ def _predict_files(request: ask.FilesRequest, context: JobContext) -> ask.FilesD
 
 
 def _evaluate(request: ask.EvaluateRequest, context: JobContext) -> ask.Evaluation:
-    from napari_unet.core.error_map import error_map
-    from napari_unet.core.evaluation import evaluate, scored_area, with_true_ids
-    from napari_unet.core.independence import with_training_note
+    from napari_unet.core.evaluation.error_map import error_map
+    from napari_unet.core.evaluation.evaluation import evaluate, scored_area, with_true_ids
+    from napari_unet.core.evaluation.leakage import with_training_note
 
     prediction, truth = np.asarray(request.prediction), np.asarray(request.truth)
     annotated = None if request.annotated is None else np.asarray(request.annotated)
@@ -271,9 +271,9 @@ def _evaluate(request: ask.EvaluateRequest, context: JobContext) -> ask.Evaluati
 
 
 def _evaluate_files(request: ask.EvaluateFilesRequest, context: JobContext) -> ask.Evaluation:
-    from napari_unet.core.evaluation import Sample, evaluate_many
-    from napari_unet.core.independence import with_training_note
-    from napari_unet.core.label_matching import match_labels
+    from napari_unet.core.evaluation.evaluation import Sample, evaluate_many
+    from napari_unet.core.evaluation.leakage import with_training_note
+    from napari_unet.core.evaluation.label_files import match_labels
 
     found = match_labels(request.prediction, request.truth, request.images)
 

@@ -26,7 +26,7 @@ from napari_unet.compute.events import (
 from napari_unet.compute.parcels import Parcel, pack, unpack
 from napari_unet.core import errors
 from napari_unet.core.errors import DeviceError, SettingsError, UNetError
-from napari_unet.core.events import StepDone
+from napari_unet.core.training.events import StepDone
 
 __all__ = [
     "Failure",

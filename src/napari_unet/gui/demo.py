@@ -39,7 +39,7 @@ def open_demo(viewer: napari.Viewer, folder: Path) -> tuple[Any, Any]:
     UNetError
         When the folder holds no demo.
     """
-    from napari_unet.core.catalogue import DEFAULT_MODEL, find_model
+    from napari_unet.core.models.catalogue import DEFAULT_MODEL, find_model
     from napari_unet.core.errors import SettingsError
 
     if not (folder / "test" / "images").is_dir():
@@ -80,7 +80,7 @@ def main() -> None:
 
 
 def _open_test_image(viewer: napari.Viewer, folder: Path) -> None:
-    from napari_unet.core.files import read_image, read_labels
+    from napari_unet.core.io.image_files import read_image, read_labels
 
     image = read_image(sorted((folder / "images").glob("*.tif"))[0])
     labels = read_labels(folder / "masks" / Path(image.path or "").name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from napari_unet.core.errors import UNetError
-from napari_unet.gui.preferences import preferences
+from napari_unet.gui.app.preferences import preferences
 from napari_unet.samples import background, dsb2018
 from napari_unet.samples.dsb2018 import LayerData
 
@@ -20,7 +20,7 @@ __all__ = [
 
 def synthetic() -> list[LayerData]:
     """Draw nuclei with their exact labels, offline: uint8 [Y, X], 0.5 µm a pixel."""
-    from napari_unet.core.synthetic import synthetic_nuclei
+    from napari_unet.core.datasets.synthetic import synthetic_nuclei
 
     image, labels = synthetic_nuclei((512, 512), 140, seed=7)
     about = {"name": "Synthetic nuclei", "licence": "CC0 1.0: drawn by napari-unet-live"}

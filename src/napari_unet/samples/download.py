@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from napari_unet.core.errors import Cancelled, StorageError, UNetError
-from napari_unet.core.storage import atomic_path, storage_error
+from napari_unet.core.system.atomic_files import atomic_path, storage_error
 from napari_unet.samples.dsb2018 import train_folder
 
 if TYPE_CHECKING:

@@ -3,16 +3,16 @@
 import numpy as np
 import pytest
 
-from napari_unet.core.catalogue import DEFAULT_MODEL, find_model
+from napari_unet.core.models.catalogue import DEFAULT_MODEL, find_model
 from napari_unet.core.errors import LabelsError, SettingsError
 from napari_unet.core.live.painted import PaintedObjects, go_together
 from napari_unet.core.live.session import LiveSession
 from napari_unet.core.live.settings import LiveSettings
 from napari_unet.core.live.trainer import LiveTraining
-from napari_unet.core.model_file import load_model
-from napari_unet.core.object_scores import object_scores
-from napari_unet.core.synthetic import synthetic_nuclei
-from napari_unet.core.tasks import ClassInfo, Instances, Semantic
+from napari_unet.core.models.model_file import load_model
+from napari_unet.core.evaluation.object_scores import object_scores
+from napari_unet.core.datasets.synthetic import synthetic_nuclei
+from napari_unet.core.tasks.any_task import ClassInfo, Instances, Semantic
 
 OBJECTS = Instances(sparse=True)
 QUICK = LiveSettings(patch_px=64, batch_size=2)

@@ -3,17 +3,17 @@ import pytest
 import torch
 from scipy.ndimage import binary_erosion
 
-from napari_unet.core.images import Image
+from napari_unet.core.images.image import Image
 from napari_unet.core.live.prior import Prior, looks, prior_shift
 from napari_unet.core.live.session import LiveSession
 from napari_unet.core.live.settings import LiveSettings
 from napari_unet.core.live.strokes import Canvas
 from napari_unet.core.live.trainer import LiveTraining
-from napari_unet.core.model_file import Model, load_model
-from napari_unet.core.prediction import predict
-from napari_unet.core.sampling import Batch
-from napari_unet.core.synthetic import synthetic_nuclei
-from napari_unet.core.tasks import ClassInfo, Semantic
+from napari_unet.core.models.model_file import Model, load_model
+from napari_unet.core.prediction.prediction import predict
+from napari_unet.core.training.sampling import Batch
+from napari_unet.core.datasets.synthetic import synthetic_nuclei
+from napari_unet.core.tasks.any_task import ClassInfo, Semantic
 
 QUICK = LiveSettings(
     patch_px=64,

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from napari_unet.core.errors import SettingsError
 from napari_unet.core.live.uncertainty import uncertainty
-from napari_unet.core.tasks import Instances, Semantic, Targets
+from napari_unet.core.tasks.any_task import Instances, Semantic, Targets
 
 __all__ = ["BACKGROUND_ID", "Painted", "PaintedClasses", "PaintedObjects", "go_together", "painted"]
 

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unet.core.augment import sample_patch
+from napari_unet.core.augmentation.patch import sample_patch
 from napari_unet.core.live.painted import Painted
 from napari_unet.core.live.settings import LiveSettings
 from napari_unet.core.live.strokes import Canvas
-from napari_unet.core.sampling import Batch, batch_of
+from napari_unet.core.training.sampling import Batch, batch_of
 
 __all__ = ["Patches"]
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_unet.core.live.strokes import Canvas
-from napari_unet.core.sampling import Batch
-from napari_unet.core.transfer import HEAD
+from napari_unet.core.training.sampling import Batch
+from napari_unet.core.training.start_model import HEAD
 
 __all__ = ["Prior", "looks", "prior_shift"]
 

@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet.core.errors import ModelFileError, SettingsError, UNetError
-from napari_unet.core.storage import atomic_path
+from napari_unet.core.system.atomic_files import atomic_path
 
 if TYPE_CHECKING:
     from napari_unet.core.live.trainer import LiveTraining
-    from napari_unet.core.tasks import Instances, Semantic
+    from napari_unet.core.tasks.any_task import Instances, Semantic
 
 __all__ = ["LiveSession"]
 
@@ -105,7 +105,7 @@ class LiveSession:
         StorageError
             When the folder cannot be written.
         """
-        from napari_unet.core.model_file import save_model, write_tensors
+        from napari_unet.core.models.model_file import save_model, write_tensors
 
         strokes: dict[str, Any] = {**(others or {}), **training.labels()}
         # An array may not be called as an argument of the function is.
@@ -138,7 +138,7 @@ class LiveSession:
 
     def task(self) -> Semantic | Instances:
         """Read what was painted: classes, or objects; raises as `restore`."""
-        from napari_unet.core.tasks import parse_task
+        from napari_unet.core.tasks.any_task import parse_task
 
         with self._reading():
             return parse_task(self._values()["task"])
@@ -171,7 +171,7 @@ class LiveSession:
             ) from error
 
     def _values(self) -> dict[str, Any]:
-        from napari_unet.core.model_file import read_header
+        from napari_unet.core.models.model_file import read_header
 
         header = read_header(self._state).get(_KEY)
         if header is None:

@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from napari_unet.core.augment import Augmentation
-from napari_unet.core.config import Settings
+from napari_unet.core.augmentation.patch import Augmentation
+from napari_unet.core.training.settings import Settings
 
 __all__ = ["LiveSettings"]
 

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_unet.core.blocks import BlockNetwork
-from napari_unet.core.config import TrainingSettings, UNetConfig
-from napari_unet.core.device import Compute, choose_compute
+from napari_unet.core.models.blocks import BlockNetwork
+from napari_unet.core.training.settings import TrainingSettings, UNetConfig
+from napari_unet.core.system.device import Compute, choose_compute
 from napari_unet.core.errors import LabelsError, SettingsError
-from napari_unet.core.learner import Learner
+from napari_unet.core.training.learner import Learner
 from napari_unet.core.live.painted import BACKGROUND_ID, Painted, go_together, painted
 from napari_unet.core.live.patches import Patches
 from napari_unet.core.live.prior import Prior, looks
@@ -22,15 +22,15 @@ from napari_unet.core.live.sources import Sources, origin
 from napari_unet.core.live.strokes import Canvas, StrokeScores
 from napari_unet.core.live.uncertainty import least_certain_window
 from napari_unet.core.live.warm_start import warm_weights
-from napari_unet.core.measure import median_diameter_px
-from napari_unet.core.model_file import Model, ModelInfo
-from napari_unet.core.normalization import (
+from napari_unet.core.evaluation.measure import median_diameter_px
+from napari_unet.core.models.model_file import Model, ModelInfo
+from napari_unet.core.images.normalization import (
     IntensityRange,
     Normalization,
     apply_ranges,
     choose_normalization,
 )
-from napari_unet.core.tasks import Instances, Semantic
+from napari_unet.core.tasks.any_task import Instances, Semantic
 
 __all__ = ["LiveTraining"]
 

@@ -16,11 +16,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from napari_unet.core.losses import loss_for
-from napari_unet.core.model_file import Model, ModelInfo
-from napari_unet.core.sampling import Batch
-from napari_unet.core.tasks import Instances, Semantic
-from napari_unet.core.transfer import (
+from napari_unet.core.tasks.losses import loss_for
+from napari_unet.core.models.model_file import Model, ModelInfo
+from napari_unet.core.training.sampling import Batch
+from napari_unet.core.tasks.any_task import Instances, Semantic
+from napari_unet.core.training.start_model import (
     CLEARLY,
     HEAD,
     for_inverted_images,
@@ -28,7 +28,7 @@ from napari_unet.core.transfer import (
     through_channels,
     transferred,
 )
-from napari_unet.core.unet import UNet
+from napari_unet.core.models.unet import UNet
 
 __all__ = ["adapt_statistics", "fit_head", "separating_channels", "warm_weights"]
 

@@ -15,8 +15,8 @@ from napari_unet.gui.forms.fields import narrow
 from napari_unet.gui.forms.pieces import Collapsible, Message, is_alive, row
 
 if TYPE_CHECKING:
-    from napari_unet.core.catalogue import CatalogueEntry
-    from napari_unet.core.model_file import ModelInfo
+    from napari_unet.core.models.catalogue import CatalogueEntry
+    from napari_unet.core.models.model_file import ModelInfo
 
 __all__ = ["ModelChooser", "model_card"]
 
@@ -103,7 +103,7 @@ class ModelChooser(Container[Widget]):
 
     def refresh(self) -> None:
         """Read the catalogue anew, keeping the chosen model and files chosen by hand."""
-        from napari_unet.core.catalogue import list_models
+        from napari_unet.core.models.catalogue import list_models
 
         listed = list_models()
         paths = {entry.path for entry in listed}
@@ -120,7 +120,7 @@ class ModelChooser(Container[Widget]):
             self.changed.emit(self.path)
 
     def _follow_session(self) -> None:
-        from napari_unet.gui.session import session
+        from napari_unet.gui.app.session import session
 
         session().models_changed.connect(self._on_models_changed)  # keeps a weak reference
 
@@ -227,8 +227,8 @@ def _title(entry: CatalogueEntry) -> str:
 
 
 def _entry_of_file(path: Path) -> CatalogueEntry:
-    from napari_unet.core.catalogue import CatalogueEntry
-    from napari_unet.core.model_file import read_info
+    from napari_unet.core.models.catalogue import CatalogueEntry
+    from napari_unet.core.models.model_file import read_info
 
     try:
         return CatalogueEntry(path.stem, path, "own", read_info(path))
@@ -237,6 +237,6 @@ def _entry_of_file(path: Path) -> CatalogueEntry:
 
 
 def _in_catalogue(path: Path) -> bool:
-    from napari_unet.core.catalogue import shipped_folder, user_folder
+    from napari_unet.core.models.catalogue import shipped_folder, user_folder
 
     return path.parent in (shipped_folder(), user_folder())

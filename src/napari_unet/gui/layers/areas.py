@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet.core.errors import LabelsError
-from napari_unet.core.images import AXES
+from napari_unet.core.images.image import AXES
 from napari_unet.gui.layers.axes import check_axes, layer_shape
 from napari_unet.gui.layers.geometry import to_data, to_world
 from napari_unet.gui.layers.proxies import unwrapped

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_unet.core.errors import ImageError, UNetError
-from napari_unet.core.images import AXES
+from napari_unet.core.images.image import AXES
 
 if TYPE_CHECKING:
     from napari.layers import Layer
 
-    from napari_unet.core.raw_image import RawImage
+    from napari_unet.core.io.raw_image import RawImage
 
 __all__ = ["FileFacts", "check_axes", "file_facts", "layer_shape", "propose_axes"]
 
@@ -108,7 +108,7 @@ def file_facts(layer: Layer) -> FileFacts | None:
 
 @lru_cache(maxsize=64)
 def _read_facts(path: Path, _changed_ns: int) -> FileFacts | None:
-    from napari_unet.core.raw_image import name_axes
+    from napari_unet.core.io.raw_image import name_axes
 
     try:
         raw = _raw(path)
@@ -123,12 +123,12 @@ def _read_facts(path: Path, _changed_ns: int) -> FileFacts | None:
 
 
 def _raw(path: Path) -> RawImage | None:
-    from napari_unet.core.zarr_files import is_zarr, read_zarr
+    from napari_unet.core.io.zarr import is_zarr, read_zarr
 
     if is_zarr(path):
         return read_zarr(path, lazy=True)
     if path.suffix.lower() in (".tif", ".tiff", ".btf", ".tf8"):
-        from napari_unet.core.tiff_files import read_tiff
+        from napari_unet.core.io.tiff import read_tiff
 
         return read_tiff(path, lazy=True)
     return None

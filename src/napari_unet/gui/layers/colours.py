@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from napari_unet.core.tasks import Instances, Semantic
+    from napari_unet.core.tasks.any_task import Instances, Semantic
 
 __all__ = ["class_colours"]
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet.core.errors import LabelsError
-from napari_unet.core.images import AXES, PixelSize
+from napari_unet.core.images.image import AXES, PixelSize
 from napari_unet.gui.layers.axes import FileFacts, check_axes, file_facts, layer_shape
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet.core.errors import ImageError, LabelsError
-from napari_unet.core.images import AXES, Image, Pair
+from napari_unet.core.images.image import AXES, Image, Pair
 from napari_unet.gui.layers.areas import annotated_area
 from napari_unet.gui.layers.axes import check_axes, layer_shape
 from napari_unet.gui.layers.geometry import misalignment, pixel_size, to_data

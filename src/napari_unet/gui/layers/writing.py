@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from napari.layers import Image as ImageLayer
     from napari.layers import Labels, Layer
 
-    from napari_unet.core.error_map import ErrorMap
+    from napari_unet.core.evaluation.error_map import ErrorMap
 
 __all__ = [
     "METADATA_KEY",
@@ -229,7 +229,7 @@ def add_errors(
     metadata
         What was compared.
     """
-    from napari_unet.core.error_map import ERROR_CATEGORIES
+    from napari_unet.core.evaluation.error_map import ERROR_CATEGORIES
 
     layer = add_labels(
         viewer,

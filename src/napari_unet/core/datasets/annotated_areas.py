@@ -1,0 +1,118 @@
+"""Annotated areas in files: masks of where somebody looked, beside images and labels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_unet.core.errors import LabelsError, SettingsError
+from napari_unet.core.io.image_files import bare_name, is_image_file, read_label_array
+from napari_unet.core.datasets.folder_layouts import Match, label_owner
+from napari_unet.core.system.atomic_files import exists
+
+__all__ = ["read_area", "read_like", "with_areas"]
+
+FOLDER = "annotated"
+"""Folder beside images and masks that holds the areas."""
+
+_SUFFIX = "_annotated"
+
+
+def with_areas(matches: list[Match], source: Path, areas: Path | None) -> list[Match]:
+    """Give each image the file of its annotated area, where there is one.
+
+    Parameters
+    ----------
+    matches
+        Images with their labels.
+    source
+        The folder of the data; an ``annotated`` folder in it is taken where `areas` is None.
+    areas
+        A folder of masks named as the images (or with ``_annotated`` or a suffix of labels
+        appended); or one mask, for one image. An image without a mask counts everywhere.
+
+    Raises
+    ------
+    SettingsError
+        When there is no such file or folder, or it belongs to none of the images.
+    """
+    if areas is None:
+        areas = source / FOLDER
+        if not (source.is_dir() and areas.is_dir()):
+            return matches
+    if not exists(areas):
+        raise SettingsError(f"There is no file or folder of annotated areas '{areas}'.")
+    if is_image_file(areas):
+        if len(matches) != 1:
+            raise SettingsError(
+                f"One annotated area '{areas.name}' for {len(matches)} images: expected a folder "
+                "with a mask for each, named as the image."
+            )
+        return [replace(matches[0], annotated=areas)]
+    try:
+        masks = {_owner(path): path for path in sorted(areas.iterdir()) if is_image_file(path)}
+    except OSError as error:
+        raise SettingsError(
+            f"'{areas}' is neither a mask nor a folder of masks that can be read "
+            f"({error.strerror}): expected an image that is not 0 where everything is annotated."
+        ) from error
+    found = [replace(m, annotated=masks.get(bare_name(Path(m.name)))) for m in matches]
+    if not any(m.annotated for m in found):
+        raise SettingsError(
+            f"None of the {len(masks)} mask(s) in '{areas}' has the name of an image, such as "
+            f"'{matches[0].name}': name the masks of annotated areas as the images."
+        )
+    return found
+
+
+def read_area(path: Path, axes: str | None = None) -> NDArray[np.bool_]:
+    """Read the annotated area of an image: all that is not 0; `axes` as in `read_like`.
+
+    Raises
+    ------
+    LabelsError
+        When the file cannot be read.
+    """
+    array, is_colour, _ = read_like(path, axes)
+    return np.asarray((array > 0).any(axis=-1) if is_colour else array > 0)
+
+
+def read_like(path: Path, axes: str | None) -> tuple[NDArray[Any], bool, str | None]:
+    """Read labels; where their file does not name its axes, they are these.
+
+    Returns
+    -------
+    labels, is_colour
+        As `napari_unet.core.io.image_files.read_label_array`.
+    axes
+        With which they were read; None: as the file says.
+    """
+    try:
+        return (*read_label_array(path), None)
+    except LabelsError:
+        if axes is None:
+            raise
+        # Raises again where the axes were not the trouble.
+        return (*read_label_array(path, axes=axes), axes)
+
+
+def _owner(path: Path) -> str:
+    name = bare_name(path)
+    if name.lower().endswith(_SUFFIX) and len(name) > len(_SUFFIX):
+        return name[: -len(_SUFFIX)]
+    return label_owner(path)
+
+
+def describe_areas(annotated: Sequence[Path | None]) -> str:
+    """Say how many images have an annotated area; empty where none has."""
+    count = sum(path is not None for path in annotated)
+    if not count:
+        return ""
+    rest = len(annotated) - count
+    text = f"{count} with an annotated area"
+    return text + (f" ({rest} without count everywhere)" if rest else "")

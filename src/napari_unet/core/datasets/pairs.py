@@ -1,0 +1,320 @@
+"""Folders, tables and arrays of images and labels, and their split into training and validation."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_unet.core.datasets.annotated_areas import describe_areas, read_area, read_like, with_areas
+from napari_unet.core.errors import ImageError, LabelsError
+from napari_unet.core.io.image_files import read_image, read_label_array, read_labels
+from napari_unet.core.datasets.folder_layouts import match_files
+from napari_unet.core.datasets.groups import with_groups
+from napari_unet.core.images.image import Image, Pair, PixelSize
+from napari_unet.core.datasets.label_check import repair_labels
+from napari_unet.core.datasets.splits import Split, split_block, split_by_group, split_random_state
+
+__all__ = [
+    "Dataset",
+    "PairFiles",
+    "Split",
+    "combine_masks",
+    "count_objects",
+    "find_pairs",
+    "load_pairs",
+    "pairs_from_arrays",
+    "split_block",
+    "split_by_group",
+    "split_random_state",
+]
+
+EmptyPlanes = Literal["ignore", "background"]
+"""What a plane of a stack without any label means; see `napari_unet.core.images.image.Pair`."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class PairFiles:
+    """An image file and its label files.
+
+    Parameters
+    ----------
+    name
+        What messages and results call the pair.
+    image
+        The image file.
+    labels
+        Its label file; or several, each the mask of one object.
+    group
+        What must stay on one side of a split; None: the pair alone.
+    annotated
+        Mask of the annotated area; None: everywhere.
+    """
+
+    name: str
+    image: Path
+    labels: tuple[Path, ...]
+    group: str | None = None
+    annotated: Path | None = None
+
+    def load(
+        self,
+        channels: Sequence[str | int] | None = None,
+        axes: str | None = None,
+        repair: Collection[str] = (),
+        empty_planes: EmptyPlanes = "ignore",
+    ) -> Pair:
+        """Read both.
+
+        Parameters
+        ----------
+        channels, axes
+            As in `files.read_image`.
+        repair
+            Kinds of trouble to repair in the labels, see `label_check.repair_labels`.
+        empty_planes
+            As in `napari_unet.core.images.image.Pair`.
+
+        Raises
+        ------
+        ImageError, LabelsError
+            When one of the files cannot be read, or they do not fit together.
+        """
+        image = replace(read_image(self.image, channels, axes=axes), name=self.name)
+        if len(self.labels) > 1:
+            labels: NDArray[Any]
+            labels, overlap_px = combine_masks(read_label_array(p) for p in self.labels)
+            if overlap_px:
+                _log.info("'%s': %d pixels belong to more than one mask", self.name, overlap_px)
+            if repair:
+                labels = repair_labels(labels, repair, is_colour=False)
+        else:
+            labels = _read_labels_like(self.labels[0], image, repair)
+        area = None if self.annotated is None else read_area(self.annotated, image.label_axes)
+        return Pair(image, labels, area, self.group, empty_planes)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """The pairs that were found, and the files that were passed over with the reason."""
+
+    pairs: tuple[PairFiles, ...]
+    skipped: tuple[tuple[Path, str], ...] = ()
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """Group of each pair; its own name where it has none."""
+        return tuple(pair.group or pair.name for pair in self.pairs)
+
+    def describe(self) -> str:
+        """Say how many pairs and groups there are, and what was passed over and why."""
+        text = f"{len(self.pairs)} image(s) with labels"
+        if any(pair.group for pair in self.pairs):
+            text += f" in {len(set(self.groups))} group(s)"
+        if areas := describe_areas([pair.annotated for pair in self.pairs]):
+            text += f", {areas}"
+        if self.skipped:
+            lines = [f"  {path.name}: {reason}" for path, reason in self.skipped]
+            text += f"\n{len(lines)} passed over:\n" + "\n".join(lines)
+        return text
+
+
+def find_pairs(
+    source: Path,
+    *,
+    images: Path | None = None,
+    labels: Path | None = None,
+    groups: Path | str | None = None,
+    group_pattern: str | None = None,
+    annotated: Path | None = None,
+) -> Dataset:
+    """Find images and the labels that belong to them.
+
+    Recognised are: folders ``images`` and ``masks`` (or ``labels``); one folder with labels beside
+    their images, told by suffixes such as ``_mask`` or ``_cp_masks``; ``<id>/images`` and
+    ``<id>/masks`` with one mask per object; a CSV table with the columns image, labels and,
+    optionally, group.
+
+    Parameters
+    ----------
+    source
+        The folder or the CSV table.
+    images, labels
+        Folders to take instead of those that the layout suggests; relative to `source`.
+    groups, group_pattern
+        As in `groups.with_groups`.
+    annotated
+        Masks of the annotated areas, as in `annotated_areas.with_areas`; None: those in a folder
+        ``annotated`` in `source`, if it is there.
+
+    Returns
+    -------
+    Dataset
+        Pairs in the order of their names (of the rows of the table).
+
+    Raises
+    ------
+    ImageError
+        When a folder or file is missing.
+    LabelsError
+        When no image has labels.
+    SettingsError
+        When the grouping leaves images without a group, or the areas belong to none of them.
+    """
+    source = Path(source)
+    matches = match_files(source, images, labels)
+    found = with_groups(matches.found, groups, group_pattern)
+    found = with_areas(found, source, annotated)
+    pairs = tuple(PairFiles(m.name, m.image, m.labels, m.group, m.annotated) for m in found)
+    return Dataset(pairs, tuple(matches.skipped))
+
+
+def load_pairs(
+    dataset: Dataset,
+    channels: Sequence[str | int] | None = None,
+    axes: str | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    repair: Collection[str] = (),
+    empty_planes: EmptyPlanes = "ignore",
+) -> list[Pair]:
+    """Read all pairs of a data set.
+
+    Parameters
+    ----------
+    dataset
+        From `find_pairs`.
+    channels, axes
+        As in `files.read_image`.
+    progress
+        Called with the number of pairs read and of all pairs.
+    repair
+        Kinds of trouble to repair in the labels, see `label_check.repair_labels`.
+    empty_planes
+        As in `napari_unet.core.images.image.Pair`.
+
+    Raises
+    ------
+    ImageError, LabelsError
+        When a file cannot be read, or the images differ in their number of channels.
+    """
+    pairs: list[Pair] = []
+    for files in dataset.pairs:
+        pair = files.load(channels, axes, repair, empty_planes)
+        first = pairs[0].image if pairs else pair.image
+        if pair.image.channels != first.channels:
+            raise ImageError(
+                f"'{pair.name}' has {pair.image.channels} channel(s), '{first.name}' has "
+                f"{first.channels}: expected the same in all images. Choose channels that every "
+                "image has, or train on one kind of image."
+            )
+        pairs.append(pair)
+        if progress is not None:
+            progress(len(pairs), len(dataset.pairs))
+    return pairs
+
+
+def pairs_from_arrays(
+    images: Sequence[Any],
+    labels: Sequence[Any],
+    *,
+    axes: str | None = None,
+    names: Sequence[str] | None = None,
+    groups: Sequence[str] | None = None,
+    pixel_size: PixelSize | None = None,
+) -> list[Pair]:
+    """Make pairs of arrays.
+
+    Parameters
+    ----------
+    images
+        Arrays, or `Image` objects.
+    labels
+        One array per image, axes of the image without channels.
+    axes
+        One letter per axis of the image arrays, see `Image.from_array`.
+    names, groups
+        One per image. None: ``image 0``, ``image 1``, ...; every image its own group.
+    pixel_size
+        Pixel size of the arrays.
+
+    Raises
+    ------
+    LabelsError
+        When there are not as many labels (names, groups) as images, or they do not fit.
+    ImageError
+        When an array is no image.
+    """
+    for what, values in (("label arrays", labels), ("names", names), ("groups", groups)):
+        if values is not None and len(values) != len(images):
+            raise LabelsError(
+                f"{len(images)} image(s) and {len(values)} {what}: expected one for each image."
+            )
+    pairs = []
+    for i, (image, label) in enumerate(zip(images, labels, strict=True)):
+        if not isinstance(image, Image):
+            name = names[i] if names is not None else f"image {i}"
+            image = Image.from_array(image, axes, name=name, pixel_size=pixel_size)
+        pairs.append(Pair(image, label, group=None if groups is None else groups[i]))
+    return pairs
+
+
+def combine_masks(masks: Iterable[tuple[NDArray[Any], bool]]) -> tuple[NDArray[np.uint16], int]:
+    """Make one label image of masks that hold one object each.
+
+    Parameters
+    ----------
+    masks
+        Masks of one shape as `files.read_label_array` gives them: any value above 0 is the object.
+
+    Returns
+    -------
+    labels
+        1 for the first mask, 2 for the second, ...; where masks overlap the earlier one stays.
+    overlap_px
+        Number of pixels at which a later mask met an earlier one.
+
+    Raises
+    ------
+    LabelsError
+        When the masks differ in shape or are more than 65,535.
+    """
+    labels: NDArray[np.uint16] | None = None
+    overlap_px = 0
+    for i, (array, is_colour) in enumerate(masks, start=1):
+        mask = (array > 0).any(axis=-1) if is_colour else array > 0
+        if labels is None:
+            labels = np.zeros(mask.shape, np.uint16)
+        if mask.shape != labels.shape or i > 65_535:
+            raise LabelsError(
+                f"Mask {i} has shape {mask.shape}, the first one {labels.shape}: expected up to "
+                "65,535 masks of one shape. Check that they belong to one image."
+            )
+        free = labels == 0
+        overlap_px += int((mask & ~free).sum())
+        labels[mask & free] = i
+    if labels is None:
+        raise LabelsError("There are no masks to combine: expected one per object.")
+    return labels, overlap_px
+
+
+def count_objects(labels: NDArray[np.integer]) -> int:
+    """Count the different ids above 0."""
+    return int(np.count_nonzero(np.unique(labels)))
+
+
+def _read_labels_like(path: Path, image: Image, repair: Collection[str]) -> NDArray[Any]:
+    """Read labels; where their file does not name its axes as the image's does, the image says."""
+    array, is_colour, axes = read_like(path, image.label_axes)
+    grey = is_colour and (array == array[..., :1]).all()
+    if repair and (grey or not is_colour or "colours" in repair):
+        if grey:
+            array = array[..., 0]
+        return repair_labels(array, repair, is_colour=is_colour and not grey)
+    return read_labels(path, axes=axes) if is_colour or array.dtype.kind not in "ui" else array

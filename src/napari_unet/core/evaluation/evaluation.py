@@ -1,0 +1,332 @@
+"""Compare predictions with the truth: one image, many, or stacks plane by plane."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from napari_unet.core.errors import LabelsError, SettingsError
+from napari_unet.core.evaluation.leakage import CopyCheck
+from napari_unet.core.evaluation.metrics import (
+    PixelCounts,
+    check_same_shape,
+    checked_labels,
+    foreground_counts,
+    pixel_counts,
+    planes,
+)
+from napari_unet.core.evaluation.object_scores import THRESHOLDS, object_scores
+from napari_unet.core.evaluation.report import ImageScores, Kind, Report
+
+__all__ = ["class_map", "evaluate", "evaluate_many", "scored_area", "with_true_ids"]
+
+Sample = tuple[str, ArrayLike, ArrayLike] | tuple[str, ArrayLike, ArrayLike, ArrayLike | None]
+"""Name, prediction, truth, and maybe the annotated area."""
+
+
+def evaluate(
+    prediction: ArrayLike,
+    truth: ArrayLike,
+    *,
+    annotated: ArrayLike | None = None,
+    name: str = "image",
+    **settings: Any,
+) -> Report:
+    """Score one image or stack; `settings`, errors and result as for `evaluate_many`."""
+    return evaluate_many([(name, prediction, truth, annotated)], **settings)
+
+
+def evaluate_many(
+    samples: Iterable[Sample],
+    *,
+    kind: Kind = "instances",
+    classes: Mapping[int, str] | None = None,
+    prediction_classes: Mapping[int, str] | None = None,
+    background: int | None = None,
+    sparse: bool = False,
+    ndim: int = 2,
+    empty_planes: Literal["ignore", "background"] = "ignore",
+    thresholds: Sequence[float] = THRESHOLDS,
+    unmatched: Sequence[str] = (),
+) -> Report:
+    """Score predictions against the truth.
+
+    Parameters
+    ----------
+    samples
+        Name, prediction, truth, and maybe a mask of the annotated area, each of one shape: axes
+        YX, or a stack (TYX, ZYX, TZYX) of which each plane is scored as an image. Outside the
+        annotated area nothing is scored. Read one after the other.
+    kind
+        ``"instances"``: every id an object; ``"semantic"``: every id a class.
+    classes
+        Name of each class of the truth by id (semantic).
+    prediction_classes
+        The same for the prediction, whose classes are then mapped **by name**. None: the same
+        table as the truth's.
+    background
+        Id of the background in the truth. None: 0, or with `sparse` the lowest id of `classes`.
+    sparse
+        The truth's 0 means "not painted" and is not scored (semantic).
+    ndim
+        2: stacks are scored per plane; 3: per volume.
+    empty_planes
+        What a plane of a stack without any label in the truth means: ``"ignore"``, nobody
+        annotated it; ``"background"``, there is nothing.
+    thresholds
+        Thresholds of intersection over union for objects.
+    unmatched
+        Names of files without a partner, for the report.
+
+    Raises
+    ------
+    LabelsError
+        When arrays are no labels, differ in shape, or hold classes that cannot be mapped; when
+        there is nothing to score.
+    SettingsError
+        When settings contradict each other.
+    """
+    background = _check_settings(kind, classes, background, sparse)
+    mapping: dict[int, int] = {}
+    if kind == "semantic" and classes and prediction_classes:
+        mapping = class_map(prediction_classes, classes, background)
+    images: list[ImageScores] = []
+    skipped, copies = 0, CopyCheck()
+    for name, prediction, truth, *area in samples:
+        try:
+            parts = _parts(prediction, truth, area[0] if area else None, ndim)
+            for where, p, t, mask in parts:
+                if where and empty_planes == "ignore" and not t.any():
+                    skipped += 1
+                    continue
+                label = name + "".join(f" {i}" for i in where)
+                if kind == "instances":
+                    images.append(_score_objects(label, p, t, mask, thresholds))
+                    copies.add(p, t, mask)
+                else:
+                    _check_named(p, mapping)
+                    p = with_true_ids(p, mapping)
+                    mask = _painted(t, mask) if sparse else mask
+                    counts = _score_classes(p, t, mask, classes, background)
+                    images.append(ImageScores(label, counts))
+                    if not sparse:  # strokes hold no whole objects
+                        copies.add(p, t, mask, connected=True, background=background)
+        except LabelsError as error:
+            raise LabelsError(f"'{name}': {error}") from error
+    _check_not_empty(images, skipped)
+    notes = (copies.note(),) if copies.note() else ()
+    report = Report(kind, tuple(images), {}, notes, tuple(unmatched), skipped, mapping)
+    if kind == "semantic":
+        report = replace(report, classes=dict(classes)) if classes else _nameless(report)
+    return report
+
+
+def class_map(
+    prediction_classes: Mapping[int, str], truth_classes: Mapping[int, str], background: int = 0
+) -> dict[int, int]:
+    """Map the ids of predicted classes to those of the truth, by name.
+
+    Parameters
+    ----------
+    prediction_classes, truth_classes
+        Name of each class by id. Upper and lower case, and spaces around, do not matter.
+    background
+        Id of the background in the truth, to which a predicted 0 goes that has no name.
+
+    Returns
+    -------
+    dict
+        Id in the truth by id in the prediction.
+
+    Raises
+    ------
+    LabelsError
+        When a name is there twice, or the truth does not have it.
+    """
+    by_name: dict[str, int] = {}
+    for class_id, name in truth_classes.items():
+        if by_name.setdefault(_plain(name), class_id) != class_id:
+            raise LabelsError(f"The truth has two classes named '{name}': give each its own name.")
+    unknown = [n for n in prediction_classes.values() if _plain(n) not in by_name]
+    if unknown:
+        raise LabelsError(
+            f"The prediction has the class(es) {', '.join(map(repr, unknown))}, the truth has "
+            f"{', '.join(map(repr, truth_classes.values()))}. Classes are compared by name: "
+            "rename them so that those that mean the same are called the same."
+        )
+    mapped = {i: by_name[_plain(name)] for i, name in prediction_classes.items()}
+    if len(set(mapped.values())) < len(mapped):
+        raise LabelsError(
+            f"The prediction has two classes of one name: {sorted(prediction_classes.values())}. "
+            "Give each its own name."
+        )
+    mapped.setdefault(0, background)
+    return mapped
+
+
+def with_true_ids(prediction: NDArray[Any], class_ids: Mapping[int, int]) -> NDArray[Any]:
+    """Give predicted classes the ids that they have in the truth.
+
+    Parameters
+    ----------
+    prediction
+        Class ids, any shape.
+    class_ids
+        From `class_map` or a `Report`; ids that are not in it stay as they are.
+    """
+    if not class_ids:
+        return prediction
+    found = np.unique(prediction)
+    table = np.array([class_ids.get(int(i), int(i)) for i in found], np.int64)
+    return np.asarray(table[np.searchsorted(found, prediction)])
+
+
+def scored_area(
+    truth: NDArray[Any],
+    annotated: NDArray[Any] | None = None,
+    *,
+    sparse: bool = False,
+    ndim: int = 2,
+    empty_planes: Literal["ignore", "background"] = "ignore",
+) -> NDArray[np.bool_] | None:
+    """Say which pixels `evaluate_many` scores, with the same settings.
+
+    Returns
+    -------
+    array of bool or None
+        Of the truth's shape: annotated, painted, and in a plane that somebody looked at. None: all.
+    """
+    mask = None if annotated is None else np.asarray(annotated).astype(bool)
+    if sparse:
+        mask = _painted(truth, mask)
+    if empty_planes == "ignore" and truth.ndim > ndim:
+        inner = tuple(range(truth.ndim - ndim, truth.ndim))
+        looked_at = np.broadcast_to((truth != 0).any(axis=inner, keepdims=True), truth.shape)
+        mask = looked_at if mask is None else mask & looked_at
+    return mask
+
+
+def _check_settings(
+    kind: str, classes: Mapping[int, str] | None, background: int | None, sparse: bool
+) -> int:
+    if kind not in ("instances", "semantic"):
+        raise SettingsError(f"The kind is {kind!r}: expected 'instances' or 'semantic'.")
+    if sparse and kind == "instances":
+        raise SettingsError(
+            "Sparse objects cannot be scored without knowing where somebody looked: give the "
+            "annotated area, inside which 0 is background, and leave sparse off."
+        )
+    if background is not None:
+        return background
+    if not sparse:
+        return 0
+    if not classes:
+        raise SettingsError(
+            "The truth is sparse and nothing says which class is the background: give the class "
+            "table, or the background's id, for example background=1."
+        )
+    return min(classes)
+
+
+def _parts(
+    prediction: ArrayLike, truth: ArrayLike, annotated: ArrayLike | None, ndim: int
+) -> Iterator[tuple[tuple[int, ...], NDArray[Any], NDArray[Any], NDArray[np.bool_] | None]]:
+    prediction, truth = checked_labels(prediction, "prediction"), checked_labels(truth, "truth")
+    mask = check_same_shape(prediction, truth, annotated)
+    if truth.size == 0 or (mask is not None and not mask.any()):
+        raise LabelsError(
+            "There is no pixel to score: the labels are empty, or the annotated area covers "
+            "nothing. Choose other labels, or draw the area."
+        )
+    return planes(prediction, truth, mask, ndim=ndim)
+
+
+def _score_objects(
+    name: str,
+    prediction: NDArray[Any],
+    truth: NDArray[Any],
+    mask: NDArray[np.bool_] | None,
+    thresholds: Sequence[float],
+) -> ImageScores:
+    objects = object_scores(prediction, truth, annotated=mask, thresholds=thresholds)
+    return ImageScores(name, foreground_counts(prediction, truth, annotated=mask), objects)
+
+
+def _score_classes(
+    prediction: NDArray[Any],
+    truth: NDArray[Any],
+    mask: NDArray[np.bool_] | None,
+    classes: Mapping[int, str] | None,
+    background: int,
+) -> PixelCounts:
+    known = None if classes is None else sorted({background, *classes})
+    return pixel_counts(prediction, truth, classes=known, annotated=mask, background=background)
+
+
+def _check_named(prediction: NDArray[Any], class_ids: Mapping[int, int]) -> None:
+    unknown = sorted(set(np.unique(prediction).tolist()) - set(class_ids)) if class_ids else []
+    if unknown:
+        raise LabelsError(
+            f"The prediction holds the class id(s) {unknown}, which have no name in its class "
+            f"table {sorted(class_ids)}. Complete the table."
+        )
+
+
+def _painted(truth: NDArray[Any], mask: NDArray[np.bool_] | None) -> NDArray[np.bool_]:
+    return np.asarray(truth != 0 if mask is None else (truth != 0) & mask)
+
+
+def _check_not_empty(images: Sequence[ImageScores], skipped: int) -> None:
+    if images:
+        return
+    if skipped:
+        raise LabelsError(
+            f"None of the {skipped} planes has a label in the truth: expected at least one. Choose "
+            "other labels, or say that empty planes are background (empty_planes='background')."
+        )
+    raise LabelsError("There is nothing to evaluate: expected at least one image.")
+
+
+def _nameless(report: Report) -> Report:
+    """Compare classes without names by id, as far as that makes sense, and say so."""
+    counts = [image.pixels for image in report.images]
+    class_ids: dict[int, int] = {}
+    pooled = PixelCounts.pool(counts)
+    true, predicted = (
+        {c for c, n in zip(pooled.classes, sums, strict=True) if n and c != pooled.background}
+        for sums in (pooled.confusion.sum(axis=1), pooled.confusion.sum(axis=0))
+    )
+    note = f"Classes have no names and were compared by id: {sorted(true | predicted)}."
+    if true and predicted and not true & predicted:
+        if not len(true) == len(predicted) == 1:
+            raise LabelsError(
+                f"The prediction holds the classes {sorted(predicted)}, the truth {sorted(true)}: "
+                "none in common. Give both class tables, so that classes are compared by name."
+            )
+        (old,), (new,) = predicted, true
+        note = f"Class {old} of the prediction was taken for class {new} of the truth."
+        counts = [_rename(c, old, new) for c in counts]
+        class_ids = {old: new}
+        true = predicted = {new}
+    images = tuple(replace(image, pixels=c) for image, c in zip(report.images, counts, strict=True))
+    several = sorted(true | predicted) if len(true | predicted) > 1 else []
+    names = {i: f"class {i}" for i in several}
+    notes = (*report.notes, note)
+    return replace(report, images=images, classes=names, notes=notes, class_ids=class_ids)
+
+
+def _rename(counts: PixelCounts, old: int, new: int) -> PixelCounts:
+    """Take one class for another."""
+    classes = tuple(sorted({new if c == old else c for c in counts.classes}))
+    index = np.array([classes.index(new if c == old else c) for c in counts.classes])
+    confusion = np.zeros((len(classes), len(classes)), np.int64)
+    np.add.at(confusion, (index[:, None], index[None, :]), counts.confusion)
+    return PixelCounts(confusion, classes, counts.background)
+
+
+def _plain(name: str) -> str:
+    return name.strip().casefold()

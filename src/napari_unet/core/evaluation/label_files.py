@@ -1,0 +1,217 @@
+"""Which predicted file belongs to which truth: two files, or two folders, matched by name."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_unet.core.datasets.annotated_areas import read_area, with_areas
+from napari_unet.core.errors import LabelsError
+from napari_unet.core.io.image_files import bare_name, is_image_file, read_image, read_labels, reading
+from napari_unet.core.datasets.folder_layouts import LABEL_SUFFIXES, Match, label_owner
+from napari_unet.core.system.atomic_files import exists
+
+if TYPE_CHECKING:
+    from napari_unet.core.images.image import Image
+    from napari_unet.core.evaluation.report import Report
+
+__all__ = ["LabelMatch", "LabelMatches", "evaluate_files", "match_labels"]
+
+
+@dataclass(frozen=True)
+class LabelMatch:
+    """A prediction, the truth that belongs to it, and maybe the image behind both.
+
+    Several truth files hold one object each. Outside the annotated area nothing is scored.
+    """
+
+    name: str
+    prediction: Path
+    truth: tuple[Path, ...]
+    image: Path | None = None
+    annotated: Path | None = None
+
+    def load(self, axes: str | None = None) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Read prediction and truth; `axes` as in `read_labels`; raises `LabelsError`."""
+        from napari_unet.core.datasets.pairs import combine_masks
+        from napari_unet.core.io.image_files import read_label_array
+
+        prediction = read_labels(self.prediction, axes=axes)
+        if len(self.truth) == 1:
+            return prediction, read_labels(self.truth[0], axes=axes)
+        return prediction, combine_masks(read_label_array(p) for p in self.truth)[0]
+
+    def load_area(self, axes: str | None = None) -> NDArray[np.bool_] | None:
+        """Read the mask of the annotated area, if there is one; raises `LabelsError`."""
+        return None if self.annotated is None else read_area(self.annotated, axes)
+
+    def load_image(self, axes: str | None = None) -> Image | None:
+        """Read the image, if there is one; raises `ImageError`."""
+        return None if self.image is None else read_image(self.image, axes=axes)
+
+
+@dataclass(frozen=True)
+class LabelMatches:
+    """What belongs together, and the files without a partner."""
+
+    matches: tuple[LabelMatch, ...]
+    unmatched: tuple[str, ...] = ()
+
+
+def match_labels(
+    prediction: Path,
+    truth: Path,
+    images: Path | None = None,
+    annotated: Path | None = None,
+) -> LabelMatches:
+    """Match predictions with truth by name, suffixes such as ``_labels`` not counting.
+
+    Parameters
+    ----------
+    prediction
+        A file, or a folder of label files.
+    truth
+        A file, or a folder: of label files, or of images and labels in any layout that
+        `napari_unet.core.datasets.pairs.find_pairs` knows.
+    images
+        A file or a folder with the images, for pictures.
+    annotated
+        Masks of the annotated areas, as in `napari_unet.core.datasets.annotated_areas.with_areas`; None:
+        those in a folder ``annotated`` in `truth`, if it is there.
+
+    Raises
+    ------
+    LabelsError
+        When something is missing, one is a folder and the other a file, or nothing matches.
+    SettingsError
+        When the areas are not there, or belong to none of the labels.
+    """
+    with reading(truth):
+        found = _match(prediction, truth, images)
+    files = [Match(m.name, m.truth[0], m.truth) for m in found.matches]
+    areas = [match.annotated for match in with_areas(files, truth, annotated)]
+    pairs = zip(found.matches, areas, strict=True)
+    matches = tuple(replace(match, annotated=area) for match, area in pairs)
+    return LabelMatches(matches, found.unmatched)
+
+
+def _match(prediction: Path, truth: Path, images: Path | None) -> LabelMatches:
+    for path in (prediction, truth, *([images] if images else [])):
+        if not exists(path):
+            raise LabelsError(f"There is no file or folder '{path}'. Check the name.")
+    if _is_folder(prediction) != _is_folder(truth):
+        raise LabelsError(
+            f"'{prediction}' and '{truth}': expected two files or two folders, not one of each."
+        )
+    if _is_folder(prediction) and prediction.resolve() == truth.resolve():
+        raise LabelsError(
+            f"Prediction and truth are the same folder '{truth}': expected two. Write predictions "
+            "into a folder of their own."
+        )
+    pictures = {} if images is None else _image_files(images)
+    if not _is_folder(prediction):
+        only = images if images is not None and not _is_folder(images) else None
+        name = label_owner(truth)
+        match = LabelMatch(name, prediction, (truth,), only or pictures.get(name))
+        return LabelMatches((match,))
+    return _match_folders(prediction, truth, pictures)
+
+
+def evaluate_files(
+    prediction: str | os.PathLike[str], truth: str | os.PathLike[str], **settings: Any
+) -> Report:
+    """Score label files against the truth.
+
+    Parameters
+    ----------
+    prediction, truth
+        Two files or two folders; see `match_labels`.
+    **settings
+        As for `napari_unet.core.evaluation.evaluation.evaluate_many`.
+
+    Returns
+    -------
+    Report
+        Files without a partner are listed in its ``unmatched``.
+
+    Raises
+    ------
+    LabelsError
+        As `match_labels`, and when a file cannot be read or the labels cannot be compared.
+    """
+    from napari_unet.core.evaluation.evaluation import evaluate_many
+
+    found = match_labels(Path(prediction), Path(truth))
+    samples = ((match.name, *match.load(), match.load_area()) for match in found.matches)
+    return evaluate_many(samples, unmatched=found.unmatched, **settings)
+
+
+def _match_folders(prediction: Path, truth: Path, pictures: dict[str, Path]) -> LabelMatches:
+    predicted, true = _label_files(prediction), _truth_files(truth)
+    matches = tuple(
+        LabelMatch(name, predicted[name], labels, pictures.get(name, image))
+        for name, (labels, image) in true.items()
+        if name in predicted
+    )
+    if not matches:
+        raise LabelsError(
+            f"Nothing in '{prediction}' ({_examples(predicted)}) has the name of anything in "
+            f"'{truth}' ({_examples(true)}): expected names that are the same but for an end such "
+            f"as {', '.join(LABEL_SUFFIXES[:3])}."
+        )
+    without_prediction = [f"{name} (truth)" for name in true if name not in predicted]
+    without_truth = [f"{name} (prediction)" for name in predicted if name not in true]
+    return LabelMatches(matches, (*without_prediction, *without_truth))
+
+
+def _truth_files(folder: Path) -> dict[str, tuple[tuple[Path, ...], Path | None]]:
+    """Label files and, where they lie there too, the image, by name."""
+    from napari_unet.core.datasets.pairs import find_pairs
+
+    try:
+        pairs = find_pairs(folder).pairs
+    except LabelsError:  # no images beside the labels
+        return {name: ((path,), None) for name, path in _label_files(folder).items()}
+    return {bare_name(Path(pair.name)): (pair.labels, pair.image) for pair in pairs}
+
+
+def _label_files(folder: Path) -> dict[str, Path]:
+    """Label files by the name of their image; one with a suffix such as _labels goes first."""
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith(".") or not is_image_file(path) or _is_no_label(path):
+            continue
+        name = label_owner(path)
+        other = found.get(name)
+        if other is not None and name not in (bare_name(other), bare_name(path)):
+            raise LabelsError(
+                f"'{other.name}' and '{path.name}' in '{folder}' both belong to '{name}': expected "
+                "one. Keep one of them there."
+            )
+        if other is None or bare_name(path) != name:
+            found[name] = path
+    return found
+
+
+def _image_files(images: Path) -> dict[str, Path]:
+    if not _is_folder(images):
+        return {bare_name(images): images}
+    return {bare_name(p): p for p in sorted(images.iterdir()) if is_image_file(p)}
+
+
+def _is_no_label(path: Path) -> bool:
+    return bare_name(path).endswith("_probability") or path.name.lower().endswith("_seg.npy")
+
+
+def _is_folder(path: Path) -> bool:
+    return path.is_dir() and not is_image_file(path)
+
+
+def _examples(names: dict[str, Any]) -> str:
+    listed = [f"'{name}'" for name in list(names)[:2]]
+    return ", ".join([*listed, "..."] if len(names) > 2 else listed) or "no label files"

@@ -1,0 +1,90 @@
+"""Bright objects on dark, or dark ones on bright: what a model knows, and what an image shows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import numpy as np
+
+from napari_unet.core.errors import SettingsError
+
+if TYPE_CHECKING:
+    from napari_unet.core.images.image import Pair
+
+__all__ = ["Contrast", "ObjectContrast", "check_contrast", "object_contrast", "tone"]
+
+Contrast = Literal["auto", "as-is", "inverted"]
+"""Whether an image is inverted for the network: where it looks so, never, or always."""
+
+ObjectContrast = Literal["bright", "dark"]
+"""What objects are compared with what is around them."""
+
+_AGREEMENT = 0.95
+"""Share of the training images that must show their objects the same way."""
+
+_SAMPLES = 1 << 18
+_LOW, _HIGH = 1.0, 99.8
+
+
+def check_contrast(contrast: str) -> None:
+    """Raise `SettingsError` where a contrast is none of `Contrast`."""
+    if contrast not in get_args(Contrast):
+        raise SettingsError(
+            f"Contrast {contrast!r}: expected auto (inverted where the image looks so), as-is or "
+            "inverted."
+        )
+
+
+def object_contrast(pairs: Sequence[Pair]) -> ObjectContrast | None:
+    """Say whether objects are brighter or darker than what is around them.
+
+    Parameters
+    ----------
+    pairs
+        Images with the labels of their objects.
+
+    Returns
+    -------
+    "bright", "dark" or None
+        None where images have several channels, or do not agree.
+    """
+    if any(pair.image.channels != 1 for pair in pairs):
+        return None
+    brighter = []
+    for pair in pairs:
+        for plane in pair.planes():
+            counts = np.ones(plane.labels.shape, bool)
+            counts = counts if plane.annotated is None else np.asarray(plane.annotated, bool)
+            inside, outside = counts & (plane.labels > 0), counts & (plane.labels == 0)
+            if inside.any() and outside.any():
+                values = plane.image[0]
+                brighter.append(float(values[inside].mean()) > float(values[outside].mean()))
+    if not brighter:
+        return None
+    share = float(np.mean(brighter))
+    if share >= _AGREEMENT:
+        return "bright"
+    return "dark" if share <= 1 - _AGREEMENT else None
+
+
+def tone(values: Any) -> float:
+    """Say where most of the values lie between the darkest and the brightest.
+
+    Parameters
+    ----------
+    values
+        Raw values, axes CYX or CZYX, of one channel.
+
+    Returns
+    -------
+    float
+        1 where most pixels are as dark as the darkest (few bright objects), -1 where most are as
+        bright as the brightest (few dark ones), 0 in between and for a constant image. Where
+        objects cover more than half of the image, it is the other way round.
+    """
+    every = int(max(1, np.prod(values.shape) / _SAMPLES) ** 0.5)
+    sample = np.sort(np.asarray(values[..., ::every, ::every]), axis=None)
+    ranks = (np.array([_LOW, 50.0, _HIGH]) / 100 * (sample.size - 1)).astype(np.intp)
+    low, middle, high = sample[ranks].astype(np.float64)
+    return float((high + low - 2 * middle) / (high - low)) if high > low else 0.0

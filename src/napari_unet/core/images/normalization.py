@@ -1,0 +1,282 @@
+"""Intensity normalisation: one scope, the whole image, identical at training and prediction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from napari_unet.core.errors import ImageError, SettingsError
+
+if TYPE_CHECKING:
+    from napari_unet.core.models.model_file import ModelInfo
+
+__all__ = ["IntensityRange", "Normalization", "apply_ranges", "choose_normalization"]
+
+IntensityRange = tuple[float, float]
+"""The values that become 0 and 1; the first is the larger one where an image is inverted."""
+
+_MOST_SAMPLES = 1 << 24
+_TAIL_PERCENTILE = 99.999
+
+_LARGEST = 1e30
+"""Larger values stand for "no data", and their differences are no longer float32."""
+
+_SMALLEST_SHARE = 0.02
+"""Share of the range up to the tail below which the percentiles lie in a field without objects.
+
+Not more, although a bright gradient over a sparse field then leaves its nuclei at up to 8: nuclei
+beside debris ten times as bright look the same to a histogram, and must not be dimmed to 0.1.
+"""
+
+
+class Normalization(BaseModel):
+    """How raw intensities become the numbers that the network sees.
+
+    Each channel is mapped linearly so that its low percentile becomes 0 and its high percentile
+    becomes 1; values outside are kept. The percentiles are those of the whole image per channel:
+    one range for a depth stack, also where a 2-D network sees it plane by plane, and one for each
+    time; never of a tile. RGB images have one range for all three channels, so that stain colours
+    survive.
+
+    Two cases in which percentiles mislead are handled. In a nearly empty field the high
+    percentile lies in the background noise; there the far tail of the histogram is used instead.
+    In an empty one that would blow up the noise to full contrast; hence the range is at least
+    `noise_floor` times the noise, estimated from differences of neighbouring pixels.
+
+    Parameters
+    ----------
+    low, high
+        Percentiles, 0 to 100.
+    noise_floor
+        The range is never smaller than this many standard deviations of the noise.
+    manual
+        Fixed (low, high) raw values, the same for every channel and image, instead of percentiles.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    mode: Literal["percentile", "manual", "none"] = "percentile"
+    low: float = 1.0
+    high: float = 99.8
+    noise_floor: float = 10.0
+    manual: IntensityRange | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Normalization:
+        if not 0 <= self.low < self.high <= 100:
+            raise SettingsError(
+                f"Percentiles {self.low} and {self.high}: expected 0 <= low < high <= 100."
+            )
+        if (self.mode == "manual") != (self.manual is not None):
+            raise SettingsError("Give a manual range together with mode='manual', and only then.")
+        if self.manual is not None and not -np.inf < self.manual[0] < self.manual[1] < np.inf:
+            raise SettingsError(
+                f"Manual range {self.manual}: expected two finite numbers, the low value first."
+            )
+        if not 0 <= self.noise_floor < np.inf:
+            raise SettingsError(f"Noise floor {self.noise_floor}: expected 0 or more, such as 10.")
+        return self
+
+    def ranges(
+        self, image: Any, rgb: bool = False, name: str = "image", inverted: bool = False
+    ) -> list[IntensityRange]:
+        """Find the range of each channel.
+
+        Parameters
+        ----------
+        image
+            Raw values, axes CYX or CZYX; numpy or dask (read chunk by chunk).
+        rgb
+            Whether the channels are red, green and blue.
+        name
+            What an error message calls the image.
+        inverted
+            Whether dark becomes bright: the ranges are those of the negative.
+
+        Returns
+        -------
+        list of (float, float)
+            One (low, high) per channel; low equals high in a constant channel, and exceeds it
+            where inverted.
+
+        Raises
+        ------
+        ImageError
+            When there are NaN or infinite values.
+        """
+        if self.mode != "percentile":
+            for _, block in _blocks(image) if image.dtype.kind == "f" else ():
+                _check_finite(block, name)
+            low, high = self.manual or (0.0, 1.0)
+            return [(high, low) if inverted else (low, high)] * image.shape[0]
+        if rgb:
+            return [self._range(image, name, inverted)] * image.shape[0]
+        return [self._range(channel, name, inverted) for channel in image]
+
+    def __call__(
+        self, image: NDArray[Any], rgb: bool = False, name: str = "image"
+    ) -> NDArray[np.float32]:
+        """Normalise a whole plane or volume; axes CYX or CZYX, float32 out."""
+        return apply_ranges(image, self.ranges(image, rgb, name))
+
+    def _range(self, values: Any, name: str, inverted: bool = False) -> IntensityRange:
+        sample = _sample(values, name)
+        levels, counts = sample.levels, sample.counts
+        if inverted:
+            levels, counts = -levels[::-1].astype(np.float64), counts[::-1]
+        low, high, tail = _percentiles(levels, counts, (self.low, self.high, _TAIL_PERCENTILE))
+        floor = max(self.noise_floor * _noise(sample.rows), _SMALLEST_SHARE * (tail - low))
+        if high - low < floor:
+            high = max(tail, low + floor)
+        if high <= low:
+            high = float(levels[-1])
+        return (-float(low), -float(high)) if inverted else (float(low), float(high))
+
+
+_LOW_IN_COLOUR = 0.01
+"""Percentile. Objects are the dark end of stained tissue: where they are few, the 1st percentile
+lies in the background, and a pale background would become as dark as objects are elsewhere."""
+
+
+def choose_normalization(
+    given: Normalization, rgb: bool, start: ModelInfo | None = None
+) -> Normalization:
+    """Choose how images to train on are normalised.
+
+    Parameters
+    ----------
+    given
+        What the settings say; the default one means that nobody chose.
+    rgb
+        Whether the images' channels are red, green and blue.
+    start
+        Of the model to start from.
+
+    Returns
+    -------
+    Normalization
+        What was chosen; else that of the model to start from; for colour images without a model
+        that knows colour, one that keeps dark and rare objects within the range.
+    """
+    if given != Normalization():
+        return given
+    if start is not None and (start.rgb or not rgb):
+        return start.normalization
+    return Normalization(low=_LOW_IN_COLOUR) if rgb else given
+
+
+def apply_ranges(image: NDArray[Any], ranges: list[IntensityRange]) -> NDArray[np.float32]:
+    """Map each channel linearly: low becomes 0, high becomes 1; a constant channel becomes 0.
+
+    Where low exceeds high, dark becomes bright.
+
+    Parameters
+    ----------
+    image
+        Raw values, axes CYX or CZYX.
+    ranges
+        One (low, high) per channel.
+    """
+    out = np.empty(image.shape, np.float32)
+    for channel, (low, high) in enumerate(ranges):
+        scale = 1.0 / (high - low) if high != low else 0.0
+        out[channel] = (image[channel].astype(np.float64) - low) * scale
+    return out
+
+
+class _Sample(NamedTuple):
+    """What is kept of a channel: levels, how often each occurs, and some rows for the noise."""
+
+    levels: NDArray[Any]
+    counts: NDArray[Any]
+    rows: NDArray[np.float32]
+
+
+def _sample(values: Any, name: str) -> _Sample:
+    """Read a channel once, in blocks, and keep of it what is needed in bounded memory.
+
+    Distinct levels are counted exactly for up to 16 bits, whatever the size. Other types are
+    sampled on a grid, and the rows on every n-th, so that about 16 million pixels are kept.
+    """
+    few_levels = values.dtype.kind == "b" or (
+        values.dtype.kind in "ui" and values.dtype.itemsize <= 2
+    )
+    least = int(np.iinfo(values.dtype).min) if values.dtype.kind == "i" else 0
+    every = max(1, int(np.ceil((values.size / _MOST_SAMPLES) ** (1 / 2))))
+    every_row = max(1, int(np.ceil(values.size / _MOST_SAMPLES)))
+    counts = np.zeros(1 << (8 * values.dtype.itemsize) if few_levels else 0, np.int64)
+    grid, rows = [], []
+    for first_row, block in _blocks(values):
+        _check_finite(block, name)
+        if few_levels:
+            counts += np.bincount(block.astype(np.int64).ravel() - least, minlength=len(counts))
+        else:
+            grid.append(block[-first_row % every :: every, ::every].ravel())
+        rows.append(block[-first_row % every_row :: every_row].astype(np.float32))
+    if few_levels:
+        levels = np.flatnonzero(counts)
+        counts = counts[levels]
+        levels += least
+    else:
+        levels, counts = np.unique(np.concatenate(grid), return_counts=True)
+    return _Sample(levels, counts, np.concatenate(rows))
+
+
+def _percentiles(
+    levels: NDArray[Any], counts: NDArray[Any], percentiles: tuple[float, ...]
+) -> list[float]:
+    """Percentiles from a histogram: the level below which that share of the pixels lies."""
+    cumulated = np.cumsum(counts)
+    ranks = np.asarray(percentiles) / 100 * (cumulated[-1] - 1)
+    return [float(levels[i]) for i in np.searchsorted(cumulated, ranks, side="right")]
+
+
+def _noise(rows: NDArray[np.float32]) -> float:
+    """Estimate the noise: its standard deviation, from the differences of neighbours along X.
+
+    Source: the median absolute deviation of a normal distribution is 0.6745 sigma, and a
+    difference of two pixels has sqrt(2) times the noise of one. Of noise of about a grey
+    level the median knows little; there it is told from edges by its sign: two successive
+    differences of white noise have the covariance -sigma^2, those of an edge 0 or more.
+    """
+    if rows.shape[-1] < 3:
+        return 0.0
+    difference = np.diff(rows, axis=-1)
+    typical = float(np.median(np.abs(difference)))
+    noise = typical / (0.6745 * 2**0.5)
+    grey_level = np.min(difference, initial=np.inf, where=difference > 0)
+    if typical > 2 * grey_level:
+        return noise
+    covariance = np.mean(difference[..., 1:] * difference[..., :-1], dtype=np.float64)
+    return max(noise, float(np.sqrt(max(0.0, -float(covariance)))))
+
+
+def _blocks(values: Any) -> Iterator[tuple[int, NDArray[Any]]]:
+    """Read an array (..., Y, X) plane by plane in blocks of bounded size.
+
+    Yields
+    ------
+    first_row, block
+        Position of the block along Y, and its values, axes YX.
+    """
+    height, width = values.shape[-2:]
+    rows = max(1, _MOST_SAMPLES // width)
+    for index in np.ndindex(*values.shape[:-2]):
+        for start in range(0, height, rows):
+            yield start, np.asarray(values[(*index, slice(start, start + rows))])
+
+
+def _check_finite(block: NDArray[Any], name: str) -> None:
+    if block.dtype.kind != "f":
+        return
+    largest = min(_LARGEST, float(np.finfo(block.dtype).max))
+    bad = int(block.size - (np.abs(block) <= largest).sum())
+    if bad:
+        raise ImageError(
+            f"'{name}' holds {bad} values that are NaN or infinite (or beyond {_LARGEST:g}): "
+            "expected finite numbers. Replace them, for example with numpy.nan_to_num."
+        )

@@ -1,0 +1,371 @@
+"""Images and labels from files and into files, whatever the format."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_unet.core.errors import ImageError, LabelsError, StorageError
+from napari_unet.core.images.image import Image, PixelSize, as_labels
+from napari_unet.core.io.pictures import read_npy, read_picture, write_png
+from napari_unet.core.io.raw_image import RawImage, name_axes, to_um
+from napari_unet.core.system.atomic_files import atomic_path, checked_file, exists
+from napari_unet.core.io.tiff import read_tiff, write_tiff
+from napari_unet.core.io.zarr import is_zarr, read_zarr, write_zarr
+
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "bare_name",
+    "is_image_file",
+    "read_image",
+    "read_label_array",
+    "read_labels",
+    "reading",
+    "write_image",
+    "write_labels",
+]
+
+_TIFF = (".tif", ".tiff", ".btf", ".tf8")
+_PICTURES = (".png", ".jpg", ".jpeg", ".bmp")
+IMAGE_SUFFIXES = (*_TIFF, *_PICTURES, ".npy", ".zarr")
+"""Suffixes of the files that can be read, in lower case."""
+
+_FORMATS = "TIFF, PNG, JPEG, BMP, NPY or Zarr"
+
+
+def is_image_file(path: Path) -> bool:
+    """Whether the name (or for Zarr, the folder) looks like an image that can be read."""
+    if is_zarr(path):
+        return True
+    return path.suffix.lower() in IMAGE_SUFFIXES and not path.is_dir()
+
+
+@contextmanager
+def reading(source: Path) -> Iterator[None]:
+    """Raise an `ImageError` where the system refuses to read a file or to list a folder."""
+    try:
+        yield
+    except OSError as error:
+        raise ImageError(
+            f"'{error.filename or source}' cannot be read: {error.strerror or error}. Check the "
+            "name, or ask its owner for permission."
+        ) from error
+
+
+def bare_name(path: Path) -> str:
+    """Name of a file without its suffix, `.ome.tif` and `.ome.zarr` counting as one suffix."""
+    name = path.name
+    if path.suffix.lower() in IMAGE_SUFFIXES:
+        name = path.stem
+    return name[:-4] if name.lower().endswith(".ome") else name
+
+
+def read_image(
+    path: str | os.PathLike[str],
+    channels: Sequence[str | int] | None = None,
+    *,
+    axes: str | None = None,
+    lazy: bool = False,
+) -> Image:
+    """Read an image.
+
+    Parameters
+    ----------
+    path
+        TIFF, PNG, JPEG, BMP, NPY, or the folder of a Zarr array or OME-NGFF image.
+    channels
+        Channels to keep, by name or by index from 0, in that order. None: all.
+    axes
+        One letter of ``"TZCYX"`` per axis (``S`` for colour samples), in the order of the file.
+        None: what the file says; needed for stacks whose files do not name their axes.
+    lazy
+        Leave the pixels on disk: memory-mapped where possible, otherwise a dask array.
+
+    Returns
+    -------
+    Image
+        Grey or colour, with axes in the order TZCYX, its pixel size in µm and its channel names
+        where OME, OME-NGFF or ImageJ metadata have them. Plain resolution tags count only where
+        they are not a print resolution. Transparency is dropped.
+
+    Raises
+    ------
+    ImageError
+        When the file is missing, empty, truncated, of another format, or does not say what its
+        axes are; when a channel does not exist.
+    """
+    path = Path(path)
+    raw = _read(path, lazy=lazy)
+    data, letters = name_axes(raw, axes, path.name)
+    image = Image.from_array(data, letters, name=bare_name(path), path=path, rgb="S" in letters)
+    names = raw.channel_names
+    image = replace(
+        image,
+        pixel_size=_pixel_size(raw, image.axes),
+        channel_names=names if names and not image.rgb and len(names) == image.channels else None,
+    )
+    return image if channels is None else image.select_channels(tuple(channels))
+
+
+def read_label_array(
+    path: str | os.PathLike[str], *, axes: str | None = None
+) -> tuple[NDArray[Any], bool]:
+    """Read labels as the file has them, before anything is checked.
+
+    Parameters
+    ----------
+    path
+        File of any format that `read_image` reads; a palette PNG gives its numbers.
+    axes
+        As in `read_image`.
+
+    Returns
+    -------
+    labels
+        Axes in the order TZYX (those the file has), any data type; with a last axis of length 3
+        where the labels were saved as colours.
+    is_colour
+        Whether there is such a last axis.
+
+    Raises
+    ------
+    LabelsError
+        When the file cannot be read or has channels.
+    """
+    path = Path(path)
+    if path.name.lower().endswith("_seg.npy"):
+        raise LabelsError(
+            f"'{path.name}' is Cellpose's own file, a pickled Python object that can run code "
+            "when loaded: expected an image of labels. In Cellpose choose 'Save masks as PNG/tif' "
+            "(or run it with --save_tif) and use that '_cp_masks' file."
+        )
+    try:
+        raw = _read(path, lazy=False, indices=True)
+        data, letters = name_axes(raw, axes, path.name)
+        image = Image.from_array(data, letters, name=path.name, rgb="S" in letters)
+    except ImageError as error:
+        raise LabelsError(str(error)) from error
+    if "C" not in image.axes:
+        return np.asarray(image.data), False
+    pixels = np.moveaxis(np.asarray(image.data), image.axes.index("C"), -1)
+    if image.channels == 1:
+        return pixels[..., 0], False
+    if not image.rgb:
+        raise LabelsError(
+            f"'{path.name}' has {image.channels} channels: labels have none. Save the labels "
+            "alone, one number per pixel."
+        )
+    return pixels, True
+
+
+def read_labels(path: str | os.PathLike[str], *, axes: str | None = None) -> NDArray[Any]:
+    """Read labels: one whole number per pixel.
+
+    Parameters
+    ----------
+    path
+        File of any format that `read_image` reads; a palette PNG gives its numbers.
+    axes
+        As in `read_image`.
+
+    Returns
+    -------
+    NDArray
+        Integers from 0, axes in the order TZYX (those the file has), in the file's integer type.
+        A grey mask that was saved as colour (three equal channels) is taken as it is.
+
+    Raises
+    ------
+    LabelsError
+        When the file cannot be read, or its pixels are no labels: colours, fractions, negatives.
+    """
+    labels, is_colour = read_label_array(path, axes=axes)
+    name = Path(path).name
+    if is_colour:
+        if not (labels == labels[..., :1]).all():
+            raise LabelsError(
+                f"'{name}' holds colours {labels.shape}: expected one number per pixel. Read it "
+                "with the repair 'colours', which gives every colour a number of its own, or save "
+                "the labels as a 16-bit TIFF."
+            )
+        labels = labels[..., 0]
+    return as_labels(labels, name)
+
+
+def write_labels(
+    path: str | os.PathLike[str],
+    labels: NDArray[Any],
+    axes: str = "YX",
+    pixel_size: PixelSize | None = None,
+) -> None:
+    """Write labels, all or nothing.
+
+    Parameters
+    ----------
+    path
+        ``.tif`` (uint16 as ImageJ hyperstack; uint32 as OME-TIFF where an id is above 65,535),
+        ``.png`` (one plane, up to 65,535), ``.npy`` or ``.zarr`` (OME-NGFF).
+    labels
+        Integers from 0.
+    axes
+        One letter of ``"TZYX"`` per axis, in that order.
+    pixel_size
+        Written into TIFF and Zarr.
+
+    Raises
+    ------
+    LabelsError
+        When the labels are not labels or do not fit the format.
+    StorageError
+        When the file cannot be written or its suffix is unknown.
+    """
+    path = Path(path)
+    labels = as_labels(labels, path.name)
+    if labels.ndim != len(axes):
+        raise LabelsError(
+            f"'{path.name}': labels of shape {labels.shape} do not fit the axes {axes!r}: "
+            "expected one letter per axis."
+        )
+    largest = int(labels.max(initial=0))
+    if largest >= 2**32:
+        raise LabelsError(
+            f"'{path.name}': ids go up to {largest}, a file holds up to {2**32 - 1}. Number the "
+            "objects from 1."
+        )
+    if path.suffix.lower() == ".png" and (largest > 65_535 or labels.ndim != 2):
+        raise LabelsError(
+            f"'{path.name}': a PNG holds one plane with ids up to 65,535, these labels have shape "
+            f"{labels.shape} and ids up to {largest}. Write them as '.tif'."
+        )
+    _write(path, labels.astype(np.uint32 if largest > 65_535 else np.uint16), axes, pixel_size)
+
+
+def write_image(path: str | os.PathLike[str], image: Image) -> None:
+    """Write an image, all or nothing, with its axes, pixel size and channel names.
+
+    Parameters
+    ----------
+    path
+        ``.tif``, ``.npy``, ``.zarr`` or (one uint8 or uint16 plane) ``.png``.
+    image
+        The image; floats are written as float32, integers of 64 bits as the smallest type that
+        holds them.
+
+    Raises
+    ------
+    StorageError
+        When the file cannot be written, or the format cannot hold such an image.
+    """
+    path = Path(path)
+    data = np.asarray(image.data)
+    if data.dtype.kind == "f":
+        data = data.astype(np.float32)
+    elif data.dtype.kind == "b":
+        data = data.astype(np.uint8)
+    elif data.dtype.itemsize == 8:
+        data = _narrowed(data)
+    _write(path, data, image.axes, image.pixel_size, image.channel_names, rgb=image.rgb)
+
+
+def _narrowed(data: NDArray[Any]) -> NDArray[Any]:
+    """Integers of 64 bits, which few programs read, as the smallest type that holds them."""
+    ends = [int(data.min()), int(data.max())] if data.size else [0]
+    narrow = np.result_type(*map(np.min_scalar_type, ends))
+    return data.astype(np.float64 if narrow.itemsize == 8 else narrow)
+
+
+def _read(path: Path, *, lazy: bool, indices: bool = False) -> RawImage:
+    """Read by suffix, and say in a sentence what is wrong with a file that cannot be read."""
+    try:
+        return _reader(path, lazy, indices)()
+    except (ImageError, MemoryError):
+        raise
+    except PermissionError as error:
+        raise ImageError(f"'{path}' may not be read. Ask its owner for permission.") from error
+    except Exception as error:  # every library fails in its own way on a damaged file
+        if "imagecodecs" in str(error):
+            raise ImageError(
+                f"'{path.name}' is compressed in a way that needs the package imagecodecs. "
+                "Install it (pip install imagecodecs), or save the image uncompressed."
+            ) from error
+        raise ImageError(
+            f"'{path.name}' cannot be read, it is damaged, cut off or not what its suffix says "
+            f"({_first_line(error)}). Copy it again, or save it anew as TIFF."
+        ) from error
+
+
+def _reader(path: Path, lazy: bool, indices: bool) -> Callable[[], RawImage]:
+    suffix = path.suffix.lower()
+    if not exists(path):
+        raise ImageError(f"There is no file '{path}'. Check the name and the folder.")
+    if is_zarr(path):
+        return lambda: read_zarr(path, lazy=lazy)
+    if path.is_dir():
+        raise ImageError(f"'{path}' is a folder: expected an image file, {_FORMATS}.")
+    if path.stat().st_size == 0:
+        raise ImageError(f"'{path.name}' is empty (0 bytes). Copy or save it again.")
+    if suffix in _TIFF:
+        return lambda: read_tiff(path, lazy=lazy)
+    if suffix in _PICTURES:
+        return lambda: read_picture(path, indices=indices)
+    if suffix == ".npy":
+        return lambda: read_npy(path, lazy=lazy)
+    raise ImageError(
+        f"'{path.name}' is no image format that can be read: expected {_FORMATS}. Open it in "
+        "Fiji and save it as TIFF."
+    )
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0][:120] if lines else type(error).__name__
+
+
+def _pixel_size(raw: RawImage, axes: str) -> PixelSize | None:
+    if not {"Y", "X"} <= set(raw.spacing_um):
+        return None
+    return PixelSize(tuple(raw.spacing_um[a] for a in "ZYX" if a in axes and a in raw.spacing_um))
+
+
+def _write(
+    path: Path,
+    data: NDArray[Any],
+    axes: str,
+    pixel_size: PixelSize | None,
+    channel_names: Sequence[str] | None = None,
+    *,
+    rgb: bool = False,
+) -> None:
+    suffix = path.suffix.lower()
+    spacing_um = _spacing_um(pixel_size)
+    if suffix not in (*_TIFF, ".zarr", ".npy", ".png"):
+        raise StorageError(
+            f"Cannot write '{path.name}': expected a name that ends in .tif, .png, .npy or .zarr."
+        )
+    with atomic_path(path) as temporary:
+        if suffix in _TIFF:
+            write_tiff(temporary, data, axes, spacing_um, channel_names=channel_names, rgb=rgb)
+        elif suffix == ".zarr":
+            write_zarr(
+                temporary, data, axes, spacing_um, name=path.stem, channel_names=channel_names
+            )
+        elif suffix == ".npy":
+            with checked_file(temporary) as file:
+                np.save(file, data, allow_pickle=False)
+        else:
+            write_png(temporary, np.moveaxis(data, axes.index("C"), -1) if rgb else data)
+
+
+def _spacing_um(pixel_size: PixelSize | None) -> dict[str, float]:
+    if pixel_size is None:
+        return {}
+    sizes = [to_um(s, pixel_size.unit) for s in pixel_size.spacing]
+    axes = "ZYX"[-len(sizes) :]
+    return {a: s for a, s in zip(axes, sizes, strict=True) if s is not None}

@@ -1,0 +1,127 @@
+"""Reading pictures (PNG, JPEG, BMP) and NumPy files."""
+
+from __future__ import annotations
+
+import struct
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_unet.core.errors import ImageError, StorageError
+from napari_unet.core.io.raw_image import RawImage
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as PictureFile
+
+__all__ = ["read_npy", "read_picture", "write_png"]
+
+
+def read_picture(path: Path, *, indices: bool = False) -> RawImage:
+    """Read a PNG, JPEG or BMP.
+
+    Parameters
+    ----------
+    path
+        The file.
+    indices
+        Whether the pixels of a palette picture are wanted as numbers (labels) and not as colours.
+
+    Returns
+    -------
+    RawImage
+        Axes YX (bool, uint8, uint16, int32, float32) or YXS (uint8, 3 samples; transparency is
+        dropped).
+
+    Raises
+    ------
+    ImageError
+        When the picture has more pixels or bits than such a reader handles without loss.
+    """
+    from PIL import Image as PilImage
+
+    if _would_lose_bits(path):
+        raise ImageError(
+            f"'{path.name}' is a 16-bit PNG with colour or transparency, which would be cut down "
+            "to 8 bits: expected 8-bit colour or 16-bit grey. Save it as TIFF."
+        )
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", PilImage.DecompressionBombWarning)
+            with PilImage.open(path) as picture:
+                data = _picture_data(picture, indices)
+    except PilImage.DecompressionBombError as error:
+        raise ImageError(
+            f"'{path.name}' has too many pixels for a picture file ({error}). Save it as TIFF."
+        ) from error
+    return RawImage(data, "YX" if data.ndim == 2 else "YXS", rgb=data.ndim == 3)
+
+
+def read_npy(path: Path, *, lazy: bool = False) -> RawImage:
+    """Read a NumPy file; `lazy` memory-maps it. Pickled objects are never loaded.
+
+    Raises
+    ------
+    ImageError
+        When the file holds pickled Python objects.
+    """
+    try:
+        return RawImage(np.load(path, mmap_mode="r" if lazy else None, allow_pickle=False))
+    except ValueError as error:
+        if "Object arrays" not in str(error):
+            raise
+        raise ImageError(
+            f"'{path.name}' holds pickled Python objects, which can run code when loaded: "
+            "expected an array of numbers. Save the array alone with numpy.save, or as TIFF."
+        ) from error
+
+
+def write_png(path: Path, data: NDArray[Any]) -> None:
+    """Write a grey plane (YX, uint8 or uint16) or a colour plane (YXS, uint8) as PNG.
+
+    Raises
+    ------
+    StorageError
+        When a PNG cannot hold such an array.
+    """
+    from PIL import Image as PilImage
+
+    grey = data.ndim == 2 and data.dtype in (np.uint8, np.uint16)
+    colour = data.ndim == 3 and data.shape[-1] == 3 and data.dtype == np.uint8
+    if not grey and not colour:
+        raise StorageError(
+            f"A PNG cannot hold {data.dtype} of shape {data.shape}: expected one plane of uint8 or "
+            "uint16, or 8-bit colour. Write it as '.tif'."
+        )
+    PilImage.fromarray(data).save(path, format="PNG")
+
+
+def _picture_data(picture: PictureFile, indices: bool) -> NDArray[Any]:
+    mode = picture.mode
+    if mode == "P":
+        mode = "L" if indices else _palette_mode(picture)
+        picture = picture if indices else picture.convert(mode)
+    elif mode in ("LA", "La"):
+        picture = picture.getchannel(0)
+    elif mode not in ("1", "L", "I", "F", "RGB") and not mode.startswith("I;16"):
+        picture = picture.convert("RGB")
+    data = np.asarray(picture)
+    return np.ascontiguousarray(data, dtype=data.dtype.newbyteorder("="))
+
+
+def _palette_mode(picture: PictureFile) -> str:
+    """Grey where every colour of the palette is grey, as in pictures that ImageJ writes."""
+    colours = np.array(picture.getpalette() or [], dtype=np.uint8).reshape(-1, 3)
+    return "L" if (colours == colours[:, :1]).all() else "RGB"
+
+
+def _would_lose_bits(path: Path) -> bool:
+    """Read the PNG header: the picture library reduces such files to 8 bits without a word."""
+    with path.open("rb") as file:
+        header = file.read(26)
+    if len(header) < 26 or header[:8] != b"\x89PNG\r\n\x1a\n":
+        return False
+    depth, colour_type = struct.unpack("BB", header[24:26])
+    return bool(depth == 16 and colour_type != 0)

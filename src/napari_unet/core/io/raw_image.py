@@ -1,0 +1,144 @@
+"""What a reader finds in a file before anybody decides what it means."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from napari_unet.core.errors import ImageError
+from napari_unet.core.images.image import AXES
+
+__all__ = ["RawImage", "name_axes", "to_um"]
+
+_UM_PER_UNIT = {
+    "m": 1e6, "meter": 1e6, "metre": 1e6,
+    "cm": 1e4, "centimeter": 1e4, "centimetre": 1e4,
+    "mm": 1e3, "millimeter": 1e3, "millimetre": 1e3,
+    "µm": 1.0, "um": 1.0, "micron": 1.0, "micrometer": 1.0, "micrometre": 1.0,
+    "nm": 1e-3, "nanometer": 1e-3, "nanometre": 1e-3,
+    "å": 1e-4, "angstrom": 1e-4,
+    "in": 25_400.0, "inch": 25_400.0,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class RawImage:
+    """Array and metadata as the file has them.
+
+    Parameters
+    ----------
+    data
+        Array: numpy, memory-mapped or dask.
+    axes
+        One letter per axis: ``T``, ``Z``, ``C``, ``Y``, ``X``, ``S`` for colour samples, anything
+        else for an axis that the file does not name. None: the file names none of them.
+    spacing_um
+        Pixel size in micrometres by axis letter, as far as it is known.
+    channel_names
+        Names of the channels, or None.
+    rgb
+        Whether the samples are colours.
+    """
+
+    data: Any
+    axes: str | None = None
+    spacing_um: Mapping[str, float] = field(default_factory=dict)
+    channel_names: tuple[str, ...] | None = None
+    rgb: bool = False
+
+
+def to_um(value: float | None, unit: str | None) -> float | None:
+    """Convert a length to micrometres; None where value or unit is no length.
+
+    Understands the spellings of OME, ImageJ (which writes the letter µ as an escape sequence) and
+    OME-NGFF: for example ``"µm"``, ``"micron"`` and ``"micrometer"``.
+    """
+    if value is None or unit is None:
+        return None
+    name = unit.strip().replace("\\u00B5", "µ").replace("\u03bc", "µ").lower()
+    factor = _UM_PER_UNIT.get(name) or _UM_PER_UNIT.get(name.removesuffix("s"))
+    if factor is None or not 0 < value < float("inf"):
+        return None
+    return value * factor
+
+
+def name_axes(raw: RawImage, axes: str | None, filename: str) -> tuple[Any, str]:
+    """Settle what the axes of an array are.
+
+    Parameters
+    ----------
+    raw
+        What the reader found.
+    axes
+        What the user says: a letter per axis of the file, with or without axes of length 1 and
+        the colour samples. None: what the file says.
+    filename
+        For messages.
+
+    Returns
+    -------
+    data
+        The array, without axes of length 1 that nobody named.
+    letters
+        One letter of ``"TZCYXS"`` per axis, in the order of `data`; ``S`` only for colours.
+
+    Raises
+    ------
+    ImageError
+        When neither the file nor the user names the axes, or the user names another number.
+    """
+    if raw.data.ndim < 2:
+        raise ImageError(
+            f"'{filename}' holds an array of shape {tuple(raw.data.shape)}: expected an image, "
+            "with height and width. Choose another file."
+        )
+    data, letters = raw.data, raw.axes or _plain_axes(raw.data.shape)
+    if axes is None or len(axes) != data.ndim:
+        data, letters = _squeeze(data, letters)
+    samples = letters.find("S")
+    is_colour = samples >= 0 and (raw.rgb or raw.axes is None) and data.shape[samples] in (3, 4)
+    if axes is not None:
+        return data, _given_axes(axes.upper(), letters, is_colour, data.shape, filename)
+    if not is_colour:
+        letters = letters.replace("S", "C")
+    if set(letters) - set(AXES + "S") or len(set(letters)) < data.ndim:
+        raise ImageError(
+            f"'{filename}' has {data.ndim} axes {tuple(data.shape)} and does not say what they "
+            "are. Name them in this order, for example axes='TYX' (time), 'ZYX' (depth) or 'CYX' "
+            "(channels)."
+        )
+    return data, letters
+
+
+def _given_axes(
+    axes: str, letters: str, is_colour: bool, shape: tuple[int, ...], filename: str
+) -> str:
+    samples = letters.find("S") if is_colour else -1
+    if is_colour and len(axes) == len(letters) - 1:  # colours come on top of what is named
+        return axes[:samples] + "S" + axes[samples:]
+    if len(axes) != len(letters):
+        raise ImageError(
+            f"'{filename}' has {len(shape)} axes {tuple(shape)}, axes={axes!r} names {len(axes)}. "
+            "Give one letter per axis, or none where the file names them."
+        )
+    if is_colour and axes[samples] == "C":
+        return axes[:samples] + "S" + axes[samples + 1 :]
+    return axes
+
+
+def _squeeze(data: Any, letters: str) -> tuple[Any, str]:
+    """Drop axes of length 1 other than Y and X."""
+    keep = [i for i, a in enumerate(letters) if a in "YX" or data.shape[i] > 1]
+    data = data[tuple(slice(None) if i in keep else 0 for i in range(data.ndim))]
+    return data, "".join(letters[i] for i in keep)
+
+
+def _plain_axes(shape: tuple[int, ...]) -> str:
+    """Axes of an array without names: a plane, a colour plane, or unknown (?) leading ones."""
+    inner = (
+        "YXS"
+        if len(shape) > 2 and shape[-1] in (3, 4) and max(shape[:-3], default=1) == 1
+        else "YX"
+    )
+    return inner.rjust(len(shape), "?") if len(shape) >= 2 else "?" * len(shape)

@@ -1,0 +1,218 @@
+"""The models at hand: those that ship with the package, the user's own, and any file."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from napari_unet.core.errors import ModelFileError, SettingsError
+from napari_unet.core.models.model_file import ModelInfo, read_info
+from napari_unet.core.system.atomic_files import atomic_write_bytes, exists, file_key
+
+__all__ = [
+    "DEFAULT_MODEL",
+    "CatalogueEntry",
+    "add_model",
+    "checked_name",
+    "find_entry",
+    "find_model",
+    "free_name",
+    "list_models",
+    "read_card",
+    "shipped_folder",
+    "user_folder",
+]
+
+DEFAULT_MODEL = "nuclei"
+"""The shipped model that most people want."""
+
+_SUFFIX = ".safetensors"
+_ENVIRONMENT = "NAPARI_UNET_MODELS"
+
+
+@dataclass(frozen=True)
+class CatalogueEntry:
+    """A model at hand.
+
+    Parameters
+    ----------
+    name
+        Its file's name without suffix: what to call it by.
+    path
+        The file.
+    origin
+        Whether it came with the package or is the user's own.
+    info
+        Its header; None where the file cannot be used.
+    problem
+        Why it cannot be used.
+    """
+
+    name: str
+    path: Path
+    origin: Literal["shipped", "own"]
+    info: ModelInfo | None = None
+    problem: str = ""
+
+    def card(self) -> str:
+        """Read the model card that lies beside the file, or give nothing."""
+        return read_card(self.path)
+
+
+def read_card(model: Path) -> str:
+    """Read the model card beside a model file, or give nothing."""
+    path = model.with_suffix(".md")
+    return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+
+
+def shipped_folder() -> Path:
+    """Folder of the models that come with the package."""
+    return Path(__file__).resolve().parents[1] / "models"
+
+
+def user_folder() -> Path:
+    """Folder of the user's own models, which need not exist.
+
+    The environment variable ``NAPARI_UNET_MODELS``, else where the system keeps data of programs.
+    """
+    if named := os.environ.get(_ENVIRONMENT):
+        return Path(named).expanduser()
+    if sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Application Support"
+    else:
+        base = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
+    return base / "napari-unet-live" / "models"
+
+
+def list_models() -> list[CatalogueEntry]:
+    """List the models by name, the user's own first: they hide shipped ones of the same name."""
+    entries: dict[str, CatalogueEntry] = {}
+    folders: tuple[tuple[Path, Literal["shipped", "own"]], ...] = (
+        (user_folder(), "own"),
+        (shipped_folder(), "shipped"),
+    )
+    for folder, origin in folders:
+        for path in sorted(folder.glob(f"*{_SUFFIX}"), key=lambda file: file.stem):
+            entries.setdefault(path.stem, _entry(path, origin))
+    return list(entries.values())
+
+
+def add_model(path: Path | str, name: str | None = None, *, replace: bool = False) -> Path:
+    """Put a copy of a model file into the user's folder, whole or not at all.
+
+    Parameters
+    ----------
+    path
+        The model file.
+    name
+        What to call it; None: as its header says.
+    replace
+        Whether it takes the place of a model of that name. Without, that one stays and this one
+        becomes ``<name>-2``.
+
+    Returns
+    -------
+    Path
+        The copy.
+
+    Raises
+    ------
+    ModelFileError
+        When the file is no model.
+    SettingsError
+        When the name cannot be the name of a file.
+    StorageError
+        When the folder cannot be written.
+    """
+    info = read_info(path)
+    name = checked_name(info.name if name is None else name)
+    if not replace:
+        name = free_name(name)
+    copy = user_folder() / f"{name}{_SUFFIX}"
+    atomic_write_bytes(copy, Path(path).read_bytes())
+    return copy
+
+
+def free_name(name: str) -> str:
+    """Give the name, or ``<name>-2``, ``-3``, ... where a model has it already."""
+    folders = (user_folder(), shipped_folder())
+    taken = {file_key(path.stem) for folder in folders for path in folder.glob(f"*{_SUFFIX}")}
+    candidates = itertools.chain([name], (f"{name}-{i}" for i in itertools.count(2)))
+    return next(candidate for candidate in candidates if file_key(candidate) not in taken)
+
+
+def checked_name(name: str) -> str:
+    """Give the name of a model without blanks around it.
+
+    Raises
+    ------
+    SettingsError
+        When it cannot be the name of a file, here or on another system.
+    """
+    name = name.strip()
+    if not name or name[0] == "." or len(name) > 100 or set(name) & set('/\\:*?"<>|\n\t\0'):
+        raise SettingsError(
+            f"A model cannot be called {name!r}: expected a name of up to 100 characters that can "
+            "also be the name of a file, for example 'nuclei-10x'."
+        )
+    return name
+
+
+def find_entry(name: str) -> CatalogueEntry | None:
+    """Find a model of the catalogue by its name."""
+    return next((entry for entry in list_models() if entry.name == name), None)
+
+
+def find_model(model: str | os.PathLike[str]) -> Path:
+    """Find the file of a model.
+
+    Parameters
+    ----------
+    model
+        A file; the folder of a run, of which the best model is taken, or the last one where
+        nothing was validated; or a name in the catalogue.
+
+    Raises
+    ------
+    ModelFileError
+        When there is no such model.
+    """
+    path = Path(model)
+    there = exists(path)
+    if there and (run := _model_of_run(path)):
+        return run
+    if there and path.suffix == _SUFFIX:
+        return path
+    if entry := find_entry(str(model)):  # whatever else of that name lies in the folder at hand
+        return entry.path
+    if there and path.is_dir():
+        raise ModelFileError(
+            f"The folder '{path}' holds no best{_SUFFIX} and no last{_SUFFIX}: expected the folder "
+            "of a training run, or a model file."
+        )
+    if there:
+        return path
+    names = ", ".join(e.name for e in list_models()) or "none yet"
+    raise ModelFileError(
+        f"There is no model '{model}': expected a {_SUFFIX} file, the folder of a training run, or "
+        f"one of the models at hand ({names})."
+    )
+
+
+def _model_of_run(folder: Path) -> Path | None:
+    """Model of a run, if this is the folder of one."""
+    files = (folder / f"{name}{_SUFFIX}" for name in ("best", "last"))
+    return next((path for path in files if path.is_file()), None)
+
+
+def _entry(path: Path, origin: Literal["shipped", "own"]) -> CatalogueEntry:
+    try:
+        return CatalogueEntry(path.stem, path, origin, read_info(path))
+    except ModelFileError as error:
+        return CatalogueEntry(path.stem, path, origin, problem=str(error))

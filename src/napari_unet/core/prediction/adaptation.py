@@ -1,0 +1,265 @@
+"""Fit an image to a model before it is predicted: its contrast and the size of its objects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import numpy as np
+
+from napari_unet.core.images.contrast import Contrast, tone
+from napari_unet.core.prediction.diameter import (
+    LEAST_SHARE,
+    TRIAL_SCALES,
+    best_trial,
+    check_estimable,
+    fitting_scale,
+)
+from napari_unet.core.errors import Cancelled
+from napari_unet.core.images.normalization import IntensityRange
+from napari_unet.core.tasks.any_task import Instances
+from napari_unet.core.prediction.scale_trial import Trial, TrialPlane, try_out
+
+if TYPE_CHECKING:
+    from napari_unet.core.images.image import Image
+    from napari_unet.core.models.model_file import Model, ModelInfo
+
+__all__ = ["Fitted", "Fitter", "Ranges", "fit_image"]
+
+_PLANES = 3
+_LEAST_SIDE_PX = 24
+"""Planes are not shrunk below this."""
+
+_CLEAR_TONE = 0.3
+"""From this on the histogram alone says that few bright objects lie on a dark background."""
+
+_LEAST_GAIN = 0.15
+"""By how much better the network must recognise the negative."""
+
+_SURE, _CLEAR_GAIN, _CLEAR_SHARE = 0.75, 0.3, 0.1
+"""From this quality, difference and share of the image on, one scale is enough to tell.
+
+The share, as what lies between large objects may look like small ones that are well recognised.
+"""
+
+
+class Fitted(NamedTuple):
+    """How an image is shown to the network.
+
+    Parameters
+    ----------
+    scale
+        By which factor it is enlarged.
+    inverted
+        Whether dark becomes bright.
+    diameter_px
+        Estimated diameter of its objects; None where it was not asked for or nothing was found.
+    notes
+        What was decided, in sentences.
+    """
+
+    scale: float = 1.0
+    inverted: bool = False
+    diameter_px: float | None = None
+    notes: tuple[str, ...] = ()
+
+
+def fit_image(
+    fitter: Fitter, scale: float | Literal["auto"] = 1.0, contrast: Contrast = "auto"
+) -> Fitted:
+    """Decide how an image is shown to the network.
+
+    Parameters
+    ----------
+    fitter
+        The image and the model.
+    scale
+        A factor, or ``"auto"``: from the estimated diameter of the objects.
+    contrast
+        ``"auto"``: inverted where the image shows its objects the other way round than those that
+        the model knows; as it is where the model does not say.
+
+    Raises
+    ------
+    SettingsError
+        When a diameter is to be estimated and the model has none.
+    """
+    info = fitter.info
+    if scale == "auto":
+        check_estimable(info)
+        fitting_scale(info, info.object_diameter_px or 1.0)  # raises where there is none
+    inverted = fitter.inverted(contrast)
+    notes = []
+    if inverted and contrast == "auto":
+        here, known = ("bright", "dark") if info.contrast == "dark" else ("dark", "bright")
+        notes.append(
+            f"'{fitter.name}' shows {here} objects, the model '{info.name}' knows {known} ones: "
+            "the image is inverted for the network."
+        )
+    if scale != "auto":
+        return Fitted(scale, inverted, None, tuple(notes))
+    diameter = fitter.diameter_px(contrast)
+    scale = fitting_scale(info, diameter)
+    if diameter is None:
+        notes.append(f"Nothing to measure was recognised in '{fitter.name}': it is not resized.")
+    else:
+        does = "not resized" if scale == 1 else f"resized by {scale:g} for the network"
+        notes.append(
+            f"Objects in '{fitter.name}' are about {diameter:.3g} px wide, the model "
+            f"'{info.name}' knows {info.object_diameter_px:g} px: the image is {does}."
+        )
+    return Fitted(scale, inverted, diameter, tuple(notes))
+
+
+class Ranges:
+    """Intensity ranges of an image, found once for each time.
+
+    Parameters
+    ----------
+    info
+        Header of the model.
+    image
+        An image that it can be used on.
+    given
+        Ranges of its channels that are known; None: what the model's normalisation finds.
+    """
+
+    def __init__(
+        self, info: ModelInfo, image: Image, given: Sequence[IntensityRange] | None = None
+    ) -> None:
+        self._info = info
+        self._image = image
+        self._found: dict[tuple[int | None, bool], list[IntensityRange]] = {}
+        self.given = given
+
+    def at(self, position: Mapping[str, int], inverted: bool = False) -> list[IntensityRange]:
+        """Give the range of each channel for a plane; of the negative where inverted."""
+        if self.given is not None:
+            return list(self.given)
+        key = time, _ = position.get("T"), inverted
+        if key not in self._found:
+            info, image = self._info, self._image
+            where = image.name if time is None else f"{image.name} T={time}"
+            scope = image.scope(position)
+            self._found[key] = info.normalization.ranges(scope, info.rgb, where, inverted)
+        return self._found[key]
+
+
+class Fitter:
+    """Looks at some planes of an image at several scales, as they are and inverted.
+
+    Parameters
+    ----------
+    model
+        A model.
+    image
+        An image that it can be used on.
+    device, precision
+        See `napari_unet.core.system.device.choose_compute`.
+    ranges
+        Its intensity ranges; None: what the model's normalisation finds.
+    should_stop
+        Asked before each look.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        image: Image,
+        device: str = "auto",
+        precision: str = "auto",
+        *,
+        ranges: Ranges | None = None,
+        should_stop: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.info = model.info
+        self.name = image.name
+        self._model = model
+        self._image = image
+        self._compute = device, precision
+        self._ranges = ranges or Ranges(model.info, image)
+        self._should_stop = should_stop
+        self._network: Any = None
+        self._planes: dict[bool, list[TrialPlane]] = {}
+        self._trials: dict[tuple[float, bool], Trial] = {}
+
+    def inverted(self, contrast: Contrast = "auto") -> bool:
+        """Say whether the image is to be inverted for the network."""
+        return self._looks_inverted if contrast == "auto" else contrast == "inverted"
+
+    @cached_property
+    def _looks_inverted(self) -> bool:
+        known = self.info.contrast
+        if known is None or not self._can_look() or self._ranges.given is not None:
+            return False
+        sign = 1 if known == "bright" else -1
+        if any(sign * tone(plane) > _CLEAR_TONE for plane in self._chosen()):
+            return False
+        for scale in sorted(self._scales(), key=lambda s: abs(np.log(s))):
+            pair = [self._trial(scale, i) for i in (False, True)]
+            worse, better = sorted(pair, key=lambda t: t.mean_quality)
+            gain = better.mean_quality - worse.mean_quality
+            sure = better.mean_quality > _SURE and better.explained > _CLEAR_SHARE
+            if sure and gain > _CLEAR_GAIN:
+                return better is pair[True]
+        as_is, negative = (best_trial(self._all(i)) for i in (False, True))
+        if as_is is None or negative is None:
+            return negative is not None
+        shares = as_is.explained, negative.explained
+        if min(shares) < LEAST_SHARE * max(shares):
+            return negative.explained > as_is.explained
+        return negative.mean_quality > as_is.mean_quality + _LEAST_GAIN
+
+    def diameter_px(self, contrast: Contrast = "auto") -> float | None:
+        """Estimate the diameter of the objects; None where none are recognised."""
+        best = best_trial(self._all(self.inverted(contrast)))
+        return None if best is None else best.diameter_px
+
+    def _can_look(self) -> bool:
+        info = self.info
+        flat = isinstance(info.task, Instances) and info.unet.ndim == 2
+        return flat and info.unet.in_channels == 1
+
+    def _all(self, inverted: bool) -> list[Trial]:
+        return [self._trial(scale, inverted) for scale in self._scales()]
+
+    def _scales(self) -> list[float]:
+        side = min(self._image.label_shape[-2:])
+        return [s for s in TRIAL_SCALES if s >= 1 or side * s >= _LEAST_SIDE_PX]
+
+    def _trial(self, scale: float, inverted: bool) -> Trial:
+        key = scale, inverted
+        if key not in self._trials:
+            if self._should_stop():
+                raise Cancelled("The prediction was stopped; nothing was written.")
+            assert isinstance(self.info.task, Instances)
+            planes = self._ready(inverted)
+            self._trials[key] = try_out(self._ready_network(), self.info.task, planes, scale)
+        return self._trials[key]
+
+    def _ready(self, inverted: bool) -> list[TrialPlane]:
+        """Planes with their intensity ranges, found once."""
+        if inverted not in self._planes:
+            self._planes[inverted] = [
+                TrialPlane(plane, self._ranges.at(position, inverted))
+                for position, plane in self._chosen_planes()
+            ]
+        return self._planes[inverted]
+
+    def _chosen(self) -> list[Any]:
+        return [plane for _, plane in self._chosen_planes()]
+
+    def _chosen_planes(self) -> list[tuple[dict[str, int], Any]]:
+        """Pick some planes, spread over the stack but not at its ends."""
+        planes = list(self._image.planes(2))
+        count = min(_PLANES, len(planes))
+        return [planes[(2 * i + 1) * len(planes) // (2 * count)] for i in range(count)]
+
+    def _ready_network(self) -> Any:
+        if self._network is None:
+            from napari_unet.core.models.blocks import block_network
+            from napari_unet.core.system.device import choose_compute
+
+            self._network = block_network(self._model, choose_compute(*self._compute))
+        return self._network

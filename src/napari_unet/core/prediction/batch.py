@@ -1,0 +1,332 @@
+"""Predicting many files: one after the other, results beside each other in a folder."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from napari_unet.core.prediction.batch_inputs import BatchInput
+from napari_unet.core.prediction.batch_tables import BatchTables, is_table_of_batch, measure_prediction
+from napari_unet.core.images.contrast import Contrast
+from napari_unet.core.errors import (
+    Cancelled,
+    DeviceError,
+    SettingsError,
+    StorageError,
+    UNetError,
+    unforeseen,
+)
+from napari_unet.core.io.image_files import read_image
+from napari_unet.core.prediction.result_files import result_paths, write_prediction
+from napari_unet.core.prediction.scale import pixel_size_note, scale_for_pixel_size
+from napari_unet.core.system.atomic_files import remove_empty, storage_error
+
+if TYPE_CHECKING:
+    from napari_unet.core.images.image import Image
+    from napari_unet.core.models.model_file import Model
+    from napari_unet.core.prediction.prediction import Prediction
+
+__all__ = ["BatchOptions", "FileFailed", "FilePredicted", "decode_with", "predict_files"]
+
+_LAZY_BYTES = 256 << 20
+"""Files of this size and more stay on disk and are read block by block."""
+
+
+@dataclass(frozen=True)
+class BatchOptions:
+    """How to predict files.
+
+    Parameters
+    ----------
+    folder
+        Where results are written; made if missing.
+    channels, axes
+        As in `napari_unet.core.io.image_files.read_image`.
+    probabilities, test_time_augmentation, scale, contrast, block_px, device, precision
+        As in `napari_unet.core.prediction.prediction.predict`.
+    overwrite
+        Whether results that are there already are replaced.
+    rescale
+        Whether images whose pixel size is known are enlarged to that of the model; the others by
+        `scale`.
+    """
+
+    folder: Path
+    channels: Sequence[str | int] | None = None
+    axes: str | None = None
+    probabilities: bool = False
+    test_time_augmentation: bool = False
+    block_px: int = 1024
+    device: str = "auto"
+    precision: str = "auto"
+    overwrite: bool = False
+    scale: float | Literal["auto"] = 1.0
+    contrast: Contrast = "auto"
+    rescale: bool = False
+
+
+@dataclass(frozen=True)
+class FilePredicted:
+    """A file is predicted: where the results are, and its row of ``summary.csv``.
+
+    `note` says where the pixel size is another than the model's; `fitted`, in sentences, how the
+    image was fitted to the model.
+    """
+
+    input: Path
+    labels: Path
+    probabilities: Path | None
+    summary: dict[str, Any]
+    note: str = ""
+    fitted: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class FileFailed:
+    """A file could not be predicted, and why."""
+
+    input: Path
+    problem: str
+
+
+def predict_files(
+    model: Model,
+    inputs: Sequence[BatchInput],
+    options: BatchOptions,
+    *,
+    progress: Callable[[int, int, int], None] | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Iterator[FilePredicted | FileFailed]:
+    """Predict files one after the other; a file that cannot be used does not end the batch.
+
+    Writes ``<name>_labels.tif`` for each. ``summary.csv`` and, for objects, ``objects.csv`` grow
+    with each file, so that a stopped or killed batch has the rows of all that is finished. What
+    they hold of other files, from an earlier batch, stays.
+
+    Parameters
+    ----------
+    model
+        Model to use.
+    inputs
+        From `napari_unet.core.prediction.batch_inputs.find_inputs`.
+    options
+        How, and where to.
+    progress
+        Called with (index of the file, its blocks done, its blocks in all).
+    should_stop
+        Asked before each block; when true, the file at hand is given up.
+
+    Yields
+    ------
+    FilePredicted or FileFailed
+        One per file.
+
+    Raises
+    ------
+    SettingsError
+        When results are there already and are not to be replaced.
+    DeviceError
+        When the device is missing or its memory full.
+    StorageError
+        When the folder cannot be written.
+    Cancelled
+        When `should_stop` said so; what was finished before is kept.
+    """
+    from napari_unet.core.system.allocator import keeping_freed_memory
+    from napari_unet.core.models.blocks import block_network
+    from napari_unet.core.system.device import choose_compute
+
+    _check_free(inputs, options)
+    tables = BatchTables(options.folder, {item.label for item in inputs})
+    compute = choose_compute(options.device, options.precision)
+    network = block_network(model, compute, options.test_time_augmentation)  # held: made only once
+    with keeping_freed_memory():  # from one file to the next
+        for index, item in enumerate(inputs):
+            on_block = _progress_of(index, progress)
+            yield _attempt(model, item, options, tables, on_block, should_stop)
+    del network
+
+
+def decode_with(
+    model: Model,
+    threshold: float | None = None,
+    min_area_px: int | None = None,
+    min_votes: float | None = None,
+) -> Model:
+    """Give the same model with other decoder settings.
+
+    Parameters
+    ----------
+    model
+        A model.
+    threshold
+        Probability above which a pixel is foreground.
+    min_area_px
+        Smaller objects are dropped.
+    min_votes
+        Votes that the centre of an object needs: more merge touching objects, fewer split them.
+
+    Raises
+    ------
+    SettingsError
+        When a value is out of range, or the model's task does not know it.
+    """
+    from dataclasses import replace
+
+    from napari_unet.core.training.settings import parse_settings
+
+    task = model.info.task
+    changes: dict[str, Any] = {
+        "threshold": threshold,
+        "min_area_px": min_area_px,
+        "min_votes": min_votes,
+    }
+    changes = {k: v for k, v in changes.items() if v is not None}
+    if not changes:
+        return model
+    if task.kind == "instances":
+        decoder = parse_settings(type(task.decoder), task.decoder.model_dump() | changes)
+        changed: Any = task.model_copy(update={"decoder": decoder})
+    elif not task.binary or {"min_area_px", "min_votes"} & changes.keys():
+        name, why = ("min-area", "classes have no objects")
+        if min_area_px is None and min_votes is not None:
+            name = "min-votes"
+        elif min_area_px is None:
+            name, why = ("threshold", "the most probable of its classes is taken")
+        raise SettingsError(f"The model '{model.info.name}' has no {name}: {why}. Leave it out.")
+    else:
+        changed = parse_settings(type(task), task.model_dump() | changes)
+    return replace(model, info=model.info.model_copy(update={"task": changed}))
+
+
+def _check_free(inputs: Sequence[BatchInput], options: BatchOptions) -> None:
+    if options.overwrite:
+        return
+    tables = (options.folder / name for name in ("objects.csv", "summary.csv"))
+    candidates = [p for item in inputs for p in result_paths(options.folder, item.name)]
+    there = [path for path in candidates if path.exists()]
+    there += [path for path in tables if path.exists() and not is_table_of_batch(path)]
+    if there:
+        raise SettingsError(
+            f"'{options.folder}' already holds {len(there)} result(s), for example "
+            f"'{there[0].name}'. Choose another folder, or say that they may be replaced "
+            "(--overwrite)."
+        )
+
+
+def _attempt(
+    model: Model,
+    item: BatchInput,
+    options: BatchOptions,
+    tables: BatchTables,
+    progress: Callable[[int, int], None] | None,
+    should_stop: Callable[[], bool],
+) -> FilePredicted | FileFailed:
+    if should_stop():
+        raise Cancelled("The prediction was stopped; files that were finished are kept.")
+    try:
+        return _predict_file(model, item, options, tables, progress, should_stop)
+    except (Cancelled, DeviceError, StorageError):  # these would stop the next file too
+        raise
+    except MemoryError:
+        return FileFailed(
+            item.path,
+            "It does not fit into memory. Save it as an uncompressed TIFF or as Zarr, which are "
+            "read block by block.",
+        )
+    except UNetError as error:
+        return FileFailed(item.path, str(error))
+    except Exception as error:
+        if not _is_lazy(item.path):
+            return FileFailed(item.path, unforeseen(traceback.format_exc()))
+        # Every codec fails in its own way on a damaged block, long after the file was opened.
+        problem = f"It cannot be read to its end ({str(error)[:120] or type(error).__name__})."
+        return FileFailed(item.path, f"{problem} Copy it again, or save it anew.")
+
+
+def _is_lazy(path: Path) -> bool:
+    try:
+        return path.is_dir() or path.stat().st_size >= _LAZY_BYTES
+    except OSError:  # gone, or a link that leads nowhere: reading it says so
+        return False
+
+
+def _predict_file(
+    model: Model,
+    item: BatchInput,
+    options: BatchOptions,
+    tables: BatchTables,
+    progress: Callable[[int, int], None] | None,
+    should_stop: Callable[[], bool],
+) -> FilePredicted:
+    from napari_unet.core.prediction.prediction import predict
+
+    lazy = _is_lazy(item.path)
+    image = read_image(item.path, options.channels, axes=options.axes, lazy=lazy)
+    scale = _scale(model, image, options)
+    missing = [f for f in (options.folder, *options.folder.parents) if not f.exists()]
+    scratch = _scratch_folder(options.folder)
+    try:
+        prediction = predict(
+            model,
+            image,
+            probabilities=options.probabilities,
+            test_time_augmentation=options.test_time_augmentation,
+            scale=scale,
+            contrast=options.contrast,
+            block_px=options.block_px,
+            device=options.device,
+            precision=options.precision,
+            folder=scratch,
+            progress=progress,
+            should_stop=should_stop,
+        )
+        labels, probabilities = write_prediction(prediction, image, options.folder, item.name)
+        objects, summary = measure_prediction(prediction, image, item.label)
+        summary |= _fitted_columns(prediction, options)
+        tables.add(summary, objects)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+        remove_empty(missing)
+    # Objects that were measured say more than pixels do.
+    note = "" if scale == "auto" else pixel_size_note(model.info, image, scale)
+    return FilePredicted(item.path, labels, probabilities, summary, note, prediction.notes)
+
+
+def _fitted_columns(prediction: Prediction, options: BatchOptions) -> dict[str, Any]:
+    """How the image was fitted to the model, as far as that is not the same for all."""
+    columns: dict[str, Any] = {}
+    if options.rescale or options.scale != 1:
+        columns["scale"] = prediction.scale
+    if options.scale == "auto":
+        columns["diameter_px"] = prediction.diameter_px
+    if prediction.model.contrast is not None or prediction.inverted:
+        columns["inverted"] = prediction.inverted
+    return columns
+
+
+def _scale(model: Model, image: Image, options: BatchOptions) -> float | Literal["auto"]:
+    fitting = scale_for_pixel_size(model.info, image) if options.rescale else None
+    return options.scale if fitting is None else fitting
+
+
+def _scratch_folder(folder: Path) -> Path:
+    """Make a folder beside the results, and theirs if it is missing."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(prefix=".napari-unet-", dir=folder))
+    except OSError as error:
+        raise storage_error(error, folder) from error
+
+
+def _progress_of(
+    index: int, progress: Callable[[int, int, int], None] | None
+) -> Callable[[int, int], None] | None:
+    if progress is None:
+        return None
+    return lambda done, total: progress(index, done, total)

@@ -1,0 +1,139 @@
+"""Which files a user means: a file, a folder or a pattern, and what their results are called."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from napari_unet.core.errors import ImageError
+from napari_unet.core.io.image_files import IMAGE_SUFFIXES, bare_name, is_image_file, reading
+from napari_unet.core.datasets.folder_layouts import LABEL_SUFFIXES, label_owner, told_apart
+from napari_unet.core.system.atomic_files import exists, file_key
+from napari_unet.core.io.zarr import is_zarr
+
+__all__ = ["BatchInput", "BatchInputs", "find_inputs"]
+
+_NOT_IMAGES = (*LABEL_SUFFIXES, "_probability")
+"""Ends of names that say that a file beside an image is a result or its labels."""
+
+_KNOWN = ", ".join(IMAGE_SUFFIXES)
+
+
+@dataclass(frozen=True)
+class BatchInput:
+    """An image file.
+
+    Parameters
+    ----------
+    path
+        The file.
+    name
+        How the names of its results start.
+    label
+        What the tables call it: its file name, with folders where another has it, too.
+    """
+
+    path: Path
+    name: str
+    label: str
+
+
+@dataclass(frozen=True)
+class BatchInputs:
+    """The image files that were found, and what was passed over with the reason."""
+
+    files: tuple[BatchInput, ...]
+    skipped: tuple[tuple[Path, str], ...] = ()
+
+
+def find_inputs(sources: Sequence[str | os.PathLike[str]]) -> BatchInputs:
+    """Find the image files that a user means.
+
+    Parameters
+    ----------
+    sources
+        Files, folders (of which the images directly inside are taken, but neither labels nor
+        results beside them) and patterns such as ``"plate/*/*_dapi.tif"`` (``**`` reaches into all
+        folders below).
+
+    Returns
+    -------
+    BatchInputs
+        Each file once, in the order of the sources and within them by name.
+
+    Raises
+    ------
+    ImageError
+        When a source does not exist, or there is no image at all.
+    """
+    found: dict[str, Path] = {}
+    skipped: list[tuple[Path, str]] = []
+    for source in sources:
+        with reading(Path(source)):
+            for path in _expand(Path(source), skipped):
+                found.setdefault(os.path.abspath(path), path)  # noqa: PTH100 -- links stay apart
+    if not found:
+        seen = "; ".join(f"'{p.name}': {reason}" for p, reason in skipped[:3])
+        raise ImageError(
+            f"No image in {', '.join(repr(str(s)) for s in sources)}: expected {_KNOWN}. "
+            + (f"There: {seen}." if seen else "Images in folders below: give 'FOLDER/**/*.tif'.")
+        )
+    paths = list(found.values())
+    names = _result_names(paths)
+    files = tuple(map(BatchInput, paths, names, told_apart(paths)))
+    return BatchInputs(files, tuple(skipped))
+
+
+def _expand(source: Path, skipped: list[tuple[Path, str]]) -> list[Path]:
+    if is_zarr(source):
+        return [source]
+    if exists(source):
+        return _sorted_out(sorted(source.iterdir()), skipped) if source.is_dir() else [source]
+    if not glob.has_magic(str(source)):
+        raise ImageError(f"There is no file or folder '{source}'. Check the name.")
+    matches = [Path(p) for p in sorted(glob.glob(str(source), recursive=True))]  # noqa: PTH207
+    if not matches:
+        raise ImageError(f"No file matches the pattern '{source}'. Check it, and quote it.")
+    return _sorted_out([p for p in matches if is_zarr(p) or not p.is_dir()], skipped)
+
+
+def _sorted_out(paths: Sequence[Path], skipped: list[tuple[Path, str]]) -> list[Path]:
+    """Keep the images, and say why the others are no images."""
+    stems = {bare_name(path) for path in paths}
+    kept = []
+    for path in paths:
+        owner = label_owner(path, _NOT_IMAGES)
+        if path.name.startswith("."):
+            continue
+        if not is_image_file(path):
+            reason = "a folder" if path.is_dir() else f"not one of the formats read ({_KNOWN})"
+            skipped.append((path, reason))
+        elif owner != bare_name(path) and owner in stems:
+            skipped.append((path, f"labels or a result of '{owner}'"))
+        else:
+            kept.append(path)
+    return kept
+
+
+def _result_names(paths: Sequence[Path]) -> list[str]:
+    """Name results after their images; what is there twice gets folders, suffix or a number."""
+    bare = [bare_name(path) for path in paths]
+    apart = told_apart([path.with_name(name) for path, name in zip(paths, bare, strict=True)])
+    names = [name.replace("/", "_") for name in apart]
+    names = [
+        name + path.name.removeprefix(stem).replace(".", "_") if twice else name
+        for path, stem, name, twice in zip(paths, bare, names, _twice(names), strict=True)
+    ]
+    numbered = enumerate(zip(names, _twice(names), strict=True), start=1)
+    return [f"{name}_{i}" if twice else name for i, (name, twice) in numbered]
+
+
+def _twice(names: Sequence[str]) -> list[bool]:
+    """Whether each name would be that of another file, too, on some system."""
+    keys = [file_key(name) for name in names]
+    counts = Counter(keys)
+    return [counts[key] > 1 for key in keys]

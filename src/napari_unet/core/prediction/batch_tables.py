@@ -1,0 +1,188 @@
+"""The tables of a batch: what is measured in each image, and in which order it is written."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import os
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_unet.core.evaluation.measure import measure_objects, summarise_objects, um_per_px
+from napari_unet.core.evaluation.metrics import distinct_names
+from napari_unet.core.system.atomic_files import atomic_write_csv, csv_writer, storage_error
+
+if TYPE_CHECKING:
+    from napari_unet.core.images.image import Image
+    from napari_unet.core.prediction.prediction import Prediction
+
+__all__ = ["BatchTables", "is_table_of_batch", "measure_prediction"]
+
+_ROWS = 512
+"""Rows of labels that are counted at a time: those of a chunk on disk."""
+
+_OBJECT_COLUMNS = ("file", "plane", "id", "area_px", "area_um2", "centroid_y", "centroid_x")
+_LAST_COLUMNS = ("touches_border", "confidence")
+_SUMMARY_COLUMNS = (
+    "file",
+    "objects",
+    "objects_inside",
+    "objects_at_border",
+    "area_px_total",
+    "area_px_median",
+)
+
+
+def measure_prediction(
+    prediction: Prediction, image: Image, file: str
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Give the rows of ``objects.csv`` and the row of ``summary.csv`` of one image.
+
+    Classes have no objects: their row holds the area and share of each class.
+    """
+    labels: Any = prediction.labels
+    if not isinstance(labels, np.ndarray):
+        import dask.array as da
+
+        labels = da.asarray(labels)  # type: ignore[no-untyped-call, unused-ignore]
+    task = prediction.model.task
+    um_known = image.pixel_size is not None and um_per_px(image.pixel_size) is not None
+    if task.kind == "semantic":
+        classes = distinct_names({c.id: c.name for c in task.classes})
+        return [], _class_areas(labels, classes, file, _area_um2(image))
+    rows = measure_objects(labels, image, confidence=prediction.confidence, file=file)
+    return rows, summarise_objects(rows, file, um_known=um_known)
+
+
+def _area_um2(image: Image) -> float | None:
+    sizes = um_per_px(image.pixel_size) if image.pixel_size else None
+    return float(np.prod(sizes[-2:])) if sizes else None
+
+
+def _class_areas(
+    labels: Any, classes: dict[int, str], file: str, area_um2: float | None
+) -> dict[str, Any]:
+    counts = dict.fromkeys(classes, 0)
+    height = labels.shape[-2]
+    for *position, start in np.ndindex(*labels.shape[:-2], -(-height // _ROWS)):
+        rows = slice(start * _ROWS, (start + 1) * _ROWS)
+        ids, n = np.unique(np.asarray(labels[(*position, rows)]), return_counts=True)
+        for class_id, count in zip(ids.tolist(), n.tolist(), strict=True):
+            counts[class_id] = counts.get(class_id, 0) + count
+    summary: dict[str, Any] = {"file": file}
+    for class_id, name in classes.items():
+        summary[f"area_px_{name}"] = counts[class_id]
+        if area_um2 is not None:
+            summary[f"area_um2_{name}"] = counts[class_id] * area_um2
+    total = max(1, sum(counts.values()))
+    return summary | {f"share_{name}": counts[i] / total for i, name in classes.items()}
+
+
+def is_table_of_batch(path: Path) -> bool:
+    """Whether there is a table that `BatchTables` wrote."""
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            return next(csv.reader(file), [""])[0] == "file"
+    except (OSError, UnicodeError, csv.Error):
+        return False
+
+
+class BatchTables:
+    """``summary.csv`` and ``objects.csv`` of a batch, with a row more as each file is finished.
+
+    Parameters
+    ----------
+    folder
+        Where they are written. Rows that an earlier batch wrote of other files stay, as their
+        labels do.
+    files
+        What the rows of this batch say in ``file``.
+    """
+
+    def __init__(self, folder: Path, files: Collection[str]) -> None:
+        self._objects = _GrowingTable(folder / "objects.csv", _OBJECT_COLUMNS, files)
+        self._summary = _GrowingTable(folder / "summary.csv", _SUMMARY_COLUMNS, files)
+
+    def add(self, summary: dict[str, Any], objects: Sequence[dict[str, Any]]) -> None:
+        """Write the rows of one image; raises `StorageError` and then leaves the tables as before.
+
+        A row of ``summary.csv`` is written last: what it says of an image is complete.
+        """
+        if "objects" in summary:
+            self._objects.add(objects)
+        else:
+            self._objects.forget()
+        self._summary.add([summary])
+
+
+class _GrowingTable:
+    """A CSV file that is appended to, and rewritten only where a row brings a new column.
+
+    What it holds of `files` at first is from an earlier batch, and is left out.
+    """
+
+    def __init__(self, path: Path, first: Sequence[str], files: Collection[str]) -> None:
+        self._path = path
+        self._first = first
+        self._files = files
+        self._columns: list[str] | None = None
+
+    def add(self, rows: Sequence[dict[str, Any]]) -> None:
+        """Write rows more."""
+        before, kept = self._before()
+        columns = self._ordered(dict.fromkeys([*before, *(key for row in rows for key in row)]))
+        if self._columns is not None and columns == before:
+            self._append(rows)
+            return
+        header = columns or [*self._first, *_LAST_COLUMNS]  # a table without rows has one too
+        atomic_write_csv(self._path, itertools.chain(kept, rows), header)
+        self._columns = columns
+
+    def forget(self) -> None:
+        """Leave out what an earlier batch wrote of the files of this one."""
+        if self._columns is not None:
+            return
+        before, kept = self._before()
+        if before:
+            atomic_write_csv(self._path, kept, before)
+        else:
+            try:
+                self._path.unlink(missing_ok=True)
+            except OSError as error:
+                raise storage_error(error, self._path) from error
+        self._columns = before
+
+    def _before(self) -> tuple[list[str], Iterator[dict[str, str]]]:
+        """Columns and rows that stay."""
+        if self._columns is not None:
+            return self._columns, self._rows()
+        others = (row for row in self._rows() if row["file"] not in self._files)
+        first = next(others, None)
+        return ([], others) if first is None else ([*first], itertools.chain([first], others))
+
+    def _ordered(self, found: Iterable[str]) -> list[str]:
+        """Columns in a fixed order, whichever file brought them first."""
+        found = list(found)
+        head = [c for c in self._first if c in found]
+        tail = [c for c in _LAST_COLUMNS if c in found]
+        return [*head, *(c for c in found if c not in {*head, *tail}), *tail]
+
+    def _rows(self) -> Iterator[dict[str, str]]:
+        if is_table_of_batch(self._path):
+            with self._path.open(encoding="utf-8", newline="") as file:
+                yield from csv.DictReader(file)
+
+    def _append(self, rows: Sequence[dict[str, Any]]) -> None:
+        try:
+            size = self._path.stat().st_size
+            try:
+                with self._path.open("a", encoding="utf-8", errors="replace", newline="") as file:
+                    csv_writer(file, self._columns or ()).writerows(rows)
+            except OSError:
+                os.truncate(self._path, size)
+                raise
+        except OSError as error:
+            raise storage_error(error, self._path) from error

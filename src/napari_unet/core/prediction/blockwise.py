@@ -1,0 +1,212 @@
+"""Decoding what exceeds memory: block by block, every object whole, written to zarr.
+
+Objects have no block of their own by nature, so each gets one: the block in which its centroid
+lies. A block is decoded together with a margin as wide as the decoder can reach, and only the
+objects it owns are written, whole, also beyond its border. So no object is cut or counted twice,
+and the result does not depend on the block size.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_unet.core.tasks.decoders import first_pixels
+from napari_unet.core.errors import StorageError
+from napari_unet.core.tasks.any_task import Instances, Semantic
+
+if TYPE_CHECKING:
+    import dask.array as da
+
+__all__ = ["decode_blockwise", "passes"]
+
+Labels = NDArray[np.integer[Any]]
+Slices = tuple[slice, ...]
+OnBlock = Callable[[], None]
+
+
+def passes(task: Semantic | Instances) -> int:
+    """How often `decode_blockwise` goes over the blocks, and so calls `on_block` for each."""
+    return 2 if isinstance(task, Instances) else 1
+
+
+def decode_blockwise(
+    task: Semantic | Instances,
+    outputs: da.Array,
+    folder: Path,
+    probabilities: bool,
+    on_block: OnBlock = lambda: None,
+) -> tuple[Any, Any, NDArray[np.float32]]:
+    """Compute outputs block by block, decode them, write the labels to zarr.
+
+    Parameters
+    ----------
+    task
+        Decodes.
+    outputs
+        Lazy network outputs (channels, ...).
+    folder
+        Where ``labels.zarr`` and ``outputs.zarr`` are written; the latter is removed unless
+        `probabilities` are wanted.
+    probabilities
+        Whether to keep them.
+    on_block
+        Called before each block is decoded, and before it is renumbered; may raise to stop.
+
+    Returns
+    -------
+    labels, probabilities
+        zarr arrays; probabilities None unless wanted.
+    confidence
+        Mean foreground probability of each object, ids from 1; empty for classes.
+
+    Raises
+    ------
+    StorageError
+        When the folder cannot be written.
+    """
+    complete = False
+    try:
+        result = _decode_blockwise(task, outputs, folder, probabilities, on_block)
+        complete = True
+        return result
+    except OSError as error:
+        problem = f"{folder} cannot be written: {error.strerror or error}. Choose another folder."
+        raise StorageError(problem) from None
+    finally:
+        # Also when the caller stops: nothing half-written stays. The folder may hold other things.
+        if not complete:
+            for name in ("outputs.zarr", "labels.zarr"):
+                shutil.rmtree(folder / name, ignore_errors=True)
+
+
+def _decode_blockwise(
+    task: Semantic | Instances,
+    outputs: da.Array,
+    folder: Path,
+    probabilities: bool,
+    on_block: OnBlock,
+) -> tuple[Any, Any, NDArray[np.float32]]:
+    import dask
+    import dask.array as da
+    import zarr
+
+    spatial = outputs.shape[1:]
+    chunk = tuple(min(512, n) for n in spatial)
+    stored = zarr.create_array(
+        folder / "outputs.zarr",
+        shape=outputs.shape,
+        chunks=(1, *chunk),
+        dtype="float32",
+        overwrite=True,
+    )
+    with dask.config.set(scheduler="synchronous"):
+        da.store(outputs, cast(Any, stored), lock=False)
+    labels = zarr.create_array(
+        folder / "labels.zarr", shape=spatial, chunks=chunk, dtype="uint32", overwrite=True
+    )
+    confidence = np.empty(0, np.float32)
+    if isinstance(task, Instances):
+        confidence = _decode_objects(task, stored, labels, outputs.chunks[1:], on_block)
+    else:
+        for core in _blocks(outputs.chunks[1:]):
+            on_block()
+            labels[core] = task.decode(np.asarray(stored[(slice(None), *core)]))
+    if probabilities:
+        return labels, _first_maps(task, folder), confidence
+    shutil.rmtree(folder / "outputs.zarr")
+    return labels, None, confidence
+
+
+def _first_maps(task: Semantic | Instances, folder: Path) -> Any:
+    """The probabilities among the stored outputs, lazily."""
+    import dask.array as da
+
+    maps = da.from_zarr(folder / "outputs.zarr")
+    channels = task.heads[0].channels
+    return maps[0] if channels == 1 else maps[:channels]
+
+
+def _decode_objects(
+    task: Instances,
+    stored: Any,
+    labels: Any,
+    chunks: tuple[tuple[int, ...], ...],
+    on_block: OnBlock,
+) -> NDArray[np.float32]:
+    """Write every block's own objects; number them in raster order of their first pixels."""
+    firsts: list[NDArray[np.int64]] = []
+    confidences: list[NDArray[np.float32]] = []
+    next_id = 1
+    for core in _blocks(chunks):
+        on_block()
+        # Twice: an object's neighbours must be decided as well, and they reach as far again.
+        outer = _grown(core, 2 * task.reach_px, labels.shape)
+        maps = stored[(slice(None), *outer)]
+        block = task.decode(maps)
+        ids = _owned(block, core, outer)
+        numbers = np.zeros(int(block.max()) + 1, np.uint32)
+        numbers[ids] = np.arange(next_id, next_id + len(ids))
+        mine = numbers[block]
+        here = mine > 0
+        if here.any():
+            before = labels[outer]
+            labels[outer] = np.where(here, mine, before)
+        firsts.append(_first_pixels(block, ids, outer, labels.shape))
+        area = np.bincount(block.ravel(), minlength=len(numbers))
+        total = np.bincount(block.ravel(), weights=maps[0].ravel(), minlength=len(numbers))
+        confidences.append((total / np.maximum(area, 1)).astype(np.float32)[ids])
+        next_id += len(ids)
+    order = np.argsort(np.concatenate(firsts))
+    final = np.zeros(next_id, np.uint32)
+    final[order + 1] = np.arange(1, next_id)
+    for core in _blocks(chunks):
+        on_block()
+        labels[core] = final[labels[core]]
+    return np.concatenate(confidences)[order]
+
+
+def _blocks(chunks: tuple[tuple[int, ...], ...]) -> list[Slices]:
+    """The blocks of a chunked array as slices, in raster order."""
+    from itertools import product
+
+    axes = []
+    for sizes in chunks:
+        stops = np.cumsum(sizes)
+        axes.append([slice(int(e - n), int(e)) for n, e in zip(sizes, stops, strict=True)])
+    return list(product(*axes))
+
+
+def _grown(core: Slices, margin: int, shape: tuple[int, ...]) -> Slices:
+    return tuple(
+        slice(max(0, s.start - margin), min(n, s.stop + margin))
+        for s, n in zip(core, shape, strict=True)
+    )
+
+
+def _owned(block: Labels, core: Slices, outer: Slices) -> NDArray[np.intp]:
+    """Ids of the objects in a decoded block (with margin) whose centroid lies in its core."""
+    area = np.bincount(block.ravel())
+    owned = area > 0
+    owned[0] = False
+    for axis, (inner, around) in enumerate(zip(core, outer, strict=True)):
+        shape = [-1 if a == axis else 1 for a in range(block.ndim)]
+        position = np.broadcast_to(np.arange(around.start, around.stop).reshape(shape), block.shape)
+        centroid = np.bincount(block.ravel(), weights=position.ravel()) / np.maximum(area, 1)
+        owned &= (centroid >= inner.start - 0.5) & (centroid < inner.stop - 0.5)
+    return np.flatnonzero(owned)
+
+
+def _first_pixels(
+    block: Labels, ids: NDArray[np.intp], outer: Slices, shape: tuple[int, ...]
+) -> NDArray[np.int64]:
+    """Position of each object's first pixel in the whole plane, as a flat index."""
+    local = np.unravel_index(first_pixels(block)[ids], block.shape)
+    whole = tuple(p + s.start for p, s in zip(local, outer, strict=True))
+    flat: NDArray[np.int64] = np.ravel_multi_index(whole, shape).astype(np.int64)
+    return flat

@@ -1,0 +1,95 @@
+"""From outputs to labels: plane by plane, on the grid of the image, joined into stacks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_unet.core.prediction.rescale import regridded_labels, rescaled
+from napari_unet.core.tasks.any_task import Instances, Semantic
+
+__all__ = ["PlaneLabels", "decoded", "joined", "regridded", "stacked"]
+
+PlaneLabels = tuple[Any, NDArray[np.float32]]
+"""Labels of one plane, and the confidences of its objects from id 1 on."""
+
+
+def decoded(
+    task: Semantic | Instances, outputs: NDArray[np.float32], shape: tuple[int, ...]
+) -> PlaneLabels:
+    """Decode one plane in memory, onto the grid of its image, which has that shape."""
+    if isinstance(task, Semantic):
+        if outputs.shape[1:] != shape:
+            outputs = rescaled(outputs, shape).compute(scheduler="synchronous")
+        return _smallest(task.decode(outputs)), np.empty(0, np.float32)
+    labels = _smallest(task.decode(outputs))
+    confidence = _confidence(labels, outputs[0])
+    if outputs.shape[1:] != shape:
+        foreground = rescaled(outputs[:1], shape)[0]
+        lazy = regridded_labels(labels, foreground, task.decoder.threshold, shape)
+        labels = lazy.compute(scheduler="synchronous")
+    return labels, confidence
+
+
+def regridded(
+    task: Semantic | Instances, labels: Any, maps: Any, shape: tuple[int, ...]
+) -> tuple[Any, Any]:
+    """Bring labels and probabilities of one plane, which lie on disk, lazily to another grid."""
+    if isinstance(task, Instances):
+        fine = rescaled(maps[None], shape)[0]
+        return regridded_labels(labels, fine, task.decoder.threshold, shape), fine
+    fine = rescaled(maps[None] if task.binary else maps, shape).rechunk({0: -1})
+    empty = np.empty((0,) * len(shape), labels.dtype)
+    classes = fine.map_blocks(task.decode, dtype=empty.dtype, drop_axis=0, meta=empty)
+    return classes, fine[0] if task.binary else fine
+
+
+def _confidence(labels: NDArray[Any], foreground: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Mean foreground probability of each object, ids from 1."""
+    area = np.bincount(labels.ravel())
+    total = np.bincount(labels.ravel(), weights=foreground.ravel())
+    return (total / np.maximum(area, 1)).astype(np.float32)[1:]
+
+
+def joined(planes: list[PlaneLabels], leading: tuple[int, ...]) -> PlaneLabels:
+    """Stack planes; ids go on from plane to plane, so do the confidences (after one for id 0)."""
+    labels, confidences = [], [np.full(1, np.nan, np.float32)]
+    before = 0
+    for plane, confidence in planes:
+        labels.append(_shifted(plane, before) if before else plane)
+        confidences.append(confidence)
+        before += len(confidence)
+    return stacked(labels, leading), np.concatenate(confidences)
+
+
+def _smallest(labels: NDArray[Any]) -> NDArray[Any]:
+    """Store ids as uint16 where they fit, class ids as they are."""
+    if labels.dtype.itemsize <= 2:
+        return labels
+    return labels.astype(np.uint16 if labels.max(initial=0) <= 65_535 else np.uint32)
+
+
+def _shifted(labels: Any, by: int) -> Any:
+    """Add to every id but 0; in 64 bits, as the ids of a plane may fit 16 and a stack's not."""
+    if isinstance(labels, np.ndarray):
+        return _smallest(np.where(labels > 0, labels.astype(np.int64) + by, 0))
+    import dask.array as da
+
+    lazy = labels if isinstance(labels, da.Array) else da.from_zarr(labels)
+    return da.where(lazy > 0, lazy + np.uint32(by), 0).astype(np.uint32)
+
+
+def stacked(planes: list[Any], leading: tuple[int, ...]) -> Any:
+    """Join planes into a stack; lazily where they lie on disk."""
+    if not leading:
+        return planes[0]
+    if all(isinstance(plane, np.ndarray) for plane in planes):
+        stack = np.stack(planes)
+        return stack.reshape(*leading, *stack.shape[1:])
+    import dask.array as da
+
+    lazy = [p if isinstance(p, da.Array) else da.from_zarr(p) for p in planes]
+    stack = da.stack(lazy)
+    return stack.reshape(*leading, *stack.shape[1:])

@@ -1,0 +1,349 @@
+"""From an image to labels: any size, any number of planes, bounded memory."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_unet.core.system.allocator import keeping_freed_memory, return_freed_memory
+from napari_unet.core.images.contrast import Contrast, check_contrast
+from napari_unet.core.prediction.plane_labels import PlaneLabels, decoded, joined, regridded, stacked
+from napari_unet.core.errors import Cancelled, SettingsError
+from napari_unet.core.prediction.adaptation import Fitted, Fitter, Ranges, fit_image
+from napari_unet.core.images.image import Image
+from napari_unet.core.models.model_file import Model, ModelInfo
+from napari_unet.core.images.normalization import IntensityRange
+from napari_unet.core.prediction.rescale import check_scale, rescaled, scaled_shape
+from napari_unet.core.prediction.blockwise import decode_blockwise, passes
+from napari_unet.core.system.atomic_files import storage_error
+from napari_unet.core.tasks.any_task import Instances, Semantic
+
+if TYPE_CHECKING:
+    import dask.array as da
+
+    from napari_unet.core.models.blocks import BlockNetwork
+
+__all__ = ["Prediction", "predict", "redecode"]
+
+Progress = Callable[[int, int], None]
+IN_MEMORY_BYTES = 256 << 20
+"""Planes whose network outputs need more than this are decoded block by block."""
+
+KEPT_BYTES = 1 << 30
+"""Outputs are kept for decoding again up to this size, all planes together."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model says of an image.
+
+    Parameters
+    ----------
+    labels
+        Class ids, or object ids unique over the whole stack; the image's axes without C. A numpy
+        array; where it was written to disk a zarr array, or a dask array over several.
+    probabilities
+        Float32 0 to 1 or None: of the foreground (axes as `labels`), or of each class (with a
+        first axis C before Y and X).
+    confidence
+        Mean foreground probability of each object by id (index 0 is not used); empty for classes.
+    model
+        Header of the model that was used, with the task as it was decoded.
+    outputs
+        The network's outputs, float32, axes of `labels` with C before the last two (three for a
+        3-D model), on the network's grid; None unless they were to be kept, or where they are too
+        large. `redecode` needs them.
+    scale
+        By which factor the image was enlarged for the network.
+    inverted
+        Whether it was inverted for the network.
+    diameter_px
+        Estimated diameter of its objects in pixels of the image, where the scale was ``"auto"``
+        and objects were recognised.
+    notes
+        What was decided of scale and contrast, in sentences.
+    """
+
+    labels: Any
+    probabilities: Any
+    confidence: NDArray[np.float32]
+    model: ModelInfo
+    outputs: NDArray[np.float32] | None = None
+    scale: float = 1.0
+    inverted: bool = False
+    diameter_px: float | None = None
+    notes: tuple[str, ...] = ()
+
+
+def predict(
+    model: Model,
+    image: Image,
+    *,
+    probabilities: bool = False,
+    test_time_augmentation: bool = False,
+    block_px: int = 1024,
+    device: str = "auto",
+    precision: str = "auto",
+    scale: float | Literal["auto"] = 1.0,
+    contrast: Contrast = "auto",
+    keep_outputs: bool = False,
+    ranges: Sequence[IntensityRange] | None = None,
+    folder: Path | None = None,
+    progress: Progress | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Prediction:
+    """Predict the labels of an image.
+
+    Parameters
+    ----------
+    model
+        Model to use. Other decoder settings: replace ``model.info.task``.
+    image
+        Axes any subset of TZCYX with Y and X; a 2-D model treats T and Z plane by plane. A model
+        of RGB images takes grey ones too.
+    probabilities
+        Whether to return them.
+    test_time_augmentation
+        Average over flips and quarter turns: eight times as slow, a little better.
+    block_px
+        Side of the blocks in which large planes are computed. The result does not depend on it.
+    device, precision
+        See `napari_unet.core.system.device.choose_compute`.
+    scale
+        By which factor the image is enlarged (below 1: shrunk) before the network sees it, for
+        objects of another size than those of the training images. Lengths and areas of the
+        decoder count on that grid; labels and probabilities are on the image's own grid.
+        ``"auto"`` estimates the diameter of the objects first (see
+        `napari_unet.core.prediction.diameter.estimate_diameter`), and fits them to the size the model knows.
+    contrast
+        ``"inverted"`` shows the negative to the network, ``"as-is"`` the image. ``"auto"``
+        inverts where dark objects are on a bright background and the model knows bright ones, or
+        the other way round; models that do not say what they know see the image as it is.
+    keep_outputs
+        Whether to return the network's outputs, so that `redecode` can decode them again.
+    ranges
+        One (low, high) per channel, instead of what the model's normalisation finds: for an image
+        that is a part of another, such as one plane of a depth stack (see `Image.scope`). They
+        say what is dark and what is bright, so the contrast then stays as it is.
+    folder
+        Where results too large for memory are written as zarr; None: a temporary folder, which
+        the caller removes.
+    progress
+        Called with (blocks done, blocks in all); where a plane is decoded block by block, each
+        counts as often as it is gone over.
+    should_stop
+        Asked before each of these.
+
+    Returns
+    -------
+    Prediction
+
+    Raises
+    ------
+    ModelFileError
+        When the model does not fit the image.
+    ImageError
+        When the image holds NaN or infinite values.
+    SettingsError
+        When the scale, the contrast or the block size makes no sense.
+    DeviceError
+        When the device is missing or its memory full.
+    Cancelled
+        When `should_stop` said so.
+    """
+    from napari_unet.core.models.blocks import block_network
+    from napari_unet.core.system.device import choose_compute
+
+    if scale != "auto":
+        check_scale(scale)
+    check_contrast(contrast)
+    model.info.check_image(image)
+    network = block_network(model, choose_compute(device, precision), test_time_augmentation)
+    if ranges is not None and len(ranges) != image.channels:
+        raise SettingsError(
+            f"{len(ranges)} intensity range(s) for {image.channels} channel(s): expected one each."
+        )
+    if model.info.takes_grey(image):
+        image, ranges = image.as_rgb(), ranges and [*ranges] * 3
+    found = Ranges(model.info, image, ranges)
+    with keeping_freed_memory():
+        fitter = Fitter(model, image, device, precision, ranges=found, should_stop=should_stop)
+        fitted = fit_image(fitter, scale, "as-is" if ranges is not None else contrast)
+        run = _Run(model.info, network, block_px, fitted, found, folder, should_stop, progress)
+        return run.predict(image, probabilities, keep_outputs)
+
+
+def redecode(prediction: Prediction, task: Semantic | Instances) -> Prediction:
+    """Turn the outputs of a prediction into labels once more, with other decoder settings.
+
+    Needs neither the model's weights nor torch.
+
+    Parameters
+    ----------
+    prediction
+        Made with ``keep_outputs=True``.
+    task
+        The model's task with other decoder settings.
+
+    Returns
+    -------
+    Prediction
+        The same but for its labels, confidence and task.
+
+    Raises
+    ------
+    SettingsError
+        When the outputs were not kept, or the task has other ones.
+    """
+    info = prediction.model
+    if prediction.outputs is None:
+        raise SettingsError(
+            "The outputs of this prediction were not kept: the image is too large, or it was not "
+            "asked for. Predict once more with the new settings."
+        )
+    if task.heads != info.task.heads:
+        raise SettingsError(
+            f"The prediction was made with the task {info.task.kind} of {info.unet.out_channels} "
+            f"outputs, this is {task.kind} with others. Change decoder settings only."
+        )
+    info = info.model_copy(update={"task": task})
+    ndim = info.unet.ndim
+    shape = prediction.labels.shape
+    maps = prediction.outputs.reshape(-1, *prediction.outputs.shape[-ndim - 1 :])
+    planes = [decoded(task, plane, shape[-ndim:]) for plane in maps]
+    labels, confidence = joined(planes, shape[:-ndim])
+    return replace(prediction, labels=labels, confidence=confidence, model=info)
+
+
+class _Run:
+    """One prediction: what its planes have in common."""
+
+    def __init__(
+        self,
+        info: ModelInfo,
+        network: BlockNetwork,
+        block_px: int,
+        fitted: Fitted,
+        ranges: Ranges,
+        folder: Path | None,
+        should_stop: Callable[[], bool],
+        progress: Progress | None,
+    ) -> None:
+        self._info = info
+        self._network = network
+        self._block_px = block_px
+        self._fitted = fitted
+        self._ranges = ranges
+        self._folder = folder
+        self._should_stop = should_stop
+        self._progress = progress
+        self._done = 0
+        self._total = 0
+        self._made: list[Path] = []
+
+    def predict(self, image: Image, probabilities: bool, keep_outputs: bool) -> Prediction:
+        """Predict all planes; what is on disk goes again where one of them fails."""
+        try:
+            return self._predict(image, probabilities, keep_outputs)
+        except BaseException:
+            for folder in self._made:
+                shutil.rmtree(folder, ignore_errors=True)
+            raise
+
+    def _predict(self, image: Image, probabilities: bool, keep_outputs: bool) -> Prediction:
+        ndim = self._info.unet.ndim
+        shape = image.label_shape
+        own, seen = shape[-ndim:], self._seen(shape[-ndim:])
+        planes = list(image.planes(ndim))
+        # Scaled down, it is the labels that are large.
+        large = max(self._output_bytes(seen), 8 * int(np.prod(own))) > IN_MEMORY_BYTES
+        self._total = len(planes) * self._blocks_of(seen)
+        self._total *= 1 + passes(self._info.task) if large else 1
+        keep_outputs &= not large and len(planes) * self._output_bytes(seen) <= KEPT_BYTES
+        results: list[PlaneLabels] = []
+        kept, maps = [], []
+        for position, plane in planes:
+            outputs = self._outputs(plane, self._ranges.at(position, self._fitted.inverted), seen)
+            if large:
+                result, probability = self._large_plane(outputs, own, probabilities)
+            else:
+                array = outputs.compute(scheduler="synchronous")
+                result = decoded(self._info.task, array, own)
+                probability = self._probabilities(array, own).copy() if probabilities else None
+                kept += [array] if keep_outputs else []
+            results.append(result)
+            maps.append(probability)
+        labels, confidence = joined(results, shape[:-ndim])
+        return Prediction(
+            labels=labels,
+            probabilities=stacked(maps, shape[:-ndim]) if probabilities else None,
+            confidence=confidence,
+            model=self._info,
+            outputs=stacked(kept, shape[:-ndim]) if keep_outputs else None,
+            **self._fitted._asdict(),
+        )
+
+    def _outputs(self, plane: Any, ranges: list[IntensityRange], seen: tuple[int, ...]) -> da.Array:
+        """The network's outputs on its own grid."""
+        from napari_unet.core.models.blocks import network_outputs
+
+        if seen != plane.shape[1:]:
+            plane = rescaled(plane, seen)
+        return network_outputs(self._network, plane, ranges, self._block_px, self._on_block)
+
+    def _large_plane(
+        self, outputs: da.Array, own: tuple[int, ...], probabilities: bool
+    ) -> tuple[PlaneLabels, Any]:
+        """Decode block by block, each plane in a folder of its own."""
+        folder = self._own_folder()
+        other_grid = outputs.shape[1:] != own
+        labels, maps, confidence = decode_blockwise(
+            self._info.task, outputs, folder, probabilities or other_grid, self._on_block
+        )
+        if other_grid:
+            labels, maps = regridded(self._info.task, labels, maps, own)
+        return (labels, confidence), maps if probabilities else None
+
+    def _own_folder(self) -> Path:
+        try:
+            if self._folder is not None:
+                self._folder.mkdir(parents=True, exist_ok=True)
+            self._made.append(Path(tempfile.mkdtemp(prefix="napari-unet-", dir=self._folder)))
+        except OSError as error:
+            raise storage_error(error, self._folder or Path(tempfile.gettempdir())) from None
+        return self._made[-1]
+
+    def _probabilities(self, outputs: NDArray[np.float32], own: tuple[int, ...]) -> Any:
+        channels = self._info.task.heads[0].channels
+        maps = outputs[:channels]
+        if maps.shape[1:] != own:
+            maps = rescaled(maps, own).compute(scheduler="synchronous")
+        return maps[0] if channels == 1 else maps
+
+    def _on_block(self) -> None:
+        if self._should_stop():
+            raise Cancelled("The prediction was stopped; nothing was written.")
+        self._done += 1
+        if self._done < self._total:  # what a single block leaves behind, the next image uses
+            return_freed_memory()
+        if self._progress is not None:
+            self._progress(self._done, self._total)
+
+    def _seen(self, own: tuple[int, ...]) -> tuple[int, ...]:
+        scale = self._fitted.scale
+        return own if scale == 1 else scaled_shape(own, scale)
+
+    def _blocks_of(self, seen: tuple[int, ...]) -> int:
+        from napari_unet.core.models.blocks import block_chunks
+
+        return int(np.prod([len(block_chunks(n, self._block_px, self._network)) for n in seen]))
+
+    def _output_bytes(self, seen: tuple[int, ...]) -> int:
+        return int(np.prod(seen)) * self._network.channels * 4

@@ -1,0 +1,104 @@
+"""Predictions into files: labels and probabilities as TIFF, or as Zarr what exceeds memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_unet.core.io.image_files import write_image, write_labels
+from napari_unet.core.images.image import Image
+from napari_unet.core.evaluation.measure import um_per_px
+from napari_unet.core.system.atomic_files import atomic_path, remove
+from napari_unet.core.io.zarr import write_zarr
+
+if TYPE_CHECKING:
+    from napari_unet.core.images.image import PixelSize
+    from napari_unet.core.prediction.prediction import Prediction
+
+__all__ = ["result_paths", "write_prediction"]
+
+_WHAT = ("labels", "probability")
+
+
+def result_paths(folder: Path, name: str) -> list[Path]:
+    """Every file that a prediction of that name may be written to."""
+    return [folder / f"{name}_{what}{suffix}" for what in _WHAT for suffix in (".tif", ".zarr")]
+
+
+def write_prediction(
+    prediction: Prediction, image: Image, folder: Path, name: str
+) -> tuple[Path, Path | None]:
+    """Write labels, and probabilities where there are any.
+
+    Parameters
+    ----------
+    prediction
+        What to write. Arrays in memory become ``<name>_labels.tif`` (uint16, uint32 above 65,535)
+        and ``<name>_probability.tif`` (float32); arrays on disk become OME-Zarr of these names, and
+        are copied chunk by chunk.
+    image
+        What was predicted; gives axes and pixel size.
+    folder
+        Where to; made if missing.
+    name
+        How the names start. Results of this name that an earlier prediction left are removed.
+
+    Returns
+    -------
+    labels, probabilities
+        The paths.
+
+    Raises
+    ------
+    StorageError
+        When they cannot be written.
+    """
+    labels = prediction.labels
+    stem = folder / f"{name}_labels"
+    if isinstance(labels, np.ndarray):
+        path = stem.with_name(stem.name + ".tif")
+        write_labels(path, labels, image.label_axes, image.pixel_size)
+    else:
+        path = stem.with_name(stem.name + ".zarr")
+        _write_lazy(path, labels, image.label_axes, image.pixel_size)
+    maps = None
+    if prediction.probabilities is not None:
+        maps = _write_probabilities(prediction, image, folder / f"{name}_probability")
+    for old in {*result_paths(folder, name)} - {path, maps}:  # of another model, or larger
+        remove(old)
+    return path, maps
+
+
+def _write_probabilities(prediction: Prediction, image: Image, stem: Path) -> Path:
+    maps = prediction.probabilities
+    names, axes = None, image.label_axes
+    if maps.ndim > len(axes):
+        axes = "".join(a for a in "TZCYX" if a in axes + "C")
+        task = prediction.model.task
+        names = tuple(c.name for c in task.classes) if task.kind == "semantic" else None
+    if isinstance(maps, np.ndarray):
+        path = stem.with_name(stem.name + ".tif")
+        write_image(
+            path, Image(maps, axes, stem.name, pixel_size=image.pixel_size, channel_names=names)
+        )
+    else:
+        path = stem.with_name(stem.name + ".zarr")
+        _write_lazy(path, maps, axes, image.pixel_size, names)
+    return path
+
+
+def _write_lazy(
+    path: Path,
+    data: Any,
+    axes: str,
+    pixel_size: PixelSize | None,
+    names: Sequence[str] | None = None,
+) -> None:
+    """Copy a zarr or dask array into an OME-NGFF image, a chunk at a time."""
+    sizes = (pixel_size and um_per_px(pixel_size)) or ()
+    spacing_um = dict(zip("ZYX"[-len(sizes) :] if sizes else "", sizes, strict=True))
+    with atomic_path(path) as temporary:
+        write_zarr(temporary, data, axes, spacing_um, name=path.stem, channel_names=names)

@@ -1,0 +1,355 @@
+"""How a result came about, and the script and the command that give it again."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from napari_unet.core.training.settings import Settings
+from napari_unet.core.images.contrast import Contrast
+from napari_unet.core.tasks.decoders import VoteDecoder
+from napari_unet.core.errors import ImageError, SettingsError
+from napari_unet.core.images.image import Image
+from napari_unet.core.system.command_line import command_line
+from napari_unet.core.tasks.any_task import AnyTask, Semantic
+
+__all__ = [
+    "FileSource",
+    "PredictionRecord",
+    "as_command",
+    "as_python",
+    "find_file_source",
+    "today",
+]
+
+
+class FileSource(Settings):
+    """How an image is read from a file; see `napari_unet.core.io.image_files.read_image`.
+
+    Parameters
+    ----------
+    path
+        The file.
+    axes
+        Letters that the reader needs; None: the file names its axes.
+    channels
+        Which of the file's channels; None: all.
+    """
+
+    path: str
+    axes: str | None = None
+    channels: tuple[str | int, ...] | None = None
+
+
+class PredictionRecord(Settings):
+    """Everything that made a result what it is: plain values, to be kept with the result.
+
+    Parameters
+    ----------
+    version
+        Of this package.
+    date
+        Day of the prediction, ISO 8601.
+    model
+        The model's file.
+    model_name, model_sha256
+        Which it was.
+    task
+        With the decoder's settings that were used.
+    image
+        Name of the image, or of the folder.
+    path
+        The file that the image is said to come from.
+    file
+        How that file is read, once it is known that it holds this image; see `find_file_source`.
+    channels
+        Channels of the layer that were used; None: all.
+    layers
+        Names of the layers that the image was taken from, one or one per channel.
+    axes
+        Axes of the array in that layer, in its order (``S`` for colour samples).
+    position
+        Index along each axis that was cut, where only one plane was predicted.
+    scale
+        Factor by which the image was resized for the network; ``"auto"`` for files, each by its
+        own.
+    diameter_px
+        Estimated diameter of the objects, where the scale was found from it.
+    contrast
+        As in `napari_unet.core.prediction.prediction.predict`; ``"inverted"`` where an image was.
+    probabilities, test_time_augmentation
+        As in `napari_unet.core.prediction.prediction.predict`.
+    folder
+        Folder, file or pattern whose files were predicted, instead of one image.
+    out
+        Where their results were written.
+    rescale
+        Whether they were resized to the model's pixel size where both are known.
+    """
+
+    version: str
+    date: str
+    model: str
+    model_name: str
+    model_sha256: str
+    task: AnyTask
+    image: str
+    path: str | None = None
+    file: FileSource | None = None
+    channels: tuple[str | int, ...] | None = None
+    layers: tuple[str, ...] = ()
+    axes: str = "YX"
+    position: dict[str, int] = Field(default_factory=dict)
+    scale: float | Literal["auto"] = 1.0
+    diameter_px: float | None = None
+    contrast: Contrast = "auto"
+    probabilities: bool = False
+    test_time_augmentation: bool = False
+    folder: str | None = None
+    out: str | None = None
+    rescale: bool = False
+
+    def decoding(self) -> dict[str, Any]:
+        """Settings that turn the network's outputs into labels, by name."""
+        if isinstance(self.task, Semantic):
+            return {"threshold": self.task.threshold} if self.task.binary else {}
+        decoder = self.task.decoder
+        settings: dict[str, Any] = {
+            "threshold": decoder.threshold,
+            "min_area_px": decoder.min_area_px,
+        }
+        votes = {"min_votes": decoder.min_votes} if isinstance(decoder, VoteDecoder) else {}
+        return settings | votes
+
+
+def today() -> str:
+    """Date as records have it."""
+    return datetime.now(UTC).date().isoformat()
+
+
+def find_file_source(
+    image: Image, path: Path | str | None, axes: str | None = None
+) -> FileSource | None:
+    """Find out how an image in a viewer is read from the file behind it.
+
+    Parameters
+    ----------
+    image
+        The whole image, as it was predicted.
+    path
+        The file that it is said to come from.
+    axes
+        Letters to try where the file does not name its axes.
+
+    Returns
+    -------
+    FileSource or None
+        None where there is no file, or where it holds something else: what is in the viewer was
+        changed, or is a part of the file.
+    """
+    from napari_unet.core.io.image_files import read_image
+
+    if path is None or not Path(path).exists():
+        return None
+    for letters in dict.fromkeys((None, axes)):
+        try:
+            there = read_image(path, axes=letters, lazy=True)
+        except (ImageError, MemoryError):
+            continue
+        if there.label_axes != image.label_axes or there.label_shape != image.label_shape:
+            continue
+        channels = _same_channels(_samples(there), _samples(image))
+        if channels is None:
+            continue
+        everything = channels == tuple(range(there.channels))
+        path = Path(path).absolute()
+        return FileSource(path=str(path), axes=letters, channels=None if everything else channels)
+    return None
+
+
+def as_python(record: PredictionRecord) -> str:
+    """Write a script that gives the same labels.
+
+    It reads the image from its file; where there is none, from the layer, and is to be run in
+    napari's console.
+    """
+    head = (
+        f"# napari-unet-live {record.version}, model '{record.model_name}'\n"
+        f"# SHA-256 of the model: {record.model_sha256}\n"
+    )
+    return head + (_python_folder(record) if record.folder else _python_image(record))
+
+
+def as_command(record: PredictionRecord) -> str:
+    """Write the command line that gives the same labels.
+
+    Raises
+    ------
+    SettingsError
+        When the image is in no file, or is one plane of one: the command reads whole files.
+    """
+    source = record.folder
+    if source is None:
+        if record.file is None:
+            raise SettingsError(
+                f"'{record.image}' is in no file as it is here, and the command line reads files. "
+                "Save the layer (File > Save Selected Layers) and predict the saved file, or use "
+                "'Copy as Python'."
+            )
+        if record.position:
+            raise SettingsError(
+                f"Only the plane {_position(record)} of '{record.image}' was predicted, and the "
+                "command line predicts whole files. Predict the whole stack, or use 'Copy as "
+                "Python'."
+            )
+        source = record.file.path
+    words = ["napari-unet", "predict", record.model, source, "--out", record.out or "results"]
+    if record.file is not None:
+        words += ["--axes", record.file.axes] if record.file.axes else []
+        if record.file.channels is not None:
+            words += ["--channels", ",".join(map(str, record.file.channels))]
+    names = {"threshold": "--threshold", "min_area_px": "--min-area", "min_votes": "--min-votes"}
+    for name, value in record.decoding().items():
+        words += [names[name], f"{value:.12g}"]
+    if record.rescale:
+        words.append("--rescale")
+    elif record.scale == "auto":
+        words += ["--diameter", "auto"]
+    elif record.scale != 1:
+        words += ["--scale", f"{record.scale:.12g}"]
+    words += ["--contrast", record.contrast] if record.contrast != "auto" else []
+    words += ["--tta"] if record.test_time_augmentation else []
+    words += ["--probability"] if record.probabilities else []
+    return command_line(words)
+
+
+# -- Python -------------------------------------------------------------------------------------
+
+
+def _python_image(record: PredictionRecord) -> str:
+    names = ["load_model", "predict", "write_labels"]
+    names.append("read_image" if record.file else "Image")
+    lines = [f"from napari_unet import {', '.join(sorted(names))}"]
+    lines += ["from napari_unet.core.prediction.batch import decode_with", ""]
+    lines += [_load_model(record), *_read_lines(record)]
+    if record.position:
+        lines.insert(0, "from dataclasses import replace\n")
+        lines += [
+            f"position = {record.position!r}  # this plane alone was predicted",
+            "plane = image.data[tuple(position.get(axis, slice(None)) for axis in image.axes)]",
+            'axes = "".join(axis for axis in image.axes if axis not in position)',
+            "image = replace(image, data=plane, axes=axes)",
+        ]
+    options: dict[str, Any] = {"probabilities": True} if record.probabilities else {}
+    options |= {"scale": record.scale} if record.scale != 1 else {}
+    options |= {"contrast": record.contrast} if record.contrast != "auto" else {}
+    options |= {"test_time_augmentation": True} if record.test_time_augmentation else {}
+    lines.append(f"prediction = predict(model, image{_keywords(options)})")
+    lines.append("labels = prediction.labels  # axes of the image without C")
+    target = f"{_plain(record.image)}_labels.tif"
+    lines.append(f"write_labels({target!r}, labels, image.label_axes, image.pixel_size)")
+    return "\n".join(lines) + "\n"
+
+
+def _read_lines(record: PredictionRecord) -> list[str]:
+    if record.file is not None:
+        given = {"axes": record.file.axes, "channels": record.file.channels}
+        options = {name: value for name, value in given.items() if value is not None}
+        return [f"image = read_image({record.file.path!r}{_keywords(options)})"]
+    lines = [
+        "import napari",
+        "viewer = napari.current_viewer()",
+        "if viewer is None:",
+        "    raise SystemExit(",
+        '        "Run this in napari\'s console (Window > Console), with the layer open: "',
+        '        "the image is in no file."',
+        "    )",
+        "layers = viewer.layers",
+    ]
+    if len(record.layers) == 1:
+        lines.append(f"layer = layers[{record.layers[0]!r}]")
+        lines.append("data = layer.data[0] if layer.multiscale else layer.data")
+        letters = record.axes
+    else:
+        lines.append("import numpy as np")
+        lines.append(f"data = np.stack([layers[name].data for name in {list(record.layers)!r}])")
+        letters = "C" + record.axes
+    named = {"name": record.image}
+    lines.append(f"image = Image.from_array(data, {letters!r}{_keywords(named)})")
+    if record.channels is not None:
+        lines.append(f"image = image.select_channels({record.channels!r})")
+    return lines
+
+
+def _python_folder(record: PredictionRecord) -> str:
+    options: dict[str, Any] = {}
+    if record.file is not None:
+        given = {"axes": record.file.axes, "channels": record.file.channels}
+        options |= {name: value for name, value in given.items() if value is not None}
+    options |= {"probabilities": True} if record.probabilities else {}
+    options |= {"scale": record.scale} if record.scale != 1 else {}
+    options |= {"contrast": record.contrast} if record.contrast != "auto" else {}
+    options |= {"rescale": True} if record.rescale else {}
+    options |= {"test_time_augmentation": True} if record.test_time_augmentation else {}
+    lines = [
+        "from pathlib import Path",
+        "",
+        "from napari_unet import load_model",
+        "from napari_unet.core.prediction.batch import BatchOptions, decode_with, predict_files",
+        "from napari_unet.core.prediction.batch_inputs import find_inputs",
+        "",
+        _load_model(record),
+        f"files = find_inputs([{record.folder!r}]).files",
+        f"options = BatchOptions(Path({record.out or 'results'!r}){_keywords(options)})",
+        "for result in predict_files(model, files, options):",
+        "    print(result.input)",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _load_model(record: PredictionRecord) -> str:
+    settings = record.decoding()
+    load = f"load_model({record.model!r})"
+    return f"model = decode_with({load}{_keywords(settings)})" if settings else f"model = {load}"
+
+
+def _keywords(values: dict[str, Any]) -> str:
+    return "".join(f", {name}={value!r}" for name, value in values.items())
+
+
+def _position(record: PredictionRecord) -> str:
+    return ", ".join(f"{axis}={index}" for axis, index in record.position.items())
+
+
+def _plain(name: str) -> str:
+    return "".join(c if c.isalnum() or c in "-_." else "_" for c in name) or "image"
+
+
+# -- is this the file? --------------------------------------------------------------------------
+
+
+def _samples(image: Image) -> NDArray[Any]:
+    """Some 64 x 64 pixels of the first and the last plane, axes plane, C, Y, X."""
+    planes = list(image.planes(2))
+    step = [max(1, n // 64) for n in image.label_shape[-2:]]
+    first_and_last = (planes[0][1], planes[-1][1])
+    return np.stack([np.asarray(p[:, :: step[0], :: step[1]]) for p in first_and_last])
+
+
+def _same_channels(there: NDArray[Any], image: NDArray[Any]) -> tuple[int, ...] | None:
+    """Which channels of the file the image has; None where one of them is not in the file."""
+    found = []
+    for channel in range(image.shape[1]):
+        wanted = image[:, channel]
+        order = [channel, *range(there.shape[1])]
+        matches = (c for c in order if c < there.shape[1] and np.array_equal(there[:, c], wanted))
+        match = next(matches, None)
+        if match is None:
+            return None
+        found.append(match)
+    return tuple(found)

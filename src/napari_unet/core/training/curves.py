@@ -1,0 +1,148 @@
+"""The curves of a training as a picture. PNG, no screen."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["curves_figure", "save_png"]
+
+Values = NDArray[np.float64]
+
+DPI = 150
+INK, _FAINT = "#333333", "#888888"
+_TRAIN, _VALIDATION = "#888888", "#d55e00"
+
+_OBJECT_CURVES = {
+    "mean_ap_by_image": ("mean AP 0.50:0.95 by image", "#0072b2"),
+    "ap50_by_image": ("AP at IoU 0.5 by image", "#d55e00"),
+    "dice_foreground_by_image": ("Dice, foreground, by image", "#009e73"),
+}
+_CLASS_CURVES = {
+    "mean_iou_with_background_pooled": ("mean IoU, pooled", "#0072b2"),
+    "mean_iou_without_background_pooled": ("… without background", "#d55e00"),
+    "dice_foreground_by_image": ("Dice, foreground, by image", "#009e73"),
+}
+"""Validation scores worth a curve: label and colour; the first decides the best."""
+
+
+def curves_figure(path: str | os.PathLike[str], history: Sequence[Mapping[str, Any]]) -> None:
+    """Draw the loss and the validation scores of a training over its epochs; save it as PNG.
+
+    Parameters
+    ----------
+    path
+        The PNG file.
+    history
+        A row per epoch, as in ``history.csv``: ``epoch``, ``train_loss``, ``validation_loss`` and
+        scores by their flat names. What is missing is left out.
+
+    Raises
+    ------
+    StorageError
+        When the file cannot be written.
+    """
+    from matplotlib.figure import Figure
+
+    objects = any("ap50_by_image" in row or "mean_ap_by_image" in row for row in history)
+    curves = _OBJECT_CURVES if objects else _CLASS_CURVES
+    scores = {k: c for k, c in curves.items() if np.isfinite(_column(history, k)).any()}
+    n = 2 if scores else 1
+    figure = Figure(figsize=(5 * n, 3.4), dpi=DPI, facecolor="white")
+    margins = {"left": 0.55 / (5 * n), "right": 1 - 0.15 / (5 * n), "bottom": 0.15, "top": 0.9}
+    panels = figure.subplots(1, n, squeeze=False, gridspec_kw={**margins, "wspace": 0.15})[0]
+    epochs = _column(history, "epoch")
+    if not np.isfinite(epochs).all():
+        epochs = np.arange(1.0, len(history) + 1)
+    _draw_losses(panels[0], epochs, history)
+    if scores:
+        _draw_scores(panels[1], epochs, history, scores)
+    for axes in panels:
+        _plain_axes(axes, epochs)
+    save_png(figure, path)
+
+
+def _column(history: Sequence[Mapping[str, Any]], key: str) -> Values:
+    """Values of one column; NaN where there is none."""
+    values = [row.get(key) for row in history]
+    return np.array([float("nan") if v in (None, "") else float(v) for v in values], np.float64)
+
+
+def _draw_losses(axes: Axes, epochs: Values, history: Sequence[Mapping[str, Any]]) -> None:
+    drawn = []
+    for key, label, colour in (
+        ("train_loss", "training", _TRAIN),
+        ("validation_loss", "validation", _VALIDATION),
+    ):
+        values = _column(history, key)
+        if np.isfinite(values).any():
+            _draw_curve(axes, epochs, values, label, colour)
+            drawn.append(values[np.isfinite(values)])
+    axes.set_title("loss", loc="left", fontsize=10, fontweight="bold", color=INK)
+    if not drawn:
+        return
+    every = np.concatenate(drawn)
+    if every.min() > 0 and every.max() / every.min() > 10:
+        axes.set_yscale("log")
+    elif every.min() >= 0:
+        axes.set_ylim(bottom=0)
+    axes.legend(frameon=False, fontsize=8, labelcolor=INK)
+
+
+def _draw_scores(
+    axes: Axes,
+    epochs: Values,
+    history: Sequence[Mapping[str, Any]],
+    scores: Mapping[str, tuple[str, str]],
+) -> None:
+    for key, (label, colour) in scores.items():
+        values = _column(history, key)
+        last = values[np.isfinite(values)][-1]
+        _draw_curve(axes, epochs, values, f"{label}  {last:.3f}", colour)
+    best = _column(history, next(iter(scores)))
+    at = int(np.nanargmax(best))
+    axes.plot(epochs[at], best[at], "o", mfc="none", mec=INK, ms=9)
+    axes.annotate(
+        f"best {best[at]:.3f}", (float(epochs[at]), float(best[at])), (4, -10),
+        textcoords="offset points", ha="right", va="top", fontsize=8, color=INK,
+    )  # fmt: skip
+    axes.set_ylim(0, 1)
+    axes.set_title("validation scores", loc="left", fontsize=10, fontweight="bold", color=INK)
+    axes.legend(frameon=False, fontsize=8, labelcolor=INK, loc="lower right")
+
+
+def _draw_curve(axes: Axes, x: Values, y: Values, label: str, colour: str) -> None:
+    known = np.isfinite(y)
+    marker = "o" if known.sum() < 30 else ""
+    axes.plot(x[known], y[known], color=colour, label=label, lw=1.6, marker=marker, ms=3)
+
+
+def _plain_axes(axes: Axes, epochs: Values) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    axes.set_xlabel("epoch", fontsize=9, color=INK)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if 0 < len(epochs) < 3:
+        axes.set_xlim(epochs[0] - 1, epochs[-1] + 1)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(axis="y", color=_FAINT, alpha=0.25, lw=0.6)
+    axes.tick_params(labelsize=8, colors=INK)
+
+
+def save_png(figure: Figure, path: str | os.PathLike[str]) -> None:
+    """Save a figure as PNG, all or nothing; raises `StorageError`."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    from napari_unet.core.system.atomic_files import atomic_path
+
+    FigureCanvasAgg(figure)
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, format="png")

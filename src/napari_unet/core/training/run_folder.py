@@ -1,0 +1,250 @@
+"""A run's folder: models, resumable state, history, settings and curves. Every write is atomic.
+
+best.safetensors    the model with the best validation score (not without validation)
+last.safetensors    the model as it is now
+state.safetensors   everything needed to go on: weights, average, optimizer, position
+history.csv         one row per epoch
+settings.json       how and on what it is trained
+labels.npz          the labels, and annotated areas, as they were when training started
+curves.png          the history as a picture
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pydantic import Field
+
+from napari_unet.core.training.settings import Settings, TrainingSettings
+from napari_unet.core.errors import ModelFileError, SettingsError
+from napari_unet.core.images.image import Pair
+from napari_unet.core.models.model_file import Model, ModelInfo, read_header, save_model, write_tensors
+from napari_unet.core.system.command_line import command_line
+from napari_unet.core.system.atomic_files import atomic_path, atomic_write_csv, atomic_write_text, exists
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["RunFolder", "RunSettings", "SavedState"]
+
+_STATE_KEY = "napari_unet_state"
+_AREA = "area_"
+
+
+class RunSettings(Settings):
+    """What a run was started with.
+
+    Parameters
+    ----------
+    training
+        The training settings, with device and precision as chosen.
+    info
+        Header of the model that is being trained.
+    split_train, split_validation
+        Indices of the pairs on both sides; both empty: divided by the default rule.
+    threads
+        Number of CPU threads; weights repeat exactly only with the same number.
+    sources
+        Where the data came from, for the command line to find it again.
+    """
+
+    training: TrainingSettings
+    info: ModelInfo
+    split_train: tuple[int, ...] = ()
+    split_validation: tuple[int, ...] = ()
+    threads: int = 1
+    sources: dict[str, Any] = Field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SavedState:
+    """What is needed to go on: named tensors, and plain values."""
+
+    tensors: dict[str, Tensor]
+    values: dict[str, Any]
+
+
+class RunFolder:
+    """The files of one run.
+
+    Parameters
+    ----------
+    path
+        The folder; made when something is written.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+
+    @property
+    def best_model(self) -> Path:
+        """The model with the best validation score."""
+        return self.path / "best.safetensors"
+
+    @property
+    def last_model(self) -> Path:
+        """The model as it is now."""
+        return self.path / "last.safetensors"
+
+    @property
+    def curves(self) -> Path:
+        """The history as a picture."""
+        return self.path / "curves.png"
+
+    @property
+    def _state(self) -> Path:
+        return self.path / "state.safetensors"
+
+    def start(self, settings: RunSettings, pairs: list[Pair]) -> None:
+        """Make the folder and write the settings and a snapshot of the labels.
+
+        Raises
+        ------
+        SettingsError
+            When a run lies there already.
+        StorageError
+            When it cannot be written.
+        """
+        self.check_free()
+        atomic_write_text(self.path / "settings.json", settings.model_dump_json(indent=1))
+        with atomic_path(self.path / "labels.npz") as temporary, temporary.open("wb") as file:
+            arrays: Any = {f"{i:05d}": pair.labels for i, pair in enumerate(pairs)}
+            arrays |= {
+                f"{_AREA}{i:05d}": pair.annotated
+                for i, pair in enumerate(pairs)
+                if pair.annotated is not None
+            }
+            np.savez_compressed(file, **arrays)
+
+    def check_free(self) -> None:
+        """Raise `SettingsError` when a run lies there already."""
+        if any(exists(f) for f in (self._state, self.best_model, self.last_model)):
+            command = command_line(["napari-unet", "train", "--resume", self.path])
+            raise SettingsError(
+                f"{self.path} already holds a run. Resume it ({command}), or choose another folder."
+            )
+
+    def settings(self) -> RunSettings:
+        """Read the settings.
+
+        Raises
+        ------
+        SettingsError
+            When there is no run, or its settings are damaged.
+        """
+        path = self.path / "settings.json"
+        try:
+            return RunSettings.model_validate_json(path.read_text(encoding="utf-8"))
+        except OSError:
+            problem = f"{self.path} holds no run: there is no settings.json in it."
+        except ValueError:
+            problem = f"{path} is damaged or of another version: these are no settings of a run."
+        raise SettingsError(f"{problem} Choose the folder of another run, or start a new one.")
+
+    def labels(self) -> list[Any]:
+        """Read the snapshot of the labels, in the order of the pairs.
+
+        Raises
+        ------
+        SettingsError
+            When it is missing or damaged.
+        """
+        return [labels for labels, _ in self.snapshot()]
+
+    def snapshot(self) -> list[tuple[Any, Any]]:
+        """Read labels and annotated area (None: everywhere) of each pair, in their order.
+
+        Raises
+        ------
+        SettingsError
+            When they are missing or damaged.
+        """
+        path = self.path / "labels.npz"
+        try:
+            # Opened here: NumPy leaves a damaged file open.
+            with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
+                names = sorted(n for n in file.files if not n.startswith(_AREA))
+                areas = {n: file[_AREA + n] for n in names if _AREA + n in file.files}
+                return [(file[n], areas.get(n)) for n in names]
+        except (OSError, ValueError, AttributeError, zipfile.BadZipFile, zlib.error):
+            problem = f"{path}, the labels that the run was started with, is missing or damaged."
+        raise SettingsError(f"{problem} Start a new run, for example from its last model.")
+
+    def save_last(self, model: Model) -> None:
+        """Write the model as it is now."""
+        save_model(self.last_model, model)
+
+    def save_best(self, model: Model) -> None:
+        """Write the best model."""
+        save_model(self.best_model, model)
+
+    def save_state(self, state: SavedState) -> None:
+        """Write what is needed to go on."""
+        write_tensors(self._state, state.tensors, {_STATE_KEY: json.dumps(state.values)})
+
+    def load_state(self) -> SavedState:
+        """Read what is needed to go on.
+
+        Raises
+        ------
+        SettingsError
+            When the run was stopped before its first checkpoint.
+        ModelFileError
+            When the file is damaged.
+        """
+        from safetensors.torch import load_file
+
+        if not self._state.exists():
+            raise SettingsError(
+                f"{self.path} has no checkpoint to resume from. Start the training again, in "
+                "another folder."
+            )
+        try:
+            header = read_header(self._state).get(_STATE_KEY)
+        except ModelFileError:
+            header = None
+        if header is None:
+            raise ModelFileError(
+                f"{self._state} is truncated, or not the state of a run. Start a new run, for "
+                "example from its last model."
+            )
+        try:
+            return SavedState(load_file(self._state), json.loads(header))
+        except ValueError:
+            raise ModelFileError(f"{self._state} is damaged. Start a new run.") from None
+
+    def write_history(self, rows: list[dict[str, Any]]) -> None:
+        """Write the history and its picture."""
+        from napari_unet.core.evaluation.figures import curves_figure
+
+        if rows:
+            atomic_write_csv(self.path / "history.csv", rows)
+            curves_figure(self.curves, rows)
+
+    def read_history(self) -> list[dict[str, float]]:
+        """Read the history; empty cells (no validation) are left out.
+
+        Raises
+        ------
+        SettingsError
+            When it is damaged.
+        """
+        path = self.path / "history.csv"
+        if not path.exists():
+            return []
+        try:
+            with path.open(newline="", encoding="utf-8") as file:
+                return [
+                    {k: float(v) for k, v in row.items() if v not in ("", None)}
+                    for row in csv.DictReader(file)
+                ]
+        except (ValueError, TypeError, csv.Error):
+            problem = f"{path} is damaged: expected numbers."
+        raise SettingsError(f"{problem} Delete it; a resumed run writes it again.")

@@ -1,0 +1,202 @@
+"""Settings: what a user can choose, checked when it is chosen, saved with every model and run."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from napari_unet.core.augmentation.patch import Augmentation
+from napari_unet.core.errors import SettingsError
+from napari_unet.core.images.normalization import Normalization
+
+__all__ = ["Budget", "Settings", "TrainingSettings", "UNetConfig", "parse_settings"]
+
+
+S = TypeVar("S", bound=BaseModel)
+
+
+class Settings(BaseModel):
+    """Base of all settings: immutable, unknown names refused."""
+
+    # Built when first used: napari imports these to show a widget, and does not wait for it.
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+
+class UNetConfig(Settings):
+    """Architecture of the network.
+
+    Parameters
+    ----------
+    ndim
+        Spatial dimensions.
+    in_channels, out_channels
+        Image channels in, output maps out.
+    depth
+        How often the size is halved.
+    base_channels
+        Channels at full size; doubled at each halving.
+    norm
+        ``"batch"`` or ``"none"``: normalisations whose statistics do not depend on the tile, so
+        that a tiled prediction equals a whole one.
+    dropout
+        Share of the bottleneck's channels dropped in training.
+    upsampling
+        ``"transposed"`` convolution, or ``"resize"`` (nearest neighbour) and 1x1 convolution.
+    """
+
+    ndim: Literal[2, 3] = 2
+    in_channels: Annotated[int, Field(ge=1, le=256)] = 1
+    out_channels: Annotated[int, Field(ge=1, le=1024)] = 1
+    depth: Annotated[int, Field(ge=1, le=7)] = 4
+    base_channels: Annotated[int, Field(ge=1, le=256)] = 16
+    norm: Literal["batch", "none"] = "batch"
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    upsampling: Literal["transposed", "resize"] = "transposed"
+
+    @property
+    def multiple(self) -> int:
+        """Sizes inside the network are multiples of this."""
+        return 1 << self.depth
+
+    @property
+    def receptive_radius_px(self) -> int:
+        """How far an output pixel can see, in pixels; no more than this is needed as a halo.
+
+        Two 3x3 convolutions at each level of both paths reach 2 px of that level to each side;
+        pooling and up-sampling add up to one pixel of the level above each.
+        """
+        convolutions = sum(2 << level for level in range(self.depth + 1))
+        convolutions += sum(2 << level for level in range(self.depth))
+        resampling = sum(2 << level for level in range(self.depth))
+        return convolutions + resampling
+
+
+class Budget(Settings):
+    """When training ends: exactly one of these.
+
+    A step or epoch budget repeats exactly; one in minutes depends on the machine.
+    """
+
+    steps: Annotated[int, Field(ge=1)] | None = None
+    epochs: Annotated[int, Field(ge=1)] | None = None
+    minutes: Annotated[float, Field(gt=0)] | None = None
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Budget:
+        given = [n for n in ("steps", "epochs", "minutes") if getattr(self, n) is not None]
+        if len(given) != 1:
+            raise SettingsError(
+                f"Budget names {' and '.join(given) or 'nothing'}: expected exactly one of steps, "
+                "epochs and minutes."
+            )
+        return self
+
+    def __str__(self) -> str:
+        for name in ("steps", "epochs", "minutes"):
+            if (value := getattr(self, name)) is not None:
+                return f"{value:g} {name.removesuffix('s') if value == 1 else name}"
+        raise AssertionError
+
+
+class TrainingSettings(Settings):
+    """How to train.
+
+    Parameters
+    ----------
+    budget
+        Steps, epochs or minutes.
+    depth, base_channels, norm, dropout, upsampling
+        See `UNetConfig`.
+    patch_px
+        Side of the square training patches; a multiple of 2^depth.
+    batch_size
+        Patches per step.
+    learning_rate, weight_decay, optimizer
+        Of AdamW or Adam.
+    warmup
+        Share of the budget in which the learning rate rises; then it falls along a cosine to zero.
+    gradient_clip
+        Largest norm of the gradient; 0 switches clipping off.
+    average_decay
+        Decay of the exponential moving average of the weights, which is what is validated and
+        saved; 0 switches it off. It is less at first, so that the average follows soon.
+    augmentation
+        See `Augmentation`.
+    normalization
+        See `Normalization`; the default one leaves the choice to `choose_normalization`.
+    foreground_patches
+        Share of the patches that are centred on a labelled pixel.
+    validation_fraction
+        Share of the images (by group) kept for validation.
+    epoch_steps
+        Steps between two validations; None: as many as it takes to see each training pixel about
+        once, at least 20 and at most 400.
+    patience
+        Stop when the validation has not improved for this many epochs; None: never.
+    precision
+        ``"auto"``, ``"float32"``, ``"bfloat16"`` or ``"float16"`` (GPU only).
+    device
+        ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
+    seed
+        Of the weights, the patches and the augmentation.
+    """
+
+    budget: Budget = Field(default_factory=lambda: Budget(epochs=100))
+    depth: Annotated[int, Field(ge=1, le=7)] = 4
+    base_channels: Annotated[int, Field(ge=1, le=256)] = 16
+    norm: Literal["batch", "none"] = "batch"
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    upsampling: Literal["transposed", "resize"] = "transposed"
+    patch_px: Annotated[int, Field(ge=16, le=4096)] = 192
+    batch_size: Annotated[int, Field(ge=1, le=1024)] = 4
+    optimizer: Literal["adam", "adamw"] = "adamw"
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = 3e-3
+    weight_decay: Annotated[float, Field(ge=0)] = 1e-4
+    warmup: Annotated[float, Field(ge=0, le=0.5)] = 0.1
+    gradient_clip: Annotated[float, Field(ge=0)] = 1.0
+    average_decay: Annotated[float, Field(ge=0, lt=1)] = 0.99
+    augmentation: Augmentation = Field(default_factory=lambda: Augmentation.preset("standard"))
+    normalization: Normalization = Field(default_factory=Normalization)
+    foreground_patches: Annotated[float, Field(ge=0, le=1)] = 0.5
+    validation_fraction: Annotated[float, Field(ge=0, le=0.5)] = 0.15
+    epoch_steps: Annotated[int, Field(ge=1)] | None = None
+    patience: Annotated[int, Field(ge=1)] | None = None
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    device: str = "auto"
+    seed: Annotated[int, Field(ge=0)] = 0
+
+    @model_validator(mode="after")
+    def _patch_fits_depth(self) -> TrainingSettings:
+        multiple = 2**self.depth
+        if self.patch_px % multiple:
+            near = max(multiple, round(self.patch_px / multiple) * multiple)
+            raise SettingsError(
+                f"Patch size {self.patch_px} px with depth {self.depth}: expected a multiple of "
+                f"{multiple}. Use {near}."
+            )
+        return self
+
+
+def parse_settings(kind: type[S], values: dict[str, Any]) -> S:
+    """Build settings from plain values, with errors that read as sentences.
+
+    Raises
+    ------
+    SettingsError
+        Naming each value that is not allowed and what would be.
+    """
+    from pydantic import ValidationError
+
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        parts = [_complaint(kind, dict(e)) for e in error.errors()]
+        raise SettingsError(f"Settings not usable: {'; '.join(parts)}.") from None
+
+
+def _complaint(kind: type[BaseModel], error: dict[str, Any]) -> str:
+    where = ".".join(str(part) for part in error["loc"]) or "settings"
+    if error["type"] == "extra_forbidden" and len(error["loc"]) == 1:
+        return f"{where}: there is no such setting, expected among {', '.join(kind.model_fields)}"
+    return f"{where}: {error['msg'].lower()}, got {error['input']!r}"

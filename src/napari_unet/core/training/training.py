@@ -1,0 +1,176 @@
+"""Training a model: a generator of events that can be stopped, and resumed exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from napari_unet.core.training.settings import TrainingSettings
+from napari_unet.core.datasets.pairs import Split
+from napari_unet.core.system.device import choose_compute
+from napari_unet.core.errors import ModelFileError, SettingsError
+from napari_unet.core.training.events import Event
+from napari_unet.core.images.image import Pair
+from napari_unet.core.models.model_file import Model
+from napari_unet.core.training.checks import check_data, model_info
+from napari_unet.core.training.run_folder import RunFolder, RunSettings
+from napari_unet.core.tasks.any_task import Instances, Semantic
+from napari_unet.core.training.training_loop import Loop, OnPreview, Preview, ShouldStop
+
+__all__ = ["resume", "train"]
+
+
+def train(
+    pairs: list[Pair],
+    task: Semantic | Instances,
+    run_folder: Path | str,
+    settings: TrainingSettings | None = None,
+    *,
+    start: Model | None = None,
+    split: Split | None = None,
+    name: str = "model",
+    sources: dict[str, Any] | None = None,
+    should_stop: ShouldStop = lambda: False,
+    on_preview: OnPreview | None = None,
+    preview_s: float = 10,
+) -> Iterator[Event]:
+    """Train a U-Net; iterate over the result to make it happen.
+
+    Parameters
+    ----------
+    pairs
+        Images with labels, all with the same number of channels.
+    task
+        What the labels mean.
+    run_folder
+        Where models, state and history are written; see `napari_unet.core.training.run_folder`.
+    settings
+        How to train.
+    start
+        Model to start from; its architecture and normalisation are taken over.
+    split
+        Indices of the pairs to train and to validate on; None: chosen by group.
+    name
+        Name of the model.
+    sources
+        Where the data came from; kept with the run.
+    should_stop
+        Asked after each step; when true, everything is saved and the run ends.
+    on_preview
+        Called with the averaged model as it is now and the number of steps done: between steps at
+        most every `preview_s`, and after each epoch. The result of the training does not depend
+        on it; an exception that it raises ends the run.
+    preview_s
+        Least time between two previews within an epoch.
+
+    Yields
+    ------
+    Event
+        `Started` first, `Finished` last.
+
+    Raises
+    ------
+    LabelsError, ImageError
+        When the data cannot teach the task.
+    SettingsError
+        When the settings do not fit the data, or the loss is no longer finite.
+    StorageError
+        When the folder cannot be written.
+    DeviceError
+        When the device is missing or its memory full.
+    """
+    settings = settings or TrainingSettings()
+    folder = RunFolder(run_folder)
+    folder.check_free()
+    check_data(pairs, task, split)
+    info = model_info(pairs, task, settings, start, name)
+    compute = choose_compute(settings.device, settings.precision)
+    settings = settings.model_copy(
+        update={"precision": compute.precision, "normalization": info.normalization}
+    )
+    run_settings = RunSettings(
+        training=settings,
+        info=info,
+        split_train=split.train if split else (),
+        split_validation=split.validation if split else (),
+        threads=torch.get_num_threads(),
+        sources=sources or {},
+    )
+    loop = Loop(pairs, run_settings, compute, folder)
+    if start is not None:
+        loop.start_from(start)
+    folder.start(run_settings, pairs)
+    yield from loop.run(should_stop, Preview(on_preview, preview_s))
+
+
+def resume(
+    run_folder: Path | str,
+    pairs: list[Pair],
+    *,
+    should_stop: ShouldStop = lambda: False,
+    on_preview: OnPreview | None = None,
+    preview_s: float = 10,
+) -> Iterator[Event]:
+    """Go on with a stopped run.
+
+    On a CPU with the same number of threads and a budget in steps or epochs, the weights become
+    bit for bit those of a run that was never stopped.
+
+    Parameters
+    ----------
+    run_folder
+        Folder of the run.
+    pairs
+        The same data as before.
+    should_stop, on_preview, preview_s
+        As in `train`.
+
+    Raises
+    ------
+    SettingsError
+        When there is nothing to resume, or the data is not the same.
+    ModelFileError
+        When what was saved is damaged.
+    """
+    folder = RunFolder(run_folder)
+    settings = folder.settings()
+    state = folder.load_state()
+    _check_same_labels(folder, pairs)
+    compute = choose_compute(settings.training.device, settings.training.precision)
+    loop = Loop(pairs, settings, compute, folder)
+    try:
+        loop.restore(state)
+    except (KeyError, RuntimeError, TypeError, ValueError):
+        raise ModelFileError(
+            f"The state in {folder.path} does not belong to the settings beside it. Start a new "
+            "run, for example from its last model."
+        ) from None
+    loop.check_same_images()
+    yield from loop.run(should_stop, Preview(on_preview, preview_s))
+
+
+def _check_same_labels(folder: RunFolder, pairs: list[Pair]) -> None:
+    snapshot = folder.snapshot()
+    differ = None
+    if [labels.shape for labels, _ in snapshot] != [p.labels.shape for p in pairs]:
+        differ = "labels"
+    for (labels, area), pair in zip(snapshot, pairs, strict=False):
+        if not np.array_equal(labels, pair.labels):
+            differ = "labels"
+        elif not _same_area(area, pair.annotated):
+            differ = differ or "annotated areas"
+    if differ:
+        raise SettingsError(
+            f"The {differ} differ from those that the run in {folder.path} was started with. "
+            "Restore them, or start a new run from its last model."
+        )
+
+
+def _same_area(one: Any, other: Any) -> bool:
+    if one is None or other is None:
+        return one is other
+    return bool(np.array_equal(one, other))

@@ -1,0 +1,151 @@
+"""Where painting would help most: the view goes there, and the model proposes labels to correct."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_unet.core.live.painted import BACKGROUND_ID
+
+if TYPE_CHECKING:
+    import napari
+    from napari.layers import Labels
+
+    from napari_unet.compute import LiveSuggestion
+    from napari_unet.core.tasks.any_task import Instances, Semantic
+    from napari_unet.gui.live.planes import LivePlane
+
+__all__ = ["Proposal"]
+
+
+class Proposal:
+    """A window with proposed labels, in a Labels layer of their own that can be painted in.
+
+    Parameters
+    ----------
+    viewer
+        Gets the layer; its camera moves there.
+    plane
+        The plane.
+    suggestion
+        Where, and which labels.
+    task
+        For the colours.
+    """
+
+    def __init__(
+        self,
+        viewer: napari.Viewer,
+        plane: LivePlane,
+        suggestion: LiveSuggestion,
+        task: Semantic | Instances,
+    ) -> None:
+        from napari_unet.gui.layers import add_labels, jump_to
+        from napari_unet.gui.layers.colours import class_colours
+
+        assert suggestion.origin is not None
+        assert suggestion.labels is not None
+        self._viewer = viewer
+        self.plane = plane
+        (y, x), (height, width) = suggestion.origin, suggestion.labels.shape
+        self.window = (slice(y, y + height), slice(x, x + width))
+        labels = suggestion.labels
+        self._objects = task.kind == "instances"
+        if self._objects:
+            labels = _with_free_numbers(labels, plane.layer)
+        self._suggested = np.unique(labels)
+        whole = np.zeros(plane.sent.shape, labels.dtype)
+        whole[self.window] = labels
+        self.layer: Labels = add_labels(
+            viewer,
+            plane.image_layer,
+            whole,
+            name=f"{plane.image.name} proposal",
+            metadata={"kind": "proposal"},
+            position=plane.position,
+            axes=plane.axes,
+            colours=class_colours(task),
+        )
+        self.layer.opacity = 0.5
+        strokes = plane.layer
+        self.layer.mode, self.layer.brush_size = "paint", strokes.brush_size
+        self.layer.selected_label = strokes.selected_label
+        if self._objects:  # what is drawn is another object
+            self._take_next(self.layer)
+            self.layer.bind_key("M", self._take_next, overwrite=True)
+        centre = (y + height / 2, x + width / 2)
+        jump_to(
+            viewer,
+            plane.image_layer,
+            plane.position,
+            centre,
+            diameter_px=max(height, width) / 3,
+            axes=plane.axes,
+        )
+        viewer.layers.selection.active = self.layer
+
+    def _take_next(self, layer: Labels) -> None:
+        """Take the number after all of both layers: napari's own knows that of the proposal."""
+        layer.selected_label = 1 + max(int(np.max(x.data)) for x in (self.plane.layer, layer))
+
+    @property
+    def corrected(self) -> bool:
+        """Whether a person painted in it."""
+        from napari_unet.gui.layers import was_edited
+
+        return was_edited(self.layer)
+
+    def accept(self) -> None:
+        """Put the proposal, with what was corrected in and around it, where nothing is painted yet.
+
+        Raises
+        ------
+        LabelsError
+            When the layer that is painted on has no room for so many objects.
+        """
+        if self.layer in self._viewer.layers:
+            data, (height, width) = np.asarray(self.layer.data), self.plane.sent.shape
+            swapped = self.plane.axes.index("X") < self.plane.axes.index("Y")
+            proposed = data.reshape(width, height).T if swapped else data.reshape(height, width)
+            everywhere = (slice(0, height), slice(0, width))
+            if self._objects:
+                proposed = self._with_own_numbers(proposed)
+            self.plane.write(everywhere, proposed)
+        self.remove()
+
+    def _with_own_numbers(self, proposed: NDArray[np.integer[Any]]) -> NDArray[np.integer[Any]]:
+        """Number objects anew whose numbers others have; but what was drawn on to one is its."""
+        from scipy.ndimage import binary_dilation
+
+        painted = np.asarray(self.plane.layer.data)
+        numbers = np.unique(proposed[proposed > BACKGROUND_ID])
+        first = 1 + max(int(painted.max()), int(proposed.max()))
+        found = proposed.astype(np.uint32)
+        for number in numbers[np.isin(numbers, painted)]:
+            one = proposed == number
+            near = binary_dilation(one) & (self.plane.sent == number)
+            if number in self._suggested or not near.any():
+                found[one] = first
+                first += 1
+        return found
+
+    def give_up(self) -> None:
+        """Take the proposal away, unless a person painted in it."""
+        if not self.corrected:
+            self.remove()
+
+    def remove(self) -> None:
+        """Take the proposal away."""
+        if self.layer in self._viewer.layers:
+            self._viewer.layers.remove(self.layer)
+        if self.plane.layer in self._viewer.layers:
+            self._viewer.layers.selection.active = self.plane.layer
+
+
+def _with_free_numbers(labels: NDArray[np.integer[Any]], layer: Labels) -> NDArray[np.uint32]:
+    """Give proposed objects numbers that no other object of a layer has."""
+    last = max(BACKGROUND_ID, int(np.max(layer.data)))
+    shift = last - BACKGROUND_ID
+    return np.where(labels > BACKGROUND_ID, labels + np.uint32(shift), labels).astype(np.uint32)

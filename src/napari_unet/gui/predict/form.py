@@ -1,0 +1,357 @@
+"""What the Predict form is set to, what is wrong with it, and the request that it makes.
+
+No windows here: everything can be tested without a click.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from napari_unet.core.errors import ModelFileError, SettingsError
+from napari_unet.core.records.prediction_record import FileSource, PredictionRecord, today
+from napari_unet.core.tasks.any_task import Semantic
+
+if TYPE_CHECKING:
+    from napari_unet.compute import FilesRequest, PredictRequest
+    from napari_unet.core.images.contrast import Contrast
+    from napari_unet.core.images.image import Image
+    from napari_unet.core.models.model_file import ModelInfo
+    from napari_unet.core.tasks.any_task import Instances
+
+__all__ = [
+    "PredictForm",
+    "Rescale",
+    "channel_layers",
+    "decoder_values",
+    "rescale_offer",
+    "short",
+    "summary",
+]
+
+Scope = Literal["plane", "stack", "selected", "folder"]
+
+
+@dataclass(frozen=True)
+class PredictForm:
+    """Values of the form.
+
+    Parameters
+    ----------
+    model, info
+        The model's file and its header; None where none is chosen.
+    scope
+        What is predicted: the plane in view, the whole image, every selected layer, or a folder.
+    threshold, min_area_px, min_votes
+        Settings of the decoder; those that the task does not know are not used.
+    scale
+        Factor by which images are resized for the network.
+    estimate
+        Whether that factor is found from the estimated diameter of the objects instead.
+    contrast
+        Whether images are inverted for the network.
+    rescale
+        Whether files are resized to the model's pixel size, where both are known.
+    source, out, overwrite
+        Folder or pattern of files to predict, where their results go, and whether results that
+        are there already are replaced.
+    channels
+        Channels of one layer, by number or name; None: all.
+    axes
+        One letter per dimension of the layer; None: as proposed.
+    """
+
+    model: Path | None = None
+    info: ModelInfo | None = None
+    scope: Scope = "plane"
+    threshold: float = 0.5
+    min_area_px: int = 24
+    min_votes: float = 20.0
+    probabilities: bool = False
+    test_time_augmentation: bool = False
+    scale: float = 1.0
+    estimate: bool = False
+    contrast: Contrast = "auto"
+    rescale: bool = False
+    source: str = ""
+    out: str = ""
+    overwrite: bool = False
+    channels: tuple[str | int, ...] | None = None
+    axes: str | None = None
+    compute: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def task(self) -> Semantic | Instances | None:
+        """The model's task with the settings of the form."""
+        if self.info is None:
+            return None
+        task = self.info.task
+        if isinstance(task, Semantic):
+            return task.model_copy(update={"threshold": self.threshold}) if task.binary else task
+        known = decoder_values(self.info)
+        values = {
+            "threshold": self.threshold,
+            "min_area_px": self.min_area_px,
+            "min_votes": self.min_votes,
+        }
+        changes = {name: value for name, value in values.items() if name in known}
+        return task.model_copy(update={"decoder": task.decoder.model_copy(update=changes)})
+
+    @property
+    def resizing(self) -> float | Literal["auto"]:
+        """The scale as `napari_unet.core.prediction.prediction.predict` takes it."""
+        return "auto" if self.estimate else self.scale
+
+    def problem(self, images: Sequence[Image] = ()) -> str:
+        """Say in a sentence what is missing or does not fit; empty where it can start.
+
+        Parameters
+        ----------
+        images
+            What would be predicted; none for a folder.
+        """
+        if self.model is None or self.info is None:
+            return "There is no model yet: train one, or choose a model file."
+        if not 0 < self.scale <= 16:
+            return f"The scale {self.scale:g} is not usable: expected a factor from 0.05 to 16."
+        if self.estimate and (problem := self._estimate_problem()):
+            return problem
+        if self.scope == "folder":
+            return self._folder_problem()
+        if self.scope == "plane" and self.info.unet.ndim == 3:
+            return "The model works on volumes, not on planes: choose 'the whole image'."
+        if not images:
+            what = "layer is selected in the layer list" if self.scope == "selected" else "is open"
+            return f"No image {what}: open one (File > Open Sample has some), or choose a folder."
+        try:
+            for image in images:
+                self.info.check_image(image)
+        except ModelFileError as error:
+            return str(error)
+        return ""
+
+    def _estimate_problem(self) -> str:
+        from napari_unet.core.prediction.diameter import check_estimable
+
+        assert self.info is not None
+        try:
+            check_estimable(self.info)
+        except SettingsError as error:
+            return str(error)
+        return ""
+
+    def _folder_problem(self) -> str:
+        if not self.source:
+            return "Choose the folder with the images."
+        if not self.out:
+            return "Choose the folder for the results."
+        source = Path(self.source)
+        if not any(c in self.source for c in "*?[") and not source.exists():
+            return f"There is no folder '{source}'. Check the name."
+        if source.is_dir() and source.resolve() == Path(self.out).resolve():
+            return "Images and results are in the same folder: choose another one for the results."
+        return ""
+
+    def request(self, image: Image, *, keep_outputs: bool = True) -> PredictRequest:
+        """Ask for the prediction of one image."""
+        from napari_unet.compute import PredictRequest
+
+        return PredictRequest(
+            model=self._model(),
+            image=image,
+            probabilities=self.probabilities,
+            task=self.task,
+            test_time_augmentation=self.test_time_augmentation,
+            scale=self.resizing,
+            contrast=self.contrast,
+            keep_outputs=keep_outputs,
+            **self.compute,
+        )
+
+    def files_request(self) -> FilesRequest:
+        """Ask for the prediction of a folder."""
+        from napari_unet.compute import FilesRequest
+        from napari_unet.core.prediction.batch import BatchOptions
+
+        options = BatchOptions(
+            folder=Path(self.out),
+            channels=self.channels,
+            axes=self.axes,
+            probabilities=self.probabilities,
+            test_time_augmentation=self.test_time_augmentation,
+            scale=self.resizing,
+            contrast=self.contrast,
+            overwrite=self.overwrite,
+            rescale=self.rescale,
+            **self.compute,
+        )
+        return FilesRequest(self._model(), (self.source,), options, self.task)
+
+    def record(self, image: str, sha256: str, **facts: Any) -> PredictionRecord:
+        """Note how a result comes about; `facts` are the other fields of the record."""
+        from napari_unet import __version__
+
+        if self.info is None:
+            raise ModelFileError(self.problem())
+        if self.scope == "folder":
+            reading = FileSource(path=self.source, axes=self.axes, channels=self.channels)
+            facts |= {"folder": self.source, "out": self.out, "file": reading}
+            facts["rescale"] = self.rescale
+        return PredictionRecord(
+            version=__version__,
+            date=today(),
+            model=str(self._model().absolute()),
+            model_name=self.info.name,
+            model_sha256=sha256,
+            task=self.task or self.info.task,
+            image=image,
+            scale=self.resizing,
+            contrast=self.contrast,
+            probabilities=self.probabilities,
+            test_time_augmentation=self.test_time_augmentation,
+            **facts,
+        )
+
+    def _model(self) -> Path:
+        if self.model is None:
+            raise ModelFileError(self.problem())
+        return self.model
+
+
+def decoder_values(info: ModelInfo) -> dict[str, float]:
+    """Decoder settings of a model that the form can change, by name: threshold and so on."""
+    task = info.task
+    if isinstance(task, Semantic):
+        return {"threshold": task.threshold} if task.binary else {}
+    names = ("threshold", "min_area_px", "min_votes")
+    return {n: getattr(task.decoder, n) for n in names if hasattr(task.decoder, n)}
+
+
+# -- pixels and objects of another size -----------------------------------------------------------
+
+
+class Rescale(NamedTuple):
+    """An offer to resize: why, and by which factor."""
+
+    why: str
+    scale: float
+
+
+def rescale_offer(
+    info: ModelInfo,
+    image: Image | None,
+    diameter_px: float | None = None,
+    scale: float = 1.0,
+    tolerance: float = 1.25,
+) -> Rescale | None:
+    """Offer to resize where pixels or objects differ from those that the model was trained on.
+
+    Parameters
+    ----------
+    info
+        The model.
+    image
+        For its pixel size.
+    diameter_px
+        Diameter of the objects in this image, where somebody said or measured it.
+    scale
+        What is set already; no offer where it fits.
+    tolerance
+        Objects larger or smaller by less than this factor are still those of the model.
+    """
+    from napari_unet.core.prediction.scale import pixel_size_note, scale_for_diameter, scale_for_pixel_size
+
+    if diameter_px and info.object_diameter_px:
+        fitting = scale_for_diameter(info, diameter_px)
+        if 1 / tolerance < fitting / scale < tolerance:
+            return None
+        why = (
+            f"Objects here are about {diameter_px:.3g} px wide, the model was trained on "
+            f"{info.object_diameter_px:.3g} px."
+        )
+        return _offer(why, fitting)
+    if image is not None:
+        image = replace(image, name=short(image.name))
+    note = "" if image is None else pixel_size_note(info, image, scale)
+    size = None if image is None else scale_for_pixel_size(info, image)
+    return None if not note or size is None else _offer(note, size)
+
+
+def _offer(why: str, scale: float) -> Rescale | None:
+    return Rescale(why, float(f"{scale:.3g}")) if 0.05 <= scale <= 16 else None
+
+
+# -- channels -------------------------------------------------------------------------------------
+
+
+def channel_layers(
+    chosen: str, names: Sequence[str], info: ModelInfo | None, channels: Sequence[str | int] | None
+) -> tuple[str, ...]:
+    """Decide which layers are the channels, for a layer that has no channel axis of its own.
+
+    Parameters
+    ----------
+    chosen
+        Name of the chosen layer.
+    names
+        Names of the image layers of its shape.
+    info
+        The model.
+    channels
+        What the user wrote.
+
+    Returns
+    -------
+    tuple of str
+        Names of layers in the order of the model's channels: those that the user named, or those
+        called as the model's channels are; else the chosen one alone.
+    """
+    wanted = tuple(map(str, channels or (info.channel_names if info else None) or ()))
+    if wanted and set(wanted) <= set(names) and (channels or len(wanted) > 1):
+        return wanted
+    return (chosen,)
+
+
+# -- in words -------------------------------------------------------------------------------------
+
+
+def summary(
+    form: PredictForm, images: Sequence[Image], position: Mapping[str, int] | None = None
+) -> str:
+    """Say what will be predicted, before it is; of a stack maybe the plane at one position."""
+    if form.scope == "folder":
+        return f"Every image in '{form.source}'; results go to '{form.out}'."
+    ndim = form.info.unet.ndim if form.info is not None else 2
+    text = _described(images[0]) if len(images) == 1 else f"{len(images)} images"
+    planes = sum(_planes(image, ndim) for image in images)
+    if planes > len(images):
+        text += f"; {planes} planes, one by one" if ndim == 2 else f"; {planes} volumes"
+    if position:
+        text += "; " + ", ".join(f"{axis} = {index}" for axis, index in position.items())
+    if form.estimate:
+        text += "; resized as the estimated diameter says"
+    elif form.scale != 1:
+        text += f"; resized by {form.scale:g}"
+    return text + "."
+
+
+def _described(image: Image) -> str:
+    return replace(image, name=short(image.name)).describe()
+
+
+def short(name: str, most: int = 24) -> str:
+    """Cut a long name in its middle: a narrow dock does not break it into lines."""
+    if len(name) <= most:
+        return name
+    head = most // 2
+    return f"{name[:head]}…{name[head + 1 - most :]}"
+
+
+def _planes(image: Image, ndim: int) -> int:
+    leading = [n for a, n in image.sizes.items() if a in ("T" if ndim == 3 else "TZ")]
+    product = 1
+    for n in leading:
+        product *= n
+    return product

@@ -1,0 +1,153 @@
+"""Which run is reproduced: the one that the form shows, and how it is called."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from napari_unet.core.errors import ImageError, ModelFileError
+from napari_unet.core.records.prediction_record import PredictionRecord
+from napari_unet.gui.predict.form import PredictForm, short
+from napari_unet.gui.predict.results import Result, hash_of
+
+if TYPE_CHECKING:
+    import napari
+    from napari.layers import Image as ImageLayer
+
+    from napari_unet.gui.predict.run import PredictRun
+
+__all__ = ["Reproducible", "check_model", "find_reproducible"]
+
+
+class Reproducible(NamedTuple):
+    """What is reproduced, and what a person has to know of it.
+
+    Parameters
+    ----------
+    record
+        How it came about.
+    run
+        Which run it is, in words.
+    note
+        Where the form is set to something else, a sentence that says so; else empty.
+    """
+
+    record: PredictionRecord
+    run: str
+    note: str = ""
+
+    @property
+    def about(self) -> str:
+        """The run with its image or folder and its model, in words."""
+        record = self.record
+        what = f"image '{short(record.image)}'"
+        if record.folder is not None:
+            what = f"folder '{short(record.folder, 48)}'"
+        return f"{self.run}: {what}, model '{short(record.model_name)}'"
+
+
+def find_reproducible(
+    viewer: napari.Viewer,
+    form: PredictForm,
+    run: PredictRun,
+    chosen: ImageLayer | None,
+    inputs: Callable[[], list[Result]],
+) -> Reproducible:
+    """Find the run that the form shows.
+
+    Where the form is about a folder, that is the last folder that was predicted. Else it is the
+    selected result; else whatever was predicted last, layers or a folder. Before there is any of
+    these, it is what the form would make.
+
+    Parameters
+    ----------
+    viewer, form, run
+        What belongs to the widget.
+    chosen
+        The image layer that is chosen in the form.
+    inputs
+        Gives what would be predicted.
+
+    Raises
+    ------
+    UNetError
+        When there is nothing to be predicted.
+    """
+    record, words = _finished(viewer, form, run)
+    if record is None:
+        return Reproducible(_planned(form, inputs), "what the form is set to, not predicted yet")
+    image = chosen.name if chosen is not None and form.scope in ("stack", "plane") else None
+    same = not _differs(form, record) and image in (None, record.image)
+    note = "" if same else "The form is set to something else now; this is what was predicted."
+    return Reproducible(record, words, note)
+
+
+def check_model(record: PredictionRecord) -> None:
+    """Check that the model's file is what it was when the result was made.
+
+    Raises
+    ------
+    ModelFileError
+        When there is another model in it now.
+    """
+    now = hash_of(Path(record.model))
+    if now and record.model_sha256 and now != record.model_sha256:
+        raise ModelFileError(
+            f"'{record.model}' holds another model now than the one that was used (SHA-256 "
+            f"{record.model_sha256[:12]}…). Put that model back, or predict again."
+        )
+
+
+def _finished(
+    viewer: napari.Viewer, form: PredictForm, run: PredictRun
+) -> tuple[PredictionRecord | None, str]:
+    """Record of the run that counts, and what it is called; None where nothing was predicted."""
+    if form.scope == "folder":
+        return run.files, "the last folder run"
+    shown = [r for r in run.history if r.layer is not None and r.layer in viewer.layers]
+    if (selected := _selected(viewer, shown)) is not None:
+        return selected, "the selected result"
+    if run.files_last:
+        return run.files, "the last run"
+    return (shown[-1].located(), "the last run") if shown else (None, "")
+
+
+def _selected(viewer: napari.Viewer, shown: list[Result]) -> PredictionRecord | None:
+    from napari_unet.gui.layers import our_metadata
+
+    active = viewer.layers.selection.active
+    if active is None:
+        return None
+    for result in shown:
+        if active is result.layer or any(active is layer for layer in result.probability):
+            return result.located()
+    found = our_metadata(active)
+    if found is None or found.get("kind") not in ("prediction", "probability"):
+        return None
+    return PredictionRecord.model_validate({k: v for k, v in found.items() if k != "kind"})
+
+
+def _planned(form: PredictForm, inputs: Callable[[], list[Result]]) -> PredictionRecord:
+    if form.model is None:
+        raise ModelFileError(form.problem())
+    found = inputs()
+    if problem := form.problem([result.image for result in found]):
+        raise ImageError(problem)
+    if form.scope == "folder":
+        return form.record(Path(form.source).name, hash_of(form.model))
+    return found[0].located()
+
+
+def _differs(form: PredictForm, record: PredictionRecord) -> bool:
+    """Whether the form would make something else than a record says, of an image of its name."""
+    if form.model is None or form.info is None:
+        return True
+    planned = form.record(record.image, record.model_sha256)
+    names = ["model", "task", "test_time_augmentation", "folder", "out", "rescale"]
+    if not (planned.scale == "auto" and record.diameter_px is not None):  # it was estimated
+        names.append("scale")
+    if (planned.contrast, record.contrast) != ("auto", "inverted"):  # that was found
+        names.append("contrast")
+    names += ["file"] if record.folder is not None else []  # of an image it is found later
+    return any(getattr(planned, name) != getattr(record, name) for name in names)

@@ -1,0 +1,141 @@
+"""What the Train widget does on another thread: look at the data, and prepare a run. No Qt."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_unet.compute import ResumeRequest, TrainRequest
+from napari_unet.core.errors import ImageError, SettingsError
+from napari_unet.gui.train.data import (
+    DataChoice,
+    Library,
+    Sourced,
+    next_run_folder,
+    pairs_of_run,
+    sources_of,
+)
+from napari_unet.gui.train.form import (
+    TrainForm,
+    preview_interval_s,
+    propose_classes,
+    request_from,
+)
+from napari_unet.gui.train.run_summary import (
+    Outlook,
+    everywhere_annotated,
+    look_ahead,
+    propose_meaning,
+)
+
+if TYPE_CHECKING:
+    from napari_unet.core.images.image import Pair
+    from napari_unet.core.images.normalization import Normalization
+    from napari_unet.core.tasks.any_task import ClassInfo
+    from napari_unet.gui.train.pair_table import PairRow
+    from napari_unet.gui.layers.preview import PreviewSource
+
+__all__ = ["look", "prepare", "prepare_resume", "repaired"]
+
+
+def look(
+    library: Library,
+    choice: DataChoice,
+    versions: dict[int, int],
+    form: TrainForm,
+    guess: bool,
+    device: str,
+) -> tuple[Outlook, TrainForm, list[Sourced]]:
+    """Look at the data; runs on another thread."""
+    sourced = library.gather(choice, versions)
+    form, _ = _with_classes(library, sourced, form, guess)
+    pairs = [s.pair for s in sourced]
+    outlook = look_ahead(pairs, form, library.facts(sourced, form), device=device)
+    return outlook, form, sourced
+
+
+def _with_classes(
+    library: Library, sourced: Sequence[Sourced], form: TrainForm, guess: bool
+) -> tuple[TrainForm, dict[int, int]]:
+    """Fill in what the labels say: what they mean, where nobody said it, and the classes."""
+    facts = library.facts(sourced, form)
+    if guess and any(f.labelled for f in facts):
+        form = replace(form, meaning=propose_meaning(facts))
+    counts: dict[int, int] = {}
+    for fact in facts:
+        for label, number in fact.counts.items():
+            counts[label] = counts.get(label, 0) + number
+    if form.meaning == "objects" or len([i for i in counts if i]) > 256:
+        return replace(form, classes=()), counts
+    known: tuple[ClassInfo, ...] = form.classes
+    if not known and form.start_info is not None and form.start_info.task.kind == "semantic":
+        known = form.start_info.task.classes
+    classes = propose_classes(counts, form.meaning == "strokes", known=known)
+    return replace(form, classes=classes), counts
+
+
+def prepare(
+    library: Library,
+    choice: DataChoice,
+    versions: dict[int, int],
+    form: TrainForm,
+    runs: Path,
+    preview: PreviewSource | None,
+) -> TrainRequest:
+    """Take a snapshot and make the request; runs on another thread."""
+    from napari_unet.core.images.normalization import choose_normalization
+
+    library = Library() if choice.folder is None else library
+    sourced = library.gather(choice, versions)
+    form, counts = _with_classes(library, sourced, form, guess=False)
+    outlook = look_ahead([s.pair for s in sourced], form, library.facts(sourced, form))
+    if outlook.problem:
+        raise SettingsError(outlook.problem)
+    form = replace(form, sources=sources_of(choice, sourced))
+    pairs = everywhere_annotated((s.pair for s in sourced), form)
+    request = request_from(form, pairs, next_run_folder(runs, form.name.strip()), counts)
+    assert request.settings is not None
+    normalization = choose_normalization(
+        request.settings.normalization, pairs[0].image.rgb, form.start_info
+    )
+    return replace(request, **_shown(preview, pairs, normalization))
+
+
+def prepare_resume(
+    folder: Path, images: Sequence[Any], preview: PreviewSource | None
+) -> ResumeRequest:
+    """Find the data of a run again; runs on another thread."""
+    from napari_unet.core.training.run_folder import RunFolder
+
+    pairs = pairs_of_run(folder, images)
+    normalization = RunFolder(folder).settings().info.normalization
+    return ResumeRequest(folder, tuple(pairs), **_shown(preview, pairs, normalization))
+
+
+def _shown(
+    preview: PreviewSource | None, pairs: Sequence[Pair], normalization: Normalization
+) -> dict[str, Any]:
+    """What a request says about the preview; nothing where the image in view does not fit."""
+    if preview is None or not pairs or preview.image.channels != pairs[0].image.channels:
+        return {}
+    try:
+        ranges = preview.ranges(normalization)
+    except ImageError:  # an image that is trained on is complained about in its own place
+        return {}
+    image = preview.loaded()
+    return {
+        "preview": image,
+        "preview_ranges": ranges,
+        "preview_s": preview_interval_s(image),
+    }
+
+
+def repaired(table_row: PairRow, axes: str | None, kinds: Sequence[str]) -> Any:
+    """Repair a copy of a layer's labels; runs on another thread."""
+    from napari_unet.core.datasets.label_check import repair_labels
+    from napari_unet.gui.layers import labels_from_layer
+
+    labels = labels_from_layer(table_row.labels, table_row.images[0], axes)
+    return repair_labels(labels, kinds, is_colour=False)

@@ -1,0 +1,135 @@
+"""What a score was measured on, and whether that is enough to trust it. No Qt."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_unet.core.images.image import Pair
+
+if TYPE_CHECKING:
+    from napari_unet.compute import TrainRequest
+    from napari_unet.core.training.settings import TrainingSettings, UNetConfig
+    from napari_unet.core.datasets.pairs import Split
+    from napari_unet.core.tasks.any_task import Instances, Semantic
+    from napari_unet.core.training.validation import Division
+
+__all__ = ["Validated", "validated_by_request", "validated_by_run", "without_pixels"]
+
+_FEW_PIXELS = 1000
+_FEW_OBJECTS = 20
+
+
+@dataclass(frozen=True)
+class Validated:
+    """What a model is validated on.
+
+    Parameters
+    ----------
+    images
+        Number of images (planes of a stack each count).
+    strip
+        Whether only a strip of each.
+    objects
+        Number of objects; None: pixels are what is scored.
+    pixels
+        Number of pixels that are scored.
+    painted
+        Whether these are painted ones only.
+    """
+
+    images: int
+    strip: bool
+    objects: int | None
+    pixels: int
+    painted: bool
+
+    @property
+    def few(self) -> bool:
+        """Whether a score on it is too much by chance."""
+        if self.objects is not None:
+            return self.objects < _FEW_OBJECTS
+        return self.pixels < _FEW_PIXELS
+
+    def words(self) -> str:
+        """Say what it is, to follow "on"."""
+        images = f"{self.images} image" if self.images == 1 else f"{self.images} images"
+        where = f"a strip of {images}" if self.strip else images
+        if self.objects is not None:
+            return f"{where} with {self.objects} object{'' if self.objects == 1 else 's'}"
+        painted = "painted " if self.painted else ""
+        return f"{where}, {self.pixels:,} {painted}pixel{'' if self.pixels == 1 else 's'}"
+
+
+def validated_by_request(request: TrainRequest) -> Validated | None:
+    """Say what a run to come will be validated on, None without; takes a moment."""
+    from napari_unet.core.training.settings import UNetConfig
+    from napari_unet.core.models.model_file import read_info
+
+    settings = request.settings
+    if settings is None:
+        return None
+    unet = UNetConfig(depth=settings.depth)
+    if request.start is not None:
+        unet = read_info(request.start).unet
+    return _validated(request.pairs, request.task, unet, settings, request.split)
+
+
+def validated_by_run(folder: Path, pairs: Sequence[Pair]) -> Validated | None:
+    """Say what a run that is resumed is validated on, None without; takes a moment."""
+    from napari_unet.core.datasets.pairs import Split
+    from napari_unet.core.training.run_folder import RunFolder
+
+    run = RunFolder(folder).settings()
+    split = Split(run.split_train, run.split_validation, "given") if run.split_train else None
+    return _validated(pairs, run.info.task, run.info.unet, run.training, split)
+
+
+def _validated(
+    pairs: Sequence[Pair],
+    task: Semantic | Instances,
+    unet: UNetConfig,
+    settings: TrainingSettings,
+    split: Split | None,
+) -> Validated | None:
+    from napari_unet.core.training.validation import divide
+
+    if unet.ndim != 2:
+        return None
+    stand_ins = [without_pixels(p) for p in pairs]
+    fraction, seed = settings.validation_fraction, settings.seed
+    division = divide(stand_ins, unet, fraction, seed, split, fingerprints=False)
+    return None if division.kind == "none" else _facts(division, task)
+
+
+def _facts(division: Division, task: Semantic | Instances) -> Validated:
+    objects = division.counts["validation_objects"] if task.kind == "instances" else None
+    pixels = 0
+    for plane in division.validation:
+        scored = np.ones(plane.labels.shape, bool) if plane.annotated is None else plane.annotated
+        pixels += int((scored & (plane.labels > 0) if task.sparse else scored).sum())
+    strip = division.kind == "block"
+    return Validated(len(division.validation), strip, objects, pixels, task.sparse)
+
+
+def without_pixels(pair: Pair) -> Pair:
+    """The same pair with an image that takes no memory, and without planes nobody looks at."""
+    labels, annotated, axes = pair.labels, pair.annotated, pair.image.axes
+    shape = pair.image.label_shape
+    if len(shape) > 2 and pair.empty_planes == "ignore":
+        painted = labels.reshape(-1, labels.shape[-2] * labels.shape[-1]).any(axis=1)
+        labels = labels.reshape(-1, *shape[-2:])[painted]
+        if annotated is not None:
+            annotated = annotated.reshape(-1, *shape[-2:])[painted]
+        shape, axes = labels.shape, "TCYX" if "C" in axes else "TYX"
+        if not painted.any():  # an array of no planes is refused
+            labels, annotated = pair.labels[:1].reshape(-1, *shape[-2:])[:1], None
+            shape = labels.shape
+    sizes = dict(zip(axes.replace("C", ""), shape, strict=True)) | {"C": pair.image.channels}
+    nothing = np.broadcast_to(np.zeros((), np.uint8), [sizes[a] for a in axes])
+    image = replace(pair.image, data=nothing, axes=axes, pixel_size=None)
+    return replace(pair, image=image, labels=labels, annotated=annotated)

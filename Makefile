@@ -31,7 +31,7 @@ test: setup screen
 test-lowest: screen
 	@scripts/setup.sh lowest
 	@scripts/with_screen.sh .venv-lowest/bin/python -m pytest -o filterwarnings=default \
-		tests/test_manifest.py tests/test_samples.py tests/gui/test_preferences.py $(ARGS)
+		tests/test_manifest.py tests/test_samples.py tests/gui/app/test_preferences.py $(ARGS)
 
 lint: setup
 	@$(BIN)/ruff check .

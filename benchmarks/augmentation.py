@@ -45,7 +45,8 @@ def scene(dtype: str = "int32") -> tuple[np.ndarray, np.ndarray]:
 
 
 def package(intensity: bool, preset: bool = False) -> Transform:
-    from napari_unet.core.augmentation.patch import Augmentation, sample_patch
+    from napari_unet.core.augmentation.patch import sample_patch
+    from napari_unet.core.augmentation.settings import Augmentation
 
     values = {"brightness": 0.1, "contrast": 1.5, "gamma": 1.4, "blur_px": 1.2, "noise": 0.06}
     settings = Augmentation(

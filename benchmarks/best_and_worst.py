@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 
 from napari_unet import evaluate, evaluate_many, load_model, predict
-from napari_unet.core.models.catalogue import find_model
 from napari_unet.core.datasets.data_source import DataSource
-from napari_unet.core.evaluation.figures import comparison_figure
 from napari_unet.core.datasets.splits import split_by_group, split_random_state
+from napari_unet.core.evaluation.figures import comparison_figure
+from napari_unet.core.models.catalogue import find_model
 
 SCORES = {
     "AP50": "ap50_by_image",

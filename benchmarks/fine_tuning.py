@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 
 from napari_unet import Instances, TrainingSettings, evaluate_many, load_model, predict, train
-from napari_unet.core.models.catalogue import DEFAULT_MODEL, find_model
-from napari_unet.core.training.settings import Budget
 from napari_unet.core.datasets.data_source import DataSource
+from napari_unet.core.models.catalogue import DEFAULT_MODEL, find_model
 from napari_unet.core.training.presets import preset_values
+from napari_unet.core.training.settings import Budget
 
 SCORES = ("ap50_by_image", "ap50_pooled", "mean_ap_by_image", "dice_foreground_by_image")
 

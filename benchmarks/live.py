@@ -21,11 +21,12 @@ from skimage.feature import multiscale_basic_features
 from skimage.segmentation import find_boundaries
 
 from napari_unet import find_pairs, load_model, load_pairs
-from napari_unet.core.models.catalogue import find_model
+from napari_unet.core.images.normalization import Normalization
 from napari_unet.core.live.settings import LiveSettings
 from napari_unet.core.live.trainer import LiveTraining
-from napari_unet.core.images.normalization import Normalization, choose_normalization
-from napari_unet.core.tasks.any_task import ClassInfo, Semantic
+from napari_unet.core.models.catalogue import find_model
+from napari_unet.core.tasks.semantic import ClassInfo, Semantic
+from napari_unet.core.training.model_header import choose_normalization
 
 BACKGROUND, NUCLEI = 1, 2
 TASK = Semantic(

@@ -31,8 +31,8 @@ from responsiveness import Heartbeat, rest, until
 
 from napari_unet.compute import LivePreview, LiveState
 from napari_unet.compute.live_messages import Paint
-from napari_unet.core.live.strokes import Canvas
 from napari_unet.core.datasets.synthetic import synthetic_nuclei
+from napari_unet.core.live.strokes import Canvas
 from napari_unet.gui.app.session import session
 
 SIDE_PX = 512

@@ -29,20 +29,21 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from napari_unet.core.system.allocator import keeping_freed_memory
-from napari_unet.core.prediction.batch import BatchOptions, predict_files
-from napari_unet.core.prediction.batch_inputs import find_inputs
+from napari_unet.core.datasets.synthetic import synthetic_nuclei
+from napari_unet.core.images.normalization import Normalization
+from napari_unet.core.io.image_files import read_image
 from napari_unet.core.models.blocks import BlockNetwork
 from napari_unet.core.models.catalogue import DEFAULT_MODEL, find_model
-from napari_unet.core.training.settings import UNetConfig
-from napari_unet.core.system.device import choose_compute
-from napari_unet.core.io.image_files import read_image
-from napari_unet.core.models.model_file import Model, ModelInfo, load_model
-from napari_unet.core.images.normalization import Normalization
-from napari_unet.core.prediction.prediction import predict
-from napari_unet.core.datasets.synthetic import synthetic_nuclei
-from napari_unet.core.tasks.any_task import Instances
+from napari_unet.core.models.model import Model, ModelInfo
+from napari_unet.core.models.model_file import load_model
 from napari_unet.core.models.unet import UNet
+from napari_unet.core.models.unet_config import UNetConfig
+from napari_unet.core.prediction.batch import BatchOptions, predict_files
+from napari_unet.core.prediction.batch_inputs import find_inputs
+from napari_unet.core.prediction.prediction import predict
+from napari_unet.core.system.allocator import keeping_freed_memory
+from napari_unet.core.system.device import choose_compute
+from napari_unet.core.tasks.instances import Instances
 
 
 def main() -> None:

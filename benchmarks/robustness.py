@@ -26,12 +26,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from napari_unet.core.models.catalogue import find_model
-from napari_unet.core.images.image import Image
-from napari_unet.core.models.model_file import Model, load_model
-from napari_unet.core.evaluation.object_matching import match_objects, overlaps
-from napari_unet.core.prediction.prediction import Prediction, predict
 from napari_unet.core.datasets.synthetic import synthetic_nuclei
+from napari_unet.core.evaluation.object_matching import match_objects, overlaps
+from napari_unet.core.images.image import Image
+from napari_unet.core.models.catalogue import find_model
+from napari_unet.core.models.model import Model
+from napari_unet.core.models.model_file import load_model
+from napari_unet.core.prediction.prediction import Prediction, predict
 
 DIAMETERS = (8, 12, 16, 24, 40, 60, 80, 100, 120)
 MOST_ERROR = 0.05

@@ -25,16 +25,16 @@ from collections.abc import Callable, Iterator
 
 import torch
 
-from napari_unet.core.training.settings import Budget, TrainingSettings
 from napari_unet.core.datasets.pairs import pairs_from_arrays
-from napari_unet.core.system.device import Compute
-from napari_unet.core.training.events import StepDone
-from napari_unet.core.tasks.losses import loss_for
-from napari_unet.core.training.sampling import Batch, PatchSampler, normalized
 from napari_unet.core.datasets.synthetic import synthetic_dataset
-from napari_unet.core.tasks.any_task import Instances
-from napari_unet.core.training.training import train
 from napari_unet.core.models.unet import UNet
+from napari_unet.core.system.device import Compute
+from napari_unet.core.tasks.instances import Instances
+from napari_unet.core.tasks.losses import loss_for
+from napari_unet.core.training.events import StepDone
+from napari_unet.core.training.sampling import Batch, PatchSampler, normalized
+from napari_unet.core.training.settings import Budget, TrainingSettings
+from napari_unet.core.training.training import train
 
 
 def main() -> None:

@@ -17,7 +17,7 @@ from PIL import Image, ImageChops
 
 ROOT = Path(__file__).resolve().parents[1]
 IMAGES = ROOT / "docs" / "images"
-TESTS = ["tests/gui/test_end_to_end.py", "tests/gui/test_live_story.py"]
+TESTS = ["tests/gui/test_end_to_end.py", "tests/gui/live/test_live_story.py"]
 TRAIN_S = "150"
 LITTLE_BYTES, MOST_BYTES = 100_000, 300_000
 COLOURS = 255

@@ -15,12 +15,13 @@ import numpy as np
 import torch
 
 from napari_unet import evaluate_many, load_model, predict
+from napari_unet.core.datasets.data_source import DataSource
+from napari_unet.core.datasets.synthetic import synthetic_nuclei
 from napari_unet.core.models.blocks import BlockNetwork
 from napari_unet.core.models.catalogue import find_model, shipped_folder
-from napari_unet.core.datasets.data_source import DataSource
+from napari_unet.core.models.model import Model
+from napari_unet.core.models.model_file import save_model
 from napari_unet.core.system.device import choose_compute
-from napari_unet.core.models.model_file import Model, save_model
-from napari_unet.core.datasets.synthetic import synthetic_nuclei
 
 LARGEST_BYTES = 8_000_000
 

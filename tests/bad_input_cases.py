@@ -18,26 +18,32 @@ import pytest
 import tifffile
 from PIL import Image as Picture
 
-from napari_unet.core.augmentation.patch import Augmentation
-from napari_unet.core.prediction.batch import BatchOptions, decode_with, predict_files
-from napari_unet.core.prediction.batch_inputs import find_inputs
-from napari_unet.core.models.catalogue import find_model
-from napari_unet.core.training.settings import Budget, TrainingSettings, UNetConfig, parse_settings
-from napari_unet.core.datasets.data_source import choose_split
+from napari_unet.core.augmentation.settings import Augmentation
 from napari_unet.core.datasets.pairs import Split, find_pairs, load_pairs, pairs_from_arrays
-from napari_unet.core.system.device import choose_compute
+from napari_unet.core.datasets.split_choice import choose_split
 from napari_unet.core.evaluation.evaluation import evaluate
-from napari_unet.core.io.image_files import read_image, read_labels, write_image, write_labels
-from napari_unet.core.images.image import Image, Pair, PixelSize
 from napari_unet.core.evaluation.label_files import evaluate_files
-from napari_unet.core.models.model_file import Model, ModelInfo, load_model, save_model
+from napari_unet.core.images.image import Image, PixelSize
 from napari_unet.core.images.normalization import Normalization
-from napari_unet.core.prediction.prediction import predict
-from napari_unet.core.training.run_folder import RunFolder
-from napari_unet.core.system.atomic_files import atomic_write_csv
-from napari_unet.core.tasks.any_task import Instances, Semantic
-from napari_unet.core.training.training import resume, train
+from napari_unet.core.images.pair import Pair
+from napari_unet.core.io.image_files import read_image, read_labels, write_image, write_labels
+from napari_unet.core.models.catalogue import find_model
+from napari_unet.core.models.model import Model, ModelInfo
+from napari_unet.core.models.model_file import load_model, save_model
 from napari_unet.core.models.unet import UNet
+from napari_unet.core.models.unet_config import UNetConfig
+from napari_unet.core.prediction.batch import BatchOptions, predict_files
+from napari_unet.core.prediction.batch_inputs import find_inputs
+from napari_unet.core.prediction.decoder_options import decode_with
+from napari_unet.core.prediction.prediction import predict
+from napari_unet.core.settings import parse_settings
+from napari_unet.core.system.atomic_files import atomic_write_csv
+from napari_unet.core.system.device import choose_compute
+from napari_unet.core.tasks.instances import Instances
+from napari_unet.core.tasks.semantic import Semantic
+from napari_unet.core.training.run_folder import RunFolder
+from napari_unet.core.training.settings import Budget, TrainingSettings
+from napari_unet.core.training.training import resume, train
 
 Call = Callable[[], object]
 

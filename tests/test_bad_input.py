@@ -16,13 +16,13 @@ from typer.testing import CliRunner
 
 from napari_unet.cli import app
 from napari_unet.core import errors
-from napari_unet.core.prediction.batch import FileFailed, FilePredicted
-from napari_unet.core.training.events import Finished, FinishReason
-from napari_unet.core.io.image_files import read_labels, write_labels
 from napari_unet.core.images.image import Image
+from napari_unet.core.io.image_files import read_labels, write_labels
 from napari_unet.core.models.model_file import load_model
+from napari_unet.core.prediction.batch import FileFailed, FilePredicted
 from napari_unet.core.prediction.prediction import predict
-from napari_unet.core.tasks.any_task import Instances
+from napari_unet.core.tasks.instances import Instances
+from napari_unet.core.training.events import Finished, FinishReason
 from napari_unet.core.training.training import resume, train
 
 # pytest's importlib mode has no imports between test files.

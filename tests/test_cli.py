@@ -16,10 +16,10 @@ from typer.testing import CliRunner
 
 from napari_unet import Image, PixelSize, read_image, read_labels, write_image, write_labels
 from napari_unet.cli import app
-from napari_unet.core.augmentation.patch import Augmentation
-from napari_unet.core.evaluation.measure import um_per_px
-from napari_unet.core.models.model_file import read_info
+from napari_unet.core.augmentation.settings import Augmentation
 from napari_unet.core.datasets.synthetic import synthetic_dataset
+from napari_unet.core.images.units import um_per_px
+from napari_unet.core.models.model_file import read_info
 
 PIXEL_UM = (0.25, 0.25)
 KEYBOARD = signal.getsignal(signal.SIGINT)
@@ -434,7 +434,7 @@ def test_scales_that_make_no_sense_are_sentences(
 def test_stopping_a_batch_keeps_what_is_finished(
     cli: Cli, run: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from napari_unet.core.prediction.prediction import batch
+    from napari_unet.core.prediction import batch
 
     real, seen = batch.write_prediction, []
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from napari_unet.core.io.image_files import write_image, write_labels
-from napari_unet.core.images.image import Image
 from napari_unet.core.datasets.synthetic import synthetic_nuclei
+from napari_unet.core.images.image import Image
+from napari_unet.core.io.image_files import write_image, write_labels
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs" / "tutorial").glob("*.md"))]

@@ -24,10 +24,10 @@ from napari_unet.compute import (
     Progress,
     ResumeRequest,
 )
-from napari_unet.core.prediction.batch import BatchOptions, FileFailed, FilePredicted
 from napari_unet.core.errors import Cancelled, ModelFileError, SettingsError
-from napari_unet.core.training.events import EpochDone, Finished, FinishReason, Started, StepDone
 from napari_unet.core.io.image_files import read_labels, write_image
+from napari_unet.core.prediction.batch import BatchOptions, FileFailed, FilePredicted
+from napari_unet.core.training.events import EpochDone, Finished, FinishReason, Started, StepDone
 
 
 def wait_for(condition: Callable[[], object], seconds: float = 30) -> None:

@@ -28,15 +28,15 @@ from napari_unet.compute.live_messages import (
     Suggest,
 )
 from napari_unet.compute.live_work import train_live
-from napari_unet.compute.worker import tell_job
+from napari_unet.compute.worker import send_command
+from napari_unet.core.datasets.synthetic import synthetic_nuclei
 from napari_unet.core.errors import DeviceError, LabelsError
 from napari_unet.core.live.session import LiveSession
 from napari_unet.core.live.settings import LiveSettings
 from napari_unet.core.live.strokes import Canvas
 from napari_unet.core.live.trainer import LiveTraining
 from napari_unet.core.models.model_file import read_info
-from napari_unet.core.datasets.synthetic import synthetic_nuclei
-from napari_unet.core.tasks.any_task import ClassInfo, Semantic
+from napari_unet.core.tasks.semantic import ClassInfo, Semantic
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -130,7 +130,7 @@ def test_a_stroke_that_did_not_arrive_is_told_again(engine: Engine, cells, tmp_p
     run, breaks = client.run, [OSError("connection reset")] * 2
 
     def run_at_last(function, *args, **options):
-        if function is tell_job and breaks:
+        if function is send_command and breaks:
             raise breaks.pop()
         return run(function, *args, **options)
 

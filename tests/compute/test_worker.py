@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 
 from napari_unet.compute import PredictRequest, Preview, Progress
+from napari_unet.compute.job_context import JobContext
 from napari_unet.compute.kept_outputs import KeptOutputs
 from napari_unet.compute.parcels import pack, unpack
 from napari_unet.compute.work import work
-from napari_unet.compute.worker import Failure, JobContext, _failure, fetch_preview
+from napari_unet.compute.worker import Failure, _failure, fetch_preview
 from napari_unet.core.errors import DeviceError, SettingsError, UNetError
-from napari_unet.core.training.events import CheckpointSaved, StepDone
 from napari_unet.core.prediction.prediction import Prediction
+from napari_unet.core.training.events import CheckpointSaved, StepDone
 
 
 def test_of_many_steps_some_are_told_and_always_the_last() -> None:

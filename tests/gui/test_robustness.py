@@ -19,8 +19,8 @@ from qtpy.QtWidgets import QApplication
 
 from napari_unet.compute import Engine, EvaluateRequest
 from napari_unet.core.datasets.synthetic import synthetic_nuclei
-from napari_unet.gui.predict.widget import PredictWidget
 from napari_unet.gui.app.session import session
+from napari_unet.gui.predict.widget import PredictWidget
 from napari_unet.gui.train.widget import TrainWidget
 
 pytestmark = pytest.mark.timeout(300)

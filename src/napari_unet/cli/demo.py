@@ -57,7 +57,7 @@ def demo(
 
 def demo_settings(seconds: float, seed: int, device: str) -> TrainingSettings:
     """Choose a small network, which learns drawn nuclei in well under a minute."""
-    from napari_unet.core.augmentation.patch import Augmentation
+    from napari_unet.core.augmentation.settings import Augmentation
     from napari_unet.core.training.settings import Budget, TrainingSettings
 
     return TrainingSettings(

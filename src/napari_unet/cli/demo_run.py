@@ -11,10 +11,10 @@ import typer
 from napari_unet.cli.console import INTERRUPTED, Output, stoppable
 from napari_unet.cli.scoring import ClassTable, Evaluation, score_files, show
 from napari_unet.cli.training_run import follow
-from napari_unet.core.models.catalogue import DEFAULT_MODEL
 from napari_unet.core.errors import SettingsError
-from napari_unet.core.training.events import FinishReason
+from napari_unet.core.models.catalogue import DEFAULT_MODEL
 from napari_unet.core.system.command_line import command_line
+from napari_unet.core.training.events import FinishReason
 
 if TYPE_CHECKING:
     from napari_unet.core.training.settings import TrainingSettings
@@ -74,9 +74,9 @@ def _clear(folder: Path) -> None:
 
 
 def _draw(folder: Path, seed: int, *, training: bool) -> None:
-    from napari_unet.core.io.image_files import write_image, write_labels
-    from napari_unet.core.images.image import Image, PixelSize
     from napari_unet.core.datasets.synthetic import synthetic_dataset
+    from napari_unet.core.images.image import Image, PixelSize
+    from napari_unet.core.io.image_files import write_image, write_labels
 
     size = PixelSize((0.5, 0.5))
     for i, (image, labels) in enumerate(synthetic_dataset(_TRAIN + _TEST, seed=seed)):
@@ -90,7 +90,7 @@ def _draw(folder: Path, seed: int, *, training: bool) -> None:
 
 def _train(output: Output, folder: Path, settings: TrainingSettings) -> FinishReason:
     from napari_unet.core.datasets.data_source import DataSource
-    from napari_unet.core.tasks.any_task import Instances
+    from napari_unet.core.tasks.instances import Instances
     from napari_unet.core.training.training import train
 
     data = DataSource(source=(folder / "train").absolute())
@@ -109,10 +109,10 @@ def _train(output: Output, folder: Path, settings: TrainingSettings) -> FinishRe
 
 
 def _predict(folder: Path, name: str, device: str) -> None:
-    from napari_unet.core.prediction.batch import BatchOptions, FileFailed, predict_files
-    from napari_unet.core.prediction.batch_inputs import find_inputs
     from napari_unet.core.models.catalogue import find_model
     from napari_unet.core.models.model_file import load_model
+    from napari_unet.core.prediction.batch import BatchOptions, FileFailed, predict_files
+    from napari_unet.core.prediction.batch_inputs import find_inputs
 
     model = load_model(find_model(name))
     options = BatchOptions(folder=folder / "results", device=device)

@@ -12,7 +12,7 @@ from napari_unet.cli.options import AxesOption, ChannelsOption, JsonOption, pars
 from napari_unet.core.errors import SettingsError
 
 if TYPE_CHECKING:
-    from napari_unet.core.models.model_file import ModelInfo
+    from napari_unet.core.models.model import ModelInfo
 
 __all__ = ["EPILOG", "app"]
 
@@ -121,8 +121,8 @@ def export(
 ) -> None:
     """Write a model as a package for bioimage.io, tested by bioimageio.core."""
     from napari_unet.core.bioimage_io.export import export_bioimage_io
-    from napari_unet.core.models.catalogue import find_model
     from napari_unet.core.io.image_files import read_image
+    from napari_unet.core.models.catalogue import find_model
 
     output = Output(as_json)
     package = export_bioimage_io(

@@ -165,8 +165,8 @@ def data_source(
     empty_planes: EmptyPlanes,
 ) -> DataSource:
     """Put the options that say where data lies and how it is read into one place."""
-    from napari_unet.core.training.settings import parse_settings
     from napari_unet.core.datasets.data_source import DataSource
+    from napari_unet.core.settings import parse_settings
 
     if groups is not None and groups != "folder":
         groups = str(Path(groups).absolute())

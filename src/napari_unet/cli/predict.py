@@ -23,9 +23,9 @@ from napari_unet.cli.options import (
 from napari_unet.core.errors import Cancelled, SettingsError
 
 if TYPE_CHECKING:
+    from napari_unet.core.models.model import Model
     from napari_unet.core.prediction.batch import BatchOptions, FileFailed, FilePredicted
     from napari_unet.core.prediction.batch_inputs import BatchInputs
-    from napari_unet.core.models.model_file import Model
 
 __all__ = ["EPILOG", "ContrastChoice", "predict"]
 
@@ -138,10 +138,11 @@ def predict(
     as_json: JsonOption = False,
 ) -> None:
     """Predict labels of images and measure the objects."""
-    from napari_unet.core.prediction.batch import BatchOptions, decode_with
-    from napari_unet.core.prediction.batch_inputs import find_inputs
     from napari_unet.core.models.catalogue import find_model
     from napari_unet.core.models.model_file import load_model
+    from napari_unet.core.prediction.batch import BatchOptions
+    from napari_unet.core.prediction.batch_inputs import find_inputs
+    from napari_unet.core.prediction.decoder_options import decode_with
 
     output = Output(as_json)
     use_threads(threads)

@@ -17,11 +17,12 @@ if TYPE_CHECKING:
 
     from napari_unet.core.datasets.data_source import DataSource
     from napari_unet.core.evaluation.figures import Comparison
-    from napari_unet.core.evaluation.scored_images import ImageChoice
-    from napari_unet.core.images.image import Image, Pair
     from napari_unet.core.evaluation.label_files import LabelMatch
-    from napari_unet.core.models.model_file import Model, ModelInfo
     from napari_unet.core.evaluation.report import Report
+    from napari_unet.core.evaluation.scored_images import ImageChoice
+    from napari_unet.core.images.image import Image
+    from napari_unet.core.images.pair import Pair
+    from napari_unet.core.models.model import Model, ModelInfo
 
 __all__ = [
     "ClassTable",
@@ -124,8 +125,8 @@ def score_model(
     names: dict[int, str],
 ) -> Evaluation:
     """Predict images with labels and score the predictions."""
-    from napari_unet.core.models.catalogue import find_model
     from napari_unet.core.evaluation.scored_images import choose_images
+    from napari_unet.core.models.catalogue import find_model
     from napari_unet.core.models.model_file import load_model
 
     path = find_model(name)

@@ -12,18 +12,26 @@ from napari_unet.cli.console import INTERRUPTED, Output, duration, stoppable
 from napari_unet.cli.options import use_threads
 from napari_unet.cli.scores import short_scores, show_scores
 from napari_unet.core.errors import SettingsError
-from napari_unet.core.training.events import EpochDone, Event, Finished, FinishReason, Started, StepDone
 from napari_unet.core.system.command_line import command_line
+from napari_unet.core.training.events import (
+    EpochDone,
+    Event,
+    Finished,
+    FinishReason,
+    Started,
+    StepDone,
+)
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-    from napari_unet.core.training.settings import TrainingSettings
     from napari_unet.core.datasets.data_source import DataSource
-    from napari_unet.core.images.image import Pair
     from napari_unet.core.datasets.label_check import LabelIssue
-    from napari_unet.core.models.model_file import Model
-    from napari_unet.core.tasks.any_task import Instances, Semantic
+    from napari_unet.core.images.pair import Pair
+    from napari_unet.core.models.model import Model
+    from napari_unet.core.tasks.instances import Instances
+    from napari_unet.core.tasks.semantic import Semantic
+    from napari_unet.core.training.settings import TrainingSettings
 
 __all__ = ["follow", "resume_run", "start_run"]
 
@@ -45,7 +53,7 @@ def start_run(
     name: str,
 ) -> None:
     """Read the data, say what was found, and train."""
-    from napari_unet.core.datasets.data_source import choose_split
+    from napari_unet.core.datasets.split_choice import choose_split
     from napari_unet.core.training.run_folder import RunFolder
     from napari_unet.core.training.training import train
 
@@ -78,8 +86,8 @@ def start_run(
 
 def resume_run(output: Output, folder: Path, source: Path | None, threads: int | None) -> None:
     """Find a run's data again and go on; `source` says where the data lies now."""
-    from napari_unet.core.training.settings import parse_settings
     from napari_unet.core.datasets.data_source import DataSource
+    from napari_unet.core.settings import parse_settings
     from napari_unet.core.training.run_folder import RunFolder
     from napari_unet.core.training.training import resume
 
@@ -132,7 +140,7 @@ def _load(output: Output, data: DataSource) -> tuple[list[Pair], list[str]]:
 def _show_label_check(
     output: Output, pairs: list[Pair], task: Semantic | Instances, data: DataSource
 ) -> None:
-    from napari_unet.core.datasets.data_source import check_pairs
+    from napari_unet.core.datasets.label_check import check_pairs
 
     found = check_pairs(pairs, instances=task.kind == "instances", sparse=task.sparse)
     for kind, issues in found.items():

@@ -9,10 +9,11 @@ from napari_unet.cli.options import TaskKind
 from napari_unet.core.errors import SettingsError
 
 if TYPE_CHECKING:
+    from napari_unet.core.images.pair import Pair
+    from napari_unet.core.models.model import Model
+    from napari_unet.core.tasks.instances import Instances
+    from napari_unet.core.tasks.semantic import Semantic
     from napari_unet.core.training.settings import TrainingSettings
-    from napari_unet.core.images.image import Pair
-    from napari_unet.core.models.model_file import Model
-    from napari_unet.core.tasks.any_task import Instances, Semantic
 
 __all__ = ["Meaning", "parse_range", "parse_weights", "start_model", "training_settings"]
 
@@ -29,7 +30,7 @@ class Meaning:
 
     def task(self, pairs: list[Pair], start: Model | None) -> Semantic | Instances:
         """Decide on the task; a model to start from does where nothing else is said."""
-        from napari_unet.core.tasks.any_task import Instances
+        from napari_unet.core.tasks.instances import Instances
 
         of_classes = bool(self.names or self.weights) or self.background is not None
         if self.kind is None and start is not None and not (of_classes or self.sparse):
@@ -44,7 +45,7 @@ class Meaning:
         return Instances(sparse=self.sparse)
 
     def _classes(self, pairs: list[Pair]) -> Semantic:
-        from napari_unet.core.tasks.any_task import Semantic
+        from napari_unet.core.tasks.semantic import Semantic
 
         task = Semantic.from_labels(
             [pair.labels for pair in pairs],
@@ -101,9 +102,10 @@ def training_settings(
     fine_tuning: bool,
 ) -> TrainingSettings:
     """Build the settings: what was given, and for the rest what the preset says."""
-    from napari_unet.core.augmentation.patch import Augmentation
-    from napari_unet.core.training.settings import Budget, TrainingSettings, parse_settings
+    from napari_unet.core.augmentation.settings import Augmentation
+    from napari_unet.core.settings import parse_settings
     from napari_unet.core.training.presets import preset_values
+    from napari_unet.core.training.settings import Budget, TrainingSettings
 
     named: Any = preset
     given = preset_values(named, fine_tuning=fine_tuning)

@@ -17,8 +17,9 @@ from napari_unet.compute.host_process import HostProcess
 from napari_unet.compute.jobs import ComputeError, Job, WorkerLost
 from napari_unet.compute.parcels import Parcel, unpack
 from napari_unet.compute.requests import LiveRequest, Request, ResumeRequest, TrainRequest
-from napari_unet.compute.worker import Failure, fetch_preview, run_job, stop_job, tell_job
-from napari_unet.core.errors import Cancelled, UNetError, unforeseen
+from napari_unet.compute.worker import Failure, fetch_preview, run_job, send_command, stop_job
+from napari_unet.core.errors import Cancelled, UNetError
+from napari_unet.core.system.error_log import unforeseen
 
 __all__ = ["Connection", "connect"]
 
@@ -272,7 +273,7 @@ class Connection:
                     return
                 worker = self._workers[job.id]
                 try:
-                    await self._client.run(tell_job, job.id, parcel, workers=[worker])
+                    await self._client.run(send_command, job.id, parcel, workers=[worker])
                 except Exception:
                     _log.info("A job was not told something; once more", exc_info=True)
                     await asyncio.sleep(_WATCH_S)

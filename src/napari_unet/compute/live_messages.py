@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from napari_unet.compute.requests import LiveImage
-    from napari_unet.core.tasks.any_task import Instances, Semantic
+    from napari_unet.core.tasks.instances import Instances
+    from napari_unet.core.tasks.semantic import Semantic
 
 __all__ = ["ChangeClasses", "Message", "Paint", "PutImage", "RemoveImage", "ShowView", "Suggest"]
 

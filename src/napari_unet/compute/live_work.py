@@ -16,14 +16,14 @@ from napari_unet.compute import live_messages as told
 from napari_unet.compute.events import LivePreview, LiveState, LiveSuggestion, LiveTrouble
 from napari_unet.compute.free_cores import FreeCores
 from napari_unet.compute.requests import LiveDone, LiveImage, LiveRequest
-from napari_unet.core.system.allocator import keeping_freed_memory, return_freed_memory
 from napari_unet.core.errors import ImageError, UNetError
 from napari_unet.core.live.strokes import Canvas
+from napari_unet.core.system.allocator import keeping_freed_memory, return_freed_memory
 
 if TYPE_CHECKING:
-    from napari_unet.compute.worker import JobContext
-    from napari_unet.core.live.trainer import LiveTraining
+    from napari_unet.compute.job_context import JobContext
     from napari_unet.core.images.normalization import IntensityRange
+    from napari_unet.core.live.trainer import LiveTraining
 
 __all__ = ["train_live"]
 
@@ -50,7 +50,7 @@ def train_live(request: LiveRequest, context: JobContext) -> LiveDone:
 
 class _Live:
     def __init__(self, request: LiveRequest, context: JobContext) -> None:
-        from napari_unet.core.live.painted import go_together
+        from napari_unet.core.live.painted import outputs_compatible
         from napari_unet.core.live.session import LiveSession
         from napari_unet.core.live.settings import LiveSettings
         from napari_unet.core.live.trainer import LiveTraining
@@ -63,7 +63,7 @@ class _Live:
         model = None if start is None else load_model(start)
         settings = request.settings or LiveSettings(device=request.device)
         saved = session.task() if resumed else request.task
-        task = request.task if go_together(saved, request.task) else saved
+        task = request.task if outputs_compatible(saved, request.task) else saved
         self._training: LiveTraining = LiveTraining(task, model, settings, request.name)
         if resumed:  # before the images are put: those of another kind are refused
             session.restore(self._training)

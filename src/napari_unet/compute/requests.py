@@ -12,16 +12,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 if TYPE_CHECKING:
-    from napari_unet.core.prediction.batch import BatchOptions, FileFailed, FilePredicted
-    from napari_unet.core.training.settings import TrainingSettings
-    from napari_unet.core.images.contrast import Contrast
-    from napari_unet.core.evaluation.error_map import ErrorMap
-    from napari_unet.core.images.image import Image, Pair
-    from napari_unet.core.live.settings import LiveSettings
-    from napari_unet.core.images.normalization import IntensityRange
-    from napari_unet.core.evaluation.report import Report
     from napari_unet.core.datasets.splits import Split
-    from napari_unet.core.tasks.any_task import Instances, Semantic
+    from napari_unet.core.evaluation.error_map import ErrorMap
+    from napari_unet.core.evaluation.report import Report
+    from napari_unet.core.images.contrast import Contrast
+    from napari_unet.core.images.image import Image
+    from napari_unet.core.images.normalization import IntensityRange
+    from napari_unet.core.images.pair import Pair
+    from napari_unet.core.live.settings import LiveSettings
+    from napari_unet.core.prediction.batch import BatchOptions, FileFailed, FilePredicted
+    from napari_unet.core.tasks.instances import Instances
+    from napari_unet.core.tasks.semantic import Semantic
+    from napari_unet.core.training.settings import TrainingSettings
 
 __all__ = [
     "DecodeRequest",
@@ -95,8 +97,8 @@ class LiveImage:
     rgb
         Whether the channels are red, green and blue.
     scope
-        Raw values that it is normalised with, see `napari_unet.core.images.image.Image.scope`; None: its
-        own, or those told before by the same name.
+        Raw values that it is normalised with, see `napari_unet.core.images.image.Image.scope`;
+        None: its own, or those told before by the same name.
     scope_name
         Of the stack that it is a plane of; empty: of none.
     """

@@ -18,11 +18,12 @@ from napari_unet.compute.kept_outputs import kept
 from napari_unet.core.errors import Cancelled, SettingsError, UNetError
 
 if TYPE_CHECKING:
-    from napari_unet.compute.worker import JobContext
-    from napari_unet.core.training.events import Event, Finished
-    from napari_unet.core.models.model_file import Model
+    from napari_unet.compute.job_context import JobContext
+    from napari_unet.core.models.model import Model
     from napari_unet.core.prediction.prediction import Prediction
-    from napari_unet.core.tasks.any_task import Instances, Semantic
+    from napari_unet.core.tasks.instances import Instances
+    from napari_unet.core.tasks.semantic import Semantic
+    from napari_unet.core.training.events import Event, Finished
 
 __all__ = ["work"]
 
@@ -58,8 +59,8 @@ def work(request: Any, context: JobContext) -> Any:
 
 
 def _train(request: ask.TrainRequest, context: JobContext) -> Finished:
-    from napari_unet.core.training.settings import TrainingSettings
     from napari_unet.core.models.model_file import load_model
+    from napari_unet.core.training.settings import TrainingSettings
     from napari_unet.core.training.training import train
 
     settings = request.settings or TrainingSettings()
@@ -272,8 +273,8 @@ def _evaluate(request: ask.EvaluateRequest, context: JobContext) -> ask.Evaluati
 
 def _evaluate_files(request: ask.EvaluateFilesRequest, context: JobContext) -> ask.Evaluation:
     from napari_unet.core.evaluation.evaluation import Sample, evaluate_many
-    from napari_unet.core.evaluation.leakage import with_training_note
     from napari_unet.core.evaluation.label_files import match_labels
+    from napari_unet.core.evaluation.leakage import with_training_note
 
     found = match_labels(request.prediction, request.truth, request.images)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import logging
 import pickle
@@ -11,42 +10,22 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from napari_unet.compute.events import (
     Accepted,
-    LivePreview,
     Over,
-    Preview,
-    PreviewReady,
-    Progress,
 )
-from napari_unet.compute.parcels import Parcel, pack, unpack
+from napari_unet.compute.job_context import JobContext, inboxes, open_parcel, previews, stops
+from napari_unet.compute.parcels import Parcel, pack
 from napari_unet.core import errors
-from napari_unet.core.errors import DeviceError, SettingsError, UNetError
-from napari_unet.core.training.events import StepDone
+from napari_unet.core.errors import DeviceError, UNetError
 
-__all__ = [
-    "Failure",
-    "JobContext",
-    "Success",
-    "fetch_preview",
-    "run_job",
-    "stop_all",
-    "stop_job",
-    "tell_job",
-]
+__all__ = ["Failure", "Success", "fetch_preview", "run_job", "send_command", "stop_all", "stop_job"]
 
 _log = logging.getLogger("napari_unet")
 
-_EVENT_S = 0.05
-"""Least time between two steps, or two bits of progress, that are told."""
-
-_stops: dict[str, threading.Event] = {}
-_previews: dict[str, bytes] = {}
-_inboxes: dict[str, queue.SimpleQueue[Parcel]] = {}
 _running: set[str] = set()
 
 
@@ -63,72 +42,6 @@ class Failure:
 
     error: UNetError | None
     trace: str = ""
-
-
-@dataclass
-class JobContext:
-    """What work knows of its job.
-
-    Parameters
-    ----------
-    id
-        The job's.
-    send
-        Sends an event.
-    """
-
-    id: str
-    send: Callable[[object], None]
-    _held: object = None
-    _sent_s: dict[type, float] = field(default_factory=dict)
-    _start_s: float = field(default_factory=time.monotonic)
-
-    def should_stop(self) -> bool:
-        """Whether somebody asked to stop."""
-        return _stops[self.id].is_set()
-
-    def emit(self, event: object) -> None:
-        """Send an event; of steps and progress only some each second, and always the last."""
-        now = time.monotonic()
-        if isinstance(event, StepDone | Progress):
-            if now - self._sent_s.get(type(event), 0.0) < _EVENT_S:
-                self._held = event
-                return
-            self._sent_s[type(event)] = now
-        else:
-            self.flush()
-        self._held = None
-        self.send(event)
-
-    def flush(self) -> None:
-        """Send what was held back."""
-        if self._held is not None:
-            self.send(self._held)
-            self._held = None
-
-    def progress(self, done: float, total: int) -> None:
-        """Tell progress and guess the time left."""
-        passed = time.monotonic() - self._start_s
-        self.emit(Progress(done, total, passed * (total - done) / done if done else None))
-
-    def show(self, preview: Preview | LivePreview) -> None:
-        """Keep a preview for the client, who fetches it: arrays are too large for events."""
-        _previews[self.id] = pickle.dumps(preview)
-        self.emit(PreviewReady(preview.step))
-
-    @property
-    def preview_waits(self) -> bool:
-        """Whether the latest preview was not fetched yet."""
-        return self.id in _previews
-
-    def messages(self) -> list[Any]:
-        """Take what was told to the job since the last time, in order."""
-        inbox = _inboxes[self.id]
-        found = []
-        with contextlib.suppress(queue.Empty):
-            while True:
-                found.append(_open(inbox.get_nowait()))
-        return found
 
 
 def run_job(job: str, parcel: Parcel, long: bool) -> Parcel:
@@ -165,7 +78,7 @@ def run_job(job: str, parcel: Parcel, long: bool) -> Parcel:
 
     # A thread that dask does not know: in its own, every dask array would be computed by sending
     # its graph to the scheduler. Daemon: it must not keep an ending worker alive.
-    _inboxes[job] = queue.SimpleQueue()  # before anybody can know that it runs here
+    inboxes[job] = queue.SimpleQueue()  # before anybody can know that it runs here
     send(Accepted(worker.address))
     thread = threading.Thread(target=run, name=f"job-{job[:8]}", daemon=True)
     thread.start()
@@ -176,13 +89,13 @@ def run_job(job: str, parcel: Parcel, long: bool) -> Parcel:
 
 def stop_job(job: str) -> None:
     """Ask a job to stop, also one that has not begun."""
-    _stops.setdefault(job, threading.Event()).set()
+    stops.setdefault(job, threading.Event()).set()
 
 
-def tell_job(job: str, parcel: Parcel) -> None:
+def send_command(job: str, parcel: Parcel) -> None:
     """Tell a job something; it looks when it likes, see `JobContext.messages`."""
-    if job in _inboxes:
-        _inboxes[job].put(parcel)
+    if job in inboxes:
+        inboxes[job].put(parcel)
 
 
 def stop_all(timeout_s: float) -> None:
@@ -196,36 +109,26 @@ def stop_all(timeout_s: float) -> None:
 
 def fetch_preview(job: str) -> bytes | None:
     """Hand over the latest preview, pickled, once."""
-    return _previews.pop(job, None)
+    return previews.pop(job, None)
 
 
 def _outcome(context: JobContext, parcel: Parcel) -> Parcel:
     from napari_unet.compute.work import work
 
-    _stops.setdefault(context.id, threading.Event())
+    stops.setdefault(context.id, threading.Event())
     _running.add(context.id)
     try:
-        result: Success | Failure = Success(work(_open(parcel), context))
+        result: Success | Failure = Success(work(open_parcel(parcel), context))
         context.flush()
         return pack(result)
     except BaseException as error:
         result = _failure(error)
     finally:
         _running.discard(context.id)
-        _stops.pop(context.id, None)
-        _inboxes.pop(context.id, None)
+        stops.pop(context.id, None)
+        inboxes.pop(context.id, None)
         _free_memory()
     return pack(result)
-
-
-def _open(parcel: Parcel) -> Any:
-    try:
-        return unpack(parcel)
-    except ImportError as error:
-        problem = f"The worker has no module '{error.name}', which what was sent to it needs. "
-    raise SettingsError(
-        problem + "Install it where the worker runs, or save the image to a file and open that."
-    )
 
 
 def _failure(error: BaseException) -> Failure:

@@ -4,9 +4,6 @@ They derive from `Exception` directly, because generator-based workers of the Qt
 `RuntimeError`.
 """
 
-import os
-import tempfile
-
 __all__ = [
     "Cancelled",
     "DeviceError",
@@ -16,7 +13,6 @@ __all__ = [
     "SettingsError",
     "StorageError",
     "UNetError",
-    "unforeseen",
 ]
 
 
@@ -50,21 +46,3 @@ class DeviceError(UNetError):
 
 class Cancelled(UNetError):
     """The caller asked to stop a prediction; nothing was written."""
-
-
-def unforeseen(trace: str) -> str:
-    """Write the stack trace of what nobody foresaw to a file, and say in a sentence where it is.
-
-    Parameters
-    ----------
-    trace
-        The stack trace; its last line goes into the sentence.
-    """
-    number, path = tempfile.mkstemp(prefix="napari-unet-error-", suffix=".log")
-    with os.fdopen(number, "w", encoding="utf-8") as file:
-        file.write(trace)
-    last = trace.strip().splitlines()[-1] if trace.strip() else "no reason given"
-    return (
-        f"Something went wrong that nobody foresaw ({last[:200]}). The details are in {path}: "
-        "please report them."
-    )

@@ -39,8 +39,8 @@ def open_demo(viewer: napari.Viewer, folder: Path) -> tuple[Any, Any]:
     UNetError
         When the folder holds no demo.
     """
-    from napari_unet.core.models.catalogue import DEFAULT_MODEL, find_model
     from napari_unet.core.errors import SettingsError
+    from napari_unet.core.models.catalogue import DEFAULT_MODEL, find_model
 
     if not (folder / "test" / "images").is_dir():
         raise SettingsError(

@@ -3,16 +3,17 @@
 import numpy as np
 import pytest
 
-from napari_unet.core.models.catalogue import DEFAULT_MODEL, find_model
+from napari_unet.core.datasets.synthetic import synthetic_nuclei
 from napari_unet.core.errors import LabelsError, SettingsError
-from napari_unet.core.live.painted import PaintedObjects, go_together
+from napari_unet.core.evaluation.object_scores import object_scores
+from napari_unet.core.live.painted import PaintedObjects, outputs_compatible
 from napari_unet.core.live.session import LiveSession
 from napari_unet.core.live.settings import LiveSettings
 from napari_unet.core.live.trainer import LiveTraining
+from napari_unet.core.models.catalogue import DEFAULT_MODEL, find_model
 from napari_unet.core.models.model_file import load_model
-from napari_unet.core.evaluation.object_scores import object_scores
-from napari_unet.core.datasets.synthetic import synthetic_nuclei
-from napari_unet.core.tasks.any_task import ClassInfo, Instances, Semantic
+from napari_unet.core.tasks.instances import Instances
+from napari_unet.core.tasks.semantic import ClassInfo, Semantic
 
 OBJECTS = Instances(sparse=True)
 QUICK = LiveSettings(patch_px=64, batch_size=2)
@@ -155,7 +156,7 @@ def test_what_is_known_of_the_painted_objects_stays_when_they_are_gone(
 def test_classes_and_objects_do_not_go_together():
     classes = tuple(ClassInfo(id=i, name=str(i), background=i == 1) for i in (1, 2))
     semantic = Semantic(classes=classes, sparse=True)
-    assert go_together(OBJECTS, Instances(sparse=True))
-    assert not go_together(OBJECTS, semantic)
+    assert outputs_compatible(OBJECTS, Instances(sparse=True))
+    assert not outputs_compatible(OBJECTS, semantic)
     with pytest.raises(SettingsError, match="takes 0 for 'not painted'"):
         LiveTraining(Instances())

@@ -3,21 +3,24 @@ import json
 import numpy as np
 import pytest
 
-from napari_unet.core.training.settings import UNetConfig
+from napari_unet.core.datasets.synthetic import synthetic_nuclei
 from napari_unet.core.errors import LabelsError, ModelFileError, SettingsError
-from napari_unet.core.images.image import Image
 from napari_unet.core.evaluation.leakage import seen_by
+from napari_unet.core.images.image import Image
+from napari_unet.core.images.normalization import Normalization
 from napari_unet.core.live import trainer
 from napari_unet.core.live.session import LiveSession
 from napari_unet.core.live.settings import LiveSettings
 from napari_unet.core.live.trainer import LiveTraining
 from napari_unet.core.live.uncertainty import uncertainty
-from napari_unet.core.records.methods_text import trained_on_text
-from napari_unet.core.models.model_file import Model, ModelInfo, load_model, save_model, write_tensors
-from napari_unet.core.images.normalization import Normalization
+from napari_unet.core.models.model import Model, ModelInfo
+from napari_unet.core.models.model_file import load_model, save_model
+from napari_unet.core.models.tensor_file import write_tensors
+from napari_unet.core.models.unet_config import UNetConfig
 from napari_unet.core.prediction.prediction import predict
-from napari_unet.core.datasets.synthetic import synthetic_nuclei
-from napari_unet.core.tasks.any_task import ClassInfo, Instances, Semantic
+from napari_unet.core.records.methods_text import trained_on_text
+from napari_unet.core.tasks.instances import Instances
+from napari_unet.core.tasks.semantic import ClassInfo, Semantic
 
 QUICK = LiveSettings(
     patch_px=64, depth=2, base_channels=8, learning_rate=5e-3, device="cpu", precision="float32"

@@ -3,17 +3,18 @@ import pytest
 import torch
 from scipy.ndimage import binary_erosion
 
+from napari_unet.core.datasets.synthetic import synthetic_nuclei
 from napari_unet.core.images.image import Image
-from napari_unet.core.live.prior import Prior, looks, prior_shift
+from napari_unet.core.live.prior import Prior, patches_near_strokes, prior_shift
 from napari_unet.core.live.session import LiveSession
 from napari_unet.core.live.settings import LiveSettings
 from napari_unet.core.live.strokes import Canvas
 from napari_unet.core.live.trainer import LiveTraining
-from napari_unet.core.models.model_file import Model, load_model
+from napari_unet.core.models.model import Model
+from napari_unet.core.models.model_file import load_model
 from napari_unet.core.prediction.prediction import predict
+from napari_unet.core.tasks.semantic import ClassInfo, Semantic
 from napari_unet.core.training.sampling import Batch
-from napari_unet.core.datasets.synthetic import synthetic_nuclei
-from napari_unet.core.tasks.any_task import ClassInfo, Semantic
 
 QUICK = LiveSettings(
     patch_px=64,
@@ -118,14 +119,14 @@ def test_it_is_looked_not_far_from_what_is_painted(shape):
     labels[20, 20] = 1
     marked = np.arange(labels.size, dtype=np.float32).reshape(1, *shape)
     canvases = [Canvas(marked, labels), Canvas(-marked - 1, np.zeros_like(labels))]
-    patches = list(looks(canvases, 0))
+    patches = list(patches_near_strokes(canvases, 0))
     assert len(patches) == 4
     for patch in patches:
         assert patch.shape == (1, min(shape[0], 128), min(shape[1], 128))
         y, x = divmod(int(patch[0, 0, 0]), shape[1])
         np.testing.assert_array_equal(patch[0], marked[0, y : y + 128, x : x + 128])
         assert x <= 20 + 256
-    assert list(looks(canvases[1:], 0)) == []
+    assert list(patches_near_strokes(canvases[1:], 0)) == []
 
 
 def test_what_is_left_of_live_predicts_as_its_preview(learned, cells):

@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from napari_unet.core.training.settings import UNetConfig
-from napari_unet.core.live.warm_start import fit_head, separating_channels, warm_weights
-from napari_unet.core.models.model_file import Model, ModelInfo
 from napari_unet.core.images.normalization import Normalization
-from napari_unet.core.training.sampling import Batch
-from napari_unet.core.tasks.any_task import ClassInfo, Instances, Semantic
+from napari_unet.core.live.warm_start import fit_head, separating_channels, warm_weights
+from napari_unet.core.models.model import Model, ModelInfo
 from napari_unet.core.models.unet import UNet
+from napari_unet.core.models.unet_config import UNetConfig
+from napari_unet.core.tasks.instances import Instances
+from napari_unet.core.tasks.semantic import ClassInfo, Semantic
+from napari_unet.core.training.sampling import Batch
 
 REST = ClassInfo(id=1, name="rest", background=True)
 NUCLEI = ClassInfo(id=2, name="nuclei")

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from napari_unet.core.augmentation.patch import Augmentation
+    from napari_unet.core.augmentation.settings import Augmentation
 
 __all__ = ["vary_intensity"]
 

@@ -1,1 +1,5 @@
-"""TODO: bioimage_io."""
+"""Exchange models with bioimage.io: write and read its packages."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from napari_unet.core.bioimage_io.example import SCALE_RANGE_EPS, SMALLEST_PX
+from napari_unet.core.models.model import ModelInfo
 from napari_unet.core.records.methods_text import trained_on_text
-from napari_unet.core.models.model_file import ModelInfo
-from napari_unet.core.tasks.any_task import Instances
+from napari_unet.core.tasks.instances import Instances
 
 __all__ = [
     "ARCHITECTURE_FILE",
@@ -70,7 +70,7 @@ def description(
     torch_version
         What the weights were written with.
     """
-    import napari_unet
+    from napari_unet.version import __version__
 
     paper, doi = _UNET_PAPERS[info.unet.ndim]
     return {
@@ -91,7 +91,7 @@ def description(
         "weights": _weights(info, torch_version),
         "config": {
             "napari_unet": {
-                "version": napari_unet.__version__,
+                "version": __version__,
                 "header": HEADER_FILE,
                 "halo_px": _halo_px(info),
             }
@@ -285,7 +285,7 @@ def _outputs_text(info: ModelInfo) -> str:
         what = "probability of this class" if len(names) > 1 else "probability, 0 to 1"
         rows = [(name, what) for name in names]
     else:
-        from napari_unet.core.tasks.any_task import OFFSET_UNIT_PX
+        from napari_unet.core.tasks.instances import OFFSET_UNIT_PX
 
         unit = f"in units of {OFFSET_UNIT_PX:g} pixels"
         rows = [

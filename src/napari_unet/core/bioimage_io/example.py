@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from napari_unet.core.errors import ImageError
 from napari_unet.core.images.image import Image
-from napari_unet.core.models.model_file import Model, ModelInfo
-from napari_unet.core.tasks.any_task import Semantic
+from napari_unet.core.models.model import Model, ModelInfo
+from napari_unet.core.tasks.semantic import Semantic
 
 __all__ = ["SCALE_RANGE_EPS", "SMALLEST_PX", "TOLERANCE", "Example", "drawn_image", "example"]
 

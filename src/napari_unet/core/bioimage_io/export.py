@@ -14,10 +14,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_unet.core.models.catalogue import read_card
 from napari_unet.core.errors import ModelFileError, SettingsError, StorageError
 from napari_unet.core.images.image import Image
-from napari_unet.core.models.model_file import Model, load_model, model_hash
+from napari_unet.core.models.catalogue import read_card
+from napari_unet.core.models.model import Model
+from napari_unet.core.models.model_file import load_model, model_hash
 from napari_unet.core.system.atomic_files import atomic_path, exists
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from napari_unet.core.errors import ModelFileError
-from napari_unet.core.models.model_file import Model, checked_model, expected_weights, parse_header
+from napari_unet.core.models.model import Model
+from napari_unet.core.models.model_file import checked_model, expected_weights, parse_header
 from napari_unet.core.system.atomic_files import exists
 
 if TYPE_CHECKING:

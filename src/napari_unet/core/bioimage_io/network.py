@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from napari_unet.core.models import unet as unet_module
-from napari_unet.core.training.settings import UNetConfig
-from napari_unet.core.tasks.losses import activate
-from napari_unet.core.models.model_file import Model, ModelInfo
+from napari_unet.core.models.model import Model, ModelInfo
 from napari_unet.core.models.unet import UNet
+from napari_unet.core.models.unet_config import UNetConfig
+from napari_unet.core.tasks.losses import activate
 
 __all__ = [
     "ActivatedUNet",
@@ -45,7 +45,7 @@ class ActivatedUNet(UNet):
         return activate(cast(Any, self.task), super().forward(x))
 
 
-_IMPORT = "from napari_unet.core.training.settings import UNetConfig\n"
+_IMPORT = "from napari_unet.core.models.unet_config import UNetConfig\n"
 _INSTEAD = '''from types import SimpleNamespace
 
 
@@ -66,12 +66,12 @@ def architecture_source() -> str:
 
     It is the source that runs here, so that the two cannot come apart.
     """
-    import napari_unet
+    from napari_unet.version import __version__
 
     network = inspect.getsource(unet_module)
     assert network.count(_IMPORT) == 1
     parts = [
-        f"# From napari-unet-live {napari_unet.__version__}, BSD-3-Clause.",
+        f"# From napari-unet-live {__version__}, BSD-3-Clause.",
         network.replace(_IMPORT, _INSTEAD),
         inspect.getsource(activate),
         inspect.getsource(ActivatedUNet),

@@ -1,1 +1,5 @@
-"""TODO: datasets."""
+"""Folders and arrays to training pairs: matching, label checks, groups and splits."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

@@ -16,11 +16,11 @@ __all__ = [
     "Match",
     "Matches",
     "delimiter_of",
+    "disambiguated_names",
     "label_owner",
     "match_files",
     "named_folders",
     "read_table",
-    "told_apart",
 ]
 
 LABEL_SUFFIXES = (
@@ -269,13 +269,13 @@ def _match_table(table: Path) -> Matches:
                 f"The table '{table.name}' puts '{row['image']}' into the groups {groups[image]!r} "
                 f"and {group!r}: expected one. Correct line {number}."
             )
-    names = told_apart([image.with_name(bare_name(image)) for image in labels])
+    names = disambiguated_names([image.with_name(bare_name(image)) for image in labels])
     for image, name in zip(labels, names, strict=True):
         matches.found.append(Match(name, image, tuple(labels[image]), groups[image]))
     return matches
 
 
-def told_apart(paths: Sequence[Path]) -> list[str]:
+def disambiguated_names(paths: Sequence[Path]) -> list[str]:
     """Name files; those of one name with as many of their folders as it takes, ``a/images/x``.
 
     Two of one path stay alike.

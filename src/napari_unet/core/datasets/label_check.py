@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from napari_unet.core.datasets.label_check import LabelIssue
+    from napari_unet.core.images.pair import Pair
+
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unet.core.images.image import as_labels
 from napari_unet.core.datasets.label_repair import (
     FRAGMENT_PX,
     Pieces,
@@ -17,8 +23,9 @@ from napari_unet.core.datasets.label_repair import (
     has_colour,
     repair_labels,
 )
+from napari_unet.core.images.labels import as_labels
 
-__all__ = ["LabelIssue", "check_labels", "repair_labels"]
+__all__ = ["LabelIssue", "check_labels", "check_pairs", "repair_labels"]
 
 _MOST_COLOURS = 0.02
 """More different colours per pixel than this: a picture, not labels."""
@@ -224,3 +231,19 @@ def _ids_in_several_pieces(pieces: Pieces) -> tuple[int, ...]:
 def _some(ids: tuple[int, ...]) -> str:
     shown = ", ".join(str(i) for i in ids[:5]) + (", ..." if len(ids) > 5 else "")
     return f"id {shown} is" if len(ids) == 1 else f"{len(ids)} ids ({shown}) are"
+
+
+def check_pairs(
+    pairs: Sequence[Pair], *, instances: bool, sparse: bool
+) -> dict[str, list[LabelIssue]]:
+    """Check the labels of all pairs: what was found in each kind of trouble, image by image."""
+    from napari_unet.core.datasets.label_check import check_labels
+
+    found: dict[str, list[LabelIssue]] = {}
+    for pair in pairs:
+        issues = check_labels(
+            pair.labels, instances=instances, sparse=sparse, name=pair.name, is_colour=False
+        )
+        for issue in issues:
+            found.setdefault(issue.kind, []).append(issue)
+    return found

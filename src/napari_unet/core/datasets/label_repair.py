@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet.core.errors import LabelsError
-from napari_unet.core.images.image import as_labels
+from napari_unet.core.images.labels import as_labels
 
 __all__ = [
     "FRAGMENT_PX",

@@ -11,14 +11,20 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unet.core.datasets.annotated_areas import describe_areas, read_area, read_like, with_areas
-from napari_unet.core.errors import ImageError, LabelsError
-from napari_unet.core.io.image_files import read_image, read_label_array, read_labels
+from napari_unet.core.datasets.annotated_areas import (
+    describe_areas,
+    read_area,
+    read_like,
+    with_areas,
+)
 from napari_unet.core.datasets.folder_layouts import match_files
 from napari_unet.core.datasets.groups import with_groups
-from napari_unet.core.images.image import Image, Pair, PixelSize
 from napari_unet.core.datasets.label_check import repair_labels
 from napari_unet.core.datasets.splits import Split, split_block, split_by_group, split_random_state
+from napari_unet.core.errors import ImageError, LabelsError
+from napari_unet.core.images.image import Image, PixelSize
+from napari_unet.core.images.pair import Pair
+from napari_unet.core.io.image_files import read_image, read_label_array, read_labels
 
 __all__ = [
     "Dataset",
@@ -35,7 +41,7 @@ __all__ = [
 ]
 
 EmptyPlanes = Literal["ignore", "background"]
-"""What a plane of a stack without any label means; see `napari_unet.core.images.image.Pair`."""
+"""What a plane of a stack without any label means; see `napari_unet.core.images.pair.Pair`."""
 
 _log = logging.getLogger(__name__)
 
@@ -80,7 +86,7 @@ class PairFiles:
         repair
             Kinds of trouble to repair in the labels, see `label_check.repair_labels`.
         empty_planes
-            As in `napari_unet.core.images.image.Pair`.
+            As in `napari_unet.core.images.pair.Pair`.
 
         Raises
         ------
@@ -197,7 +203,7 @@ def load_pairs(
     repair
         Kinds of trouble to repair in the labels, see `label_check.repair_labels`.
     empty_planes
-        As in `napari_unet.core.images.image.Pair`.
+        As in `napari_unet.core.images.pair.Pair`.
 
     Raises
     ------

@@ -21,8 +21,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_unet.core.datasets.folder_layouts import label_owner, match_files, named_folders
+from napari_unet.core.datasets.groups import note_group, read_groups
 from napari_unet.core.datasets.pairs import Dataset, find_pairs, load_pairs
 from napari_unet.core.errors import ImageError, LabelsError, UNetError
+from napari_unet.core.images.image import Image
+from napari_unet.core.images.pair import Pair
 from napari_unet.core.io.image_files import (
     bare_name,
     is_image_file,
@@ -31,10 +35,12 @@ from napari_unet.core.io.image_files import (
     write_image,
     write_labels,
 )
-from napari_unet.core.datasets.folder_layouts import label_owner, match_files, named_folders
-from napari_unet.core.datasets.groups import note_group, read_groups
-from napari_unet.core.images.image import Image, Pair
-from napari_unet.core.system.atomic_files import atomic_path, atomic_write_text, exists, storage_error
+from napari_unet.core.system.atomic_files import (
+    atomic_path,
+    atomic_write_text,
+    exists,
+    storage_error,
+)
 
 __all__ = [
     "Added",

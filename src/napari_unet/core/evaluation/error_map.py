@@ -10,7 +10,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_unet.core.errors import SettingsError
 from napari_unet.core.evaluation.measure import find_centroids
-from napari_unet.core.evaluation.metrics import check_same_shape, checked_labels, planes
 from napari_unet.core.evaluation.object_matching import (
     Category,
     Indices,
@@ -18,6 +17,7 @@ from napari_unet.core.evaluation.object_matching import (
     classify_objects,
     overlaps,
 )
+from napari_unet.core.images.labels import check_same_shape, checked_labels, planes
 
 __all__ = ["ERROR_CATEGORIES", "ERROR_COLOURS", "ErrorMap", "error_map"]
 

@@ -11,16 +11,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_unet.core.errors import LabelsError, SettingsError
 from napari_unet.core.evaluation.leakage import CopyCheck
-from napari_unet.core.evaluation.metrics import (
-    PixelCounts,
-    check_same_shape,
-    checked_labels,
-    foreground_counts,
-    pixel_counts,
-    planes,
-)
+from napari_unet.core.evaluation.metrics import PixelCounts, foreground_counts, pixel_counts
 from napari_unet.core.evaluation.object_scores import THRESHOLDS, object_scores
 from napari_unet.core.evaluation.report import ImageScores, Kind, Report
+from napari_unet.core.images.labels import check_same_shape, checked_labels, planes
 
 __all__ = ["class_map", "evaluate", "evaluate_many", "scored_area", "with_true_ids"]
 

@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from napari_unet.core.training.curves import DPI, INK, curves_figure, save_png
-from napari_unet.core.evaluation.error_map import ERROR_CATEGORIES, ErrorMap, error_map
 from napari_unet.core.errors import LabelsError
+from napari_unet.core.evaluation.error_map import ERROR_CATEGORIES, ErrorMap, error_map
 from napari_unet.core.evaluation.evaluation import evaluate
-from napari_unet.core.images.image import Image
-from napari_unet.core.evaluation.metrics import check_same_shape, checked_labels
+from napari_unet.core.evaluation.plotting import DPI, INK, save_png
 from napari_unet.core.evaluation.report import Kind, Report, format_score
+from napari_unet.core.images.image import Image
+from napari_unet.core.images.labels import check_same_shape, checked_labels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["Comparison", "comparison_figure", "curves_figure", "image_and_labels"]
+__all__ = ["Comparison", "comparison_figure", "image_and_labels"]
 
 Pixels = NDArray[np.float64]
 

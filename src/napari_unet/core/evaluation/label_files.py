@@ -11,14 +11,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet.core.datasets.annotated_areas import read_area, with_areas
-from napari_unet.core.errors import LabelsError
-from napari_unet.core.io.image_files import bare_name, is_image_file, read_image, read_labels, reading
 from napari_unet.core.datasets.folder_layouts import LABEL_SUFFIXES, Match, label_owner
+from napari_unet.core.errors import LabelsError
+from napari_unet.core.io.image_files import (
+    bare_name,
+    is_image_file,
+    read_image,
+    read_labels,
+    reading,
+)
 from napari_unet.core.system.atomic_files import exists
 
 if TYPE_CHECKING:
-    from napari_unet.core.images.image import Image
     from napari_unet.core.evaluation.report import Report
+    from napari_unet.core.images.image import Image
 
 __all__ = ["LabelMatch", "LabelMatches", "evaluate_files", "match_labels"]
 
@@ -81,8 +87,8 @@ def match_labels(
     images
         A file or a folder with the images, for pictures.
     annotated
-        Masks of the annotated areas, as in `napari_unet.core.datasets.annotated_areas.with_areas`; None:
-        those in a folder ``annotated`` in `truth`, if it is there.
+        Masks of the annotated areas, as in `napari_unet.core.datasets.annotated_areas.with_areas`;
+        None: those in a folder ``annotated`` in `truth`, if it is there.
 
     Raises
     ------

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from napari_unet.core.images.image import Image
-    from napari_unet.core.models.model_file import ModelInfo
     from napari_unet.core.evaluation.report import Report
+    from napari_unet.core.images.image import Image
+    from napari_unet.core.models.model import ModelInfo
 
 __all__ = ["CopyCheck", "Seen", "seen_by", "training_note", "with_training_note"]
 

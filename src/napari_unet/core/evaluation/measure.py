@@ -11,16 +11,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_unet.core.errors import LabelsError
+from napari_unet.core.evaluation.metrics import distinct_names
 from napari_unet.core.images.image import Image, PixelSize
-from napari_unet.core.evaluation.metrics import checked_labels, distinct_names
+from napari_unet.core.images.labels import checked_labels
+from napari_unet.core.images.units import um_per_px
 
-__all__ = [
-    "find_centroids",
-    "measure_objects",
-    "median_diameter_px",
-    "summarise_objects",
-    "um_per_px",
-]
+__all__ = ["find_centroids", "measure_objects", "median_diameter_px", "summarise_objects"]
 
 _SLAB_PX = 2**22
 """Pixels measured at a time, so that memory does not follow the image."""
@@ -142,15 +138,6 @@ def find_centroids(
 def median_diameter_px(area_px: ArrayLike) -> float:
     """Give the median diameter of circles of some areas, at least one."""
     return float(np.median(2 * np.sqrt(np.asarray(area_px) / np.pi)))
-
-
-def um_per_px(pixel_size: PixelSize) -> tuple[float, ...] | None:
-    """Pixel size in µm, or None where its unit is no unit of length."""
-    from napari_unet.core.io.raw_image import to_um
-
-    sizes = [to_um(spacing, pixel_size.unit) for spacing in pixel_size.spacing]
-    known = tuple(size for size in sizes if size is not None)
-    return known if len(known) == len(sizes) else None
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ class. Tables of several images are kept apart, so that both kinds of mean can b
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,19 +16,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_unet.core.errors import LabelsError
+from napari_unet.core.images.labels import check_same_shape, checked_labels
 
 __all__ = [
     "PIXEL_SCORES",
     "PixelCounts",
     "by_image",
-    "check_same_shape",
-    "checked_labels",
     "distinct_names",
     "flat_names",
     "foreground_counts",
     "pixel_counts",
     "pixel_summary",
-    "planes",
 ]
 
 PIXEL_SCORES = ("iou", "dice", "precision", "recall")
@@ -251,92 +249,6 @@ def distinct_names(names: Mapping[int, str], reserved: Sequence[str] = ()) -> di
 def by_image(values: Sequence[float]) -> float:
     """Mean over images, leaving out those where the score is undefined; NaN if none is left."""
     return _mean(np.asarray(values, np.float64))
-
-
-def planes(
-    prediction: NDArray[Any],
-    truth: NDArray[Any],
-    annotated: NDArray[np.bool_] | None = None,
-    *,
-    ndim: int = 2,
-) -> Iterator[tuple[tuple[int, ...], NDArray[Any], NDArray[Any], NDArray[np.bool_] | None]]:
-    """Take a stack apart into what is scored as one image each.
-
-    Parameters
-    ----------
-    prediction, truth, annotated
-        Arrays of one shape; the last `ndim` axes are one image.
-    ndim
-        2: planes YX; 3: volumes ZYX.
-
-    Yields
-    ------
-    position, prediction, truth, annotated
-        Index along the leading axes (empty for a single image), and views of the arrays.
-    """
-    if truth.ndim < ndim:
-        raise LabelsError(
-            f"Labels have {truth.ndim} dimension(s) {truth.shape}: expected at least {ndim}. "
-            f"{'Score volumes as (Z, Y, X).' if ndim == 3 else 'Score planes as (Y, X).'}"
-        )
-    for position in np.ndindex(*truth.shape[: truth.ndim - ndim]):
-        mask = None if annotated is None else annotated[position]
-        yield position, prediction[position], truth[position], mask
-
-
-def checked_labels(labels: ArrayLike, what: str = "labels") -> NDArray[Any]:
-    """Make sure that an array holds labels: integers from 0, or bool (given back as uint8).
-
-    Raises
-    ------
-    LabelsError
-        Floats, negative numbers, or anything else that is not a label.
-    """
-    labels = np.asarray(labels)
-    if labels.dtype.kind == "b":
-        return labels.view(np.uint8)
-    if labels.dtype.kind not in "iu":
-        raise LabelsError(
-            f"The {what} has data type {labels.dtype}: expected integers (0 background, 1, 2, "
-            "...). Threshold a probability map, or convert whole numbers with .astype(int)."
-        )
-    if labels.dtype.kind == "i" and labels.size and labels.min() < 0:
-        raise LabelsError(
-            f"The {what} goes down to {labels.min()}: expected label ids from 0. Give -1 and the "
-            "like an id of their own, or set them to 0."
-        )
-    return labels
-
-
-def check_same_shape(
-    prediction: NDArray[Any], truth: NDArray[Any], annotated: ArrayLike | None = None
-) -> NDArray[np.bool_] | None:
-    """Make sure that prediction, truth and annotated area belong together.
-
-    Returns
-    -------
-    ndarray or None
-        The annotated area as bool.
-
-    Raises
-    ------
-    LabelsError
-        When the shapes differ.
-    """
-    if prediction.shape != truth.shape:
-        raise LabelsError(
-            f"The prediction has shape {prediction.shape} and the truth {truth.shape}: expected "
-            "the same. Choose the two that belong to one image, at the same scale and crop."
-        )
-    if annotated is None:
-        return None
-    mask = np.asarray(annotated).astype(bool)
-    if mask.shape != truth.shape:
-        raise LabelsError(
-            f"The annotated area has shape {mask.shape} and the truth {truth.shape}: expected "
-            "the same. Choose the area that was drawn on this image."
-        )
-    return mask
 
 
 def _ids(labels: NDArray[Any]) -> NDArray[np.intp]:

@@ -16,8 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_unet.core.errors import SettingsError
-from napari_unet.core.evaluation.metrics import check_same_shape, checked_labels
-from napari_unet.core.tasks.targets import consecutive
+from napari_unet.core.images.labels import check_same_shape, checked_labels, consecutive
 
 __all__ = [
     "ErrorCounts",

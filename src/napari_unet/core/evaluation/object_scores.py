@@ -1,7 +1,7 @@
 """Object scores: AP, F1, panoptic quality, precision and recall, by image and pooled.
 
-How objects are matched is in `napari_unet.core.evaluation.object_matching`; here the matches are counted,
-added up and turned into scores.
+How objects are matched is in `napari_unet.core.evaluation.object_matching`; here the matches are
+counted, added up and turned into scores.
 """
 
 from __future__ import annotations
@@ -165,7 +165,7 @@ def object_scores(
     ----------
     prediction, truth
         Object ids, 0 is background: integers, same shape, any number of dimensions (all of them
-        are one image; see `napari_unet.core.evaluation.metrics.planes` for stacks).
+        are one image; see `napari_unet.core.images.labels.planes` for stacks).
     annotated
         Mask of what is scored, same shape: pixels outside do not count, and objects that lie
         outside with more than half of their area are left out. None: everything is scored.

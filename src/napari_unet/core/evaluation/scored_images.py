@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from napari_unet.core.errors import LabelsError
 
 if TYPE_CHECKING:
-    from napari_unet.core.images.image import Pair
-    from napari_unet.core.models.model_file import ModelInfo
+    from napari_unet.core.images.pair import Pair
+    from napari_unet.core.models.model import ModelInfo
 
 __all__ = ["ChosenImages", "ImageChoice", "choose_images", "what_model_saw"]
 
@@ -108,7 +108,7 @@ def _validated(info: ModelInfo, seen: list[str]) -> list[int]:
 
 
 def _of_split(pairs: Sequence[Pair], groups: Sequence[str], choice: ImageChoice) -> list[int]:
-    from napari_unet.core.datasets.data_source import choose_split
+    from napari_unet.core.datasets.split_choice import choose_split
     from napari_unet.core.datasets.splits import split_by_group
 
     names = [pair.name for pair in pairs]

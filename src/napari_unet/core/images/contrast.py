@@ -10,9 +10,9 @@ import numpy as np
 from napari_unet.core.errors import SettingsError
 
 if TYPE_CHECKING:
-    from napari_unet.core.images.image import Pair
+    from napari_unet.core.images.pair import Pair
 
-__all__ = ["Contrast", "ObjectContrast", "check_contrast", "object_contrast", "tone"]
+__all__ = ["Contrast", "ObjectContrast", "check_contrast", "intensity_skew", "object_contrast"]
 
 Contrast = Literal["auto", "as-is", "inverted"]
 """Whether an image is inverted for the network: where it looks so, never, or always."""
@@ -68,7 +68,7 @@ def object_contrast(pairs: Sequence[Pair]) -> ObjectContrast | None:
     return "dark" if share <= 1 - _AGREEMENT else None
 
 
-def tone(values: Any) -> float:
+def intensity_skew(values: Any) -> float:
     """Say where most of the values lie between the darkest and the brightest.
 
     Parameters

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from napari_unet.core.errors import ImageError, LabelsError
+from napari_unet.core.errors import ImageError
 
-__all__ = ["AXES", "Image", "Pair", "PixelSize", "Plane", "as_labels"]
+__all__ = ["AXES", "Image", "PixelSize"]
 
 AXES = "TZCYX"
 """Every axis an image can have, in the order in which arrays carry them inside the package."""
@@ -275,118 +274,6 @@ class Image:
         return f"{self.name}: {self.axes} {size} {self.data.dtype}{colour}{scale}"
 
 
-@dataclass(frozen=True)
-class Plane:
-    """What a network sees at once: one plane of a pair (a volume for a 3-D network).
-
-    Parameters
-    ----------
-    image
-        Raw values, axes CYX (or CZYX).
-    labels
-        Integers, axes YX (or ZYX).
-    annotated
-        True where labels count, same axes as `labels`; None: everywhere.
-    name
-        Name of the pair, with the position in its stack.
-    group
-        What must stay together in a split.
-    rgb
-        Whether the channels are red, green and blue.
-    scope
-        What the plane is normalised with, axes CYX or CZYX, see `Image.scope`; None: itself.
-    """
-
-    image: NDArray[Any]
-    labels: NDArray[np.integer[Any]]
-    annotated: NDArray[np.bool_] | None
-    name: str
-    group: str
-    rgb: bool = False
-    scope: Any = None
-
-    @property
-    def labelled(self) -> bool:
-        """Whether anything is labelled where labels count."""
-        painted = self.labels > 0
-        return bool((painted if self.annotated is None else painted & self.annotated).any())
-
-
-@dataclass(frozen=True)
-class Pair:
-    """An image and the labels that belong to it: the only way data gets into training.
-
-    Parameters
-    ----------
-    image
-        The image.
-    labels
-        Integers from 0; axes of the image without C. Bool and whole-numbered floats are
-        converted. What 0 means is the task's business.
-    annotated
-        Mask of the annotated area, same shape as `labels`; None: everywhere.
-    group
-        Images of one group never end up on both sides of a split. None: the image's own name.
-    empty_planes
-        What a plane of a stack without any label means: ``"ignore"`` (not annotated yet) or
-        ``"background"`` (looked at, nothing there).
-
-    Raises
-    ------
-    LabelsError
-        When labels and image do not fit together or the labels are not labels.
-    """
-
-    image: Image
-    labels: NDArray[Any]
-    annotated: NDArray[np.bool_] | None = None
-    group: str | None = None
-    empty_planes: Literal["ignore", "background"] = "ignore"
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "labels", as_labels(self.labels, self.name))
-        for what, array in (("labels", self.labels), ("annotated areas", self.annotated)):
-            if array is not None and array.shape != self.image.label_shape:
-                raise LabelsError(
-                    f"'{self.name}': the image has shape {self.image.label_shape} "
-                    f"({self.image.label_axes}) and its {what} {array.shape}. "
-                    f"Expected the same: choose the {what} that belong to this image."
-                )
-
-    @property
-    def name(self) -> str:
-        """Name of the image."""
-        return self.image.name
-
-    def planes(self, ndim: int = 2) -> list[Plane]:
-        """Take the pair apart into annotated planes (volumes for `ndim` 3)."""
-        leading = self.image.label_axes[: -ndim if ndim else None]
-        planes = []
-        scopes: dict[int | None, Any] = {}
-        for position, data in self.image.planes(ndim):
-            index = tuple(position[a] for a in leading)
-            labels = self.labels[index]
-            annotated = None if self.annotated is None else self.annotated[index]
-            if leading and self.empty_planes == "ignore" and not labels.any():
-                continue
-            where = "".join(f" {a}={i}" for a, i in position.items())
-            time = position.get("T")
-            if "Z" in position and time not in scopes:
-                scopes[time] = self.image.scope(position)
-            planes.append(
-                Plane(
-                    image=np.asarray(data),
-                    labels=labels,
-                    annotated=annotated,
-                    name=self.name + where,
-                    group=self.group or self.name,
-                    rgb=self.image.rgb,
-                    scope=scopes.get(time),
-                )
-            )
-        return planes
-
-
 def _check_axes(axes: str, shape: tuple[int, ...], name: str) -> None:
     unknown = [a for a in axes if a not in AXES]
     if unknown or len(set(axes)) != len(axes) or not {"Y", "X"} <= set(axes):
@@ -411,46 +298,3 @@ def _guess_axes(shape: tuple[int, ...], name: str) -> str:
         f"'{name}' has {len(shape)} dimension(s) {tuple(shape)} and no axis names: expected a "
         "plane (YX) or a colour image (YXS). Say what the axes are, for example axes='TYX'."
     )
-
-
-def as_labels(labels: Any, name: str) -> NDArray[np.integer[Any]]:
-    """Check that an array holds labels, and make integers of bool and whole-numbered floats.
-
-    Parameters
-    ----------
-    labels
-        Array of any shape.
-    name
-        What messages call it.
-
-    Returns
-    -------
-    NDArray
-        Integers from 0; the array itself where it already holds such.
-
-    Raises
-    ------
-    LabelsError
-        When the values are fractions, not finite, negative, or no numbers.
-    """
-    array: NDArray[Any] = np.asarray(labels)
-    if array.dtype.kind == "b":
-        return array.astype(np.uint8)
-    if array.dtype.kind == "f":
-        with np.errstate(invalid="ignore"):  # beyond int64; caught by the comparison below
-            whole = array.astype(np.int64) if np.isfinite(array).all() else None
-        if whole is None or not np.array_equal(whole, array):
-            raise LabelsError(
-                f"'{name}': the labels are {array.dtype} with values that are not whole "
-                "numbers. Expected integers (0 background, 1, 2, ...): threshold a probability "
-                "map, or save the labels as integers."
-            )
-        array = whole
-    if array.dtype.kind not in "iu":
-        raise LabelsError(f"'{name}': labels of type {array.dtype}: expected integers.")
-    if array.dtype.kind == "i" and array.size and array.min() < 0:
-        raise LabelsError(
-            f"'{name}': the labels go down to {array.min()}: expected numbers from 0. "
-            "Give -1 and the like a number of their own, or set them to 0."
-        )
-    return array

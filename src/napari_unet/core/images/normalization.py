@@ -12,9 +12,9 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from napari_unet.core.errors import ImageError, SettingsError
 
 if TYPE_CHECKING:
-    from napari_unet.core.models.model_file import ModelInfo
+    pass
 
-__all__ = ["IntensityRange", "Normalization", "apply_ranges", "choose_normalization"]
+__all__ = ["IntensityRange", "Normalization", "apply_ranges"]
 
 IntensityRange = tuple[float, float]
 """The values that become 0 and 1; the first is the larger one where an image is inverted."""
@@ -135,38 +135,6 @@ class Normalization(BaseModel):
         if high <= low:
             high = float(levels[-1])
         return (-float(low), -float(high)) if inverted else (float(low), float(high))
-
-
-_LOW_IN_COLOUR = 0.01
-"""Percentile. Objects are the dark end of stained tissue: where they are few, the 1st percentile
-lies in the background, and a pale background would become as dark as objects are elsewhere."""
-
-
-def choose_normalization(
-    given: Normalization, rgb: bool, start: ModelInfo | None = None
-) -> Normalization:
-    """Choose how images to train on are normalised.
-
-    Parameters
-    ----------
-    given
-        What the settings say; the default one means that nobody chose.
-    rgb
-        Whether the images' channels are red, green and blue.
-    start
-        Of the model to start from.
-
-    Returns
-    -------
-    Normalization
-        What was chosen; else that of the model to start from; for colour images without a model
-        that knows colour, one that keeps dark and rare objects within the range.
-    """
-    if given != Normalization():
-        return given
-    if start is not None and (start.rgb or not rgb):
-        return start.normalization
-    return Normalization(low=_LOW_IN_COLOUR) if rgb else given
 
 
 def apply_ranges(image: NDArray[Any], ranges: list[IntensityRange]) -> NDArray[np.float32]:

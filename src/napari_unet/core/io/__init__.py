@@ -1,1 +1,5 @@
-"""TODO: io."""
+"""Read and write image and label files; the only package that knows file formats."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

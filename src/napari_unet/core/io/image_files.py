@@ -13,12 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet.core.errors import ImageError, LabelsError, StorageError
-from napari_unet.core.images.image import Image, PixelSize, as_labels
+from napari_unet.core.images.image import Image, PixelSize
+from napari_unet.core.images.labels import as_labels
+from napari_unet.core.images.units import to_um
 from napari_unet.core.io.pictures import read_npy, read_picture, write_png
-from napari_unet.core.io.raw_image import RawImage, name_axes, to_um
-from napari_unet.core.system.atomic_files import atomic_path, checked_file, exists
+from napari_unet.core.io.raw_image import RawImage, name_axes
 from napari_unet.core.io.tiff import read_tiff, write_tiff
 from napari_unet.core.io.zarr import is_zarr, read_zarr, write_zarr
+from napari_unet.core.system.atomic_files import atomic_path, checked_file, exists
 
 __all__ = [
     "IMAGE_SUFFIXES",

@@ -9,17 +9,7 @@ from typing import Any
 from napari_unet.core.errors import ImageError
 from napari_unet.core.images.image import AXES
 
-__all__ = ["RawImage", "name_axes", "to_um"]
-
-_UM_PER_UNIT = {
-    "m": 1e6, "meter": 1e6, "metre": 1e6,
-    "cm": 1e4, "centimeter": 1e4, "centimetre": 1e4,
-    "mm": 1e3, "millimeter": 1e3, "millimetre": 1e3,
-    "µm": 1.0, "um": 1.0, "micron": 1.0, "micrometer": 1.0, "micrometre": 1.0,
-    "nm": 1e-3, "nanometer": 1e-3, "nanometre": 1e-3,
-    "å": 1e-4, "angstrom": 1e-4,
-    "in": 25_400.0, "inch": 25_400.0,
-}  # fmt: skip
+__all__ = ["RawImage", "name_axes"]
 
 
 @dataclass(frozen=True)
@@ -46,21 +36,6 @@ class RawImage:
     spacing_um: Mapping[str, float] = field(default_factory=dict)
     channel_names: tuple[str, ...] | None = None
     rgb: bool = False
-
-
-def to_um(value: float | None, unit: str | None) -> float | None:
-    """Convert a length to micrometres; None where value or unit is no length.
-
-    Understands the spellings of OME, ImageJ (which writes the letter µ as an escape sequence) and
-    OME-NGFF: for example ``"µm"``, ``"micron"`` and ``"micrometer"``.
-    """
-    if value is None or unit is None:
-        return None
-    name = unit.strip().replace("\\u00B5", "µ").replace("\u03bc", "µ").lower()
-    factor = _UM_PER_UNIT.get(name) or _UM_PER_UNIT.get(name.removesuffix("s"))
-    if factor is None or not 0 < value < float("inf"):
-        return None
-    return value * factor
 
 
 def name_axes(raw: RawImage, axes: str | None, filename: str) -> tuple[Any, str]:

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet.core.errors import ImageError
-from napari_unet.core.io.raw_image import RawImage, to_um
+from napari_unet.core.images.units import to_um
+from napari_unet.core.io.raw_image import RawImage
 from napari_unet.core.system.atomic_files import checked_file
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from napari_unet.core.errors import ImageError
-from napari_unet.core.io.raw_image import RawImage, to_um
+from napari_unet.core.images.units import to_um
+from napari_unet.core.io.raw_image import RawImage
 from napari_unet.core.system.atomic_files import exists
 
 __all__ = ["is_zarr", "read_zarr", "write_zarr"]

@@ -1,4 +1,5 @@
-"""Training without end on labels that change while it learns. No window and no cluster here.
+"""Train on labels that change while the network learns; no window and no cluster here."""
 
-Nothing is imported here: a window reads a session (`session`) without loading torch (`trainer`).
-"""
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

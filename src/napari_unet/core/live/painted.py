@@ -10,9 +10,18 @@ from numpy.typing import NDArray
 
 from napari_unet.core.errors import SettingsError
 from napari_unet.core.live.uncertainty import uncertainty
-from napari_unet.core.tasks.any_task import Instances, Semantic, Targets
+from napari_unet.core.tasks.base import Targets
+from napari_unet.core.tasks.instances import Instances
+from napari_unet.core.tasks.semantic import Semantic
 
-__all__ = ["BACKGROUND_ID", "Painted", "PaintedClasses", "PaintedObjects", "go_together", "painted"]
+__all__ = [
+    "BACKGROUND_ID",
+    "Painted",
+    "PaintedClasses",
+    "PaintedObjects",
+    "outputs_compatible",
+    "painted",
+]
 
 BACKGROUND_ID = 1
 """What background is painted with where every other number is an object."""
@@ -187,7 +196,7 @@ def painted(task: Semantic | Instances) -> Painted:
     return PaintedClasses(task) if isinstance(task, Semantic) else PaintedObjects(task)
 
 
-def go_together(task: Semantic | Instances, other: Semantic | Instances) -> bool:
+def outputs_compatible(task: Semantic | Instances, other: Semantic | Instances) -> bool:
     """Whether a network for one task has the outputs of the other, in the same order."""
     if isinstance(task, Semantic) and isinstance(other, Semantic):
         return np.array_equal(task.ids, other.ids)

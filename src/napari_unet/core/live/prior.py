@@ -13,7 +13,7 @@ from napari_unet.core.live.strokes import Canvas
 from napari_unet.core.training.sampling import Batch
 from napari_unet.core.training.start_model import HEAD
 
-__all__ = ["Prior", "looks", "prior_shift"]
+__all__ = ["Prior", "patches_near_strokes", "prior_shift"]
 
 _MOST = 4.0
 """How much less than another a class counts at most: a rare one that is painted is to be found."""
@@ -123,7 +123,7 @@ def prior_shift(expected: Shares, painted: Shares) -> Shares:
     return shift
 
 
-def looks(canvases: Iterable[Canvas], seed: int) -> Iterator[NDArray[np.float32]]:
+def patches_near_strokes(canvases: Iterable[Canvas], seed: int) -> Iterator[NDArray[np.float32]]:
     """Cut a few patches, axes CYX, out of images, not far from what is painted on them.
 
     They are the same ones for as long as the same is painted.

@@ -17,7 +17,8 @@ from napari_unet.core.system.atomic_files import atomic_path
 
 if TYPE_CHECKING:
     from napari_unet.core.live.trainer import LiveTraining
-    from napari_unet.core.tasks.any_task import Instances, Semantic
+    from napari_unet.core.tasks.instances import Instances
+    from napari_unet.core.tasks.semantic import Semantic
 
 __all__ = ["LiveSession"]
 
@@ -105,7 +106,8 @@ class LiveSession:
         StorageError
             When the folder cannot be written.
         """
-        from napari_unet.core.models.model_file import save_model, write_tensors
+        from napari_unet.core.models.model_file import save_model
+        from napari_unet.core.models.tensor_file import write_tensors
 
         strokes: dict[str, Any] = {**(others or {}), **training.labels()}
         # An array may not be called as an argument of the function is.
@@ -171,7 +173,7 @@ class LiveSession:
             ) from error
 
     def _values(self) -> dict[str, Any]:
-        from napari_unet.core.models.model_file import read_header
+        from napari_unet.core.models.tensor_file import read_header
 
         header = read_header(self._state).get(_KEY)
         if header is None:

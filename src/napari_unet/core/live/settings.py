@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from napari_unet.core.augmentation.patch import Augmentation
-from napari_unet.core.training.settings import Settings
+from napari_unet.core.augmentation.settings import Augmentation
+from napari_unet.core.settings import Settings
 
 __all__ = ["LiveSettings"]
 

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from napari_unet.core.images.fingerprint import image_hash, plane_hashes
 from napari_unet.core.images.image import Image
-from napari_unet.core.models.model_file import ModelInfo, TrainedOn
-from napari_unet.core.training.checks import made_today
+from napari_unet.core.models.model import ModelInfo, TrainedOn
+from napari_unet.core.training.model_header import made_today
 
 __all__ = ["Sources", "origin"]
 

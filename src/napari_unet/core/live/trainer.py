@@ -9,28 +9,26 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_unet.core.models.blocks import BlockNetwork
-from napari_unet.core.training.settings import TrainingSettings, UNetConfig
-from napari_unet.core.system.device import Compute, choose_compute
 from napari_unet.core.errors import LabelsError, SettingsError
-from napari_unet.core.training.learner import Learner
-from napari_unet.core.live.painted import BACKGROUND_ID, Painted, go_together, painted
+from napari_unet.core.evaluation.measure import median_diameter_px
+from napari_unet.core.images.normalization import IntensityRange, Normalization, apply_ranges
+from napari_unet.core.live.painted import BACKGROUND_ID, Painted, outputs_compatible, painted
 from napari_unet.core.live.patches import Patches
-from napari_unet.core.live.prior import Prior, looks
+from napari_unet.core.live.prior import Prior, patches_near_strokes
 from napari_unet.core.live.settings import LiveSettings
 from napari_unet.core.live.sources import Sources, origin
 from napari_unet.core.live.strokes import Canvas, StrokeScores
 from napari_unet.core.live.uncertainty import least_certain_window
 from napari_unet.core.live.warm_start import warm_weights
-from napari_unet.core.evaluation.measure import median_diameter_px
-from napari_unet.core.models.model_file import Model, ModelInfo
-from napari_unet.core.images.normalization import (
-    IntensityRange,
-    Normalization,
-    apply_ranges,
-    choose_normalization,
-)
-from napari_unet.core.tasks.any_task import Instances, Semantic
+from napari_unet.core.models.blocks import BlockNetwork
+from napari_unet.core.models.model import Model, ModelInfo
+from napari_unet.core.models.unet_config import UNetConfig
+from napari_unet.core.system.device import Compute, choose_compute
+from napari_unet.core.tasks.instances import Instances
+from napari_unet.core.tasks.semantic import Semantic
+from napari_unet.core.training.learner import Learner
+from napari_unet.core.training.model_header import choose_normalization
+from napari_unet.core.training.settings import TrainingSettings
 
 __all__ = ["LiveTraining"]
 
@@ -214,7 +212,7 @@ class LiveTraining:
     def set_task(self, task: Semantic | Instances) -> None:
         """Change the classes; the features that were learned stay."""
         meaning = self._meaning(task)
-        if not go_together(task, self._task) and self._learner is not None:
+        if not outputs_compatible(task, self._task) and self._learner is not None:
             self._start, self._held = self._as_learned(), self._learner.held
             self._learner = self._network = self._judge = None
             self._judging = False
@@ -356,7 +354,7 @@ class LiveTraining:
         if not self._painted_as.classes:
             return model
         network = BlockNetwork(model, self._compute)
-        patches = looks(self._canvases.values(), self._settings.seed)
+        patches = patches_near_strokes(self._canvases.values(), self._settings.seed)
         self._prior.measure(self._painted_as.outputs(network(patch)) for patch in patches)
         return Model(model.info, self._prior.applied(model.weights))
 
@@ -477,7 +475,7 @@ class LiveTraining:
             batches = [self._patches.batch(self._painted_as) for _ in range(_WARMING_BATCHES)]
             weights = warm_weights(self._start, self._info, batches)
             self._learner.take(weights)
-            self._learner.hold(weights if self._held is None else self._held)
+            self._learner.anchor_to(weights if self._held is None else self._held)
         self._warmed_with_px = self._patches.painted_px
 
     def _outgrown(self) -> bool:

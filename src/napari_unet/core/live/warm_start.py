@@ -16,10 +16,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from napari_unet.core.models.model import Model, ModelInfo
+from napari_unet.core.models.unet import UNet
+from napari_unet.core.tasks.instances import Instances
 from napari_unet.core.tasks.losses import loss_for
-from napari_unet.core.models.model_file import Model, ModelInfo
+from napari_unet.core.tasks.semantic import Semantic
 from napari_unet.core.training.sampling import Batch
-from napari_unet.core.tasks.any_task import Instances, Semantic
 from napari_unet.core.training.start_model import (
     CLEARLY,
     HEAD,
@@ -28,7 +30,6 @@ from napari_unet.core.training.start_model import (
     through_channels,
     transferred,
 )
-from napari_unet.core.models.unet import UNet
 
 __all__ = ["adapt_statistics", "fit_head", "separating_channels", "warm_weights"]
 

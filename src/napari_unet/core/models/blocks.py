@@ -21,12 +21,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_unet.core.system.device import Compute, translated_errors
 from napari_unet.core.errors import SettingsError
-from napari_unet.core.tasks.losses import activate
-from napari_unet.core.models.model_file import Model
 from napari_unet.core.images.normalization import IntensityRange, apply_ranges
+from napari_unet.core.models.model import Model
 from napari_unet.core.models.unet import crop_to, fold_batch_norm, pad_to_multiple
+from napari_unet.core.system.device import Compute, translated_errors
+from napari_unet.core.tasks.losses import activate
 
 if TYPE_CHECKING:
     import dask.array as da
@@ -96,7 +96,7 @@ class BlockNetwork:
             return cast(Maps, self._logits(torch.from_numpy(image)[None])[0].cpu().numpy())
 
     def _logits(self, x: Tensor) -> Tensor:
-        x = self._compute.lowered(self._compute.place(x))
+        x = self._compute.to_inference_dtype(self._compute.place(x))
         return cast(Tensor, self._net(x)).float()
 
     def _outputs(self, x: Tensor) -> Tensor:

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Literal
 
 from napari_unet.core.errors import ModelFileError, SettingsError
-from napari_unet.core.models.model_file import ModelInfo, read_info
+from napari_unet.core.models.model import ModelInfo
+from napari_unet.core.models.model_file import read_info
 from napari_unet.core.system.atomic_files import atomic_write_bytes, exists, file_key
 
 __all__ = [
@@ -71,7 +72,7 @@ def read_card(model: Path) -> str:
 
 def shipped_folder() -> Path:
     """Folder of the models that come with the package."""
-    return Path(__file__).resolve().parents[1] / "models"
+    return Path(__file__).resolve().parents[2] / "models"
 
 
 def user_folder() -> Path:

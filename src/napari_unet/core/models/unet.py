@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from napari_unet.core.training.settings import UNetConfig
+from napari_unet.core.models.unet_config import UNetConfig
 
 __all__ = ["UNet", "crop_to", "fold_batch_norm", "pad_to_multiple"]
 

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
-from napari_unet.core.images.contrast import Contrast, tone
+from napari_unet.core.errors import Cancelled
+from napari_unet.core.images.contrast import Contrast, intensity_skew
+from napari_unet.core.images.normalization import IntensityRange
 from napari_unet.core.prediction.diameter import (
     LEAST_SHARE,
     TRIAL_SCALES,
@@ -16,16 +18,14 @@ from napari_unet.core.prediction.diameter import (
     check_estimable,
     fitting_scale,
 )
-from napari_unet.core.errors import Cancelled
-from napari_unet.core.images.normalization import IntensityRange
-from napari_unet.core.tasks.any_task import Instances
-from napari_unet.core.prediction.scale_trial import Trial, TrialPlane, try_out
+from napari_unet.core.prediction.scale_trial import Trial, TrialPlane, probe_scale
+from napari_unet.core.tasks.instances import Instances
 
 if TYPE_CHECKING:
     from napari_unet.core.images.image import Image
-    from napari_unet.core.models.model_file import Model, ModelInfo
+    from napari_unet.core.models.model import Model, ModelInfo
 
-__all__ = ["Fitted", "Fitter", "Ranges", "fit_image"]
+__all__ = ["Adaptation", "ImageAdapter", "Ranges", "estimate_diameter", "fit_image"]
 
 _PLANES = 3
 _LEAST_SIDE_PX = 24
@@ -44,7 +44,7 @@ The share, as what lies between large objects may look like small ones that are 
 """
 
 
-class Fitted(NamedTuple):
+class Adaptation(NamedTuple):
     """How an image is shown to the network.
 
     Parameters
@@ -66,8 +66,8 @@ class Fitted(NamedTuple):
 
 
 def fit_image(
-    fitter: Fitter, scale: float | Literal["auto"] = 1.0, contrast: Contrast = "auto"
-) -> Fitted:
+    fitter: ImageAdapter, scale: float | Literal["auto"] = 1.0, contrast: Contrast = "auto"
+) -> Adaptation:
     """Decide how an image is shown to the network.
 
     Parameters
@@ -98,7 +98,7 @@ def fit_image(
             "the image is inverted for the network."
         )
     if scale != "auto":
-        return Fitted(scale, inverted, None, tuple(notes))
+        return Adaptation(scale, inverted, None, tuple(notes))
     diameter = fitter.diameter_px(contrast)
     scale = fitting_scale(info, diameter)
     if diameter is None:
@@ -109,7 +109,7 @@ def fit_image(
             f"Objects in '{fitter.name}' are about {diameter:.3g} px wide, the model "
             f"'{info.name}' knows {info.object_diameter_px:g} px: the image is {does}."
         )
-    return Fitted(scale, inverted, diameter, tuple(notes))
+    return Adaptation(scale, inverted, diameter, tuple(notes))
 
 
 class Ranges:
@@ -146,7 +146,7 @@ class Ranges:
         return self._found[key]
 
 
-class Fitter:
+class ImageAdapter:
     """Looks at some planes of an image at several scales, as they are and inverted.
 
     Parameters
@@ -194,7 +194,7 @@ class Fitter:
         if known is None or not self._can_look() or self._ranges.given is not None:
             return False
         sign = 1 if known == "bright" else -1
-        if any(sign * tone(plane) > _CLEAR_TONE for plane in self._chosen()):
+        if any(sign * intensity_skew(plane) > _CLEAR_TONE for plane in self._chosen()):
             return False
         for scale in sorted(self._scales(), key=lambda s: abs(np.log(s))):
             pair = [self._trial(scale, i) for i in (False, True)]
@@ -235,7 +235,7 @@ class Fitter:
                 raise Cancelled("The prediction was stopped; nothing was written.")
             assert isinstance(self.info.task, Instances)
             planes = self._ready(inverted)
-            self._trials[key] = try_out(self._ready_network(), self.info.task, planes, scale)
+            self._trials[key] = probe_scale(self._ready_network(), self.info.task, planes, scale)
         return self._trials[key]
 
     def _ready(self, inverted: bool) -> list[TrialPlane]:
@@ -263,3 +263,55 @@ class Fitter:
 
             self._network = block_network(self._model, choose_compute(*self._compute))
         return self._network
+
+
+def estimate_diameter(
+    model: Model,
+    image: Image,
+    *,
+    device: str = "auto",
+    precision: str = "auto",
+    should_stop: Callable[[], bool] = lambda: False,
+) -> float | None:
+    """Estimate how wide the objects in an image are.
+
+    The network looks at a few windows of the image at several scales. Where the objects that are
+    decoded from its outputs agree best with these outputs, they are measured.
+
+    Parameters
+    ----------
+    model
+        A 2-D model of objects.
+    image
+        Axes any subset of TZCYX with Y and X; of a stack some planes are looked at.
+    device, precision
+        See `napari_unet.core.system.device.choose_compute`.
+    should_stop
+        Asked before each scale.
+
+    Returns
+    -------
+    float or None
+        Median diameter (of circles of the objects' areas) in pixels of the image; None where no
+        objects are recognised.
+
+    Raises
+    ------
+    SettingsError
+        When the model does not predict objects, or is a 3-D one.
+    ModelFileError
+        When the model does not fit the image.
+    ImageError
+        When the image holds NaN or infinite values.
+    Cancelled
+        When `should_stop` said so.
+    """
+    from napari_unet.core.prediction.adaptation import ImageAdapter
+
+    check_estimable(model.info)
+    model.info.check_image(image)
+    if model.info.takes_grey(image):
+        image = image.as_rgb()
+    return ImageAdapter(model, image, device, precision, should_stop=should_stop).diameter_px(
+        "auto"
+    )

@@ -10,28 +10,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from napari_unet.core.prediction.batch_inputs import BatchInput
-from napari_unet.core.prediction.batch_tables import BatchTables, is_table_of_batch, measure_prediction
+from napari_unet.core.errors import Cancelled, DeviceError, SettingsError, StorageError, UNetError
 from napari_unet.core.images.contrast import Contrast
-from napari_unet.core.errors import (
-    Cancelled,
-    DeviceError,
-    SettingsError,
-    StorageError,
-    UNetError,
-    unforeseen,
-)
 from napari_unet.core.io.image_files import read_image
+from napari_unet.core.prediction.batch_inputs import BatchInput
+from napari_unet.core.prediction.batch_tables import (
+    BatchTables,
+    is_table_of_batch,
+    measure_prediction,
+)
 from napari_unet.core.prediction.result_files import result_paths, write_prediction
 from napari_unet.core.prediction.scale import pixel_size_note, scale_for_pixel_size
 from napari_unet.core.system.atomic_files import remove_empty, storage_error
+from napari_unet.core.system.error_log import unforeseen
 
 if TYPE_CHECKING:
     from napari_unet.core.images.image import Image
-    from napari_unet.core.models.model_file import Model
+    from napari_unet.core.models.model import Model
     from napari_unet.core.prediction.prediction import Prediction
 
-__all__ = ["BatchOptions", "FileFailed", "FilePredicted", "decode_with", "predict_files"]
+__all__ = ["BatchOptions", "FileFailed", "FilePredicted", "predict_files"]
 
 _LAZY_BYTES = 256 << 20
 """Files of this size and more stay on disk and are read block by block."""
@@ -137,8 +135,8 @@ def predict_files(
     Cancelled
         When `should_stop` said so; what was finished before is kept.
     """
-    from napari_unet.core.system.allocator import keeping_freed_memory
     from napari_unet.core.models.blocks import block_network
+    from napari_unet.core.system.allocator import keeping_freed_memory
     from napari_unet.core.system.device import choose_compute
 
     _check_free(inputs, options)
@@ -150,58 +148,6 @@ def predict_files(
             on_block = _progress_of(index, progress)
             yield _attempt(model, item, options, tables, on_block, should_stop)
     del network
-
-
-def decode_with(
-    model: Model,
-    threshold: float | None = None,
-    min_area_px: int | None = None,
-    min_votes: float | None = None,
-) -> Model:
-    """Give the same model with other decoder settings.
-
-    Parameters
-    ----------
-    model
-        A model.
-    threshold
-        Probability above which a pixel is foreground.
-    min_area_px
-        Smaller objects are dropped.
-    min_votes
-        Votes that the centre of an object needs: more merge touching objects, fewer split them.
-
-    Raises
-    ------
-    SettingsError
-        When a value is out of range, or the model's task does not know it.
-    """
-    from dataclasses import replace
-
-    from napari_unet.core.training.settings import parse_settings
-
-    task = model.info.task
-    changes: dict[str, Any] = {
-        "threshold": threshold,
-        "min_area_px": min_area_px,
-        "min_votes": min_votes,
-    }
-    changes = {k: v for k, v in changes.items() if v is not None}
-    if not changes:
-        return model
-    if task.kind == "instances":
-        decoder = parse_settings(type(task.decoder), task.decoder.model_dump() | changes)
-        changed: Any = task.model_copy(update={"decoder": decoder})
-    elif not task.binary or {"min_area_px", "min_votes"} & changes.keys():
-        name, why = ("min-area", "classes have no objects")
-        if min_area_px is None and min_votes is not None:
-            name = "min-votes"
-        elif min_area_px is None:
-            name, why = ("threshold", "the most probable of its classes is taken")
-        raise SettingsError(f"The model '{model.info.name}' has no {name}: {why}. Leave it out.")
-    else:
-        changed = parse_settings(type(task), task.model_dump() | changes)
-    return replace(model, info=model.info.model_copy(update={"task": changed}))
 
 
 def _check_free(inputs: Sequence[BatchInput], options: BatchOptions) -> None:

@@ -9,11 +9,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from napari_unet.core.datasets.folder_layouts import (
+    LABEL_SUFFIXES,
+    disambiguated_names,
+    label_owner,
+)
 from napari_unet.core.errors import ImageError
 from napari_unet.core.io.image_files import IMAGE_SUFFIXES, bare_name, is_image_file, reading
-from napari_unet.core.datasets.folder_layouts import LABEL_SUFFIXES, label_owner, told_apart
-from napari_unet.core.system.atomic_files import exists, file_key
 from napari_unet.core.io.zarr import is_zarr
+from napari_unet.core.system.atomic_files import exists, file_key
 
 __all__ = ["BatchInput", "BatchInputs", "find_inputs"]
 
@@ -84,7 +88,7 @@ def find_inputs(sources: Sequence[str | os.PathLike[str]]) -> BatchInputs:
         )
     paths = list(found.values())
     names = _result_names(paths)
-    files = tuple(map(BatchInput, paths, names, told_apart(paths)))
+    files = tuple(map(BatchInput, paths, names, disambiguated_names(paths)))
     return BatchInputs(files, tuple(skipped))
 
 
@@ -122,7 +126,9 @@ def _sorted_out(paths: Sequence[Path], skipped: list[tuple[Path, str]]) -> list[
 def _result_names(paths: Sequence[Path]) -> list[str]:
     """Name results after their images; what is there twice gets folders, suffix or a number."""
     bare = [bare_name(path) for path in paths]
-    apart = told_apart([path.with_name(name) for path, name in zip(paths, bare, strict=True)])
+    apart = disambiguated_names(
+        [path.with_name(name) for path, name in zip(paths, bare, strict=True)]
+    )
     names = [name.replace("/", "_") for name in apart]
     names = [
         name + path.name.removeprefix(stem).replace(".", "_") if twice else name

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_unet.core.evaluation.measure import measure_objects, summarise_objects, um_per_px
+from napari_unet.core.evaluation.measure import measure_objects, summarise_objects
 from napari_unet.core.evaluation.metrics import distinct_names
+from napari_unet.core.images.units import um_per_px
 from napari_unet.core.system.atomic_files import atomic_write_csv, csv_writer, storage_error
 
 if TYPE_CHECKING:

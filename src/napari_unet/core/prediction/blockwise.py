@@ -16,21 +16,22 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unet.core.tasks.decoders import first_pixels
 from napari_unet.core.errors import StorageError
-from napari_unet.core.tasks.any_task import Instances, Semantic
+from napari_unet.core.tasks.decoders import first_pixels
+from napari_unet.core.tasks.instances import Instances
+from napari_unet.core.tasks.semantic import Semantic
 
 if TYPE_CHECKING:
     import dask.array as da
 
-__all__ = ["decode_blockwise", "passes"]
+__all__ = ["decode_blockwise", "pass_count"]
 
 Labels = NDArray[np.integer[Any]]
 Slices = tuple[slice, ...]
 OnBlock = Callable[[], None]
 
 
-def passes(task: Semantic | Instances) -> int:
+def pass_count(task: Semantic | Instances) -> int:
     """How often `decode_blockwise` goes over the blocks, and so calls `on_block` for each."""
     return 2 if isinstance(task, Instances) else 1
 

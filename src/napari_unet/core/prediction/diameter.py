@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_unet.core.errors import SettingsError
-from napari_unet.core.tasks.any_task import Instances
 from napari_unet.core.prediction.scale_trial import Trial
+from napari_unet.core.tasks.instances import Instances
 
 if TYPE_CHECKING:
-    from napari_unet.core.images.image import Image
-    from napari_unet.core.models.model_file import Model, ModelInfo
+    from napari_unet.core.models.model import ModelInfo
 
-__all__ = [
-    "LEAST_SHARE",
-    "TRIAL_SCALES",
-    "best_trial",
-    "check_estimable",
-    "estimate_diameter",
-    "fitting_scale",
-]
+__all__ = ["LEAST_SHARE", "TRIAL_SCALES", "best_trial", "check_estimable", "fitting_scale"]
 
 TRIAL_SCALES = (2.0, 1.0, 0.5, 0.25, 0.125)
 """At each of them a network recognises objects of half to twice the size that it knows, or more."""
@@ -43,56 +35,6 @@ Drawn nuclei have 0.88 or more, photographed ones of DSB2018 that were enlarged 
 """
 LEAST_SHARE = 0.3
 """A scale, or a contrast, must explain this share of what the one that explains most does."""
-
-
-def estimate_diameter(
-    model: Model,
-    image: Image,
-    *,
-    device: str = "auto",
-    precision: str = "auto",
-    should_stop: Callable[[], bool] = lambda: False,
-) -> float | None:
-    """Estimate how wide the objects in an image are.
-
-    The network looks at a few windows of the image at several scales. Where the objects that are
-    decoded from its outputs agree best with these outputs, they are measured.
-
-    Parameters
-    ----------
-    model
-        A 2-D model of objects.
-    image
-        Axes any subset of TZCYX with Y and X; of a stack some planes are looked at.
-    device, precision
-        See `napari_unet.core.system.device.choose_compute`.
-    should_stop
-        Asked before each scale.
-
-    Returns
-    -------
-    float or None
-        Median diameter (of circles of the objects' areas) in pixels of the image; None where no
-        objects are recognised.
-
-    Raises
-    ------
-    SettingsError
-        When the model does not predict objects, or is a 3-D one.
-    ModelFileError
-        When the model does not fit the image.
-    ImageError
-        When the image holds NaN or infinite values.
-    Cancelled
-        When `should_stop` said so.
-    """
-    from napari_unet.core.prediction.adaptation import Fitter
-
-    check_estimable(model.info)
-    model.info.check_image(image)
-    if model.info.takes_grey(image):
-        image = image.as_rgb()
-    return Fitter(model, image, device, precision, should_stop=should_stop).diameter_px("auto")
 
 
 def check_estimable(info: ModelInfo) -> None:

@@ -8,15 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet.core.prediction.rescale import regridded_labels, rescaled
-from napari_unet.core.tasks.any_task import Instances, Semantic
+from napari_unet.core.tasks.instances import Instances
+from napari_unet.core.tasks.semantic import Semantic
 
-__all__ = ["PlaneLabels", "decoded", "joined", "regridded", "stacked"]
+__all__ = ["PlaneLabels", "decode_plane", "regridded", "stack_planes", "stacked"]
 
 PlaneLabels = tuple[Any, NDArray[np.float32]]
 """Labels of one plane, and the confidences of its objects from id 1 on."""
 
 
-def decoded(
+def decode_plane(
     task: Semantic | Instances, outputs: NDArray[np.float32], shape: tuple[int, ...]
 ) -> PlaneLabels:
     """Decode one plane in memory, onto the grid of its image, which has that shape."""
@@ -53,7 +54,7 @@ def _confidence(labels: NDArray[Any], foreground: NDArray[np.float32]) -> NDArra
     return (total / np.maximum(area, 1)).astype(np.float32)[1:]
 
 
-def joined(planes: list[PlaneLabels], leading: tuple[int, ...]) -> PlaneLabels:
+def stack_planes(planes: list[PlaneLabels], leading: tuple[int, ...]) -> PlaneLabels:
     """Stack planes; ids go on from plane to plane, so do the confidences (after one for id 0)."""
     labels, confidences = [], [np.full(1, np.nan, np.float32)]
     before = 0

@@ -12,18 +12,25 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unet.core.system.allocator import keeping_freed_memory, return_freed_memory
-from napari_unet.core.images.contrast import Contrast, check_contrast
-from napari_unet.core.prediction.plane_labels import PlaneLabels, decoded, joined, regridded, stacked
 from napari_unet.core.errors import Cancelled, SettingsError
-from napari_unet.core.prediction.adaptation import Fitted, Fitter, Ranges, fit_image
+from napari_unet.core.images.contrast import Contrast, check_contrast
 from napari_unet.core.images.image import Image
-from napari_unet.core.models.model_file import Model, ModelInfo
 from napari_unet.core.images.normalization import IntensityRange
+from napari_unet.core.models.model import Model, ModelInfo
+from napari_unet.core.prediction.adaptation import Adaptation, ImageAdapter, Ranges, fit_image
+from napari_unet.core.prediction.blockwise import decode_blockwise, pass_count
+from napari_unet.core.prediction.plane_labels import (
+    PlaneLabels,
+    decode_plane,
+    regridded,
+    stack_planes,
+    stacked,
+)
 from napari_unet.core.prediction.rescale import check_scale, rescaled, scaled_shape
-from napari_unet.core.prediction.blockwise import decode_blockwise, passes
+from napari_unet.core.system.allocator import keeping_freed_memory, return_freed_memory
 from napari_unet.core.system.atomic_files import storage_error
-from napari_unet.core.tasks.any_task import Instances, Semantic
+from napari_unet.core.tasks.instances import Instances
+from napari_unet.core.tasks.semantic import Semantic
 
 if TYPE_CHECKING:
     import dask.array as da
@@ -121,7 +128,8 @@ def predict(
         objects of another size than those of the training images. Lengths and areas of the
         decoder count on that grid; labels and probabilities are on the image's own grid.
         ``"auto"`` estimates the diameter of the objects first (see
-        `napari_unet.core.prediction.diameter.estimate_diameter`), and fits them to the size the model knows.
+        `napari_unet.core.prediction.adaptation.estimate_diameter`), and fits them to the size the
+        model knows.
     contrast
         ``"inverted"`` shows the negative to the network, ``"as-is"`` the image. ``"auto"``
         inverts where dark objects are on a bright background and the model knows bright ones, or
@@ -174,7 +182,9 @@ def predict(
         image, ranges = image.as_rgb(), ranges and [*ranges] * 3
     found = Ranges(model.info, image, ranges)
     with keeping_freed_memory():
-        fitter = Fitter(model, image, device, precision, ranges=found, should_stop=should_stop)
+        fitter = ImageAdapter(
+            model, image, device, precision, ranges=found, should_stop=should_stop
+        )
         fitted = fit_image(fitter, scale, "as-is" if ranges is not None else contrast)
         run = _Run(model.info, network, block_px, fitted, found, folder, should_stop, progress)
         return run.predict(image, probabilities, keep_outputs)
@@ -217,8 +227,8 @@ def redecode(prediction: Prediction, task: Semantic | Instances) -> Prediction:
     ndim = info.unet.ndim
     shape = prediction.labels.shape
     maps = prediction.outputs.reshape(-1, *prediction.outputs.shape[-ndim - 1 :])
-    planes = [decoded(task, plane, shape[-ndim:]) for plane in maps]
-    labels, confidence = joined(planes, shape[:-ndim])
+    planes = [decode_plane(task, plane, shape[-ndim:]) for plane in maps]
+    labels, confidence = stack_planes(planes, shape[:-ndim])
     return replace(prediction, labels=labels, confidence=confidence, model=info)
 
 
@@ -230,7 +240,7 @@ class _Run:
         info: ModelInfo,
         network: BlockNetwork,
         block_px: int,
-        fitted: Fitted,
+        fitted: Adaptation,
         ranges: Ranges,
         folder: Path | None,
         should_stop: Callable[[], bool],
@@ -265,7 +275,7 @@ class _Run:
         # Scaled down, it is the labels that are large.
         large = max(self._output_bytes(seen), 8 * int(np.prod(own))) > IN_MEMORY_BYTES
         self._total = len(planes) * self._blocks_of(seen)
-        self._total *= 1 + passes(self._info.task) if large else 1
+        self._total *= 1 + pass_count(self._info.task) if large else 1
         keep_outputs &= not large and len(planes) * self._output_bytes(seen) <= KEPT_BYTES
         results: list[PlaneLabels] = []
         kept, maps = [], []
@@ -275,12 +285,12 @@ class _Run:
                 result, probability = self._large_plane(outputs, own, probabilities)
             else:
                 array = outputs.compute(scheduler="synchronous")
-                result = decoded(self._info.task, array, own)
+                result = decode_plane(self._info.task, array, own)
                 probability = self._probabilities(array, own).copy() if probabilities else None
                 kept += [array] if keep_outputs else []
             results.append(result)
             maps.append(probability)
-        labels, confidence = joined(results, shape[:-ndim])
+        labels, confidence = stack_planes(results, shape[:-ndim])
         return Prediction(
             labels=labels,
             probabilities=stacked(maps, shape[:-ndim]) if probabilities else None,

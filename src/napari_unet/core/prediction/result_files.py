@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_unet.core.io.image_files import write_image, write_labels
 from napari_unet.core.images.image import Image
-from napari_unet.core.evaluation.measure import um_per_px
-from napari_unet.core.system.atomic_files import atomic_path, remove
+from napari_unet.core.images.units import um_per_px
+from napari_unet.core.io.image_files import write_image, write_labels
 from napari_unet.core.io.zarr import write_zarr
+from napari_unet.core.system.atomic_files import atomic_path, remove
 
 if TYPE_CHECKING:
     from napari_unet.core.images.image import PixelSize

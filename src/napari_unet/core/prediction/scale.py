@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from napari_unet.core.errors import SettingsError
-from napari_unet.core.evaluation.measure import um_per_px
+from napari_unet.core.images.units import um_per_px
 
 if TYPE_CHECKING:
     from napari_unet.core.images.image import Image
-    from napari_unet.core.models.model_file import ModelInfo
+    from napari_unet.core.models.model import ModelInfo
 
 __all__ = ["pixel_size_note", "scale_for_diameter", "scale_for_pixel_size"]
 

@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unet.core.tasks.self_agreement import agreement_parts
 from napari_unet.core.evaluation.measure import median_diameter_px
 from napari_unet.core.images.normalization import IntensityRange, apply_ranges
 from napari_unet.core.prediction.rescale import rescaled, scaled_shape
-from napari_unet.core.tasks.any_task import OFFSET_UNIT_PX, Instances
+from napari_unet.core.tasks.instances import OFFSET_UNIT_PX, Instances
+from napari_unet.core.tasks.self_agreement import agreement_parts
 
-__all__ = ["Trial", "TrialPlane", "find_windows", "try_out"]
+__all__ = ["Trial", "TrialPlane", "find_windows", "probe_scale"]
 
 Maps = NDArray[np.float32]
 Window = tuple[slice, slice]
@@ -117,7 +117,7 @@ class Trial:
         return float((self.quality * self.area_px).sum()) / max(1, self.looked_at_px)
 
 
-def try_out(
+def probe_scale(
     network: Callable[[Maps], Maps], task: Instances, planes: Sequence[TrialPlane], scale: float
 ) -> Trial:
     """Look at the most promising windows of some planes.

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from napari_unet.core.models.model_file import ModelInfo
-from napari_unet.core.images.normalization import Normalization
-from napari_unet.core.records.prediction_record import PredictionRecord
 from napari_unet.core.evaluation.report import DEFINITIONS
-from napari_unet.core.tasks.any_task import Instances, Semantic
+from napari_unet.core.images.normalization import Normalization
+from napari_unet.core.models.model import ModelInfo
+from napari_unet.core.records.prediction_record import PredictionRecord
+from napari_unet.core.tasks.instances import Instances
+from napari_unet.core.tasks.semantic import Semantic
 
 __all__ = ["methods_text", "trained_on_text"]
 

@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from napari_unet.core.training.settings import Settings
-from napari_unet.core.images.contrast import Contrast
-from napari_unet.core.tasks.decoders import VoteDecoder
 from napari_unet.core.errors import ImageError, SettingsError
+from napari_unet.core.images.contrast import Contrast
 from napari_unet.core.images.image import Image
+from napari_unet.core.settings import Settings
 from napari_unet.core.system.command_line import command_line
-from napari_unet.core.tasks.any_task import AnyTask, Semantic
+from napari_unet.core.tasks.any_task import AnyTask
+from napari_unet.core.tasks.decoders import VoteDecoder
+from napari_unet.core.tasks.semantic import Semantic
 
 __all__ = [
     "FileSource",

@@ -1,1 +1,1 @@
-"""TODO: system."""
+"""The computer: device, memory, files written all or nothing, the error log."""

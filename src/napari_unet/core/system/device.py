@@ -70,7 +70,7 @@ class Compute:
         """Move what the network does not see to the device, as it is."""
         return x.to(self.device, non_blocking=True)
 
-    def lowered(self, x: Tensor) -> Tensor:
+    def to_inference_dtype(self, x: Tensor) -> Tensor:
         """Give a batch the chosen precision."""
         return x.to(_DTYPES[self.precision])
 

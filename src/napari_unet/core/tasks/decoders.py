@@ -68,8 +68,8 @@ class VoteDecoder(_Decoder):
         Whether holes in an object belong to it.
     min_agreement
         Objects that agree less with the outputs they are decoded from are dropped, see
-        `napari_unet.core.tasks.self_agreement.agreement`: what was found in an empty image's background. 0
-        keeps all.
+        `napari_unet.core.tasks.self_agreement.agreement`: what was found in an empty image's
+        background. 0 keeps all.
     """
 
     kind: Literal["votes"] = "votes"
@@ -158,8 +158,8 @@ class WatershedDecoder(_Decoder):
         Whether holes in an object belong to it.
     min_agreement
         Objects that agree less with the outputs they are decoded from are dropped, see
-        `napari_unet.core.tasks.self_agreement.agreement`: what was found in an empty image's background. 0
-        keeps all.
+        `napari_unet.core.tasks.self_agreement.agreement`: what was found in an empty image's
+        background. 0 keeps all.
     """
 
     kind: Literal["watershed"] = "watershed"

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from napari_unet.core.tasks.any_task import Instances, Semantic
+from napari_unet.core.tasks.instances import Instances
+from napari_unet.core.tasks.semantic import Semantic
 
 __all__ = ["Loss", "activate", "bce_dice", "cross_entropy_dice", "instance_loss", "loss_for"]
 

@@ -2,37 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Objects", "consecutive", "spread"]
+from napari_unet.core.images.labels import Labels, consecutive
 
-Labels = NDArray[np.integer[Any]]
+__all__ = ["Objects", "local_extreme"]
+
 N = TypeVar("N", bound=np.generic)
 
 _USUAL_DIAMETER_PX = 22.5
 _CONTACT_PX = 2
-
-
-def consecutive(labels: Labels) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Give the ids of labels of any shape the numbers 1, 2, ... and say which they were.
-
-    0 stays 0. Without sorting the pixels, where the ids are not too far apart.
-    """
-    top = int(labels.max()) if labels.size else 0
-    if top > 4 * labels.size + 1000:  # a table of all ids up to the largest would be wasteful
-        ids, compact = np.unique(np.append(labels, 0), return_inverse=True)
-        return compact[:-1].reshape(labels.shape), ids[1:].astype(np.intp)
-    numbers = labels.astype(np.intp)
-    ids = np.flatnonzero(np.bincount(numbers.ravel(), minlength=1))
-    ids = ids[ids > 0]
-    if ids.size == top:
-        return numbers, ids
-    place = np.zeros(top + 1, np.intp)
-    place[ids] = np.arange(1, ids.size + 1)
-    return place[numbers], ids
 
 
 class Objects:
@@ -111,11 +93,11 @@ class Objects:
 
         These pixels decide whether they merge.
         """
-        largest = spread(self._numbers, np.maximum, _CONTACT_PX)
+        largest = local_extreme(self._numbers, np.maximum, _CONTACT_PX)
         above_all = self._numbers.dtype.type(self.area.size)
         background_last = np.where(self._numbers == 0, above_all, self._numbers)
-        smallest = spread(background_last, np.minimum, _CONTACT_PX)
-        return spread(smallest < largest, np.logical_or, 1)
+        smallest = local_extreme(background_last, np.minimum, _CONTACT_PX)
+        return local_extreme(smallest < largest, np.logical_or, 1)
 
     def partly_outlined(self, inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Say of each pixel whether its object touches the outside of the annotated area."""
@@ -141,7 +123,7 @@ def _distance(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
     return distance
 
 
-def spread(values: NDArray[N], of_two: np.ufunc, radius_px: int) -> NDArray[N]:
+def local_extreme(values: NDArray[N], of_two: np.ufunc, radius_px: int) -> NDArray[N]:
     """Replace each pixel by the extreme of a square (or cube) around it.
 
     The same as `scipy.ndimage.maximum_filter` and its like, three to ten times as quick for

@@ -1,1 +1,5 @@
-"""TODO: training."""
+"""Train a network on pairs: settings, the loop and its events, the run folder, stop and resume."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

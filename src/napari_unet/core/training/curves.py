@@ -9,16 +9,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_unet.core.evaluation.plotting import DPI, FAINT, INK, save_png
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
-__all__ = ["curves_figure", "save_png"]
+__all__ = ["curves_figure"]
 
 Values = NDArray[np.float64]
 
-DPI = 150
-INK, _FAINT = "#333333", "#888888"
 _TRAIN, _VALIDATION = "#888888", "#d55e00"
 
 _OBJECT_CURVES = {
@@ -133,16 +132,5 @@ def _plain_axes(axes: Axes, epochs: Values) -> None:
     if 0 < len(epochs) < 3:
         axes.set_xlim(epochs[0] - 1, epochs[-1] + 1)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(axis="y", color=_FAINT, alpha=0.25, lw=0.6)
+    axes.grid(axis="y", color=FAINT, alpha=0.25, lw=0.6)
     axes.tick_params(labelsize=8, colors=INK)
-
-
-def save_png(figure: Figure, path: str | os.PathLike[str]) -> None:
-    """Save a figure as PNG, all or nothing; raises `StorageError`."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    from napari_unet.core.system.atomic_files import atomic_path
-
-    FigureCanvasAgg(figure)
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, format="png")

@@ -11,15 +11,21 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from napari_unet.core.training.settings import TrainingSettings
-from napari_unet.core.system.device import Compute, translated_errors
 from napari_unet.core.errors import SettingsError
-from napari_unet.core.tasks.losses import loss_for
-from napari_unet.core.models.model_file import Model, ModelInfo
-from napari_unet.core.training.sampling import Batch
-from napari_unet.core.training.style_noise import style_noise
-from napari_unet.core.training.start_model import CLEARLY, HEAD, for_inverted_images, same_outputs, transferred
+from napari_unet.core.models.model import Model, ModelInfo
 from napari_unet.core.models.unet import UNet
+from napari_unet.core.system.device import Compute, translated_errors
+from napari_unet.core.tasks.losses import loss_for
+from napari_unet.core.training.sampling import Batch
+from napari_unet.core.training.settings import TrainingSettings
+from napari_unet.core.training.start_model import (
+    CLEARLY,
+    HEAD,
+    for_inverted_images,
+    same_outputs,
+    transferred,
+)
+from napari_unet.core.training.style_noise import style_noise
 
 __all__ = ["Learner"]
 
@@ -40,8 +46,8 @@ class Learner:
         Optimizer, clipping, weight average, dropout's seed.
     compute
         Device and precision.
-    pull
-        How strongly `hold` holds.
+    anchor_strength
+        How strongly `anchor_to` holds.
     noise
         Strength of the `style_noise` in what is held.
     """
@@ -51,13 +57,13 @@ class Learner:
         info: ModelInfo,
         settings: TrainingSettings,
         compute: Compute,
-        pull: float = 0.0,
+        anchor_strength: float = 0.0,
         noise: float = 0.0,
     ) -> None:
         self._settings = settings
-        self._pull, self._noise = pull, noise
+        self._anchor_strength, self._noise = anchor_strength, noise
         self._held: dict[str, Tensor] = {}
-        self._free: list[Tensor] = []
+        self._anchored: list[Tensor] = []
         self._compute = compute
         self._dropout = info.unet.dropout > 0
         self._loss = loss_for(info.task)
@@ -101,11 +107,11 @@ class Learner:
         self._net.load_state_dict(weights)
         self._average = self._start_average()
 
-    def hold(self, weights: Mapping[str, Tensor]) -> None:
+    def anchor_to(self, weights: Mapping[str, Tensor]) -> None:
         """Stay near weights, for few labels: what they know of other images is not forgotten.
 
-        After each step every parameter goes the share `pull` of the way back, but for those of the
-        last layer, the statistics of the normalisation stay as they are, and its results vary.
+        After each step every parameter goes the share `anchor_strength` of the way back, but for
+        those of the last layer, the statistics of the normalisation stay as they are, and its results vary.
 
         Parameters
         ----------
@@ -119,8 +125,8 @@ class Learner:
         """
         own = dict(self._net.named_parameters())
         names = [name for name in own if name in weights and not name.startswith(HEAD)]
-        names = names if self._pull else []
-        self._free = [own[name].detach() for name in names]
+        names = names if self._anchor_strength else []
+        self._anchored = [own[name].detach() for name in names]
         # In the layout of the parameters: others take several times as long.
         held = (torch.empty_like(own[name]).detach().copy_(weights[name]) for name in names)
         self._held = dict(zip(names, held, strict=True))
@@ -194,7 +200,7 @@ class Learner:
             parts[part][name] = tensor
         self._net.load_state_dict(parts["net"])
         self._average.load_state_dict(parts["average"])
-        self.hold(parts["held"])
+        self.anchor_to(parts["held"])
         moments: dict[int, dict[str, Tensor]] = {}
         for key, tensor in parts["optimizer"].items():
             index, _, name = key.partition("/")
@@ -265,8 +271,8 @@ class Learner:
     @torch.no_grad()
     def _draw_back(self) -> None:
         if self._held:
-            draw_back = get_ema_multi_avg_fn(1 - self._pull)
-            draw_back(self._free, list(self._held.values()), 0)
+            draw_back = get_ema_multi_avg_fn(1 - self._anchor_strength)
+            draw_back(self._anchored, list(self._held.values()), 0)
 
 
 def _optimizer(net: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:

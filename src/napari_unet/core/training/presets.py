@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from napari_unet.core.augmentation.patch import Augmentation
+from napari_unet.core.augmentation.settings import Augmentation
 from napari_unet.core.training.settings import Budget
 
 __all__ = ["PRESETS", "Effort", "Plan", "Preset", "plan_for", "preset_values"]

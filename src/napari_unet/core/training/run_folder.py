@@ -22,17 +22,25 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import Field
 
-from napari_unet.core.training.settings import Settings, TrainingSettings
 from napari_unet.core.errors import ModelFileError, SettingsError
-from napari_unet.core.images.image import Pair
-from napari_unet.core.models.model_file import Model, ModelInfo, read_header, save_model, write_tensors
+from napari_unet.core.images.pair import Pair
+from napari_unet.core.models.model import Model, ModelInfo
+from napari_unet.core.models.model_file import save_model
+from napari_unet.core.models.tensor_file import read_header, write_tensors
+from napari_unet.core.settings import Settings
+from napari_unet.core.system.atomic_files import (
+    atomic_path,
+    atomic_write_csv,
+    atomic_write_text,
+    exists,
+)
 from napari_unet.core.system.command_line import command_line
-from napari_unet.core.system.atomic_files import atomic_path, atomic_write_csv, atomic_write_text, exists
+from napari_unet.core.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["RunFolder", "RunSettings", "SavedState"]
+__all__ = ["RunFolder", "RunSettings", "SavedState", "next_run_folder"]
 
 _STATE_KEY = "napari_unet_state"
 _AREA = "area_"
@@ -222,7 +230,7 @@ class RunFolder:
 
     def write_history(self, rows: list[dict[str, Any]]) -> None:
         """Write the history and its picture."""
-        from napari_unet.core.evaluation.figures import curves_figure
+        from napari_unet.core.training.curves import curves_figure
 
         if rows:
             atomic_write_csv(self.path / "history.csv", rows)
@@ -248,3 +256,11 @@ class RunFolder:
         except (ValueError, TypeError, csv.Error):
             problem = f"{path} is damaged: expected numbers."
         raise SettingsError(f"{problem} Delete it; a resumed run writes it again.")
+
+
+def next_run_folder(runs: Path, name: str) -> Path:
+    """Give a folder ``<name>-<n>`` that is not there yet, n counting from 1."""
+    number = 1
+    while (folder := runs / f"{name}-{number}").exists():
+        number += 1
+    return folder

@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet.core.augmentation.patch import sample_patch
-from napari_unet.core.training.settings import TrainingSettings
-from napari_unet.core.images.image import Plane
 from napari_unet.core.images.normalization import IntensityRange, Normalization, apply_ranges
-from napari_unet.core.tasks.any_task import Task
+from napari_unet.core.images.pair import Plane
+from napari_unet.core.tasks.base import Task
+from napari_unet.core.training.settings import TrainingSettings
 
 __all__ = ["Batch", "PatchSampler", "batch_of", "normalized", "prefetched"]
 

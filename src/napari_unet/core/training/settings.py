@@ -2,74 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from napari_unet.core.augmentation.patch import Augmentation
+from napari_unet.core.augmentation.settings import Augmentation
 from napari_unet.core.errors import SettingsError
 from napari_unet.core.images.normalization import Normalization
+from napari_unet.core.settings import Settings
 
-__all__ = ["Budget", "Settings", "TrainingSettings", "UNetConfig", "parse_settings"]
-
-
-S = TypeVar("S", bound=BaseModel)
-
-
-class Settings(BaseModel):
-    """Base of all settings: immutable, unknown names refused."""
-
-    # Built when first used: napari imports these to show a widget, and does not wait for it.
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
-
-
-class UNetConfig(Settings):
-    """Architecture of the network.
-
-    Parameters
-    ----------
-    ndim
-        Spatial dimensions.
-    in_channels, out_channels
-        Image channels in, output maps out.
-    depth
-        How often the size is halved.
-    base_channels
-        Channels at full size; doubled at each halving.
-    norm
-        ``"batch"`` or ``"none"``: normalisations whose statistics do not depend on the tile, so
-        that a tiled prediction equals a whole one.
-    dropout
-        Share of the bottleneck's channels dropped in training.
-    upsampling
-        ``"transposed"`` convolution, or ``"resize"`` (nearest neighbour) and 1x1 convolution.
-    """
-
-    ndim: Literal[2, 3] = 2
-    in_channels: Annotated[int, Field(ge=1, le=256)] = 1
-    out_channels: Annotated[int, Field(ge=1, le=1024)] = 1
-    depth: Annotated[int, Field(ge=1, le=7)] = 4
-    base_channels: Annotated[int, Field(ge=1, le=256)] = 16
-    norm: Literal["batch", "none"] = "batch"
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    upsampling: Literal["transposed", "resize"] = "transposed"
-
-    @property
-    def multiple(self) -> int:
-        """Sizes inside the network are multiples of this."""
-        return 1 << self.depth
-
-    @property
-    def receptive_radius_px(self) -> int:
-        """How far an output pixel can see, in pixels; no more than this is needed as a halo.
-
-        Two 3x3 convolutions at each level of both paths reach 2 px of that level to each side;
-        pooling and up-sampling add up to one pixel of the level above each.
-        """
-        convolutions = sum(2 << level for level in range(self.depth + 1))
-        convolutions += sum(2 << level for level in range(self.depth))
-        resampling = sum(2 << level for level in range(self.depth))
-        return convolutions + resampling
+__all__ = ["Budget", "TrainingSettings"]
 
 
 class Budget(Settings):
@@ -176,27 +118,3 @@ class TrainingSettings(Settings):
                 f"{multiple}. Use {near}."
             )
         return self
-
-
-def parse_settings(kind: type[S], values: dict[str, Any]) -> S:
-    """Build settings from plain values, with errors that read as sentences.
-
-    Raises
-    ------
-    SettingsError
-        Naming each value that is not allowed and what would be.
-    """
-    from pydantic import ValidationError
-
-    try:
-        return kind.model_validate(values)
-    except ValidationError as error:
-        parts = [_complaint(kind, dict(e)) for e in error.errors()]
-        raise SettingsError(f"Settings not usable: {'; '.join(parts)}.") from None
-
-
-def _complaint(kind: type[BaseModel], error: dict[str, Any]) -> str:
-    where = ".".join(str(part) for part in error["loc"]) or "settings"
-    if error["type"] == "extra_forbidden" and len(error["loc"]) == 1:
-        return f"{where}: there is no such setting, expected among {', '.join(kind.model_fields)}"
-    return f"{where}: {error['msg'].lower()}, got {error['input']!r}"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from napari_unet.core.models.model_file import ModelInfo
+    from napari_unet.core.models.model import ModelInfo
 
 __all__ = [
     "CLEARLY",

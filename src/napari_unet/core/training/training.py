@@ -9,16 +9,18 @@ from typing import Any
 import numpy as np
 import torch
 
-from napari_unet.core.training.settings import TrainingSettings
 from napari_unet.core.datasets.pairs import Split
-from napari_unet.core.system.device import choose_compute
 from napari_unet.core.errors import ModelFileError, SettingsError
+from napari_unet.core.images.pair import Pair
+from napari_unet.core.models.model import Model
+from napari_unet.core.system.device import choose_compute
+from napari_unet.core.tasks.instances import Instances
+from napari_unet.core.tasks.semantic import Semantic
+from napari_unet.core.training.checks import check_data
 from napari_unet.core.training.events import Event
-from napari_unet.core.images.image import Pair
-from napari_unet.core.models.model_file import Model
-from napari_unet.core.training.checks import check_data, model_info
+from napari_unet.core.training.model_header import model_info
 from napari_unet.core.training.run_folder import RunFolder, RunSettings
-from napari_unet.core.tasks.any_task import Instances, Semantic
+from napari_unet.core.training.settings import TrainingSettings
 from napari_unet.core.training.training_loop import Loop, OnPreview, Preview, ShouldStop
 
 __all__ = ["resume", "train"]

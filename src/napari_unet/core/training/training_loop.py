@@ -11,12 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from napari_unet.core.system.allocator import keeping_freed_memory
-from napari_unet.core.models.blocks import BlockNetwork
-from napari_unet.core.training.settings import TrainingSettings
 from napari_unet.core.datasets.pairs import Split
-from napari_unet.core.system.device import Compute
 from napari_unet.core.errors import SettingsError
+from napari_unet.core.images.pair import Pair
+from napari_unet.core.models.blocks import BlockNetwork
+from napari_unet.core.models.model import Model
+from napari_unet.core.models.model_file import read_info
+from napari_unet.core.system.allocator import keeping_freed_memory
+from napari_unet.core.system.device import Compute
+from napari_unet.core.training.checks import check_division
 from napari_unet.core.training.events import (
     CheckpointSaved,
     EpochDone,
@@ -26,12 +29,11 @@ from napari_unet.core.training.events import (
     Started,
     StepDone,
 )
-from napari_unet.core.images.image import Pair
 from napari_unet.core.training.learner import Learner
-from napari_unet.core.models.model_file import Model, read_info
-from napari_unet.core.training.checks import check_division, made_today
+from napari_unet.core.training.model_header import made_today
 from napari_unet.core.training.run_folder import RunFolder, RunSettings, SavedState
 from napari_unet.core.training.sampling import Batch, PatchSampler, normalized, prefetched
+from napari_unet.core.training.settings import TrainingSettings
 from napari_unet.core.training.validation import Division, ValidationSet, divide, primary_score
 
 __all__ = ["Loop", "OnPreview", "Preview", "ShouldStop"]

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unet.core.training.settings import UNetConfig
 from napari_unet.core.datasets.pairs import Split, split_block, split_by_group
 from napari_unet.core.images.fingerprint import image_hash, plane_hashes
-from napari_unet.core.images.image import Image, Pair, Plane
-from napari_unet.core.models.model_file import TrainedOn
-from napari_unet.core.tasks.any_task import Instances, Semantic
+from napari_unet.core.images.image import Image
+from napari_unet.core.images.pair import Pair, Plane
+from napari_unet.core.models.model import TrainedOn
+from napari_unet.core.models.unet_config import UNetConfig
+from napari_unet.core.tasks.instances import Instances
+from napari_unet.core.tasks.semantic import Semantic
 
 if TYPE_CHECKING:
     from napari_unet.core.models.blocks import BlockNetwork

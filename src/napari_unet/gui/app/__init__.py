@@ -1,1 +1,1 @@
-"""TODO: app."""
+"""What all widgets share and no layer knows: session, preferences, jobs, background work."""

@@ -1,1 +1,1 @@
-"""TODO: evaluate."""
+"""The Evaluate widget."""

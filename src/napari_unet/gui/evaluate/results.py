@@ -10,8 +10,8 @@ from psygnal import Signal
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QLabel, QSizePolicy, QTabWidget
 
-from napari_unet.gui.evaluate.widget import tables as rows_of
-from napari_unet.gui.evaluate.widget import help_texts as words
+from napari_unet.gui.evaluate import help_texts as words
+from napari_unet.gui.evaluate import tables as rows_of
 from napari_unet.gui.forms import Collapsible, Legend, Message, plain_container, row
 from napari_unet.gui.forms.table import Table
 

@@ -10,6 +10,8 @@ from magicgui.widgets import PushButton
 from qtpy.QtWidgets import QFileDialog
 
 from napari_unet.core.errors import Cancelled, UNetError
+from napari_unet.gui.app.jobs import QtJob
+from napari_unet.gui.app.session import session, start_engine_soon
 from napari_unet.gui.evaluate.fields import EvaluateFields
 from napari_unet.gui.evaluate.form import (
     EvaluateValues,
@@ -21,9 +23,7 @@ from napari_unet.gui.evaluate.overlay import Overlay, overlay
 from napari_unet.gui.evaluate.results import ResultsView
 from napari_unet.gui.evaluate.views import Views
 from napari_unet.gui.forms import Form, Message, ProgressRow
-from napari_unet.gui.app.jobs import QtJob
 from napari_unet.gui.layers.proxies import unwrapped
-from napari_unet.gui.app.session import session, start_engine_soon
 
 if TYPE_CHECKING:
     import napari.viewer

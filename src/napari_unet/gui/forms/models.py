@@ -16,7 +16,7 @@ from napari_unet.gui.forms.pieces import Collapsible, Message, is_alive, row
 
 if TYPE_CHECKING:
     from napari_unet.core.models.catalogue import CatalogueEntry
-    from napari_unet.core.models.model_file import ModelInfo
+    from napari_unet.core.models.model import ModelInfo
 
 __all__ = ["ModelChooser", "model_card"]
 

@@ -13,13 +13,12 @@ from napari_unet.gui.layers.geometry import (
     to_layer_order,
     to_world,
 )
+from napari_unet.gui.layers.pairs import match_layers, pair_from_layers
 from napari_unet.gui.layers.proxies import unwrapped
 from napari_unet.gui.layers.reading import (
     current_plane,
     image_from_layers,
     labels_from_layer,
-    match_layers,
-    pair_from_layers,
     plane_of,
 )
 from napari_unet.gui.layers.seals import is_ours, was_edited

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
     from napari_unet.core.images.image import Image
     from napari_unet.core.images.normalization import IntensityRange, Normalization
-    from napari_unet.core.tasks.any_task import Instances, Semantic
+    from napari_unet.core.tasks.instances import Instances
+    from napari_unet.core.tasks.semantic import Semantic
 
 __all__ = ["PreviewLayer", "PreviewSource", "preview_source"]
 

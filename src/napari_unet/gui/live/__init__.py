@@ -1,1 +1,1 @@
-"""TODO: live."""
+"""Live training in the Train widget."""

@@ -26,10 +26,12 @@ from napari_unet.compute import (
 from napari_unet.compute import live_messages as messages
 from napari_unet.core.errors import Cancelled, UNetError
 from napari_unet.core.live.session import LiveSession
-from napari_unet.core.tasks.any_task import ClassInfo, Instances, Semantic
+from napari_unet.core.tasks.instances import Instances
+from napari_unet.core.tasks.semantic import ClassInfo, Semantic
 from napari_unet.gui.app.background import Background
 from napari_unet.gui.app.jobs import QtJob
 from napari_unet.gui.app.session import session
+from napari_unet.gui.live.form import MOST_CLASSES, LiveForm, default_classes
 from napari_unet.gui.live.planes import (
     LivePlane,
     is_turned,
@@ -45,15 +47,14 @@ from napari_unet.gui.live.proposal import Proposal
 if TYPE_CHECKING:
     import napari
 
-    from napari_unet.gui.train.pair_table import PairRow
+    from napari_unet.gui.layers.pair_row import PairRow
 
-__all__ = ["LiveController", "LiveForm", "session_of"]
+__all__ = ["LiveController", "session_of"]
 
 _LOOK_MS = 120
 _READING_S, _NOTICE_S = 4.0, 12.0
 _LONGEST_UNTOLD_S = 2.0
 _SEARCH_S = 0.5
-_MOST_CLASSES = 50
 _PAINT_CLASSES = (
     "Live: paint a stroke of at least two classes. To count objects, stop, and choose them above."
 )
@@ -64,58 +65,6 @@ _PAINT_OBJECTS = (
 )
 _SESSION_KEY = "napari-unet live session"
 """In the metadata of a Labels layer that is painted on: folder of the session, its name there."""
-_DEFAULT_CLASSES = (
-    ClassInfo(id=1, name="background", background=True),
-    ClassInfo(id=2, name="class 2"),
-)
-
-
-@dataclass(frozen=True)
-class LiveForm:
-    """What the form says.
-
-    Parameters
-    ----------
-    rows
-        Images with the Labels layers that are painted on.
-    axes, channels
-        As in `napari_unet.gui.layers.image_from_layers`.
-    classes
-        As in the class table; ids that are painted and not in it are added.
-    start
-        Model file to start from; None: from scratch.
-    folder
-        Where the session is saved.
-    name
-        Of the model.
-    resumed
-        The planes of the session in `folder`, where it goes on with one.
-    objects
-        Whether every label from 2 on is an object, and 1 background; else labels are classes.
-    device
-        Where to compute.
-    notice
-        What a person should know before anything else; empty: nothing.
-    absent
-        What the session in `folder` says of planes whose images are not open.
-    """
-
-    rows: Sequence[PairRow]
-    axes: str | None
-    channels: Sequence[str | int] | None
-    classes: Sequence[ClassInfo]
-    start: Path | None
-    folder: Path
-    name: str
-    resumed: Sequence[LivePlane] = ()
-    objects: bool = False
-    device: str = "auto"
-    notice: str = ""
-    absent: Mapping[str, Any] = field(default_factory=dict)
-
-    def task(self, painted: Sequence[int] = ()) -> Semantic | Instances:
-        """Say what the labels are; classes that are painted and not in the table are added."""
-        return Instances(sparse=True) if self.objects else _classes(self.classes, painted)
 
 
 @dataclass
@@ -272,7 +221,7 @@ class LiveController(QObject):
             return
         known = {c.id: c.model_copy(update={"background": False}) for c in run.task.classes}
         known |= {c.id: c for c in classes if c.id}
-        self._use_task(run, _classes(list(known.values()), ()))
+        self._use_task(run, default_classes(list(known.values()), ()))
 
     def show_map(self, kind: MapKind, wanted: bool) -> None:
         """Show how unsure the model is, or how probable each class, as layers; or no longer."""
@@ -487,7 +436,7 @@ class LiveController(QObject):
         """Tell of classes that are painted for the first time."""
         if isinstance(run.task, Instances):
             return
-        self._use_task(run, _classes(run.task.classes, painted))
+        self._use_task(run, default_classes(run.task.classes, painted))
 
     def _check_classes(self, run: _Run, painted: Sequence[int]) -> None:
         """Say what is not learned."""
@@ -495,7 +444,7 @@ class LiveController(QObject):
             return
         if more := {i for i in painted if i > 0} - {*run.task.ids.tolist()}:
             self._complain(
-                f"Label {min(more)} is not learned: Live tells {_MOST_CLASSES} classes apart at "
+                f"Label {min(more)} is not learned: Live tells {MOST_CLASSES} classes apart at "
                 "most. Where each label is an object of its own, stop, choose objects above, and "
                 "start Live again."
             )
@@ -654,20 +603,6 @@ def _painted(planes: Any) -> list[int]:
     for plane in planes:
         found.update(int(i) for i in np.unique(plane.sent) if i > 0)
     return sorted(found)
-
-
-def _classes(known: Sequence[ClassInfo], painted: Sequence[int]) -> Semantic:
-    """Make a task of the classes that are known, and of those that are painted."""
-    classes: Mapping[int, ClassInfo] = {c.id: c for c in known or _DEFAULT_CLASSES if c.id}
-    if len(classes) < 2:
-        classes = {c.id: c for c in _DEFAULT_CLASSES} | dict(classes)
-    new = [i for i in painted if i > 0 and i not in classes][: _MOST_CLASSES - len(classes)]
-    every = [*classes.values(), *(ClassInfo(id=int(i), name=f"class {i}") for i in new)]
-    every.sort(key=lambda c: c.id)
-    if sum(c.background for c in every) != 1:
-        first = every[0].id
-        every = [c.model_copy(update={"background": c.id == first}) for c in every]
-    return Semantic(classes=tuple(every), sparse=True)
 
 
 def _words(state: LiveState) -> str:

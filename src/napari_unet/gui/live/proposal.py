@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from napari.layers import Labels
 
     from napari_unet.compute import LiveSuggestion
-    from napari_unet.core.tasks.any_task import Instances, Semantic
+    from napari_unet.core.tasks.instances import Instances
+    from napari_unet.core.tasks.semantic import Semantic
     from napari_unet.gui.live.planes import LivePlane
 
 __all__ = ["Proposal"]

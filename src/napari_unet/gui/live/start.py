@@ -10,12 +10,13 @@ import numpy as np
 
 from napari_unet.core.errors import ImageError, LabelsError, SettingsError
 from napari_unet.core.live.session import LiveSession
-from napari_unet.core.tasks.any_task import Semantic
+from napari_unet.core.tasks.semantic import Semantic
+from napari_unet.core.training.run_folder import next_run_folder
 from napari_unet.gui.app.preferences import preferences
-from napari_unet.gui.train.data import next_run_folder
-from napari_unet.gui.live.controller import LiveForm, session_of
+from napari_unet.gui.layers.pair_row import PairRow
+from napari_unet.gui.live.controller import session_of
+from napari_unet.gui.live.form import LiveForm
 from napari_unet.gui.live.planes import labels_plane, plane_in_view
-from napari_unet.gui.train.pair_table import PairRow
 
 if TYPE_CHECKING:
     import napari

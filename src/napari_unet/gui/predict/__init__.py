@@ -1,1 +1,1 @@
-"""TODO: predict."""
+"""The Predict widget."""

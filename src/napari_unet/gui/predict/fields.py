@@ -11,7 +11,7 @@ from napari_unet.gui.forms import FolderField, parse_channels, row
 from napari_unet.gui.predict.form import decoder_values
 
 if TYPE_CHECKING:
-    from napari_unet.core.models.model_file import ModelInfo
+    from napari_unet.core.models.model import ModelInfo
 
 __all__ = ["CONTRASTS", "SCOPES", "Decoding", "Folders", "More"]
 

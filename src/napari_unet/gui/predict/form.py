@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from napari_unet.core.errors import ModelFileError, SettingsError
 from napari_unet.core.records.prediction_record import FileSource, PredictionRecord, today
-from napari_unet.core.tasks.any_task import Semantic
+from napari_unet.core.tasks.semantic import Semantic
 
 if TYPE_CHECKING:
     from napari_unet.compute import FilesRequest, PredictRequest
     from napari_unet.core.images.contrast import Contrast
     from napari_unet.core.images.image import Image
-    from napari_unet.core.models.model_file import ModelInfo
-    from napari_unet.core.tasks.any_task import Instances
+    from napari_unet.core.models.model import ModelInfo
+    from napari_unet.core.tasks.instances import Instances
 
 __all__ = [
     "PredictForm",
@@ -261,7 +261,11 @@ def rescale_offer(
     tolerance
         Objects larger or smaller by less than this factor are still those of the model.
     """
-    from napari_unet.core.prediction.scale import pixel_size_note, scale_for_diameter, scale_for_pixel_size
+    from napari_unet.core.prediction.scale import (
+        pixel_size_note,
+        scale_for_diameter,
+        scale_for_pixel_size,
+    )
 
     if diameter_px and info.object_diameter_px:
         fitting = scale_for_diameter(info, diameter_px)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_unet.core.tasks.any_task import Semantic
+from napari_unet.core.tasks.semantic import Semantic
 
 if TYPE_CHECKING:
     import napari
@@ -144,8 +144,8 @@ def features_of(prediction: Prediction, image: Image) -> list[dict[str, Any]]:
     Returns
     -------
     list of dict
-        For objects as `napari_unet.core.evaluation.measure.measure_objects` has them; for classes ``index,
-        class, area_px, share``. Slow for large images: not on the main thread.
+        For objects as `napari_unet.core.evaluation.measure.measure_objects` has them; for classes
+        ``index, class, area_px, share``. Slow for large images: not on the main thread.
     """
     from napari_unet.core.evaluation.measure import measure_objects
 

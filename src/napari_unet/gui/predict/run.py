@@ -13,9 +13,9 @@ from napari_unet.compute import DecodeRequest, Ended, Progress
 from napari_unet.core.errors import Cancelled, UNetError
 from napari_unet.gui.app.background import Background
 from napari_unet.gui.app.jobs import QtJob
+from napari_unet.gui.app.session import session
 from napari_unet.gui.predict.form import short
 from napari_unet.gui.predict.results import Result, features_of, hash_of, show, show_again
-from napari_unet.gui.app.session import session
 
 if TYPE_CHECKING:
     import napari
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from napari_unet.core.images.image import Image
     from napari_unet.core.prediction.prediction import Prediction
     from napari_unet.core.records.prediction_record import PredictionRecord
-    from napari_unet.core.tasks.any_task import Instances, Semantic
+    from napari_unet.core.tasks.instances import Instances
+    from napari_unet.core.tasks.semantic import Semantic
     from napari_unet.gui.predict.form import PredictForm
 
 __all__ = ["PredictRun"]

@@ -20,10 +20,10 @@ from napari_unet.gui.predict.reproduce import Reproducible, check_model
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from napari_unet.core.images.image import Image
-    from napari_unet.core.models.model_file import ModelInfo
-    from napari_unet.core.records.prediction_record import PredictionRecord
     from napari_unet.core.datasets.training_set import Added
+    from napari_unet.core.images.image import Image
+    from napari_unet.core.models.model import ModelInfo
+    from napari_unet.core.records.prediction_record import PredictionRecord
 
 __all__ = ["Correction", "Reproduce", "Retrain"]
 
@@ -103,8 +103,8 @@ def _command(record: PredictionRecord) -> str:
 
 
 def _methods(record: PredictionRecord) -> str:
-    from napari_unet.core.records.methods_text import methods_text
     from napari_unet.core.models.model_file import read_info
+    from napari_unet.core.records.methods_text import methods_text
 
     return methods_text(record, read_info(record.model))
 

@@ -10,6 +10,7 @@ from magicgui import widgets as w
 from qtpy.QtCore import QTimer
 
 from napari_unet.core.errors import UNetError
+from napari_unet.gui.app.session import preferences, start_engine_soon
 from napari_unet.gui.forms import (
     Collapsible,
     Form,
@@ -29,13 +30,12 @@ from napari_unet.gui.predict.reproduce import Reproducible, find_reproducible
 from napari_unet.gui.predict.results import Result, hash_of
 from napari_unet.gui.predict.run import PredictRun
 from napari_unet.gui.predict.sections import Correction, Reproduce, Retrain
-from napari_unet.gui.app.session import preferences, start_engine_soon
 
 if TYPE_CHECKING:
     import napari
 
     from napari_unet.core.images.image import Image
-    from napari_unet.core.models.model_file import ModelInfo
+    from napari_unet.core.models.model import ModelInfo
 
 __all__ = ["PredictWidget"]
 

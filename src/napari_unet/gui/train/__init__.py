@@ -1,1 +1,1 @@
-"""TODO: train."""
+"""The Train widget."""

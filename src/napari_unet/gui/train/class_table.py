@@ -17,7 +17,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_unet.core.tasks.any_task import ClassInfo
+from napari_unet.core.tasks.semantic import ClassInfo
 
 __all__ = ["ClassTable"]
 

@@ -12,8 +12,9 @@ from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined, unused-ign
 
 from napari_unet.compute import Ended, Preview, ResumeRequest, TrainRequest
 from napari_unet.core.errors import Cancelled, UNetError
+from napari_unet.core.tasks.instances import Instances
+from napari_unet.core.tasks.semantic import Semantic
 from napari_unet.core.training.events import Finished
-from napari_unet.core.tasks.any_task import Instances, Semantic
 from napari_unet.gui.app.background import Background
 from napari_unet.gui.app.jobs import QtJob
 from napari_unet.gui.app.session import session

@@ -9,24 +9,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from napari_unet.core.errors import SettingsError
-from napari_unet.core.images.image import Image, Pair
+from napari_unet.core.images.image import Image
+from napari_unet.core.images.pair import Pair
 from napari_unet.gui.train.run_summary import LabelFacts, label_facts, plane_of, separate_planes
 
 if TYPE_CHECKING:
     from napari_unet.core.datasets.data_source import DataSource
     from napari_unet.core.datasets.pairs import Dataset
+    from napari_unet.gui.layers.pair_row import PairRow
     from napari_unet.gui.train.form import TrainForm
-    from napari_unet.gui.train.pair_table import PairRow
 
-__all__ = [
-    "DataChoice",
-    "Library",
-    "Sourced",
-    "next_run_folder",
-    "pairs_of_run",
-    "same_layers",
-    "sources_of",
-]
+__all__ = ["DataChoice", "PairCache", "TracedPair", "pairs_of_run", "same_layers", "sources_of"]
 
 _LAYERS = "layers"
 
@@ -59,7 +52,7 @@ class DataChoice:
 
 
 @dataclass(frozen=True, eq=False)
-class Sourced:
+class TracedPair:
     """A pair, and where it came from: enough to find its image again.
 
     Parameters
@@ -77,7 +70,7 @@ class Sourced:
     row: int = 0
 
 
-class Library:
+class PairCache:
     """Makes pairs, and remembers them and what their labels hold until layers change.
 
     Of several threads one waits for the other.
@@ -85,10 +78,10 @@ class Library:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._pairs: dict[Any, list[Sourced]] = {}
+        self._pairs: dict[Any, list[TracedPair]] = {}
         self._facts: dict[Any, tuple[Pair, LabelFacts]] = {}
 
-    def gather(self, choice: DataChoice, versions: Mapping[int, int]) -> list[Sourced]:
+    def gather(self, choice: DataChoice, versions: Mapping[int, int]) -> list[TracedPair]:
         """Make the pairs, with a snapshot of the labels.
 
         Parameters
@@ -106,17 +99,17 @@ class Library:
         with self._lock:
             return self._gather(choice, versions)
 
-    def _gather(self, choice: DataChoice, versions: Mapping[int, int]) -> list[Sourced]:
+    def _gather(self, choice: DataChoice, versions: Mapping[int, int]) -> list[TracedPair]:
         before, self._pairs = self._pairs, {}
         if choice.folder is not None:
             source = _data_source(choice)
             dataset = source.find()
             key: Any = (source, _versions(dataset))
             if (known := before.get(key)) is None:
-                known = [Sourced(p, {}, row=i) for i, p in enumerate(source.load(dataset))]
+                known = [TracedPair(p, {}, row=i) for i, p in enumerate(source.load(dataset))]
             self._pairs[key] = known
             return known
-        found: list[Sourced] = []
+        found: list[TracedPair] = []
         for index, row in enumerate(choice.rows):
             layers = (*row.images, row.labels, row.area)
             key = tuple((id(layer), versions.get(id(layer), 0)) for layer in layers)
@@ -126,12 +119,12 @@ class Library:
             found += [replace(s, row=index) for s in pairs]
         return found
 
-    def facts(self, pairs: Sequence[Sourced], form: TrainForm) -> list[LabelFacts]:
+    def facts(self, pairs: Sequence[TracedPair], form: TrainForm) -> list[LabelFacts]:
         """Count and check the labels of pairs, those that are new."""
         with self._lock:
             return self._look_at(pairs, form)
 
-    def _look_at(self, pairs: Sequence[Sourced], form: TrainForm) -> list[LabelFacts]:
+    def _look_at(self, pairs: Sequence[TracedPair], form: TrainForm) -> list[LabelFacts]:
         # The pair is in the value too: an id is its own only while the object lives.
         known, self._facts = self._facts, {}
         found = []
@@ -143,7 +136,7 @@ class Library:
         return found
 
 
-def sources_of(choice: DataChoice, pairs: Sequence[Sourced]) -> dict[str, Any]:
+def sources_of(choice: DataChoice, pairs: Sequence[TracedPair]) -> dict[str, Any]:
     """Say where the data comes from, for the run's settings.
 
     A folder is described as the command line does, which can then resume the run, too.
@@ -197,15 +190,7 @@ def pairs_of_run(run_folder: Path, layers: Sequence[Any]) -> list[Pair]:
     return pairs
 
 
-def next_run_folder(runs: Path, name: str) -> Path:
-    """Give a folder ``<name>-<n>`` that is not there yet, n counting from 1."""
-    number = 1
-    while (folder := runs / f"{name}-{number}").exists():
-        number += 1
-    return folder
-
-
-def _layer_pairs(row: PairRow, choice: DataChoice) -> list[Sourced]:
+def _layer_pairs(row: PairRow, choice: DataChoice) -> list[TracedPair]:
     from napari_unet.gui.layers import pair_from_layers
 
     pair = pair_from_layers(
@@ -226,9 +211,11 @@ def _layer_pairs(row: PairRow, choice: DataChoice) -> list[Sourced]:
         "empty_planes": choice.empty_planes,
     }
     if not choice.separate:
-        return [Sourced(pair, origin)]
+        return [TracedPair(pair, origin)]
     return [
-        Sourced(p, origin | {"name": p.name, "position": position, "empty_planes": p.empty_planes})
+        TracedPair(
+            p, origin | {"name": p.name, "position": position, "empty_planes": p.empty_planes}
+        )
         for p, position in separate_planes(pair)
     ]
 
@@ -261,8 +248,8 @@ def _versions(dataset: Dataset) -> tuple[Any, ...]:
 
 
 def _pairs_of_source(sources: Mapping[str, Any], run_folder: Path) -> list[Pair]:
-    from napari_unet.core.training.settings import parse_settings
     from napari_unet.core.datasets.data_source import DataSource
+    from napari_unet.core.settings import parse_settings
 
     if "source" not in sources:
         raise SettingsError(

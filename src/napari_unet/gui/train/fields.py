@@ -11,8 +11,8 @@ from napari_unet.gui.forms import Collapsible, ModelChooser, narrow, row
 from napari_unet.gui.train.form import EFFORTS, MEANINGS, TrainForm
 
 if TYPE_CHECKING:
-    from napari_unet.core.models.model_file import ModelInfo
-    from napari_unet.core.tasks.any_task import ClassInfo
+    from napari_unet.core.models.model import ModelInfo
+    from napari_unet.core.tasks.semantic import ClassInfo
 
 __all__ = ["DataFields", "MoreFields", "StartFields", "form_of"]
 

@@ -7,15 +7,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from napari_unet.core.training.settings import Budget, TrainingSettings, parse_settings
 from napari_unet.core.errors import LabelsError
+from napari_unet.core.settings import parse_settings
+from napari_unet.core.tasks.instances import Instances
+from napari_unet.core.tasks.semantic import ClassInfo, Semantic
 from napari_unet.core.training.presets import Effort, Plan, plan_for, preset_values
-from napari_unet.core.tasks.any_task import ClassInfo, Instances, Semantic
+from napari_unet.core.training.settings import Budget, TrainingSettings
 
 if TYPE_CHECKING:
     from napari_unet.compute import TrainRequest
-    from napari_unet.core.images.image import Image, Pair
-    from napari_unet.core.models.model_file import ModelInfo
+    from napari_unet.core.images.image import Image
+    from napari_unet.core.images.pair import Pair
+    from napari_unet.core.models.model import ModelInfo
 
 __all__ = [
     "EFFORTS",
@@ -116,7 +119,7 @@ def training_settings(form: TrainForm, pixels: int = 0) -> TrainingSettings:
     SettingsError
         When a value is not allowed, or values contradict each other.
     """
-    from napari_unet.core.augmentation.patch import Augmentation
+    from napari_unet.core.augmentation.settings import Augmentation
 
     values = preset_values(form.effort, fine_tuning=form.start is not None)
     if form.budget:
@@ -258,7 +261,7 @@ def request_from(
     Raises
     ------
     UNetError
-        Where something does not fit; `napari_unet.gui.train.run_summary.look_ahead` says it before.
+        Where something does not fit; `napari_unet.gui.train.run_summary.summarise_run` says it before.
     """
     from napari_unet.compute import TrainRequest
     from napari_unet.core.models.catalogue import checked_name

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from qtpy.QtCore import Qt, Signal  # type: ignore[attr-defined, unused-ignore]
@@ -19,36 +19,13 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-__all__ = ["PairRow", "PairTable"]
+from napari_unet.gui.layers.pair_row import PairRow
+
+__all__ = ["PairTable"]
 
 _EVERYWHERE = "everywhere"
 _NOTHING = "–"
 _ARROW_PX = 30
-
-
-@dataclass(frozen=True, eq=False)
-class PairRow:
-    """One pair of the table: layers, not names, so that renaming them changes nothing.
-
-    Parameters
-    ----------
-    images
-        Image layers; several are the channels of one image.
-    labels
-        Labels layer, None: not chosen yet.
-    area
-        Shapes layer with the annotated area, None: everywhere.
-    """
-
-    images: tuple[Any, ...] = ()
-    labels: Any = None
-    area: Any = None
-
-    def same(self, other: PairRow) -> bool:
-        """Whether it names the same layers."""
-        ours = (*self.images, None, self.labels, self.area)
-        theirs = (*other.images, None, other.labels, other.area)
-        return len(ours) == len(theirs) and all(a is b for a, b in zip(ours, theirs, strict=True))
 
 
 class PairTable(QWidget):

@@ -9,14 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from napari_unet.compute import ResumeRequest, TrainRequest
 from napari_unet.core.errors import ImageError, SettingsError
-from napari_unet.gui.train.data import (
-    DataChoice,
-    Library,
-    Sourced,
-    next_run_folder,
-    pairs_of_run,
-    sources_of,
-)
+from napari_unet.core.training.run_folder import next_run_folder
+from napari_unet.gui.train.data import DataChoice, PairCache, TracedPair, pairs_of_run, sources_of
 from napari_unet.gui.train.form import (
     TrainForm,
     preview_interval_s,
@@ -24,40 +18,40 @@ from napari_unet.gui.train.form import (
     request_from,
 )
 from napari_unet.gui.train.run_summary import (
-    Outlook,
+    RunSummary,
     everywhere_annotated,
-    look_ahead,
     propose_meaning,
+    summarise_run,
 )
 
 if TYPE_CHECKING:
-    from napari_unet.core.images.image import Pair
     from napari_unet.core.images.normalization import Normalization
-    from napari_unet.core.tasks.any_task import ClassInfo
-    from napari_unet.gui.train.pair_table import PairRow
+    from napari_unet.core.images.pair import Pair
+    from napari_unet.core.tasks.semantic import ClassInfo
+    from napari_unet.gui.layers.pair_row import PairRow
     from napari_unet.gui.layers.preview import PreviewSource
 
 __all__ = ["look", "prepare", "prepare_resume", "repaired"]
 
 
 def look(
-    library: Library,
+    library: PairCache,
     choice: DataChoice,
     versions: dict[int, int],
     form: TrainForm,
     guess: bool,
     device: str,
-) -> tuple[Outlook, TrainForm, list[Sourced]]:
+) -> tuple[RunSummary, TrainForm, list[TracedPair]]:
     """Look at the data; runs on another thread."""
     sourced = library.gather(choice, versions)
     form, _ = _with_classes(library, sourced, form, guess)
     pairs = [s.pair for s in sourced]
-    outlook = look_ahead(pairs, form, library.facts(sourced, form), device=device)
+    outlook = summarise_run(pairs, form, library.facts(sourced, form), device=device)
     return outlook, form, sourced
 
 
 def _with_classes(
-    library: Library, sourced: Sequence[Sourced], form: TrainForm, guess: bool
+    library: PairCache, sourced: Sequence[TracedPair], form: TrainForm, guess: bool
 ) -> tuple[TrainForm, dict[int, int]]:
     """Fill in what the labels say: what they mean, where nobody said it, and the classes."""
     facts = library.facts(sourced, form)
@@ -77,7 +71,7 @@ def _with_classes(
 
 
 def prepare(
-    library: Library,
+    library: PairCache,
     choice: DataChoice,
     versions: dict[int, int],
     form: TrainForm,
@@ -85,12 +79,12 @@ def prepare(
     preview: PreviewSource | None,
 ) -> TrainRequest:
     """Take a snapshot and make the request; runs on another thread."""
-    from napari_unet.core.images.normalization import choose_normalization
+    from napari_unet.core.training.model_header import choose_normalization
 
-    library = Library() if choice.folder is None else library
+    library = PairCache() if choice.folder is None else library
     sourced = library.gather(choice, versions)
     form, counts = _with_classes(library, sourced, form, guess=False)
-    outlook = look_ahead([s.pair for s in sourced], form, library.facts(sourced, form))
+    outlook = summarise_run([s.pair for s in sourced], form, library.facts(sourced, form))
     if outlook.problem:
         raise SettingsError(outlook.problem)
     form = replace(form, sources=sources_of(choice, sourced))

@@ -9,10 +9,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_unet.core.tasks.instances import Instances
+from napari_unet.core.tasks.semantic import Semantic
 from napari_unet.core.training.events import EpochDone, Finished, FinishReason, Started, StepDone
-from napari_unet.core.tasks.any_task import Instances, Semantic
-from napari_unet.gui.forms import ProgressRow, duration_words, plain_container
 from napari_unet.gui.app.preferences import preferences
+from napari_unet.gui.forms import ProgressRow, duration_words, plain_container
 
 if TYPE_CHECKING:
     from magicgui.widgets import Container

@@ -11,25 +11,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet.core.errors import UNetError
-from napari_unet.core.images.image import Image, Pair, PixelSize
+from napari_unet.core.images.image import Image, PixelSize
+from napari_unet.core.images.pair import Pair
 from napari_unet.gui.train.form import MEANINGS, Meaning, TrainForm, task_from, training_settings
 from napari_unet.gui.train.validation import without_pixels
 
 if TYPE_CHECKING:
-    from napari_unet.core.training.settings import TrainingSettings
     from napari_unet.core.datasets.label_check import LabelIssue
-    from napari_unet.core.tasks.any_task import Instances, Semantic
+    from napari_unet.core.tasks.instances import Instances
+    from napari_unet.core.tasks.semantic import Semantic
+    from napari_unet.core.training.settings import TrainingSettings
     from napari_unet.core.training.validation import Division
 
 __all__ = [
     "LabelFacts",
-    "Outlook",
+    "RunSummary",
     "everywhere_annotated",
     "label_facts",
-    "look_ahead",
     "plane_of",
     "propose_meaning",
     "separate_planes",
+    "summarise_run",
 ]
 
 _MANY_CLASSES = 12
@@ -70,7 +72,7 @@ class LabelFacts:
 
 
 @dataclass(frozen=True)
-class Outlook:
+class RunSummary:
     """What the form says about the run to come.
 
     Parameters
@@ -121,13 +123,13 @@ def label_facts(pair: Pair, form: TrainForm) -> LabelFacts:
     )
 
 
-def look_ahead(
+def summarise_run(
     pairs: Sequence[Pair],
     form: TrainForm,
     facts: Sequence[LabelFacts] | None = None,
     *,
     device: str = "",
-) -> Outlook:
+) -> RunSummary:
     """Say what a run with these data and settings would do, or what keeps it from starting.
 
     Only the labels are read, not the images.
@@ -148,7 +150,7 @@ def look_ahead(
     for fact in facts:
         counts.update(fact.counts)
     issues = tuple((i, issue) for i, fact in enumerate(facts) for issue in fact.issues)
-    found = Outlook(counts=dict(sorted(counts.items())), issues=issues)
+    found = RunSummary(counts=dict(sorted(counts.items())), issues=issues)
     if not pairs:
         return replace(
             found,
@@ -228,7 +230,7 @@ def _check(
 ) -> Division:
     """Raise what training would raise, and say how it would divide the data."""
     from napari_unet.core.models.catalogue import checked_name
-    from napari_unet.core.training.settings import UNetConfig
+    from napari_unet.core.models.unet_config import UNetConfig
     from napari_unet.core.training.checks import check_data, check_division
     from napari_unet.core.training.validation import divide
 

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_unet.core.images.image import Pair
+from napari_unet.core.images.pair import Pair
 
 if TYPE_CHECKING:
     from napari_unet.compute import TrainRequest
-    from napari_unet.core.training.settings import TrainingSettings, UNetConfig
     from napari_unet.core.datasets.pairs import Split
-    from napari_unet.core.tasks.any_task import Instances, Semantic
+    from napari_unet.core.models.unet_config import UNetConfig
+    from napari_unet.core.tasks.instances import Instances
+    from napari_unet.core.tasks.semantic import Semantic
+    from napari_unet.core.training.settings import TrainingSettings
     from napari_unet.core.training.validation import Division
 
 __all__ = ["Validated", "validated_by_request", "validated_by_run", "without_pixels"]
@@ -67,8 +69,8 @@ class Validated:
 
 def validated_by_request(request: TrainRequest) -> Validated | None:
     """Say what a run to come will be validated on, None without; takes a moment."""
-    from napari_unet.core.training.settings import UNetConfig
     from napari_unet.core.models.model_file import read_info
+    from napari_unet.core.models.unet_config import UNetConfig
 
     settings = request.settings
     if settings is None:

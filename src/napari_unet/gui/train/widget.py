@@ -13,26 +13,26 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QFileDialog
 
 from napari_unet.core.errors import UNetError
-from napari_unet.core.tasks.any_task import ClassInfo
+from napari_unet.core.tasks.semantic import ClassInfo
 from napari_unet.gui.app.background import Background
-from napari_unet.gui.forms import follow_layers, is_alive, parse_channels
-from napari_unet.gui.layers.proxies import unwrapped
 from napari_unet.gui.app.preferences import preferences
 from napari_unet.gui.app.session import start_engine_soon
+from napari_unet.gui.forms import follow_layers, is_alive, parse_channels
+from napari_unet.gui.layers.pair_row import PairRow
+from napari_unet.gui.layers.preview import PreviewSource, preview_source
+from napari_unet.gui.layers.proxies import unwrapped
 from napari_unet.gui.train.controller import TrainController
-from napari_unet.gui.train.data import DataChoice, Library, Sourced, same_layers
+from napari_unet.gui.train.data import DataChoice, PairCache, TracedPair, same_layers
 from napari_unet.gui.train.fields import form_of
 from napari_unet.gui.train.form import TrainForm, efforts_in_minutes
 from napari_unet.gui.train.layout import FOLDER, LAYERS, TrainLayout
-from napari_unet.gui.train.run_summary import Outlook
-from napari_unet.gui.train.pair_table import PairRow
 from napari_unet.gui.train.prepare import look, prepare, prepare_resume, repaired
-from napari_unet.gui.layers.preview import PreviewSource, preview_source
+from napari_unet.gui.train.run_summary import RunSummary
 
 if TYPE_CHECKING:
     import napari
 
-    from napari_unet.gui.live.controller import LiveForm
+    from napari_unet.gui.live.form import LiveForm
 
 __all__ = ["TrainWidget"]
 
@@ -52,10 +52,12 @@ class TrainWidget(TrainLayout):
     """
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
-        from napari_unet.gui.live.controller import LiveController  # later: napari imports this file
+        from napari_unet.gui.live.controller import (
+            LiveController,  # later: napari imports this file
+        )
 
         self._viewer = viewer = unwrapped(viewer)
-        self._library = Library()
+        self._library = PairCache()
         self._versions: dict[int, int] = {}
         self._followed: list[Any] = []
         self._predicted: list[Any] = []
@@ -66,8 +68,8 @@ class TrainWidget(TrainLayout):
         self._passed_over: list[Any] | None = None
         self._slice: tuple[int, ...] = ()
         self.live_started = self._live_was_last = False
-        self._outlook = Outlook()
-        self._sourced: list[Sourced] = []
+        self._outlook = RunSummary()
+        self._sourced: list[TracedPair] = []
         super().__init__(preferences().device)
         self.controller = TrainController(viewer, self.panel, self.native)
         self.live = LiveController(viewer, self.native)
@@ -312,7 +314,7 @@ class TrainWidget(TrainLayout):
             self._look_again = False
             self._timer.start()
         if isinstance(result, UNetError):
-            self._outlook, self._sourced = Outlook(problem=str(result)), []
+            self._outlook, self._sourced = RunSummary(problem=str(result)), []
         else:
             self._outlook, form, self._sourced = result
             self._show_meaning(form)

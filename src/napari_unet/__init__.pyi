@@ -1,0 +1,70 @@
+from .core.augmentation.settings import Augmentation
+from .core.bioimage_io.export import export_bioimage_io
+from .core.bioimage_io.import_package import import_bioimage_io
+from .core.datasets.label_check import check_labels, repair_labels
+from .core.datasets.pairs import Dataset, find_pairs, load_pairs, pairs_from_arrays
+from .core.datasets.splits import Split
+from .core.datasets.synthetic import synthetic_nuclei
+from .core.errors import UNetError
+from .core.evaluation.evaluation import evaluate, evaluate_many
+from .core.evaluation.label_files import evaluate_files
+from .core.evaluation.measure import measure_objects
+from .core.evaluation.report import Report
+from .core.images.image import Image, PixelSize
+from .core.images.normalization import Normalization
+from .core.images.pair import Pair
+from .core.io.image_files import read_image, read_labels, write_image, write_labels
+from .core.models.catalogue import find_model, list_models
+from .core.models.model import Model, ModelInfo
+from .core.models.model_file import load_model, save_model
+from .core.models.unet_config import UNetConfig
+from .core.prediction.prediction import Prediction, predict
+from .core.tasks.instances import Instances
+from .core.tasks.semantic import Semantic
+from .core.training.settings import Budget, TrainingSettings
+from .core.training.training import resume, train
+from .version import __version__
+
+__all__ = [
+    "Augmentation",
+    "Budget",
+    "Dataset",
+    "Image",
+    "Instances",
+    "Model",
+    "ModelInfo",
+    "Normalization",
+    "Pair",
+    "PixelSize",
+    "Prediction",
+    "Report",
+    "Semantic",
+    "Split",
+    "TrainingSettings",
+    "UNetConfig",
+    "UNetError",
+    "__version__",
+    "check_labels",
+    "evaluate",
+    "evaluate_files",
+    "evaluate_many",
+    "export_bioimage_io",
+    "find_model",
+    "find_pairs",
+    "import_bioimage_io",
+    "list_models",
+    "load_model",
+    "load_pairs",
+    "measure_objects",
+    "pairs_from_arrays",
+    "predict",
+    "read_image",
+    "read_labels",
+    "repair_labels",
+    "resume",
+    "save_model",
+    "synthetic_nuclei",
+    "train",
+    "write_image",
+    "write_labels",
+]

@@ -1,0 +1,108 @@
+"""TODO: compute/job_context.py."""
+
+from __future__ import annotations
+
+import contextlib
+import pickle
+import queue
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from napari_unet.compute.events import LivePreview, Preview, PreviewReady, Progress
+from napari_unet.compute.parcels import Parcel, unpack
+from napari_unet.core.errors import SettingsError
+from napari_unet.core.training.events import StepDone
+
+__all__ = ["JobContext"]
+
+
+_EVENT_S = 0.05
+"""Least time between two steps, or two bits of progress, that are told."""
+
+
+stops: dict[str, threading.Event] = {}
+
+
+previews: dict[str, bytes] = {}
+
+
+inboxes: dict[str, queue.SimpleQueue[Parcel]] = {}
+
+
+@dataclass
+class JobContext:
+    """What work knows of its job.
+
+    Parameters
+    ----------
+    id
+        The job's.
+    send
+        Sends an event.
+    """
+
+    id: str
+    send: Callable[[object], None]
+    _held: object = None
+    _sent_s: dict[type, float] = field(default_factory=dict)
+    _start_s: float = field(default_factory=time.monotonic)
+
+    def should_stop(self) -> bool:
+        """Whether somebody asked to stop."""
+        return stops[self.id].is_set()
+
+    def emit(self, event: object) -> None:
+        """Send an event; of steps and progress only some each second, and always the last."""
+        now = time.monotonic()
+        if isinstance(event, StepDone | Progress):
+            if now - self._sent_s.get(type(event), 0.0) < _EVENT_S:
+                self._held = event
+                return
+            self._sent_s[type(event)] = now
+        else:
+            self.flush()
+        self._held = None
+        self.send(event)
+
+    def flush(self) -> None:
+        """Send what was held back."""
+        if self._held is not None:
+            self.send(self._held)
+            self._held = None
+
+    def progress(self, done: float, total: int) -> None:
+        """Tell progress and guess the time left."""
+        passed = time.monotonic() - self._start_s
+        self.emit(Progress(done, total, passed * (total - done) / done if done else None))
+
+    def show(self, preview: Preview | LivePreview) -> None:
+        """Keep a preview for the client, who fetches it: arrays are too large for events."""
+        previews[self.id] = pickle.dumps(preview)
+        self.emit(PreviewReady(preview.step))
+
+    @property
+    def preview_waits(self) -> bool:
+        """Whether the latest preview was not fetched yet."""
+        return self.id in previews
+
+    def messages(self) -> list[Any]:
+        """Take what was told to the job since the last time, in order."""
+        inbox = inboxes[self.id]
+        found = []
+        with contextlib.suppress(queue.Empty):
+            while True:
+                found.append(open_parcel(inbox.get_nowait()))
+        return found
+
+
+def open_parcel(parcel: Parcel) -> Any:
+    try:
+        return unpack(parcel)
+    except ImportError as error:
+        problem = f"The worker has no module '{error.name}', which what was sent to it needs. "
+    raise SettingsError(
+        problem + "Install it where the worker runs, or save the image to a file and open that."
+    )

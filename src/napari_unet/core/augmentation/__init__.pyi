@@ -1,0 +1,5 @@
+from .settings import Augmentation
+
+__all__ = [
+    "Augmentation",
+]

@@ -1,0 +1,175 @@
+"""TODO: core/augmentation/settings.py."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field, model_validator
+
+from napari_unet.core.errors import SettingsError
+
+__all__ = ["Augmentation"]
+
+
+Probability = Annotated[float, Field(ge=0, le=1)]
+
+
+Preset = Literal["none", "light", "standard"]
+
+
+_INJECTIVE = 0.48
+"""Largest displacement, in control point distances, at which a cubic B-spline cannot fold.
+
+Choi and Lee, Injectivity conditions of 2D and 3D uniform cubic B-spline functions, Graphical
+Models 62 (2000): 1 / 2.0464 in two dimensions.
+"""
+
+
+class Augmentation(BaseModel, frozen=True, extra="forbid", defer_build=True):
+    """How much a patch may be varied; every number is the largest change, 0 or 1 is no change.
+
+    Parameters
+    ----------
+    flips
+        Mirror along each spatial axis, half of the time.
+    quarter_turns
+        Turn by a multiple of 90 degrees (nothing is interpolated).
+    shift_px
+        Move the centre by up to this many pixels along Y and X, not out of the image.
+    warp_probability
+        How often rotation, scale, shear and elastic deformation (together) are applied. The
+        others are exact copies, as sharp as the images to predict later.
+    rotation_deg
+        Turn by up to this angle either way.
+    scale
+        Smallest and largest magnification.
+    shear_deg
+        Slant by up to this angle either way.
+    elastic_px
+        Move the control points of the elastic grid by up to this many pixels.
+    elastic_scale_px
+        Distance of the control points: larger is smoother.
+    intensity_probability
+        How often each of the following is applied, on its own. They take a normalised image: most
+        values between 0 and 1.
+    brightness
+        Add up to this much.
+    contrast
+        Multiply the difference to the mean by up to this factor, or divide.
+    gamma
+        Raise to a power of up to this much, or one over it.
+    channel_jitter
+        With more than one channel: brightness and contrast of each channel on its own, up to this
+        much (varying stains and exposures).
+    background
+        Add an uneven background, a broad wave, of up to this height.
+    blur_px
+        Standard deviation of a Gaussian, up to.
+    noise
+        Standard deviation of Gaussian noise, up to.
+    empty
+        How often a patch is replaced by drawn background without any object, whose labels are 0;
+        see `napari_unet.core.augmentation.empty_patches`. For models that meet empty fields; not
+        for labels whose background has another number.
+
+    Raises
+    ------
+    SettingsError
+        When `scale` is not ascending or the elastic grid could fold.
+    """
+
+    flips: bool = False
+    quarter_turns: bool = False
+    shift_px: float = Field(0, ge=0)
+    warp_probability: Probability = 1
+    rotation_deg: float = Field(0, ge=0, le=180)
+    scale: tuple[float, float] = (1, 1)
+    shear_deg: float = Field(0, ge=0, le=45)
+    elastic_px: float = Field(0, ge=0)
+    elastic_scale_px: float = Field(32, ge=4)
+    intensity_probability: Probability = 0.5
+    brightness: float = Field(0, ge=0, le=1)
+    contrast: float = Field(1, ge=1, le=10)
+    gamma: float = Field(1, ge=1, le=5)
+    channel_jitter: float = Field(0, ge=0, le=0.5)
+    background: float = Field(0, ge=0, le=1)
+    blur_px: float = Field(0, ge=0, le=20)
+    noise: float = Field(0, ge=0, le=1)
+    empty: Probability = 0
+
+    @model_validator(mode="after")
+    def _check(self) -> Augmentation:
+        low, high = self.scale
+        if not 0.1 <= low <= high <= 10:
+            raise SettingsError(
+                f"Augmentation: scale is {low} to {high}. Expected the smallest and the largest "
+                "magnification, between 0.1 and 10, for example (0.8, 1.25)."
+            )
+        largest = _INJECTIVE * self.elastic_scale_px
+        if self.elastic_px > largest:
+            raise SettingsError(
+                f"Augmentation: elastic_px is {self.elastic_px:g} with elastic_scale_px "
+                f"{self.elastic_scale_px:g}: the deformation could fold the image over itself. "
+                f"Expected at most {largest:.3g}: choose less, or a larger elastic_scale_px."
+            )
+        return self
+
+    @classmethod
+    def preset(cls, name: Preset) -> Augmentation:
+        """Return settings by name.
+
+        Parameters
+        ----------
+        name
+            ``"none"``: exact crops. ``"light"``: flips, quarter turns, a little brightness,
+            contrast and uneven background; best where time is short. ``"standard"``: everything,
+            for nuclei, cells and tissue without an up or down.
+
+        Raises
+        ------
+        SettingsError
+            When there is no such preset.
+        """
+        if name not in _PRESETS:
+            known = ", ".join(_PRESETS)
+            raise SettingsError(
+                f"There is no augmentation preset {name!r}. Choose one of: {known}."
+            )
+        return cls(**_PRESETS[name])
+
+    @property
+    def warps(self) -> bool:
+        """Whether anything in these settings resamples."""
+        geometry = (self.rotation_deg, self.shear_deg, self.elastic_px)
+        return self.warp_probability > 0 and (any(geometry) or self.scale != (1, 1))
+
+
+_PRESETS: dict[str, dict[str, Any]] = {
+    "none": {},
+    "light": {
+        "flips": True,
+        "quarter_turns": True,
+        "shift_px": 8,
+        "brightness": 0.05,
+        "contrast": 1.2,
+        "background": 0.2,
+    },
+    "standard": {
+        "flips": True,
+        "quarter_turns": True,
+        "shift_px": 16,
+        "warp_probability": 0.8,
+        "rotation_deg": 180,
+        "scale": (0.75, 1.33),
+        "shear_deg": 6,
+        "elastic_px": 8,
+        "elastic_scale_px": 40,
+        "brightness": 0.1,
+        "contrast": 1.5,
+        "gamma": 1.4,
+        "channel_jitter": 0.08,
+        "background": 0.3,
+        "blur_px": 1.2,
+        "noise": 0.06,
+    },
+}

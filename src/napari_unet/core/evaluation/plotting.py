@@ -1,0 +1,31 @@
+"""TODO: core/evaluation/plotting.py."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["save_png"]
+
+
+DPI = 150
+
+
+INK = "#333333"
+
+
+FAINT = "#888888"
+
+
+def save_png(figure: Figure, path: str | os.PathLike[str]) -> None:
+    """Save a figure as PNG, all or nothing; raises `StorageError`."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    from napari_unet.core.system.atomic_files import atomic_path
+
+    FigureCanvasAgg(figure)
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, format="png")

@@ -1,0 +1,127 @@
+"""TODO: core/images/pair.py."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_unet.core.errors import LabelsError
+from napari_unet.core.images.image import Image
+from napari_unet.core.images.labels import as_labels
+
+__all__ = ["Pair", "Plane"]
+
+
+@dataclass(frozen=True)
+class Plane:
+    """What a network sees at once: one plane of a pair (a volume for a 3-D network).
+
+    Parameters
+    ----------
+    image
+        Raw values, axes CYX (or CZYX).
+    labels
+        Integers, axes YX (or ZYX).
+    annotated
+        True where labels count, same axes as `labels`; None: everywhere.
+    name
+        Name of the pair, with the position in its stack.
+    group
+        What must stay together in a split.
+    rgb
+        Whether the channels are red, green and blue.
+    scope
+        What the plane is normalised with, axes CYX or CZYX, see `Image.scope`; None: itself.
+    """
+
+    image: NDArray[Any]
+    labels: NDArray[np.integer[Any]]
+    annotated: NDArray[np.bool_] | None
+    name: str
+    group: str
+    rgb: bool = False
+    scope: Any = None
+
+    @property
+    def labelled(self) -> bool:
+        """Whether anything is labelled where labels count."""
+        painted = self.labels > 0
+        return bool((painted if self.annotated is None else painted & self.annotated).any())
+
+
+@dataclass(frozen=True)
+class Pair:
+    """An image and the labels that belong to it: the only way data gets into training.
+
+    Parameters
+    ----------
+    image
+        The image.
+    labels
+        Integers from 0; axes of the image without C. Bool and whole-numbered floats are
+        converted. What 0 means is the task's business.
+    annotated
+        Mask of the annotated area, same shape as `labels`; None: everywhere.
+    group
+        Images of one group never end up on both sides of a split. None: the image's own name.
+    empty_planes
+        What a plane of a stack without any label means: ``"ignore"`` (not annotated yet) or
+        ``"background"`` (looked at, nothing there).
+
+    Raises
+    ------
+    LabelsError
+        When labels and image do not fit together or the labels are not labels.
+    """
+
+    image: Image
+    labels: NDArray[Any]
+    annotated: NDArray[np.bool_] | None = None
+    group: str | None = None
+    empty_planes: Literal["ignore", "background"] = "ignore"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "labels", as_labels(self.labels, self.name))
+        for what, array in (("labels", self.labels), ("annotated areas", self.annotated)):
+            if array is not None and array.shape != self.image.label_shape:
+                raise LabelsError(
+                    f"'{self.name}': the image has shape {self.image.label_shape} "
+                    f"({self.image.label_axes}) and its {what} {array.shape}. "
+                    f"Expected the same: choose the {what} that belong to this image."
+                )
+
+    @property
+    def name(self) -> str:
+        """Name of the image."""
+        return self.image.name
+
+    def planes(self, ndim: int = 2) -> list[Plane]:
+        """Take the pair apart into annotated planes (volumes for `ndim` 3)."""
+        leading = self.image.label_axes[: -ndim if ndim else None]
+        planes = []
+        scopes: dict[int | None, Any] = {}
+        for position, data in self.image.planes(ndim):
+            index = tuple(position[a] for a in leading)
+            labels = self.labels[index]
+            annotated = None if self.annotated is None else self.annotated[index]
+            if leading and self.empty_planes == "ignore" and not labels.any():
+                continue
+            where = "".join(f" {a}={i}" for a, i in position.items())
+            time = position.get("T")
+            if "Z" in position and time not in scopes:
+                scopes[time] = self.image.scope(position)
+            planes.append(
+                Plane(
+                    image=np.asarray(data),
+                    labels=labels,
+                    annotated=annotated,
+                    name=self.name + where,
+                    group=self.group or self.name,
+                    rgb=self.image.rgb,
+                    scope=scopes.get(time),
+                )
+            )
+        return planes

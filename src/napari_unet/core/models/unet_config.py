@@ -1,0 +1,60 @@
+"""TODO: core/models/unet_config.py."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from napari_unet.core.settings import Settings
+
+__all__ = ["UNetConfig"]
+
+
+class UNetConfig(Settings):
+    """Architecture of the network.
+
+    Parameters
+    ----------
+    ndim
+        Spatial dimensions.
+    in_channels, out_channels
+        Image channels in, output maps out.
+    depth
+        How often the size is halved.
+    base_channels
+        Channels at full size; doubled at each halving.
+    norm
+        ``"batch"`` or ``"none"``: normalisations whose statistics do not depend on the tile, so
+        that a tiled prediction equals a whole one.
+    dropout
+        Share of the bottleneck's channels dropped in training.
+    upsampling
+        ``"transposed"`` convolution, or ``"resize"`` (nearest neighbour) and 1x1 convolution.
+    """
+
+    ndim: Literal[2, 3] = 2
+    in_channels: Annotated[int, Field(ge=1, le=256)] = 1
+    out_channels: Annotated[int, Field(ge=1, le=1024)] = 1
+    depth: Annotated[int, Field(ge=1, le=7)] = 4
+    base_channels: Annotated[int, Field(ge=1, le=256)] = 16
+    norm: Literal["batch", "none"] = "batch"
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    upsampling: Literal["transposed", "resize"] = "transposed"
+
+    @property
+    def multiple(self) -> int:
+        """Sizes inside the network are multiples of this."""
+        return 1 << self.depth
+
+    @property
+    def receptive_radius_px(self) -> int:
+        """How far an output pixel can see, in pixels; no more than this is needed as a halo.
+
+        Two 3x3 convolutions at each level of both paths reach 2 px of that level to each side;
+        pooling and up-sampling add up to one pixel of the level above each.
+        """
+        convolutions = sum(2 << level for level in range(self.depth + 1))
+        convolutions += sum(2 << level for level in range(self.depth))
+        resampling = sum(2 << level for level in range(self.depth))
+        return convolutions + resampling

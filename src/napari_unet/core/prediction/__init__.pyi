@@ -1,0 +1,6 @@
+from .prediction import Prediction, predict
+
+__all__ = [
+    "Prediction",
+    "predict",
+]

@@ -1,0 +1,123 @@
+"""TODO: core/tasks/instances.py."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from napari_unet.core.errors import LabelsError
+from napari_unet.core.images.pair import Pair
+from napari_unet.core.tasks.base import Head, Labels, Targets
+from napari_unet.core.tasks.decoders import Decoder, VoteDecoder
+from napari_unet.core.tasks.targets import Objects, local_extreme
+
+__all__ = ["Instances"]
+
+
+OFFSET_UNIT_PX = 10.0
+"""Offsets are predicted in units of this many pixels, so that they are of the order of 1."""
+
+
+CONTACT_WEIGHT = 4.0
+"""How much a pixel between two objects counts in training, another one counting 1."""
+
+
+class Instances(BaseModel):
+    """Every object gets an id of its own (nuclei).
+
+    The network predicts the foreground, the distance to the object's outline relative to its
+    largest, and the offset of each pixel to its object's centre.
+
+    Parameters
+    ----------
+    sparse
+        Whether only the annotated areas are outlined; every pair must then have one.
+    object_name
+        What an object is called.
+    decoder
+        How outputs become objects.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    kind: Literal["instances"] = "instances"
+    sparse: bool = False
+    object_name: str = "nucleus"
+    ndim: Literal[2, 3] = 2
+    decoder: Decoder = Field(default_factory=VoteDecoder)
+
+    @property
+    def reach_px(self) -> int:
+        """Reach of the decoder."""
+        return self.decoder.reach_px
+
+    @property
+    def heads(self) -> tuple[Head, ...]:
+        """Foreground, distance and offset."""
+        return (
+            Head("foreground", 1, "sigmoid"),
+            Head("distance", 1, "sigmoid"),
+            Head("offset", self.ndim, "linear", vector=True),
+        )
+
+    def check(self, pairs: list[Pair]) -> None:
+        """Raise `LabelsError` where no object is outlined, or a sparse pair has no area."""
+        for pair in pairs:
+            if self.sparse and pair.annotated is None:
+                raise LabelsError(
+                    f"'{pair.name}' has sparse labels and no annotated area: expected a mask of "
+                    "the area in which every object is outlined. Draw one, or say that 0 is "
+                    "background."
+                )
+        if not any(pair.labels.any() for pair in pairs):
+            raise LabelsError(
+                f"No object is outlined in {len(pairs)} image(s): the labels are 0 everywhere. "
+                "Paint each object with a number of its own."
+            )
+
+    def encode(self, labels: Labels, inside: NDArray[np.bool_]) -> Targets:
+        """Turn objects into foreground, distance and offsets.
+
+        Parameters
+        ----------
+        labels
+            Axes YX or ZYX; each id an object.
+        inside
+            Where labels count. With sparse labels, objects that reach out of it are taken for
+            partly outlined: they teach the foreground, not the separation.
+
+        Returns
+        -------
+        targets
+            (2 + ndim, ...) float32: foreground, distance 0 to 1, offset to the centre in units of
+            `OFFSET_UNIT_PX` along the axes in their order.
+        weight
+            (3, ...) float32, for foreground, distance and offset: 0 where nothing is known, more
+            than 1 for objects that are small and where objects touch, which is where they get
+            lost or merge.
+        """
+        objects = Objects(labels)
+        targets = np.zeros((2 + self.ndim, *labels.shape), np.float32)
+        target = targets.reshape(len(targets), -1)
+        target[0, objects.pixels] = 1
+        target[1, objects.pixels] = objects.relative_distance()
+        target[2:, objects.pixels] = objects.offsets_to_centre() / np.float32(OFFSET_UNIT_PX)
+        weight = np.empty((3, *labels.shape), np.float32)
+        weight[:] = np.where(objects.contact_zone(), np.float32(CONTACT_WEIGHT), 1) * inside
+        smallness = np.zeros(labels.shape, np.float32)
+        smallness.ravel()[objects.pixels] = objects.smallness()
+        weight[0] *= local_extreme(np.maximum(1, np.sqrt(smallness)), np.maximum, 1)
+        weight[2] *= smallness
+        if self.sparse:
+            partly = objects.pixels[objects.partly_outlined(inside)]
+            weight.reshape(len(weight), -1)[1:, partly] = 0
+        return targets, weight
+
+    def decode(self, outputs: NDArray[np.float32]) -> Labels:
+        """Turn outputs (2 + ndim, ...) into ids 1, 2, ... in raster order of their first pixels."""
+        scaled = outputs.astype(np.float32)
+        scaled[2:] *= OFFSET_UNIT_PX
+        return self.decoder.decode(scaled)

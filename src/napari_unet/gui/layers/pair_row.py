@@ -1,0 +1,33 @@
+"""TODO: gui/layers/pair_row.py."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["PairRow"]
+
+
+@dataclass(frozen=True, eq=False)
+class PairRow:
+    """One pair of the table: layers, not names, so that renaming them changes nothing.
+
+    Parameters
+    ----------
+    images
+        Image layers; several are the channels of one image.
+    labels
+        Labels layer, None: not chosen yet.
+    area
+        Shapes layer with the annotated area, None: everywhere.
+    """
+
+    images: tuple[Any, ...] = ()
+    labels: Any = None
+    area: Any = None
+
+    def same(self, other: PairRow) -> bool:
+        """Whether it names the same layers."""
+        ours = (*self.images, None, self.labels, self.area)
+        theirs = (*other.images, None, other.labels, other.area)
+        return len(ours) == len(theirs) and all(a is b for a, b in zip(ours, theirs, strict=True))

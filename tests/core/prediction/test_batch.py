@@ -1,0 +1,495 @@
+"""Predicting files: what counts as an input, what results are called, what exceeds memory."""
+
+import csv
+import errno
+import gc
+import os
+import tempfile
+import weakref
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import zarr
+
+from napari_unet.core.errors import Cancelled, ImageError, SettingsError, StorageError
+from napari_unet.core.evaluation.measure import measure_objects
+from napari_unet.core.images.image import Image, PixelSize
+from napari_unet.core.images.normalization import Normalization
+from napari_unet.core.io.image_files import read_image, read_labels, write_image
+from napari_unet.core.models import blocks
+from napari_unet.core.models.model import Model, ModelInfo
+from napari_unet.core.models.unet import UNet
+from napari_unet.core.models.unet_config import UNetConfig
+from napari_unet.core.prediction import batch, prediction
+from napari_unet.core.prediction.batch import BatchOptions, FileFailed, FilePredicted, predict_files
+from napari_unet.core.prediction.batch_inputs import find_inputs
+from napari_unet.core.prediction.batch_tables import measure_prediction
+from napari_unet.core.prediction.decoder_options import decode_with
+from napari_unet.core.tasks.decoders import VoteDecoder
+from napari_unet.core.tasks.instances import Instances
+from napari_unet.core.tasks.semantic import ClassInfo, Semantic
+
+CLASSES = (ClassInfo(id=0, name="background", background=True), ClassInfo(id=2, name="cell"))
+
+
+def make_model(task: Instances | Semantic, **unet: Any) -> Model:
+    """A network of random weights."""
+    outputs = sum(head.channels for head in task.heads)
+    config = UNetConfig(depth=1, base_channels=2, out_channels=outputs, **unet)
+    torch.manual_seed(1)
+    info = ModelInfo(unet=config, task=task, normalization=Normalization())
+    return Model(info, UNet(config).state_dict())
+
+
+def blobs(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+    from scipy import ndimage
+
+    return (1000 * ndimage.gaussian_filter(rng.random(shape), 4)).astype(np.uint16)
+
+
+@pytest.fixture
+def classes_model() -> Model:
+    return make_model(Semantic(classes=CLASSES))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    path = tmp_path / "images"
+    path.mkdir()
+    for name in ("b.tif", "a.tif"):
+        write_image(path / name, Image(np.arange(32 * 32, dtype=np.uint16).reshape(32, 32), "YX"))
+    return path
+
+
+@pytest.mark.parametrize("augmented", [False, True])
+def test_the_network_is_made_once_for_a_folder_and_not_kept(
+    folder: Path,
+    tmp_path: Path,
+    classes_model: Model,
+    augmented: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made: list[weakref.ref[blocks.BlockNetwork]] = []
+    make = blocks.BlockNetwork.__init__
+
+    def making(self: blocks.BlockNetwork, *args: Any) -> None:
+        made.append(weakref.ref(self))
+        make(self, *args)
+
+    monkeypatch.setattr(blocks.BlockNetwork, "__init__", making)
+    options = BatchOptions(folder=tmp_path / "out", test_time_augmentation=augmented)
+    done = list(predict_files(classes_model, find_inputs([folder]).files, options))
+    assert [type(one) for one in done] == [FilePredicted, FilePredicted]
+    assert len(made) == 1
+    gc.collect()
+    assert made[0]() is None
+
+
+def test_a_folder_gives_its_images_by_name_and_says_what_is_none(folder: Path) -> None:
+    (folder / "a_labels.tif").write_bytes((folder / "a.tif").read_bytes())
+    (folder / "lonely_mask.tif").write_bytes((folder / "a.tif").read_bytes())
+    (folder / "readme.txt").write_text("x")
+    (folder / "deeper").mkdir()
+    found = find_inputs([folder])
+    assert [item.name for item in found.files] == ["a", "b", "lonely_mask"]
+    assert {path.name: reason.split(" (")[0] for path, reason in found.skipped} == {
+        "a_labels.tif": "labels or a result of 'a'",
+        "deeper": "a folder",
+        "readme.txt": "not one of the formats read",
+    }
+
+
+def test_a_file_that_is_named_is_taken_whatever_it_is_called(folder: Path) -> None:
+    mask = folder / "a_mask.tif"
+    mask.write_bytes((folder / "a.tif").read_bytes())
+    assert [item.path for item in find_inputs([mask]).files] == [mask]
+
+
+def test_patterns_reach_into_folders(folder: Path) -> None:
+    pattern = os.fspath(folder.parent / "**" / "*.tif")
+    assert [item.name for item in find_inputs([pattern]).files] == ["a", "b"]
+
+
+def test_each_file_is_predicted_once(folder: Path) -> None:
+    found = find_inputs([folder / "b.tif", folder, folder / "*.tif"])
+    assert [item.name for item in found.files] == ["b", "a"]
+
+
+def test_images_of_one_name_get_results_of_different_names(tmp_path: Path) -> None:
+    for name in ("one/x.tif", "two/x.tif", "two/x.png", "two/y.tif"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    names = [item.name for item in find_inputs([tmp_path / "one", tmp_path / "two"]).files]
+    assert names == ["one_x", "two_x_png", "two_x_tif", "y"]
+
+
+def test_names_that_some_systems_take_for_one_get_results_of_different_names(
+    tmp_path: Path,
+) -> None:
+    paths = [tmp_path / "x" / "Zelle.tif", tmp_path / "y" / "zelle.tif"]
+    for path in paths:
+        write_image(path, Image(np.zeros((8, 8), np.uint8), "YX"))
+    names = [item.name for item in find_inputs(paths).files]
+    assert len({name.casefold() for name in names}) == 2
+
+
+def test_a_file_named_in_two_ways_is_one_file(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder.parent)
+    assert len(find_inputs([folder, folder.name]).files) == len(find_inputs([folder]).files)
+
+
+def test_a_folder_that_cannot_be_listed_is_said(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(ImageError, match="cannot be read: Permission denied"):
+        find_inputs([folder])
+
+
+def test_columns_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    image = Image(np.ones((2, 8, 8), np.uint8), "CYX", channel_names=("Cam", "Cam"))
+    labels = np.zeros((8, 8), np.uint8)
+    labels[:4] = 1
+    (row,) = measure_objects(labels, image)
+    assert {"mean_Cam_0", "mean_Cam_1"} <= row.keys()
+
+
+def test_images_of_one_name_in_folders_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    for name in ("a/images/x.tif", "b/images/x.tif", "b/images/y.tif"):
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
+        (tmp_path / name).write_bytes(b"x")
+    files = find_inputs([tmp_path / "*" / "images" / "*.tif"]).files
+    assert [item.name for item in files] == ["a_images_x", "b_images_x", "y"]
+    assert [item.label for item in files] == ["a/images/x.tif", "b/images/x.tif", "y.tif"]
+
+
+@pytest.mark.parametrize(
+    ("source", "sentence"),
+    [
+        ("missing", "There is no file or folder"),
+        ("*.tif", "No file matches the pattern"),
+        (".", "FOLDER/**/*.tif"),
+    ],
+)
+def test_no_image_at_all_is_said(tmp_path: Path, source: str, sentence: str) -> None:
+    with pytest.raises(ImageError) as error:
+        find_inputs([tmp_path / source])
+    assert sentence in str(error.value)
+
+
+def test_a_file_that_is_gone_does_not_end_the_batch(
+    classes_model: Model, folder: Path, tmp_path: Path
+) -> None:
+    inputs = find_inputs([folder]).files
+    (folder / "a.tif").unlink()
+    (folder / "a.tif").symlink_to(tmp_path / "nowhere.tif")
+    failed, predicted = predict_files(classes_model, inputs, BatchOptions(tmp_path / "out"))
+    assert isinstance(failed, FileFailed)
+    assert "There is no file" in failed.problem
+    assert isinstance(predicted, FilePredicted)
+
+
+def test_what_nobody_foresaw_of_one_file_does_not_end_the_batch(
+    classes_model: Model, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def divided_by_zero(result: Any, image: Image, name: str) -> Any:
+        return measure_prediction(result, image, name) if name != "a.tif" else 1 / 0
+
+    monkeypatch.setattr(batch, "measure_prediction", divided_by_zero)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    inputs = find_inputs([folder]).files
+    failed, predicted = predict_files(classes_model, inputs, BatchOptions(tmp_path / "out"))
+    assert isinstance(failed, FileFailed)
+    assert failed.input == folder / "a.tif"
+    assert "nobody foresaw (ZeroDivisionError: division by zero)" in failed.problem
+    (details,) = tmp_path.glob("napari-unet-error-*.log")
+    assert str(details) in failed.problem
+    assert "in divided_by_zero" in details.read_text()
+    assert isinstance(predicted, FilePredicted)
+
+
+def test_areas_of_classes_are_those_of_all_planes(
+    classes_model: Model, tmp_path: Path, rng
+) -> None:
+    image = Image(blobs((3, 2, 40, 30), rng), "TZYX", name="stack")
+    result = prediction.predict(classes_model, image)
+    _, summary = measure_prediction(result, image, "stack")
+    labels = np.tile(np.asarray(result.labels), (1, 1, 14, 1))  # more rows than are read at once
+    _, many = measure_prediction(replace(result, labels=labels), image, "stack")
+    assert summary["area_px_cell"] == (result.labels == 2).sum() > 0
+    assert many["area_px_cell"] == 14 * summary["area_px_cell"]
+
+
+def test_classes_are_summarised_by_area(classes_model: Model, folder: Path, tmp_path: Path) -> None:
+    options = BatchOptions(tmp_path / "out", probabilities=True)
+    results = list(predict_files(classes_model, find_inputs([folder]).files, options))
+    for result in results:
+        assert isinstance(result, FilePredicted)
+        labels = read_labels(result.labels)
+        assert set(np.unique(labels)) <= {0, 2}
+        assert result.summary["area_px_cell"] == (labels == 2).sum()
+        assert result.summary["share_cell"] == pytest.approx((labels == 2).mean())
+    names = sorted(path.name for path in (tmp_path / "out").iterdir())
+    expected = ["a_labels.tif", "a_probability.tif", "b_labels.tif", "b_probability.tif"]
+    assert names == [*expected, "summary.csv"]
+
+
+def test_stacks_keep_their_axes(classes_model: Model, tmp_path: Path) -> None:
+    size = PixelSize((2.0, 0.5, 0.5))
+    path = tmp_path / "stack.tif"
+    write_image(path, Image(np.zeros((3, 32, 40), np.uint16), "ZYX", pixel_size=size))
+    (result,) = predict_files(
+        classes_model, find_inputs([path]).files, BatchOptions(tmp_path / "out")
+    )
+    labels = read_image(result.labels)
+    assert (labels.axes, labels.shape, labels.pixel_size) == ("ZYX", (3, 32, 40), size)
+
+
+@pytest.mark.parametrize("kind", ["classes", "objects"])
+def test_what_exceeds_memory_becomes_zarr_with_the_same_content(
+    kind: str, tmp_path: Path, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = make_model(Semantic(classes=CLASSES) if kind == "classes" else Instances())
+    path = tmp_path / "large.tif"
+    size = PixelSize((0.5, 0.5))
+    write_image(path, Image(blobs((96, 128), rng), "YX", pixel_size=size))
+    inputs = find_inputs([path]).files
+    (small,) = predict_files(model, inputs, BatchOptions(tmp_path / "small", probabilities=True))
+    monkeypatch.setattr(prediction, "IN_MEMORY_BYTES", 0)
+    options = BatchOptions(tmp_path / "large", probabilities=True, block_px=64)
+    (large,) = predict_files(model, inputs, options)
+    assert (large.labels.name, small.labels.name) == ("large_labels.zarr", "large_labels.tif")
+    np.testing.assert_array_equal(read_labels(large.labels), read_labels(small.labels))
+    assert read_image(large.labels).pixel_size == size
+    multiscales = zarr.open_group(large.labels, mode="r").attrs["multiscales"]
+    assert multiscales[0]["name"] == "large_labels"
+    probabilities = [np.asarray(read_image(r.probabilities).data) for r in (large, small)]
+    np.testing.assert_allclose(*probabilities, atol=1e-5)
+    assert large.summary == small.summary
+    names = sorted(p.name for p in (tmp_path / "large").iterdir() if p.suffix != ".csv")
+    assert names == ["large_labels.zarr", "large_probability.zarr"]
+
+
+def test_results_that_are_replaced_leave_nothing_behind(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inputs, out = find_inputs([folder]).files, tmp_path / "out"
+    with monkeypatch.context() as small:
+        small.setattr(prediction, "IN_MEMORY_BYTES", 0)
+        list(predict_files(make_model(Instances()), inputs, BatchOptions(out, probabilities=True)))
+    assert (out / "a_labels.zarr").is_dir()
+    assert (out / "objects.csv").is_file()
+    classes = make_model(Semantic(classes=CLASSES))
+    list(predict_files(classes, inputs, BatchOptions(out, overwrite=True)))
+    names = sorted(path.name for path in out.iterdir())
+    assert names == ["a_labels.tif", "b_labels.tif", "summary.csv"]
+
+
+def test_a_stopped_image_leaves_nothing_half_written(
+    classes_model: Model, folder: Path, tmp_path: Path
+) -> None:
+    asked = []
+
+    def should_stop() -> bool:
+        asked.append(True)
+        return len(asked) > 3
+
+    with pytest.raises(Cancelled):
+        list(
+            predict_files(
+                classes_model,
+                find_inputs([folder]).files,
+                BatchOptions(tmp_path / "out"),
+                should_stop=should_stop,
+            )
+        )
+    names = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert names == ["a_labels.tif", "summary.csv"]
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def bright_dots(n: int, shape: tuple[int, int] = (64, 64)) -> np.ndarray:
+    image = np.zeros(shape, np.uint8)
+    for i in range(n):
+        image[5 + 20 * (i // 3) : 15 + 20 * (i // 3), 5 + 20 * (i % 3) : 15 + 20 * (i % 3)] = 200
+    return image
+
+
+def threshold_model() -> Model:
+    """Finds as objects what is brighter than half of the range."""
+    model = make_model(Instances(decoder=VoteDecoder(min_votes=5)), norm="none")
+    for weights in model.weights.values():
+        weights.zero_()
+    for name in ("encoder.0.0", "encoder.0.2", "decoder.0.2"):
+        model.weights[f"{name}.weight"][0, 0, 1, 1] = 1
+    model.weights["decoder.0.0.weight"][0, 2, 1, 1] = 1  # the skip connection
+    model.weights["head.weight"][:2, 0] = 20
+    model.weights["head.bias"][:2] = -10
+    return model
+
+
+def test_tables_grow_with_each_file_whatever_columns_it_brings(tmp_path: Path) -> None:
+    """Without objects, with them, with a pixel size, and without again."""
+    model, folder = threshold_model(), tmp_path / "images"
+    size = PixelSize((0.5, 0.5))
+    write_image(folder / "a.tif", Image(bright_dots(0), "YX"))
+    write_image(folder / "b.tif", Image(bright_dots(3), "YX"))
+    write_image(folder / "c.tif", Image(bright_dots(2), "YX", pixel_size=size))
+    write_image(folder / "d.tif", Image(bright_dots(4), "YX"))
+    seen = []
+    for result in predict_files(model, find_inputs([folder]).files, BatchOptions(tmp_path / "out")):
+        assert isinstance(result, FilePredicted)
+        objects = rows_of(tmp_path / "out" / "objects.csv")
+        seen.append((len(objects), len(rows_of(tmp_path / "out" / "summary.csv"))))
+    assert seen == [(0, 1), (3, 2), (5, 3), (9, 4)]
+    assert [o["file"] for o in objects] == ["b.tif"] * 3 + ["c.tif"] * 2 + ["d.tif"] * 4
+    assert [bool(o["area_um2"]) for o in objects] == [False] * 3 + [True] * 2 + [False] * 4
+    assert list(objects[0])[:5] == ["file", "plane", "id", "area_px", "area_um2"]
+    assert list(objects[0])[-2:] == ["touches_border", "confidence"]
+    assert [float(o["mean_0"]) for o in objects] == [200.0] * 9
+    names = {p.name for p in (tmp_path / "out").iterdir()}
+    assert names == {*(f"{n}_labels.tif" for n in "abcd"), "objects.csv", "summary.csv"}
+
+
+def test_a_killed_batch_has_the_rows_of_what_is_finished(folder: Path, tmp_path: Path) -> None:
+    results = predict_files(
+        make_model(Instances()), find_inputs([folder]).files, BatchOptions(tmp_path / "out")
+    )
+    next(results)  # and nothing after it: no clean-up runs in a process that is killed
+    assert [r["file"] for r in rows_of(tmp_path / "out" / "summary.csv")] == ["a.tif"]
+    assert (tmp_path / "out" / "objects.csv").exists()
+
+
+def test_a_disk_that_fills_up_leaves_whole_rows(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from napari_unet.core.prediction import batch_tables
+
+    class FullDisk:
+        def __init__(self, file, columns) -> None:
+            self._file = file
+
+        def writerows(self, rows) -> None:
+            self._file.write("half of a ro")
+            self._file.flush()
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    results = predict_files(
+        make_model(Semantic(classes=CLASSES)),
+        find_inputs([folder]).files,
+        BatchOptions(tmp_path / "out"),
+    )
+    next(results)
+    before = (tmp_path / "out" / "summary.csv").read_text()
+    monkeypatch.setattr(batch_tables, "csv_writer", FullDisk)
+    with pytest.raises(StorageError, match="the disk is full"):
+        next(results)
+    assert (tmp_path / "out" / "summary.csv").read_text() == before
+
+
+def test_the_tables_describe_what_lies_in_the_folder(folder: Path, tmp_path: Path) -> None:
+    a, b = find_inputs([folder]).files
+    out = tmp_path / "out"
+    model = threshold_model()
+    list(predict_files(model, [a], BatchOptions(out)))
+    list(predict_files(model, [b], BatchOptions(out)))  # one more; nothing is in its way
+    summary = rows_of(out / "summary.csv")
+    objects = rows_of(out / "objects.csv")
+    assert [r["file"] for r in summary] == ["a.tif", "b.tif"]
+    assert {r["file"] for r in objects} == {"a.tif", "b.tif"}
+    list(predict_files(model, [a], BatchOptions(out, overwrite=True)))
+    again = rows_of(out / "summary.csv")
+    assert sorted(again, key=lambda r: r["file"]) == summary
+    key = lambda r: (r["file"], int(r["id"]))  # noqa: E731
+    assert sorted(rows_of(out / "objects.csv"), key=key) == sorted(objects, key=key)
+
+
+def test_a_table_of_somebody_else_is_in_the_way(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "summary.csv").write_text("who;what\nme;this\n")
+    inputs = find_inputs([folder]).files
+    with pytest.raises(SettingsError, match=r"summary\.csv"):
+        list(predict_files(threshold_model(), inputs, BatchOptions(tmp_path)))
+    assert (tmp_path / "summary.csv").read_text() == "who;what\nme;this\n"
+
+
+def test_images_are_brought_to_the_pixel_size_of_the_model(tmp_path: Path) -> None:
+    model = threshold_model()
+    model = replace(model, info=model.info.model_copy(update={"pixel_size_um": (0.5, 0.5)}))
+    folder = tmp_path / "images"
+    coarse = bright_dots(4)[::2, ::2]
+    write_image(folder / "a.tif", Image(coarse, "YX", pixel_size=PixelSize((1.0, 1.0))))
+    write_image(folder / "b.tif", Image(bright_dots(4), "YX", pixel_size=PixelSize((0.55, 0.55))))
+    write_image(folder / "c.tif", Image(bright_dots(4), "YX"))
+    inputs = find_inputs([folder]).files
+    plain = list(predict_files(model, inputs, BatchOptions(tmp_path / "plain")))
+    notes = [result.note for result in plain]
+    assert notes[1:] == ["", ""]
+    assert "'a' has pixels of 1 µm, the model 'model' was trained on 0.5 µm" in notes[0]
+    assert "2 times smaller" in notes[0]
+    assert "A scale of 2 fits" in notes[0]
+    assert "scale" not in plain[0].summary
+    fitted = list(predict_files(model, inputs, BatchOptions(tmp_path / "fitted", rescale=True)))
+    assert [r.note for r in fitted] == ["", "", ""]
+    scales = [float(r["scale"]) for r in rows_of(tmp_path / "fitted" / "summary.csv")]
+    assert scales == pytest.approx([2, 1.1, 1])
+    # On its own grid 25 px are nearly too few for an object, at the model's 100 px are not.
+    assert plain[0].summary["objects"] == fitted[0].summary["objects"] == 4
+    labels = read_image(fitted[0].labels)
+    assert labels.shape == (32, 32)
+    assert ((np.asarray(labels.data) > 0) == (coarse > 100)).mean() > 0.95
+
+
+def test_a_folder_that_cannot_be_made_ends_the_batch(
+    classes_model: Model, folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("x")
+    options = BatchOptions(tmp_path / "file" / "out")
+    with pytest.raises(StorageError, match="Choose another"):
+        list(predict_files(classes_model, find_inputs([folder]).files, options))
+
+
+def test_progress_counts_blocks_of_each_file(
+    classes_model: Model, folder: Path, tmp_path: Path
+) -> None:
+    seen: list[tuple[int, int, int]] = []
+    list(
+        predict_files(
+            classes_model,
+            find_inputs([folder]).files,
+            BatchOptions(tmp_path / "out"),
+            progress=lambda *counts: seen.append(counts),
+        )
+    )
+    assert [counts for counts in seen if counts[1] == counts[2]] == [(0, 1, 1), (1, 1, 1)]
+
+
+def test_decoder_settings_replace_those_of_the_model(classes_model: Model) -> None:
+    model = make_model(Instances())
+    changed = decode_with(model, threshold=0.7, min_area_px=5).info.task.decoder
+    assert (changed.threshold, changed.min_area_px) == (0.7, 5)
+    assert changed.steps == model.info.task.decoder.steps
+    assert decode_with(classes_model, threshold=0.2).info.task.threshold == 0.2
+    assert decode_with(model) is model
+
+
+def test_decoder_settings_that_make_no_sense_are_refused(classes_model: Model) -> None:
+    with pytest.raises(SettingsError, match="threshold"):
+        decode_with(make_model(Instances()), threshold=2)
+    with pytest.raises(SettingsError, match="classes have no objects"):
+        decode_with(classes_model, min_area_px=5)
+    three = Semantic(classes=(*CLASSES, ClassInfo(id=3, name="border")))
+    with pytest.raises(SettingsError, match="most probable"):
+        decode_with(make_model(three), threshold=0.5)

@@ -1,0 +1,633 @@
+import pickle
+import subprocess
+import sys
+from dataclasses import replace
+
+import dask.array as da
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from napari_unet.core.datasets.synthetic import synthetic_nuclei
+from napari_unet.core.errors import Cancelled, ImageError, ModelFileError, SettingsError
+from napari_unet.core.images.image import Image
+from napari_unet.core.images.normalization import Normalization
+from napari_unet.core.models.blocks import BlockNetwork, block_chunks, network_outputs
+from napari_unet.core.models.model import Model, ModelInfo
+from napari_unet.core.models.unet import UNet
+from napari_unet.core.models.unet_config import UNetConfig
+from napari_unet.core.prediction import prediction as prediction_module
+from napari_unet.core.prediction.prediction import predict, redecode
+from napari_unet.core.prediction.rescale import rescaled
+from napari_unet.core.system.device import choose_compute
+from napari_unet.core.tasks.decoders import VoteDecoder
+from napari_unet.core.tasks.instances import Instances
+from napari_unet.core.tasks.semantic import Semantic
+
+CPU = {"device": "cpu", "precision": "float32"}
+COMPUTE = choose_compute("cpu", "float32")
+TWO = Semantic.from_labels([np.array([0, 3])])
+THREE = Semantic.from_labels([np.array([0, 3, 300])])
+OBJECTS = Instances(decoder=VoteDecoder(max_radius_px=14, min_area_px=4))
+
+
+def random_model(task=TWO, seed=0, **values):
+    """A network of random weights whose outputs vary over their whole range, around the middle."""
+    channels = sum(head.channels for head in task.heads)
+    config = UNetConfig(**({"depth": 2, "base_channels": 3} | values), out_channels=channels)
+    torch.manual_seed(seed)
+    net = UNet(config)
+    sample = torch.rand(4, config.in_channels, *(64,) * config.ndim)
+    with torch.no_grad():
+        for module in net.modules():
+            if isinstance(module, torch.nn.BatchNorm2d | torch.nn.BatchNorm3d):
+                module.momentum = None  # the statistics are those of the sample
+        net.train()(sample)
+        logits = net.eval()(sample).movedim(1, 0).flatten(1)
+        scale = 2 / logits.std(1)
+        net.head.weight.mul_(scale.reshape(-1, *(1,) * (config.ndim + 1)))
+        net.head.bias.sub_(logits.mean(1)).mul_(scale)
+    info = ModelInfo(unet=config, task=task, normalization=Normalization(), name="random")
+    return Model(info, net.state_dict())
+
+
+def copying_model(task):
+    """A network whose outputs' logits are the channels of the image: one says what it predicts."""
+    channels = sum(head.channels for head in task.heads)
+    config = UNetConfig(
+        in_channels=channels,
+        out_channels=channels,
+        depth=1,
+        base_channels=2 * channels,
+        norm="none",
+    )
+    net = UNet(config)
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.zero_()
+        # The first path carries each channel as its positive and its negative part.
+        for c in range(channels):
+            for sign, at in ((1, c), (-1, channels + c)):
+                net.encoder[0][0].weight[at, c, 1, 1] = sign
+                net.encoder[0][2].weight[at, at, 1, 1] = 1
+                net.decoder[0][0].weight[at, 2 * channels + at, 1, 1] = 1
+                net.decoder[0][2].weight[at, at, 1, 1] = 1
+                net.head.weight[c, at, 0, 0] = sign
+    info = ModelInfo(unet=config, task=task, normalization=Normalization(mode="none"), name="copy")
+    return Model(info, net.state_dict())
+
+
+def logits_of(task, labels):
+    """An image that `copying_model` turns into these labels; axes CYX."""
+    targets, _ = task.encode(labels, np.ones(labels.shape, bool))
+    targets[:2] = 12 * targets[:2] - 6
+    return targets
+
+
+def outputs_of(model, image, block_px, augmented=False):
+    network = BlockNetwork(model, COMPUTE, augmented)
+    ranges = model.info.normalization.ranges(image)
+    return network_outputs(network, image, ranges, block_px).compute(scheduler="synchronous")
+
+
+# -- tiled equals whole --------------------------------------------------------------------------
+
+
+@settings(max_examples=20)
+@given(
+    st.integers(0, 1000),
+    st.tuples(st.integers(1, 200), st.integers(1, 150)),
+    st.integers(1, 100),
+    st.integers(1, 3),
+    st.integers(1, 3),
+    st.booleans(),
+    st.sampled_from([TWO, THREE, OBJECTS]),
+)
+def test_tiled_equals_whole(seed, shape, block_px, depth, channels, augmented, task):
+    model = random_model(task, seed, depth=depth, in_channels=channels)
+    image = np.random.default_rng(seed).normal(100, 20, (channels, *shape)).astype(np.float32)
+    whole = outputs_of(model, image, 10_000, augmented)
+    tiled = outputs_of(model, image, block_px, augmented)
+    np.testing.assert_allclose(tiled, whole, atol=1e-5, rtol=1e-5)
+
+
+def test_tiled_equals_whole_in_three_dimensions():
+    model = random_model(TWO, ndim=3, depth=1)
+    image = np.random.default_rng(0).random((1, 30, 40, 50)).astype(np.float32)
+    np.testing.assert_allclose(
+        outputs_of(model, image, 12), outputs_of(model, image, 1000), atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("task", [TWO, THREE])
+@pytest.mark.parametrize("block_px", [1, 37, 64])
+def test_labels_do_not_depend_on_the_block_size(task, block_px):
+    model = random_model(task)
+    image = Image(synthetic_nuclei((150, 210), 20)[0], "YX")
+    whole = predict(model, image, **CPU)
+    tiled = predict(model, image, block_px=block_px, **CPU)
+    np.testing.assert_array_equal(tiled.labels, whole.labels)
+    assert len(np.unique(whole.labels)) == len(task.classes)
+
+
+@pytest.mark.parametrize("block_px", [48, 64])
+@pytest.mark.parametrize("seed", range(3))
+def test_objects_decoded_on_disk_are_those_decoded_in_memory(tmp_path, monkeypatch, block_px, seed):
+    _, labels = synthetic_nuclei((200, 260), 60, seed=seed, diameter_px=(9, 18), touching=0.6)
+    model = copying_model(OBJECTS)
+    image = Image(logits_of(OBJECTS, labels), "CYX")
+    whole = predict(model, image, probabilities=True, **CPU)
+    assert whole.labels.max() == labels.max()
+    monkeypatch.setattr(prediction_module, "IN_MEMORY_BYTES", 0)
+    tiled = predict(model, image, block_px=block_px, folder=tmp_path, probabilities=True, **CPU)
+    np.testing.assert_array_equal(tiled.labels[:], whole.labels)
+    np.testing.assert_array_equal(np.asarray(tiled.probabilities), whole.probabilities)
+    np.testing.assert_array_equal(tiled.confidence, whole.confidence)
+
+
+@pytest.mark.parametrize("augmented", [False, True])
+@pytest.mark.parametrize("task", [THREE, OBJECTS])
+def test_lower_precision_gives_the_same_outputs_but_for_its_rounding(task, augmented, rng):
+    model = random_model(task)
+    image = rng.random((1, 50, 70), np.float32)
+    lower = BlockNetwork(model, choose_compute("cpu", "bfloat16"), augmented)
+    outputs, expected = lower(image), BlockNetwork(model, COMPUTE, augmented)(image)
+    assert outputs.dtype == lower.logits(image).dtype == np.float32
+    error = np.abs(outputs - expected) / np.abs(expected).max()
+    assert 0 < error.max() < 0.1
+    assert error.mean() < 0.005
+    assert model.weights["head.weight"].dtype == torch.float32
+
+
+def test_blocks_begin_at_multiples_and_exceed_the_halo():
+    network = BlockNetwork(random_model(depth=3), COMPUTE)
+    for length in range(1, 700, 7):
+        chunks = block_chunks(length, 50, network)
+        assert sum(chunks) == length
+        assert all(n % 8 == 0 for n in chunks[:-1])
+        assert len(chunks) == 1 or min(chunks) >= network.halo_px
+        assert max(chunks) <= max(56, network.halo_px) + network.halo_px
+    with pytest.raises(SettingsError, match="Block size 0 px: expected at least 1"):
+        block_chunks(100, 0, network)
+
+
+def test_dask_images_are_read_as_numpy_ones():
+    model = random_model(in_channels=2)
+    image = np.stack([synthetic_nuclei((120, 90), 20, seed=s)[0] for s in (0, 1)])
+    eager = predict(model, Image(image, "CYX"), block_px=40, **CPU)
+    lazy = Image(da.from_array(image, chunks=(1, 33, 50)), "CYX")
+    np.testing.assert_array_equal(predict(model, lazy, block_px=40, **CPU).labels, eager.labels)
+
+
+# -- test-time augmentation ----------------------------------------------------------------------
+
+
+def turned(array, turns, flip):
+    return np.rot90(array[..., ::-1] if flip else array, turns, (-2, -1)).copy()
+
+
+def turned_outputs(outputs, turns, flip):
+    """Turn maps of foreground, distance and offset (y, x) with the image, vectors as well."""
+    out = turned(outputs, turns, flip)
+    y, x = out[2].copy(), out[3] * (-1 if flip else 1)
+    for _ in range(turns):  # counter-clockwise: what pointed right points up
+        y, x = -x, y
+    return np.stack([out[0], out[1], y, x])
+
+
+@pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize("turns", range(4))
+def test_turned_outputs_here_are_the_targets_of_turned_labels(turns, flip):
+    _, labels = synthetic_nuclei((64, 48), 8, seed=1)
+    before, _ = OBJECTS.encode(labels, labels >= 0)
+    after, _ = OBJECTS.encode(turned(labels, turns, flip), turned(labels, turns, flip) >= 0)
+    np.testing.assert_allclose(turned_outputs(before, turns, flip), after, atol=1e-5)
+
+
+@pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize("turns", range(4))
+def test_with_augmentation_the_outputs_turn_with_the_image(turns, flip):
+    model = random_model(OBJECTS, depth=2)
+    image = np.random.default_rng(0).random((1, 64, 48)).astype(np.float32)
+    errors = []
+    for augmented in (True, False):
+        network = BlockNetwork(model, COMPUTE, augmented)
+        expected = turned_outputs(network(image), turns, flip)
+        errors.append(np.abs(network(turned(image, turns, flip)) - expected).max())
+    assert errors[0] < 1e-5
+    if turns or flip:  # a network of random weights alone does not
+        assert errors[1] > 0.1
+
+
+@pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize("turns", range(4))
+def test_with_augmentation_a_turned_image_has_turned_labels(turns, flip):
+    model = random_model(THREE)
+    image = synthetic_nuclei((96, 64), 12)[0]
+    before = predict(model, Image(image, "YX"), test_time_augmentation=True, **CPU).labels
+    image = Image(turned(image, turns, flip), "YX")
+    after = predict(model, image, test_time_augmentation=True, **CPU).labels
+    assert (after == turned(before, turns, flip)).mean() > 0.999
+
+
+def test_augmentation_of_sizes_that_are_no_multiple_keeps_every_pixel_in_its_place():
+    _, labels = synthetic_nuclei((77, 61), 10, seed=2)
+    task = TWO
+    image = Image(np.where(labels > 0, 6, -6).astype(np.float32)[None], "CYX")
+    found = predict(copying_model(task), image, test_time_augmentation=True, **CPU).labels
+    np.testing.assert_array_equal(found, np.where(labels > 0, 3, 0))
+
+
+# -- stacks, types, sentences --------------------------------------------------------------------
+
+
+def test_ids_are_unique_over_a_stack_and_confidences_follow_them():
+    planes = [synthetic_nuclei((80, 90), 9, seed=s)[1] for s in range(3)]
+    planes.insert(1, np.zeros_like(planes[0]))
+    logits = np.stack([logits_of(OBJECTS, p) for p in planes])
+    logits[3, 0] *= 0.25  # less sure of the last plane
+    result = predict(copying_model(OBJECTS), Image(logits, "TCYX"), probabilities=True, **CPU)
+    assert result.labels.shape == result.probabilities.shape == (4, 80, 90)
+    first = 0
+    for found, truth in zip(result.labels, planes, strict=True):
+        n = int(truth.max())
+        np.testing.assert_array_equal(found > 0, truth > 0)
+        assert set(np.unique(found)) - {0} == set(range(first + 1, first + n + 1))
+        first += n
+    assert result.labels.dtype == np.uint16
+    assert len(result.confidence) == first + 1
+    for i in range(1, first + 1):
+        here = result.probabilities[result.labels == i]
+        assert result.confidence[i] == pytest.approx(here.mean(), rel=1e-5)
+    assert result.confidence[1] > result.confidence[first] + 0.1
+
+
+def test_time_and_depth_of_a_stack_keep_their_places():
+    image = np.stack([synthetic_nuclei((40, 48), 4, seed=s)[0] for s in range(6)])
+    stack = Image(image.reshape(2, 3, 40, 48), "TZYX")
+    labels = predict(random_model(), stack, **CPU).labels
+    for i, plane in enumerate(image):
+        ranges = Normalization().ranges(stack.scope({"T": i // 3, "Z": i % 3}))
+        single = predict(random_model(), Image(plane, "YX"), ranges=ranges, **CPU)
+        np.testing.assert_array_equal(labels[divmod(i, 3)], single.labels)
+
+
+def test_depth_is_normalised_as_one_and_each_time_for_itself():
+    """A plane of background between planes of nuclei stays background; over time it would not."""
+    image, _ = synthetic_nuclei((64, 64), 6, noise=0)
+    faint = np.stack([image, image // 8]).astype(np.float32)
+    task = TWO
+    model = copying_model(task)
+    info = model.info.model_copy(update={"normalization": Normalization()})
+    model.weights["head.bias"].fill_(-0.5)  # foreground: above half of the range
+    model = replace(model, info=info)
+    depth = predict(model, Image(faint, "ZYX"), **CPU).labels
+    time = predict(model, Image(faint, "TYX"), **CPU).labels
+    assert (depth[0] > 0).mean() > 0.05
+    assert (depth[1] > 0).sum() == 0
+    np.testing.assert_array_equal(time[1], predict(model, Image(faint[1], "YX"), **CPU).labels)
+    assert (time[1] > 0).mean() > 0.05
+
+
+def test_ranges_for_other_channels_are_a_sentence():
+    with pytest.raises(SettingsError, match=r"2 intensity range\(s\) for 1 channel\(s\)"):
+        predict(random_model(), Image(np.zeros((9, 9)), "YX"), ranges=[(0, 1)] * 2, **CPU)
+
+
+def many_dots(n):
+    """At least n objects of nine pixels, which the decoder tells apart."""
+    side = int(np.ceil(np.sqrt(n)))
+    labels = np.zeros((5 * side, 5 * side), np.int32)
+    for dy, dx in np.ndindex(3, 3):
+        labels[1 + dy :: 5, 1 + dx :: 5] = np.arange(1, side**2 + 1).reshape(side, side)
+    return labels
+
+
+def test_more_objects_than_16_bits_hold_in_a_stack_of_which_each_plane_holds_less():
+    decoder = VoteDecoder(min_area_px=1, min_votes=1, smoothing_px=0.5, max_radius_px=4)
+    task = Instances(decoder=decoder)
+    labels = many_dots(33_000)
+    logits = np.stack([logits_of(task, labels)] * 2)
+    result = predict(copying_model(task), Image(logits, "ZCYX"), **CPU)
+    n = int(labels.max())
+    assert 2 * n > 65_535 > n
+    assert result.labels.dtype == np.uint32
+    assert result.labels[0].max() == n
+    assert result.labels[1].max() == 2 * n
+    np.testing.assert_array_equal(result.labels[1] > 0, labels > 0)
+
+
+def test_ids_of_classes_are_kept_in_the_smallest_type():
+    image = Image(synthetic_nuclei((50, 60), 5)[0], "YX")
+    assert predict(random_model(TWO), image, **CPU).labels.dtype == np.uint8
+    result = predict(random_model(THREE), image, probabilities=True, **CPU)
+    assert result.labels.dtype == np.uint16
+    assert set(np.unique(result.labels)) == {0, 3, 300}
+    assert result.probabilities.shape == (3, 50, 60)
+    np.testing.assert_allclose(result.probabilities.sum(axis=0), 1, rtol=1e-5)
+
+
+@pytest.mark.parametrize("value", [0, 7])
+def test_a_constant_image_is_predicted_without_complaint(value):
+    result = predict(random_model(), Image(np.full((33, 50), value, np.uint8), "YX"), **CPU)
+    assert result.labels.shape == (33, 50)
+
+
+@pytest.mark.parametrize("on_disk", [False, True])
+def test_stopping_leaves_nothing(tmp_path, monkeypatch, on_disk):
+    if on_disk:
+        monkeypatch.setattr(prediction_module, "IN_MEMORY_BYTES", 0)
+    monkeypatch.setattr(prediction_module.tempfile, "tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    (tmp_path / "mine.txt").write_text("mine")
+    image = Image(synthetic_nuclei((200, 200), 12)[0], "YX")
+    for folder in (None, tmp_path):
+        seen = []
+        with pytest.raises(Cancelled, match="nothing was written"):
+            predict(
+                random_model(OBJECTS),
+                image,
+                block_px=50,
+                folder=folder,
+                progress=lambda done, total, seen=seen: seen.append((done, total)),
+                should_stop=lambda seen=seen: len(seen) >= 3,
+                **CPU,
+            )
+        assert [done for done, _ in seen] == [1, 2, 3]
+        assert sorted(p.name for p in tmp_path.rglob("*")) == ["mine.txt", "temporary"]
+
+
+def test_planes_before_the_one_that_is_stopped_leave_nothing_either(tmp_path, monkeypatch):
+    monkeypatch.setattr(prediction_module, "IN_MEMORY_BYTES", 0)
+    stack = Image(np.stack([synthetic_nuclei((64, 64), 3)[0]] * 3), "TYX")
+    steps = []
+    with pytest.raises(Cancelled):
+        predict(
+            random_model(OBJECTS),
+            stack,
+            folder=tmp_path,
+            progress=lambda done, total: steps.append((done, total)),
+            should_stop=lambda: bool(steps) and steps[-1][0] == steps[-1][1] - 1,
+            **CPU,
+        )
+    assert len({done for done, _ in steps}) > 6, "two planes are done"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("task", [TWO, OBJECTS])
+def test_large_planes_are_stopped_in_any_pass(tmp_path, monkeypatch, task):
+    """Through the network, decoding and (objects) renumbering: each block can be the last."""
+    monkeypatch.setattr(prediction_module, "IN_MEMORY_BYTES", 0)
+    image = Image(synthetic_nuclei((100, 130), 9)[0], "YX")
+    seen = []
+    options = {"block_px": 50, "folder": tmp_path / "out"} | CPU
+    predict(random_model(task), image, progress=lambda *n: seen.append(n), **options)
+    passes = 3 if task is OBJECTS else 2
+    assert len(seen) == seen[0][1]
+    assert len(seen) % passes == 0
+    assert len(seen) // passes > 1
+    for last in range(len(seen)):
+        asked = []
+        with pytest.raises(Cancelled):
+            predict(
+                random_model(task),
+                image,
+                should_stop=lambda asked=asked, last=last: len(asked) == last or asked.append(1),
+                **(options | {"folder": tmp_path / "stopped"}),
+            )
+        assert len(asked) == last
+        assert list((tmp_path / "stopped").iterdir()) == []
+
+
+@pytest.mark.parametrize("on_disk", [False, True])
+def test_progress_counts_every_block_once(monkeypatch, tmp_path, on_disk):
+    if on_disk:
+        monkeypatch.setattr(prediction_module, "IN_MEMORY_BYTES", 0)
+    shape = (150, 130) if on_disk else (2, 150, 130)
+    image = Image(np.zeros(shape, np.uint8), "TYX"[-len(shape) :])
+    seen = []
+    predict(
+        random_model(),
+        image,
+        block_px=40,
+        folder=tmp_path,
+        progress=lambda done, total: seen.append((done, total)),
+        **CPU,
+    )
+    total = seen[0][1]
+    assert total > 4
+    assert seen == [(i, total) for i in range(1, total + 1)]
+
+
+def test_the_wrong_number_of_channels_is_a_sentence():
+    image = Image(np.zeros((3, 32, 32), np.uint8), "CYX", name="cells")
+    with pytest.raises(
+        ModelFileError,
+        match=r"'cells' has 3 channel\(s\), the model 'random' was trained on 1.*Choose 1 channel",
+    ):
+        predict(random_model(), image, **CPU)
+
+
+def test_a_volume_model_wants_depth():
+    model = random_model(ndim=3, depth=1)
+    with pytest.raises(ModelFileError, match=r"'cells' has axes YX.*was trained on ZYX"):
+        predict(model, Image(np.zeros((32, 32), np.uint8), "YX", name="cells"), **CPU)
+    stack = Image(np.zeros((3, 8, 32, 32), np.uint8), "TZYX")
+    assert predict(model, stack, **CPU).labels.shape == (3, 8, 32, 32)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_values_that_are_not_finite_are_named_with_their_plane(bad):
+    data = np.zeros((2, 32, 32), np.float32)
+    data[1, 3, 3] = bad
+    with pytest.raises(ImageError, match="'cells T=1' holds 1 values that are NaN or infinite"):
+        predict(random_model(), Image(data, "TYX", name="cells"), **CPU)
+
+
+# -- another scale -------------------------------------------------------------------------------
+
+
+def enlarged(array, shape):
+    return rescaled(array, shape).compute(scheduler="synchronous")
+
+
+def nuclei_seen_at(scale):
+    """An image for the copying model with objects of another size, and the labels as it knows them.
+
+    The grid on which the objects have the right size is 160 x 192 px.
+    """
+    _, labels = synthetic_nuclei((160, 192), 40, seed=3, diameter_px=(10, 18), touching=0.5)
+    shape = (round(160 / scale), round(192 / scale))
+    return Image(enlarged(logits_of(OBJECTS, labels), shape), "CYX"), labels
+
+
+def test_objects_of_another_size_are_found_at_the_right_scale_on_the_images_grid():
+    image, labels = nuclei_seen_at(0.4)
+    result = predict(copying_model(OBJECTS), image, scale=0.4, probabilities=True, **CPU)
+    assert result.scale == 0.4
+    assert result.labels.shape == result.probabilities.shape == (400, 480)
+    seen = predict(copying_model(OBJECTS), Image(logits_of(OBJECTS, labels), "CYX"), **CPU).labels
+    assert set(np.unique(result.labels)) == set(np.unique(seen)) == set(range(labels.max() + 1))
+    # The same ids as on the network's grid, in the same places.
+    coarse, fine = result.labels[1::5, 1::5], seen[::2, ::2]
+    both = (coarse > 0) & (fine > 0)
+    assert (coarse == fine)[both].mean() > 0.97
+    np.testing.assert_array_less(0.5, result.probabilities[result.labels > 0])
+    assert len(result.confidence) == labels.max() + 1
+    assert (result.confidence[1:] > 0.9).all()
+
+
+@pytest.mark.parametrize("scale", [0.4, 1.6])
+@pytest.mark.parametrize("task", [TWO, THREE, OBJECTS])
+def test_a_scaled_image_is_the_same_on_disk_in_blocks_and_in_memory(
+    tmp_path, monkeypatch, scale, task
+):
+    model, image = random_model(task), Image(synthetic_nuclei((150, 210), 20)[0], "YX")
+    if task is OBJECTS:
+        model, image = copying_model(task), nuclei_seen_at(scale)[0]
+    whole = predict(model, image, scale=scale, probabilities=True, **CPU)
+    assert whole.labels.shape == image.label_shape
+    assert len(np.unique(whole.labels)) >= 2
+    monkeypatch.setattr(prediction_module, "IN_MEMORY_BYTES", 0)
+    options = {"scale": scale, "probabilities": True, "block_px": 64, "folder": tmp_path}
+    tiled = predict(model, image, **options, **CPU)
+    np.testing.assert_array_equal(np.asarray(tiled.labels), whole.labels)
+    np.testing.assert_allclose(np.asarray(tiled.probabilities), whole.probabilities, atol=1e-5)
+    np.testing.assert_allclose(tiled.confidence, whole.confidence, rtol=1e-4)
+
+
+def test_a_scale_of_a_class_model_gives_the_image_back():
+    _, labels = synthetic_nuclei((90, 120), 12, seed=1)
+    image = Image(np.where(labels > 0, 6, -6).astype(np.float32)[None], "CYX")
+    for scale in (0.5, 2):
+        found = predict(copying_model(TWO), image, scale=scale, **CPU).labels
+        assert found.dtype == np.uint8
+        dice = 2 * ((found == 3) & (labels > 0)).sum() / ((found == 3).sum() + (labels > 0).sum())
+        assert dice > 0.95
+
+
+def test_scaled_stacks_count_their_blocks_and_keep_ids_unique():
+    image, labels = nuclei_seen_at(0.4)
+    seen = []
+    result = predict(
+        copying_model(OBJECTS),
+        Image(np.stack([image.data] * 2), "TCYX"),
+        scale=0.4,
+        block_px=40,
+        progress=lambda done, total: seen.append((done, total)),
+        **CPU,
+    )
+    assert seen == [(i, len(seen)) for i in range(1, len(seen) + 1)]
+    assert result.labels.max() == 2 * labels.max()
+    np.testing.assert_array_equal(result.labels[0] > 0, result.labels[1] > 0)
+
+
+def test_a_scale_that_makes_no_sense_is_a_sentence():
+    with pytest.raises(SettingsError, match=r"Scale -2: expected a number from 0\.05 to 20"):
+        predict(random_model(), Image(np.zeros((9, 9)), "YX"), scale=-2, **CPU)
+
+
+# -- decoding again ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.4])
+@pytest.mark.parametrize("axes", ["YX", "ZYX", "TZYX"])
+def test_decoding_again_is_predicting_again(axes, scale):
+    image = np.stack([synthetic_nuclei((90, 110), 14, seed=s)[0] for s in range(4)])
+    shaped = {"YX": image[0], "ZYX": image, "TZYX": image.reshape(2, 2, 90, 110)}[axes]
+    model = random_model(OBJECTS)
+    first = predict(model, Image(shaped, axes), scale=scale, keep_outputs=True, **CPU)
+    decoder = OBJECTS.decoder.model_copy(update={"threshold": 0.7, "min_area_px": 30})
+    task = OBJECTS.model_copy(update={"decoder": decoder})
+    other = replace(model, info=model.info.model_copy(update={"task": task}))
+    second = predict(other, Image(shaped, axes), scale=scale, probabilities=True, **CPU)
+    assert second.outputs is None
+    again = redecode(first, task)
+    np.testing.assert_array_equal(again.labels, second.labels)
+    np.testing.assert_array_equal(again.confidence, second.confidence)
+    assert again.labels.max() < first.labels.max()
+    assert again.model == second.model
+    assert again.scale == scale
+    np.testing.assert_array_equal(redecode(again, OBJECTS).labels, first.labels)
+
+
+def test_decoding_classes_again_at_another_threshold():
+    image = Image(synthetic_nuclei((60, 70), 9)[0], "YX")
+    first = predict(random_model(TWO), image, keep_outputs=True, **CPU)
+    assert first.outputs.shape == (1, 60, 70)
+    again = redecode(first, TWO.model_copy(update={"threshold": 0.8}))
+    np.testing.assert_array_equal(again.labels, np.where(first.outputs[0] > 0.8, 3, 0))
+
+
+def test_what_cannot_be_decoded_again_is_a_sentence(monkeypatch):
+    image = Image(synthetic_nuclei((60, 70), 9)[0], "YX")
+    kept = predict(random_model(TWO), image, keep_outputs=True, **CPU)
+    with pytest.raises(SettingsError, match="Change decoder settings only"):
+        redecode(kept, OBJECTS)
+    with pytest.raises(SettingsError, match=r"were not kept.*Predict once more"):
+        redecode(predict(random_model(TWO), image, **CPU), TWO)
+    monkeypatch.setattr(prediction_module, "KEPT_BYTES", 1000)
+    assert predict(random_model(TWO), image, keep_outputs=True, **CPU).outputs is None
+
+
+def test_decoding_again_needs_no_torch(tmp_path):
+    image = Image(synthetic_nuclei((60, 70), 9)[0], "YX")
+    first = predict(random_model(OBJECTS), image, keep_outputs=True, **CPU)
+    (tmp_path / "prediction").write_bytes(pickle.dumps(replace(first, scale=1.0)))
+    code = (
+        "import pickle, sys; from pathlib import Path\n"
+        "from napari_unet.core.prediction.prediction import redecode\n"
+        f"first = pickle.loads(Path({str(tmp_path / 'prediction')!r}).read_bytes())\n"
+        "assert redecode(first, first.model.task).labels.max() > 2\n"
+        "print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+def test_inverted_is_the_prediction_of_the_negative():
+    image, _ = synthetic_nuclei((96, 80), 8, seed=2)
+    model = random_model(OBJECTS)
+    negative = predict(model, Image.from_array(255 - image, "YX"), probabilities=True, **CPU)
+    found = predict(
+        model, Image.from_array(image, "YX"), contrast="inverted", probabilities=True, **CPU
+    )
+    np.testing.assert_allclose(found.probabilities, negative.probabilities, atol=1e-5)
+    assert (found.inverted, negative.inverted) == (True, False)
+    assert np.ptp(found.probabilities) > 0.1
+
+
+def test_an_estimated_scale_is_a_number_that_predicts_the_same():
+    image, _ = synthetic_nuclei((128, 96), 12, seed=2)
+    model = random_model(OBJECTS)
+    info = model.info.model_copy(update={"object_diameter_px": 12.0, "contrast": "bright"})
+    model = replace(model, info=info)
+    picture = Image.from_array(image, "YX")
+    found = predict(model, picture, scale="auto", **CPU)
+    assert isinstance(found.scale, float)
+    assert any("'image'" in note for note in found.notes)
+    contrast = "inverted" if found.inverted else "as-is"
+    again = predict(model, picture, scale=found.scale, contrast=contrast, **CPU)
+    np.testing.assert_array_equal(again.labels, found.labels)
+
+
+def test_a_contrast_that_does_not_exist_is_refused():
+    with pytest.raises(SettingsError, match="expected auto"):
+        predict(random_model(), Image(np.zeros((16, 16)), "YX"), contrast="negative", **CPU)
+
+
+def test_a_model_of_colour_images_takes_grey_ones():
+    colour = random_model(in_channels=3)
+    colour = replace(colour, info=colour.info.model_copy(update={"rgb": True}))
+    grey = np.random.default_rng(0).random((3, 40, 50)).astype(np.float32)
+    stack = Image(grey, "TYX", name="grey")
+    same = Image(np.repeat(grey[:, None], 3, 1), "TCYX", rgb=True)
+    found, expected = (predict(colour, i, probabilities=True, device="cpu") for i in (stack, same))
+    np.testing.assert_array_equal(found.probabilities, expected.probabilities)
+    assert found.labels.shape == (3, 40, 50)
+    given = predict(colour, stack, ranges=[(0.0, 1.0)], device="cpu")
+    np.testing.assert_array_equal(
+        given.labels, predict(colour, same, ranges=[(0.0, 1.0)] * 3, device="cpu").labels
+    )

@@ -111,7 +111,8 @@ class Learner:
         """Stay near weights, for few labels: what they know of other images is not forgotten.
 
         After each step every parameter goes the share `anchor_strength` of the way back, but for
-        those of the last layer, the statistics of the normalisation stay as they are, and its results vary.
+        those of the last layer, the statistics of the normalisation stay as they are, and its
+        results vary.
 
         Parameters
         ----------

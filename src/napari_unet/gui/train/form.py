@@ -261,7 +261,8 @@ def request_from(
     Raises
     ------
     UNetError
-        Where something does not fit; `napari_unet.gui.train.run_summary.summarise_run` says it before.
+        Where something does not fit; `napari_unet.gui.train.run_summary.summarise_run` says it
+        before.
     """
     from napari_unet.compute import TrainRequest
     from napari_unet.core.models.catalogue import checked_name

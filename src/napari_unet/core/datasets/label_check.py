@@ -3,14 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from napari_unet.core.datasets.label_check import LabelIssue
-    from napari_unet.core.images.pair import Pair
-
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +18,10 @@ from napari_unet.core.datasets.label_repair import (
     repair_labels,
 )
 from napari_unet.core.images.labels import as_labels
+
+if TYPE_CHECKING:
+    from napari_unet.core.images.pair import Pair
+
 
 __all__ = ["LabelIssue", "check_labels", "check_pairs", "repair_labels"]
 

@@ -53,7 +53,7 @@ MODULES = {module_name(path): path for path in sorted(PACKAGE.rglob("*.py"))}
 
 def layer_of(module: str) -> str:
     name = [*module.split("."), ""][1]
-    return "" if name == "__main__" else name
+    return "" if name in {"__main__", "version"} else name
 
 
 def is_for_type_checkers(node: ast.AST) -> bool:

@@ -48,7 +48,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     folder = tmp_path_factory.mktemp("model")
     settings = TrainingSettings(
-        budget=Budget(steps=150),
+        budget=Budget(steps=250),
         average_decay=0.9,
         depth=1,
         base_channels=8,

@@ -1,15 +1,14 @@
 """What a person gets wrong on day one: each bad input gives its sentence and leaves nothing behind.
 
-The table is `bad_input.md`; the inputs are made in `bad_input_cases.py`.
+The table is `bad_input.md`; the inputs are made in `support/bad_input_cases.py`.
 """
 
 import contextlib
-import importlib.util
 import inspect
 import re
-import sys
 from pathlib import Path
 
+import bad_input_cases as cases
 import numpy as np
 import pytest
 from typer.testing import CliRunner
@@ -24,14 +23,6 @@ from napari_unet.core.prediction.prediction import predict
 from napari_unet.core.tasks.instances import Instances
 from napari_unet.core.training.events import Finished, FinishReason
 from napari_unet.core.training.training import resume, train
-
-# pytest's importlib mode has no imports between test files.
-_SPEC = importlib.util.spec_from_file_location(
-    "bad_input_cases", Path(__file__).with_name("bad_input_cases.py")
-)
-cases = importlib.util.module_from_spec(_SPEC)
-sys.modules[_SPEC.name] = cases
-_SPEC.loader.exec_module(cases)
 
 ROW = re.compile(r"\| (?P<name>.+?) \| (?P<error>\w+Error) \| (?P<sentence>.+) \|$")
 TABLE = [

@@ -1,7 +1,4 @@
-"""Bad inputs: each function makes one in a folder and gives the call that meets it.
-
-pytest's importlib mode knows no imports between test files; `test_bad_input` loads this by path.
-"""
+"""Bad inputs: each function makes one in a folder and returns the call that meets it."""
 
 import errno
 import json

@@ -1,6 +1,10 @@
 """What happens in the worker, in this process: no engine needed."""
 
+import gc
 import pickle
+import time
+import weakref
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -8,11 +12,14 @@ import pytest
 
 from napari_unet.compute import PredictRequest, Preview, Progress
 from napari_unet.compute.job_context import JobContext
+from napari_unet.compute.kept_model import KeptModel, kept_model
 from napari_unet.compute.kept_outputs import KeptOutputs
 from napari_unet.compute.parcels import pack, unpack
 from napari_unet.compute.work import work
 from napari_unet.compute.worker import Failure, _failure, fetch_preview
 from napari_unet.core.errors import DeviceError, SettingsError, UNetError
+from napari_unet.core.models.model import Model
+from napari_unet.core.models.model_file import load_model, save_model
 from napari_unet.core.prediction.prediction import Prediction
 from napari_unet.core.training.events import CheckpointSaved, StepDone
 
@@ -98,6 +105,65 @@ def test_outputs_that_are_too_large_are_not_said_to_be_kept() -> None:
     kept = KeptOutputs(limit_bytes=100)
     assert kept.keep("a", prediction(10)).outputs is None
     assert kept.keep("b", replace(prediction(2), outputs=None)).outputs is None
+
+
+@pytest.fixture
+def builds(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """Names of the models whose networks are built, in order; the worker keeps none before."""
+    built: list[str] = []
+    build = Model.network
+
+    def counted(model: Model) -> object:
+        built.append(model.info.name)
+        return build(model)
+
+    monkeypatch.setattr(Model, "network", counted)
+    monkeypatch.setattr(JobContext, "should_stop", lambda self: False)
+    kept_model.release()
+    yield built
+    kept_model.release()
+
+
+def test_the_network_is_built_once_for_many_layers(trained, small, builds, tmp_path) -> None:
+    request = PredictRequest(trained, small.image, device="cpu")
+    context = JobContext("job", lambda event: None)
+    first = work(request, context)
+    second = work(replace(request, task=first.model.task), context)
+    averaged = replace(request, test_time_augmentation=True)
+    work(averaged, context)
+    assert builds == [first.model.name]
+    np.testing.assert_array_equal(first.labels, second.labels)
+    other = tmp_path / "other.safetensors"
+    save_model(other, load_model(trained))
+    work(replace(request, model=other), context)  # the same content
+    assert len(builds) == 1
+
+
+def test_another_model_is_built_and_the_first_released(trained, small, builds, tmp_path) -> None:
+    context = JobContext("job", lambda event: None)
+    request = PredictRequest(trained, small.image, device="cpu")
+    work(request, context)
+    model = load_model(trained)
+    other = tmp_path / "other.safetensors"
+    save_model(other, replace(model, info=model.info.model_copy(update={"name": "other"})))
+    assert work(replace(request, model=other), context).model.name == "other"
+    work(request, context)
+    assert builds == [model.info.name, "other", model.info.name]
+
+
+def test_the_network_is_released_when_nobody_predicts(trained, builds) -> None:
+    keeper = KeptModel(idle_s=0.05)
+    model = keeper.load(trained)
+    keeper.build(model, "cpu", "float32", False)
+    assert keeper.load(trained) is model
+    held = weakref.ref(model)
+    del model
+    keeper.release_when_idle()
+    deadline = time.monotonic() + 10
+    while held() is not None and time.monotonic() < deadline:
+        gc.collect()
+        time.sleep(0.02)
+    assert held() is None
 
 
 def test_large_results_lie_in_the_folder_or_come_whole(

@@ -14,8 +14,9 @@ import numpy as np
 
 from napari_unet.compute import requests as ask
 from napari_unet.compute.events import Preview
+from napari_unet.compute.kept_model import kept_model
 from napari_unet.compute.kept_outputs import kept
-from napari_unet.core.errors import Cancelled, SettingsError, UNetError
+from napari_unet.core.errors import Cancelled, DeviceError, SettingsError, UNetError
 
 if TYPE_CHECKING:
     from napari_unet.compute.job_context import JobContext
@@ -52,6 +53,8 @@ def work(request: Any, context: JobContext) -> Any:
     }
     if type(request) not in kinds:
         raise SettingsError(f"A worker cannot do {type(request).__name__}. Update both sides.")
+    if isinstance(request, ask.TrainRequest | ask.ResumeRequest | ask.LiveRequest):
+        kept_model.release()  # training needs the memory
     return kinds[type(request)](request, context)
 
 
@@ -151,8 +154,10 @@ def _predict(request: ask.PredictRequest, context: JobContext) -> Prediction:
 
     folder = request.folder or Path(tempfile.mkdtemp(prefix="napari-unet-results-"))
     try:
+        model = _load_model(request.model, request.task)
+        kept_model.build(model, request.device, "auto", request.test_time_augmentation)
         found = predict(
-            _load_model(request.model, request.task),
+            model,
             request.image,
             probabilities=request.probabilities,
             test_time_augmentation=request.test_time_augmentation,
@@ -167,7 +172,11 @@ def _predict(request: ask.PredictRequest, context: JobContext) -> Prediction:
         )
         if request.folder is None:
             found = _in_memory(found)
+    except DeviceError:
+        kept_model.release()
+        raise
     finally:
+        kept_model.release_when_idle()
         if request.folder is None:
             shutil.rmtree(folder, ignore_errors=True)
     return kept.keep(context.id, found)
@@ -180,9 +189,7 @@ def _decode(request: ask.DecodeRequest, context: JobContext) -> Prediction:
 
 
 def _load_model(path: Path, task: Semantic | Instances | None) -> Model:
-    from napari_unet.core.models.model_file import load_model
-
-    model = load_model(path)
+    model = kept_model.load(path)
     if task is None:
         return model
     if task.heads != model.info.task.heads:
@@ -208,6 +215,7 @@ def _predict_files(request: ask.FilesRequest, context: JobContext) -> ask.FilesD
     from napari_unet.core.prediction.batch_inputs import find_inputs
 
     model = _load_model(request.model, request.task)
+    kept_model.release_when_idle()
     found = find_inputs(request.sources)
     total = len(found.files)
     predicted: list[FilePredicted] = []

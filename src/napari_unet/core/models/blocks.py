@@ -11,6 +11,9 @@
 
 from __future__ import annotations
 
+import copy
+import operator
+import threading
 import uuid
 import weakref
 from collections.abc import Callable
@@ -36,8 +39,8 @@ __all__ = ["BlockNetwork", "block_chunks", "block_network", "network_outputs"]
 Maps = NDArray[np.float32]
 
 _ADVICE = "Choose a smaller block size, or the device cpu."
-_made: weakref.WeakValueDictionary[tuple[Compute, bool], BlockNetwork]
-_made = weakref.WeakValueDictionary()
+_built: weakref.WeakSet[BlockNetwork] = weakref.WeakSet()
+_built_lock = threading.Lock()
 
 
 class BlockNetwork:
@@ -59,20 +62,31 @@ class BlockNetwork:
         compute: Compute,
         test_time_augmentation: bool = False,
     ) -> None:
-        self._model = weakref.ref(model)
+        self._weights = [weakref.ref(weight) for weight in model.weights.values()]
         net = compute.lowered_network(fold_batch_norm(model.network()))
         with translated_errors(compute, _ADVICE):
             self._net = compute.place_network(net)
         self._task = model.info.task
         self.unet = model.info.unet
         self._compute = compute
-        self._turns = [(k, f) for k in range(4) for f in (False, True)]
-        if not test_time_augmentation:
-            self._turns = self._turns[:1]
+        self._turns = _turns(test_time_augmentation)
 
-    def is_of(self, model: Model) -> bool:
-        """Whether it was made of this very model."""
-        return self._model() is model
+    def is_of(self, model: Model, compute: Compute) -> bool:
+        """Whether it was built of the weights of this model, whatever its decoder settings."""
+        if compute != self._compute:
+            return False
+        mine, weights = [ref() for ref in self._weights], [*model.weights.values()]
+        same = len(mine) == len(weights) and all(map(operator.is_, mine, weights))
+        return same and self.unet == model.info.unet and self._task.heads == model.info.task.heads
+
+    def augmented(self, test_time_augmentation: bool) -> BlockNetwork:
+        """Return this network with or without test-time augmentation; the weights are shared."""
+        turns = _turns(test_time_augmentation)
+        if turns == self._turns:
+            return self
+        other = copy.copy(self)
+        other._turns = turns
+        return other
 
     @property
     def channels(self) -> int:
@@ -130,18 +144,24 @@ class BlockNetwork:
         return outputs
 
 
+def _turns(augmented: bool) -> list[tuple[int, bool]]:
+    """Quarter turns, and whether the image is flipped before."""
+    return [(k, flip) for k in range(4) for flip in (False, True)] if augmented else [(0, False)]
+
+
 def block_network(
     model: Model, compute: Compute, test_time_augmentation: bool = False
 ) -> BlockNetwork:
-    """Make a `BlockNetwork`, or give the latest of its kind once more if it is of the same model.
+    """Build a `BlockNetwork`, or return one that has the same weights on the same device.
 
-    Only as long as somebody else holds it: whoever predicts many images with one model keeps what
-    this gave, and each image then finds it made.
+    It is found again only as long as the caller holds it: hold the returned network while you
+    predict many images with one model.
     """
-    kind = compute, test_time_augmentation
-    network = _made.get(kind)
-    if network is None or not network.is_of(model):
-        network = _made[kind] = BlockNetwork(model, *kind)
+    with _built_lock:
+        found = (n for n in _built if n.is_of(model, compute))
+        network = next(found, None) or BlockNetwork(model, compute, test_time_augmentation)
+        network = network.augmented(test_time_augmentation)
+        _built.add(network)
     return network
 
 

@@ -1,9 +1,12 @@
-from .any_task import AnyTask, parse_task
+from .adjustments import Adjustable, Adjustment
+from .any_task import AnyTask, parse_task, possible_adjustments, register_task
 from .base import Head, Task
 from .instances import Instances
 from .semantic import ClassInfo, Semantic
 
 __all__ = [
+    "Adjustable",
+    "Adjustment",
     "AnyTask",
     "ClassInfo",
     "Head",
@@ -11,4 +14,6 @@ __all__ = [
     "Semantic",
     "Task",
     "parse_task",
+    "possible_adjustments",
+    "register_task",
 ]

@@ -1,24 +1,96 @@
-"""Tasks: what labels mean. Sampling, network, training, tiling and model file know nothing else.
-
-A task turns labels into what the network must predict (`encode`) and the network's outputs back
-into labels (`decode`). No torch here: sliders in a window decode too.
-"""
+"""The tasks that model files can name: this package's own and those registered elsewhere."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
-from pydantic import Field, TypeAdapter
+from pydantic import SerializeAsAny, TypeAdapter, WrapValidator
 
+from napari_unet.core.tasks.adjustments import Adjustment
+from napari_unet.core.tasks.base import Task
 from napari_unet.core.tasks.instances import Instances
 from napari_unet.core.tasks.semantic import Semantic
 
-__all__ = ["AnyTask", "parse_task"]
+__all__ = ["AnyTask", "parse_task", "possible_adjustments", "register_task", "task_kinds"]
 
-AnyTask = Annotated[Semantic | Instances, Field(discriminator="kind")]
+T = TypeVar("T", bound=Task)
+
+_KINDS: dict[str, type[Task]] = {}
 
 
-def parse_task(values: dict[str, Any]) -> Semantic | Instances:
-    """Rebuild a task from what `model_dump` gave."""
+def register_task(task: type[T]) -> type[T]:
+    """Register a task class, so that model files, run folders and sessions can name it.
+
+    Use it as a decorator of a class that derives from `Task` and declares its ``kind``.
+
+    Raises
+    ------
+    ValueError
+        If the class has no default kind, or another class is registered under it.
+
+    Examples
+    --------
+    >>> from typing import Literal
+    >>> @register_task
+    ... class Cells(Instances):
+    ...     kind: Literal["cells"] = "cells"
+    >>> parse_task({"kind": "cells"})
+    Cells(...)
+    """
+    kind = task.model_fields["kind"].default
+    if not isinstance(kind, str):
+        raise ValueError(f"{task.__name__} has no kind: expected a Literal field with a default.")
+    other = _KINDS.setdefault(kind, task)
+    if f"{other.__module__}.{other.__qualname__}" != f"{task.__module__}.{task.__qualname__}":
+        raise ValueError(f"The kind '{kind}' of {task.__name__} is that of {other.__name__}.")
+    _KINDS[kind] = task
+    return task
+
+
+register_task(Semantic)
+register_task(Instances)
+
+
+def task_kinds() -> tuple[type[Task], ...]:
+    """List the registered task classes."""
+    return tuple(_KINDS.values())
+
+
+def possible_adjustments() -> tuple[Adjustment, ...]:
+    """List what any registered task lets a user adjust, each name once, in the order of sliders."""
+    found: dict[str, Adjustment] = {}
+    for task in task_kinds():
+        for adjustment in task.possible_adjustments():
+            found.setdefault(adjustment.name, adjustment)
+    return tuple(found.values())
+
+
+def _build(value: Any, _: Any) -> Task:
+    if isinstance(value, Task):
+        return value
+    kind = value.get("kind") if isinstance(value, Mapping) else None
+    if kind not in _KINDS:
+        raise ValueError(
+            f"there is no task of the kind {kind!r}, expected among {', '.join(_KINDS)}; import "
+            "the package that defines it first"
+        )
+    return _KINDS[kind].model_validate(value)
+
+
+if TYPE_CHECKING:
+    AnyTask = Semantic | Instances
+else:
+    AnyTask = Annotated[SerializeAsAny[Task], WrapValidator(_build)]
+
+
+def parse_task(values: Mapping[str, Any]) -> Semantic | Instances:
+    """Rebuild a task from the values that `model_dump` returned.
+
+    Raises
+    ------
+    pydantic.ValidationError
+        If the kind is not registered, or a value is not allowed.
+    """
     task: Semantic | Instances = TypeAdapter(AnyTask).validate_python(values)
     return task

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from napari_unet.core.tasks.adjustments import Adjustable, Threshold
 from napari_unet.core.tasks.self_agreement import agreement
 
 __all__ = ["Decoder", "VoteDecoder", "WatershedDecoder", "first_pixels"]
@@ -19,8 +20,16 @@ Labels = NDArray[np.integer[Any]]
 class _Decoder(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
-    threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
-    min_area_px: Annotated[int, Field(ge=0)] = 24
+    threshold: Threshold = 0.5
+    min_area_px: Annotated[
+        int,
+        Field(
+            ge=0,
+            title="Min. area (px)",
+            description="Objects of fewer pixels, on the grid of the network, are dropped.",
+        ),
+        Adjustable("--min-area", 0, 1000, 1, unit="px", maximum_in_objects=2),
+    ] = 24
     max_radius_px: Annotated[int, Field(ge=4)] = 96
     fill_holes: bool = True
     min_agreement: Annotated[float, Field(ge=0, lt=1)] = 0.0
@@ -75,7 +84,16 @@ class VoteDecoder(_Decoder):
     kind: Literal["votes"] = "votes"
     steps: Annotated[int, Field(ge=1, le=10)] = 2
     smoothing_px: Annotated[float, Field(gt=0)] = 1.5
-    min_votes: Annotated[float, Field(ge=0)] = 20.0
+    min_votes: Annotated[
+        float,
+        Field(
+            ge=0,
+            title="Min. votes",
+            description="Each pixel votes for the centre of its object; an object needs at least "
+            "this many votes. Higher merges touching objects, lower splits them.",
+        ),
+        Adjustable("--min-votes", 0, 200, 1, maximum_in_objects=1),
+    ] = 20.0
 
     @property
     def reach_px(self) -> int:

@@ -1,17 +1,19 @@
-"""TODO: core/tasks/instances.py."""
+"""Instances: every object has an id of its own."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from napari_unet.core.errors import LabelsError
 from napari_unet.core.images.pair import Pair
-from napari_unet.core.tasks.base import Head, Labels, Targets
-from napari_unet.core.tasks.decoders import Decoder, VoteDecoder
+from napari_unet.core.settings import parse_settings
+from napari_unet.core.tasks.adjustments import Adjustment, adjustments_of, merge_adjustments
+from napari_unet.core.tasks.base import Head, Labels, Targets, Task
+from napari_unet.core.tasks.decoders import Decoder, VoteDecoder, WatershedDecoder
 from napari_unet.core.tasks.targets import Objects, local_extreme
 
 __all__ = ["Instances"]
@@ -25,7 +27,7 @@ CONTACT_WEIGHT = 4.0
 """How much a pixel between two objects counts in training, another one counting 1."""
 
 
-class Instances(BaseModel):
+class Instances(Task):
     """Every object gets an id of its own (nuclei).
 
     The network predicts the foreground, the distance to the object's outline relative to its
@@ -41,10 +43,7 @@ class Instances(BaseModel):
         How outputs become objects.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
-
     kind: Literal["instances"] = "instances"
-    sparse: bool = False
     object_name: str = "nucleus"
     ndim: Literal[2, 3] = 2
     decoder: Decoder = Field(default_factory=VoteDecoder)
@@ -121,3 +120,17 @@ class Instances(BaseModel):
         scaled = outputs.astype(np.float32)
         scaled[2:] *= OFFSET_UNIT_PX
         return self.decoder.decode(scaled)
+
+    @classmethod
+    def possible_adjustments(cls) -> tuple[Adjustment, ...]:
+        """List what the decoders let a user adjust."""
+        return merge_adjustments([VoteDecoder, WatershedDecoder])
+
+    @property
+    def adjustments(self) -> tuple[Adjustment, ...]:
+        """What the decoder lets a user adjust."""
+        return adjustments_of(self.decoder)
+
+    def _with_adjustments(self, values: dict[str, float]) -> Self:
+        decoder = parse_settings(type(self.decoder), self.decoder.model_dump() | values)
+        return self.model_copy(update={"decoder": decoder})

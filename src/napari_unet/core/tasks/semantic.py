@@ -1,4 +1,4 @@
-"""TODO: core/tasks/semantic.py."""
+"""Semantic: each pixel has a class."""
 
 from __future__ import annotations
 
@@ -6,16 +6,18 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from napari_unet.core.errors import LabelsError, SettingsError
 from napari_unet.core.images.pair import Pair
-from napari_unet.core.tasks.base import Head, Labels, Targets
+from napari_unet.core.settings import Settings
+from napari_unet.core.tasks.adjustments import Adjustment, Threshold, adjustments_of
+from napari_unet.core.tasks.base import Head, Labels, Targets, Task
 
 __all__ = ["ClassInfo", "Semantic"]
 
 
-class ClassInfo(BaseModel):
+class ClassInfo(Settings):
     """One class of a semantic task.
 
     Parameters
@@ -30,15 +32,13 @@ class ClassInfo(BaseModel):
         Whether it is the background; true of exactly one class.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
-
     id: Annotated[int, Field(ge=0)]
     name: str
     color: Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")] | None = None
     background: bool = False
 
 
-class Semantic(BaseModel):
+class Semantic(Task):
     """Each pixel gets a class.
 
     Two classes need one output (the probability of the class that is not the background), more
@@ -56,13 +56,11 @@ class Semantic(BaseModel):
         Probability above which a pixel is foreground, with two classes.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
-
     kind: Literal["semantic"] = "semantic"
     classes: tuple[ClassInfo, ...]
     sparse: bool = False
     class_weights: tuple[Annotated[float, Field(ge=0)], ...] | None = None
-    threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    threshold: Threshold = 0.5
 
     @model_validator(mode="after")
     def _check_classes(self) -> Semantic:
@@ -228,3 +226,14 @@ class Semantic(BaseModel):
         dtype = np.min_scalar_type(max(c.id for c in self.classes))
         labels: Labels = self.ids.astype(dtype)[index.astype(np.intp)]
         return labels
+
+    @property
+    def adjustments(self) -> tuple[Adjustment, ...]:
+        """The threshold of two classes; of more, the most probable is taken."""
+        return adjustments_of(self) if self.binary else ()
+
+    def why_not_adjustable(self, name: str) -> str:
+        """Explain in half a sentence why there is no adjustment of that name."""
+        if name == "threshold":
+            return "the most probable of its classes is taken"
+        return "classes have no objects"

@@ -29,9 +29,9 @@ import numpy as np
 import psutil
 from responsiveness import Heartbeat, rest, until
 
-from napari_unet.compute import LivePreview, LiveState
-from napari_unet.compute.live_messages import Paint
 from napari_unet.core.datasets.synthetic import synthetic_nuclei
+from napari_unet.core.live.commands import Paint
+from napari_unet.core.live.events import LivePreview, LiveState
 from napari_unet.core.live.strokes import Canvas
 from napari_unet.gui.app.session import session
 

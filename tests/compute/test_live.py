@@ -10,27 +10,29 @@ import pytest
 
 from napari_unet.compute import (
     Engine,
-    LiveDone,
-    LiveImage,
-    LivePreview,
     LiveRequest,
-    LiveState,
-    LiveSuggestion,
-    LiveTrouble,
     WorkerLost,
 )
-from napari_unet.compute.live_messages import (
+from napari_unet.compute.live_work import train_live
+from napari_unet.compute.worker import send_command
+from napari_unet.core.datasets.synthetic import synthetic_nuclei
+from napari_unet.core.errors import DeviceError, LabelsError
+from napari_unet.core.live.commands import (
     ChangeClasses,
+    LiveImage,
     Paint,
     PutImage,
     RemoveImage,
     ShowView,
     Suggest,
 )
-from napari_unet.compute.live_work import train_live
-from napari_unet.compute.worker import send_command
-from napari_unet.core.datasets.synthetic import synthetic_nuclei
-from napari_unet.core.errors import DeviceError, LabelsError
+from napari_unet.core.live.events import (
+    LiveFinished,
+    LivePreview,
+    LiveState,
+    LiveSuggestion,
+    LiveTrouble,
+)
 from napari_unet.core.live.session import LiveSession
 from napari_unet.core.live.settings import LiveSettings
 from napari_unet.core.live.strokes import Canvas
@@ -90,10 +92,10 @@ def test_strokes_are_heard_in_order_and_the_view_is_shown(engine: Engine, cells,
     request = LiveRequest(TASK, {"a": LiveImage(pixels, labels)}, tmp_path / "live", QUICK)
     listener = Listener(job := engine.submit(request))
     assert not listener.wait_for(LiveState).ready
-    job.tell(ShowView(1, "a", (0, 0, 160, 160)))
+    job.tell(ShowView("a", (0, 0, 160, 160), number=1))
     for number, row in enumerate(range(20, 140, 8), start=2):
         labels[row] = truth[row]
-        job.tell(Paint(number, "a", (row, 0), truth[row : row + 1]))
+        job.tell(Paint("a", (row, 0), truth[row : row + 1], number=number))
     last = number
     state = listener.wait_for(LiveState, lambda s: s.applied == last and s.ready)
     assert same(state, "a", labels)
@@ -104,18 +106,18 @@ def test_strokes_are_heard_in_order_and_the_view_is_shown(engine: Engine, cells,
     assert preview.uncertainty[wrong].mean() > preview.uncertainty[~wrong].mean()
 
     edge = ClassInfo(id=5, name="edge")
-    job.tell(ChangeClasses(last + 1, Semantic(classes=(*CLASSES, edge), sparse=True)))
+    job.tell(ChangeClasses(Semantic(classes=(*CLASSES, edge), sparse=True), number=last + 1))
     labels[:, :4] = 5
-    job.tell(Paint(last + 2, "a", (0, 0), labels[:, :4]))
-    job.tell(PutImage(last + 3, "b", LiveImage(pixels, np.zeros_like(labels))))
+    job.tell(Paint("a", (0, 0), labels[:, :4], number=last + 2))
+    job.tell(PutImage("b", LiveImage(pixels, np.zeros_like(labels)), number=last + 3))
     state = listener.wait_for(LiveState, lambda s: s.applied == last + 3)
     assert state.digests.keys() == {"a", "b"}
-    job.tell(RemoveImage(last + 4, "b"))
+    job.tell(RemoveImage("b", number=last + 4))
     state = listener.wait_for(LiveState, lambda s: s.applied == last + 4)
     assert same(state, "a", labels)
     job.stop()
     done = job.wait(PATIENCE_S)
-    assert isinstance(done, LiveDone)
+    assert isinstance(done, LiveFinished)
     assert read_info(done.model).task.ids.tolist() == [1, 2, 5]
     np.testing.assert_array_equal(LiveSession(tmp_path / "live").labels()["a"], labels)
 
@@ -136,7 +138,7 @@ def test_a_stroke_that_did_not_arrive_is_told_again(engine: Engine, cells, tmp_p
 
     monkeypatch.setattr(client, "run", run_at_last)
     labels[20:24] = truth[20:24]
-    job.tell(Paint(1, "a", (20, 0), truth[20:24]))
+    job.tell(Paint("a", (20, 0), truth[20:24], number=1))
     state = listener.wait_for(LiveState, lambda s: s.applied == 1)
     assert not breaks
     assert same(state, "a", labels)
@@ -171,7 +173,7 @@ def test_it_goes_on_with_another_class_and_knows_what_it_came_from(engine, cells
     request = LiveRequest(TASK, {"a": image, "b": turned}, session.path, QUICK)
     listener = Listener(job := engine.submit(request))
     listener.wait_for(LiveState, lambda s: s.step > 5)
-    job.tell(RemoveImage(1, "b"))
+    job.tell(RemoveImage("b", number=1))
     job.stop()
     steps = job.wait(PATIENCE_S).steps
     edge = ClassInfo(id=5, name="edge")
@@ -218,7 +220,7 @@ def test_no_plane_is_learned_from_where_its_stack_is_not(engine, cells, tmp_path
     listener = Listener(job := engine.submit(request))
     listener.wait_for(LiveState, lambda s: s.step > 0)
     assert "NaN" in listener.latest[LiveTrouble].sentence
-    job.tell(PutImage(1, "Z=2", LiveImage(pixels, strokes, scope_name="stack")))
+    job.tell(PutImage("Z=2", LiveImage(pixels, strokes, scope_name="stack"), number=1))
     state = listener.wait_for(LiveState, lambda s: s.applied == 1)
     assert state.digests.keys() == {"other"}
     sentence = listener.latest[LiveTrouble].sentence
@@ -272,7 +274,7 @@ def test_strokes_on_an_image_that_is_refused_are_kept(engine, cells, tmp_path):
     listener.wait_for(LiveState, lambda s: s.step > 0)
     assert "'b' has 2 channel(s), the other images 1" in listener.latest[LiveTrouble].sentence
     later = np.full((3, 160), 300)
-    job.tell(Paint(1, "b", (50, 0), later))
+    job.tell(Paint("b", (50, 0), later, number=1))
     job.stop()
     job.wait(PATIENCE_S)
     kept = LiveSession(tmp_path / "live").labels()
@@ -289,10 +291,10 @@ def test_where_next_waits_for_the_network_of_a_new_class(engine, cells, tmp_path
     listener = Listener(job := engine.submit(request))
     listener.wait_for(LiveState, lambda s: s.step > 1)
     edge = ClassInfo(id=5, name="edge")
-    job.tell(ChangeClasses(1, Semantic(classes=(*CLASSES, edge), sparse=True)))
-    job.tell(Suggest(2, "a"))
+    job.tell(ChangeClasses(Semantic(classes=(*CLASSES, edge), sparse=True), number=1))
+    job.tell(Suggest("a", number=2))
     assert listener.wait_for(LiveSuggestion).origin is not None
-    job.tell(Suggest(3, "b"))
+    job.tell(Suggest("b", number=3))
     nowhere = listener.wait_for(LiveSuggestion, lambda s: s.name == "b")
     assert nowhere.origin is None
     assert nowhere.reason.startswith("'b' is not learned from")
@@ -315,7 +317,7 @@ def test_what_was_painted_before_an_error_is_saved(cells, tmp_path, monkeypatch)
 
     def fail_at_last(training: LiveTraining) -> float:
         if training.steps == 2:
-            told.append(Paint(1, "a", (50, 0), truth[50:53]))  # while it computes
+            told.append(Paint("a", (50, 0), truth[50:53], number=1))  # while it computes
             raise DeviceError("the device is gone")
         return learn(training)
 

@@ -5,15 +5,7 @@ background when an engine starts, and torch only ever by the worker.
 """
 
 from napari_unet.compute.engine import Engine
-from napari_unet.compute.events import (
-    Ended,
-    LivePreview,
-    LiveState,
-    LiveSuggestion,
-    LiveTrouble,
-    Preview,
-    Progress,
-)
+from napari_unet.compute.events import Ended, Preview, Progress
 from napari_unet.compute.jobs import ComputeError, Job, WorkerLost
 from napari_unet.compute.requests import (
     DecodeRequest,
@@ -22,8 +14,6 @@ from napari_unet.compute.requests import (
     Evaluation,
     FilesDone,
     FilesRequest,
-    LiveDone,
-    LiveImage,
     LiveRequest,
     PredictRequest,
     Request,
@@ -42,13 +32,7 @@ __all__ = [
     "FilesDone",
     "FilesRequest",
     "Job",
-    "LiveDone",
-    "LiveImage",
-    "LivePreview",
     "LiveRequest",
-    "LiveState",
-    "LiveSuggestion",
-    "LiveTrouble",
     "PredictRequest",
     "Preview",
     "Progress",

@@ -11,9 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from napari_unet.compute.events import LivePreview, Preview, PreviewReady, Progress
+from napari_unet.compute.events import Preview, PreviewReady, Progress
 from napari_unet.compute.parcels import Parcel, unpack
 from napari_unet.core.errors import SettingsError
+from napari_unet.core.live.events import LivePreview
 from napari_unet.core.training.events import StepDone
 
 __all__ = ["JobContext"]

@@ -8,8 +8,9 @@ import uuid
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
-from napari_unet.compute.events import Ended, LivePreview, LiveState, Preview, Progress
+from napari_unet.compute.events import Ended, Preview, Progress
 from napari_unet.core.errors import UNetError
+from napari_unet.core.live.events import LivePreview, LiveState
 from napari_unet.core.training.events import StepDone
 
 if TYPE_CHECKING:

@@ -12,11 +12,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unet.compute import live_messages as told
-from napari_unet.compute.events import LivePreview, LiveState, LiveSuggestion, LiveTrouble
 from napari_unet.compute.free_cores import FreeCores
-from napari_unet.compute.requests import LiveDone, LiveImage, LiveRequest
+from napari_unet.compute.requests import LiveRequest
 from napari_unet.core.errors import ImageError, UNetError
+from napari_unet.core.live import commands as told
+from napari_unet.core.live.commands import LiveImage
+from napari_unet.core.live.events import (
+    LiveFinished,
+    LivePreview,
+    LiveState,
+    LiveSuggestion,
+    LiveTrouble,
+)
 from napari_unet.core.live.strokes import Canvas
 from napari_unet.core.system.allocator import keeping_freed_memory, return_freed_memory
 
@@ -42,7 +49,7 @@ _LARGEST_DECODED_PX = 1024**2
 """The same where objects are previewed."""
 
 
-def train_live(request: LiveRequest, context: JobContext) -> LiveDone:
+def train_live(request: LiveRequest, context: JobContext) -> LiveFinished:
     """Train until somebody says stop; see `LiveRequest`."""
     with keeping_freed_memory(), FreeCores() as cores:
         return _Live(request, context).run(cores)
@@ -50,7 +57,7 @@ def train_live(request: LiveRequest, context: JobContext) -> LiveDone:
 
 class _Live:
     def __init__(self, request: LiveRequest, context: JobContext) -> None:
-        from napari_unet.core.live.painted import outputs_compatible
+        from napari_unet.core.live.label_meaning import outputs_compatible
         from napari_unet.core.live.session import LiveSession
         from napari_unet.core.live.settings import LiveSettings
         from napari_unet.core.live.trainer import LiveTraining
@@ -96,7 +103,7 @@ class _Live:
                     raise
                 self._context.emit(LiveTrouble(str(error)))
 
-    def run(self, cores: FreeCores) -> LiveDone:
+    def run(self, cores: FreeCores) -> LiveFinished:
         try:
             self._learn(cores)
         except Exception:
@@ -108,7 +115,7 @@ class _Live:
         training = self._training
         self._tell_state()
         model = self._session.model if training.began else None
-        return LiveDone(model, training.steps, training.score)
+        return LiveFinished(model, training.steps, training.score)
 
     def _learn(self, cores: FreeCores) -> None:
         training = self._training
@@ -139,7 +146,7 @@ class _Live:
                 self._apply(message, judged=judged)
             except UNetError as error:  # the training goes on without
                 self._context.emit(LiveTrouble(str(error)))
-            self._applied = message.number
+            self._applied = self._applied + 1 if message.number is None else message.number
         return bool(messages)
 
     def _save(self) -> None:
@@ -151,7 +158,7 @@ class _Live:
         return_freed_memory()  # what is written is copied first
         self._saved_s = time.monotonic()
 
-    def _apply(self, message: told.Message, *, judged: bool = True) -> None:
+    def _apply(self, message: told.Command, *, judged: bool = True) -> None:
         training = self._training
         refused = getattr(message, "name", "") not in training.labels()
         if refused and isinstance(message, told.Paint | told.RemoveImage):
@@ -233,7 +240,7 @@ class _Live:
         """
         labels = self._training.labels().get(view.name)
         tiles: list[Region] = []
-        if self._training.painted_as.task.kind == "instances":
+        if self._training.meaning.task.kind == "instances":
             if labels is None or labels.size > _LARGEST_DECODED_PX:
                 return itertools.repeat(view.region)
             return itertools.repeat((0, 0, labels.shape[0], labels.shape[1]))
@@ -260,14 +267,14 @@ class _Live:
         self._previewed[part] = state
         y, x, height, width = part
         outputs = training.outputs(view.name, (slice(y, y + height), slice(x, x + width)))
-        painted_as = training.painted_as
-        probability = _in_bytes(painted_as.probability(outputs)) if view.probability else None
+        meaning = training.meaning
+        probability = _in_bytes(meaning.probability(outputs)) if view.probability else None
         self._context.show(
             LivePreview(
                 name=view.name,
                 origin=(y, x),
-                labels=painted_as.labels(outputs),
-                uncertainty=_in_bytes(painted_as.doubt(outputs)),
+                labels=meaning.labels(outputs),
+                uncertainty=_in_bytes(meaning.doubt(outputs)),
                 probability=probability,
                 step=training.steps,
                 applied=self._applied,

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from napari_unet.core.images.image import Image
     from napari_unet.core.images.normalization import IntensityRange
     from napari_unet.core.images.pair import Pair
+    from napari_unet.core.live.commands import LiveImage
     from napari_unet.core.live.settings import LiveSettings
     from napari_unet.core.prediction.batch import BatchOptions, FileFailed, FilePredicted
     from napari_unet.core.tasks.instances import Instances
@@ -32,8 +33,6 @@ __all__ = [
     "Evaluation",
     "FilesDone",
     "FilesRequest",
-    "LiveDone",
-    "LiveImage",
     "LiveRequest",
     "PredictRequest",
     "Request",
@@ -85,47 +84,21 @@ class ResumeRequest:
 
 
 @dataclass(frozen=True)
-class LiveImage:
-    """A plane with what is painted on it.
-
-    Parameters
-    ----------
-    pixels
-        Raw values, axes CYX.
-    labels
-        Axes YX, 0 where nothing is painted.
-    rgb
-        Whether the channels are red, green and blue.
-    scope
-        Raw values that it is normalised with, see `napari_unet.core.images.image.Image.scope`;
-        None: its own, or those told before by the same name.
-    scope_name
-        Of the stack that it is a plane of; empty: of none.
-    """
-
-    pixels: Any
-    labels: Any
-    rgb: bool = False
-    scope: Any = None
-    scope_name: str = ""
-
-
-@dataclass(frozen=True)
 class LiveRequest:
-    """Train on labels that change until it is stopped; the result is a `LiveDone`.
+    """Train on labels that change until it is stopped; the result is a `LiveFinished`.
 
-    What changes is told with `Job.tell`: see `napari_unet.compute.live_messages`.
+    Send changes with `Job.tell`: see `napari_unet.core.live.commands`.
 
     Parameters
     ----------
     task
         Classes or objects; sparse.
     images
-        By the names that messages call them.
+        By the names that commands use.
     folder
         Where the session is saved, now and then and at the end.
     settings
-        See `napari_unet.core.live.trainer.LiveSettings`.
+        See `napari_unet.core.live.settings.LiveSettings`.
     start
         Model file to start from.
     resume
@@ -144,14 +117,6 @@ class LiveRequest:
     resume: bool = False
     device: str = "auto"
     name: str = "model"
-
-
-class LiveDone(NamedTuple):
-    """How a live training ended; `model` is None where nothing was learned."""
-
-    model: Path | None
-    steps: int
-    score: float | None
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import pytest
 from napari_unet.core.datasets.synthetic import synthetic_nuclei
 from napari_unet.core.errors import LabelsError, SettingsError
 from napari_unet.core.evaluation.object_scores import object_scores
-from napari_unet.core.live.painted import PaintedObjects, outputs_compatible
+from napari_unet.core.live.label_meaning import ObjectMeaning, outputs_compatible
 from napari_unet.core.live.session import LiveSession
 from napari_unet.core.live.settings import LiveSettings
 from napari_unet.core.live.trainer import LiveTraining
@@ -53,7 +53,7 @@ def learned(field, whole, start, steps, settings=QUICK):
 
 def test_a_few_whole_objects_are_enough_to_find_the_others(field, whole, start):
     training = learned(field, whole, start, 12)
-    found = training.painted_as.labels(training.outputs("field"))
+    found = training.meaning.labels(training.outputs("field"))
     assert object_scores(found, field[1], thresholds=[0.5]).mean_ap > 0.8
     model = training.model()
     assert isinstance(model.info.task, Instances)
@@ -64,7 +64,7 @@ def test_a_few_whole_objects_are_enough_to_find_the_others(field, whole, start):
 
 
 def test_what_is_not_painted_weighs_nothing_and_what_is_painted_is_whole(whole):
-    _, weight = PaintedObjects(OBJECTS).encode(whole, np.ones(whole.shape, bool))
+    _, weight = ObjectMeaning(OBJECTS).encode(whole, np.ones(whole.shape, bool))
     assert weight.shape == (3, *whole.shape)
     assert not weight[:, whole == 0].any()
     assert (weight[:2, whole > 0] > 0).all()
@@ -72,7 +72,7 @@ def test_what_is_not_painted_weighs_nothing_and_what_is_painted_is_whole(whole):
     assert not weight[2, whole == 1].any()
     outside = np.ones(whole.shape, bool)
     outside[:96] = False
-    _, weight = PaintedObjects(OBJECTS).encode(whole, outside)
+    _, weight = ObjectMeaning(OBJECTS).encode(whole, outside)
     assert not weight[:, :96].any()
 
 
@@ -105,7 +105,7 @@ def test_strokes_are_judged_as_background_or_object(field, whole, start):
 
 def test_a_proposal_holds_background_and_whole_objects_that_are_not_painted(field, whole, start):
     training = learned(field, whole, start, 12)
-    found = training.painted_as.labels(training.outputs("field"))
+    found = training.meaning.labels(training.outputs("field"))
     origin, proposal = training.proposal("field", (slice(70, 150), slice(80, 170)))
     assert origin == (6, 16)
     assert proposal.shape == (186, 176)

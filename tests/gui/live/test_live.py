@@ -11,9 +11,9 @@ from napari.components import ViewerModel
 from napari.layers import Labels
 from napari.utils._proxies import PublicOnlyProxy
 
-from napari_unet.compute import LivePreview, LiveState, LiveSuggestion
 from napari_unet.core.datasets.synthetic import synthetic_nuclei
 from napari_unet.core.errors import StorageError
+from napari_unet.core.live.events import LivePreview, LiveState, LiveSuggestion
 from napari_unet.core.live.session import LiveSession
 from napari_unet.core.live.strokes import Canvas
 from napari_unet.core.models.model_file import read_info

@@ -9,16 +9,18 @@ from napari.components import ViewerModel
 
 from napari_unet.compute import (
     Ended,
-    LiveDone,
-    LivePreview,
-    LiveState,
-    LiveSuggestion,
     Request,
     WorkerLost,
 )
-from napari_unet.compute import live_messages as messages
 from napari_unet.compute.jobs import Job
 from napari_unet.core.errors import ImageError
+from napari_unet.core.live import commands
+from napari_unet.core.live.events import (
+    LiveFinished,
+    LivePreview,
+    LiveState,
+    LiveSuggestion,
+)
 from napari_unet.core.live.session import LiveSession
 from napari_unet.gui.app.session import session
 from napari_unet.gui.layers import add_labels, add_probability
@@ -41,7 +43,7 @@ class Script:
 
     def __init__(self) -> None:
         self.jobs: list[Job] = []
-        self.told: list[messages.Message] = []
+        self.told: list[commands.Command] = []
 
     def start(self, *modules: str) -> None:
         pass
@@ -112,7 +114,7 @@ def paint_plane_1(engine: Script, viewer: ViewerModel, strokes: Any, soon: Any) 
     """Move the slider of a stack, and paint there."""
     viewer.dims.set_current_step(0, 1)
     stroke(strokes, 5, 1, plane=1)
-    soon(lambda: any(m.name.endswith("Z=1") for m in engine.heard(messages.ShowView)))
+    soon(lambda: any(m.name.endswith("Z=1") for m in engine.heard(commands.ShowView)))
 
 
 @pytest.fixture
@@ -129,7 +131,7 @@ def begin(
         strokes = viewer.layers[STROKES]
         stroke(strokes, 5, 1)
         stroke(strokes, 10, 2)
-        soon(lambda: engine.heard(messages.Paint))
+        soon(lambda: engine.heard(commands.Paint))
         engine.say()
         engine.preview(" ".join([STROKES, *(["Z=0"] if pixels.ndim > 2 else [])]))
         soon(lambda: "cells preview" in viewer.layers)
@@ -146,14 +148,14 @@ def test_labels_deleted_while_it_runs_make_room_for_others(
     if beside:
         viewer.add_labels(np.arange(NOISE.size).reshape(NOISE.shape) % 40, name="truth")
     viewer.layers.remove(strokes)
-    soon(lambda: engine.heard(messages.RemoveImage))
+    soon(lambda: engine.heard(commands.RemoveImage))
     widget.live.suggest()
     assert "choose one and its labels" in widget.result.text
     assert not widget.pairs.rows, "nobody chose these"
     others = viewer.add_labels(np.zeros(NOISE.shape, np.uint8), name="mine")
     stroke(others, 20, 2)
     viewer.layers.selection.active = others
-    soon(lambda: any("mine" in m.name for m in engine.heard(messages.PutImage)))
+    soon(lambda: any("mine" in m.name for m in engine.heard(commands.PutImage)))
     assert [row.labels for row in widget.pairs.rows] == [others]
 
 
@@ -178,7 +180,7 @@ def test_along_a_stack_layers_look_as_they_were_left(
 
     for n, label in enumerate((3, 4)):  # colours and names are others now, the layers new
         stroke(strokes, 30 + label, label)
-        soon(lambda n=n: len(engine.heard(messages.ChangeClasses)) == n + 1)
+        soon(lambda n=n: len(engine.heard(commands.ChangeClasses)) == n + 1)
     engine.preview(f"{STROKES} Z=0", classes=3)
     soon(lambda: "cells uncertainty" in viewer.layers and "cells preview" in viewer.layers)
     again = viewer.layers["cells uncertainty"]
@@ -190,7 +192,7 @@ def test_along_a_stack_layers_look_as_they_were_left(
     soon(lambda: not widget.uncertainty.value)
     viewer.dims.set_current_step(0, 1)
     stroke(strokes, 40, 5, plane=1)
-    soon(lambda: len(engine.heard(messages.ChangeClasses)) == 3)
+    soon(lambda: len(engine.heard(commands.ChangeClasses)) == 3)
     engine.preview(f"{STROKES} Z=1", classes=4)
     engine.say(ready=False)  # what came before it was shown by then
     soon(lambda: not widget.live._run.ready)
@@ -206,7 +208,7 @@ def test_a_class_that_is_painted_in_a_proposal_is_learned(
     soon(lambda: "cells proposal" in viewer.layers)
     stroke(viewer.layers["cells proposal"], 50, 3)
     widget.live.accept()
-    assert [type(m) for m in engine.told[-2:]] == [messages.ChangeClasses, messages.Paint]
+    assert [type(m) for m in engine.told[-2:]] == [commands.ChangeClasses, commands.Paint]
     assert engine.told[-2].task.ids.tolist() == [1, 2, 3]
     assert not engine.told[-1].judged
 
@@ -222,7 +224,7 @@ def test_objects_drawn_in_a_proposal_are_others_unless_they_touch(
     strokes.data_setitem((np.arange(8), np.arange(8)), 1)
     for number, x in ((2, 10), (3, 30)):
         strokes.data_setitem(tuple(i.ravel() for i in np.mgrid[10:15, x : x + 5]), number)
-    soon(lambda: engine.heard(messages.Paint))
+    soon(lambda: engine.heard(commands.Paint))
     engine.say()
     soon(lambda: widget.live._run.ready)
     widget.live.suggest()
@@ -257,7 +259,7 @@ def test_a_proposal_that_is_deleted_is_rejected_and_a_corrected_one_stays(
     soon(lambda: "cells proposal" in viewer.layers)
     stroke(viewer.layers["cells proposal"], 50, 1)
     widget.pairs.remove_row(0)
-    soon(lambda: engine.heard(messages.RemoveImage))
+    soon(lambda: engine.heard(commands.RemoveImage))
     assert "cells proposal" in viewer.layers
     assert widget.accept_button.native.isHidden()
 
@@ -302,8 +304,8 @@ def test_a_preview_of_the_classes_before_is_passed_over(
     soon(lambda: "cells probability: class 2" in viewer.layers)
     for label in (3, 4):
         stroke(strokes, 20 + label, label)
-    soon(lambda: engine.heard(messages.ChangeClasses))
-    changed = engine.told.index(engine.heard(messages.ChangeClasses)[-1])
+    soon(lambda: engine.heard(commands.ChangeClasses))
+    changed = engine.told.index(engine.heard(commands.ChangeClasses)[-1])
     number = engine.told[changed].number
     engine.preview(classes=1, applied=number - 1)
     engine.preview(classes=3, applied=number)
@@ -315,14 +317,14 @@ def test_where_next_is_answered_once_wherever_the_slider_went(
 ) -> None:
     begin(STACK)
     viewer.dims.set_current_step(0, 3)
-    soon(lambda: any(m.name.endswith("Z=3") for m in engine.heard(messages.PutImage)))
+    soon(lambda: any(m.name.endswith("Z=3") for m in engine.heard(commands.PutImage)))
     widget.live.suggest()
     widget.live.suggest()
-    assert [m.name for m in engine.heard(messages.Suggest)] == [f"{STROKES} Z=3"]
+    assert [m.name for m in engine.heard(commands.Suggest)] == [f"{STROKES} Z=3"]
     viewer.dims.set_current_step(0, 4)
-    soon(lambda: any(m.name.endswith("Z=4") for m in engine.heard(messages.ShowView)))
+    soon(lambda: any(m.name.endswith("Z=4") for m in engine.heard(commands.ShowView)))
     engine.answer(Ended(None, WorkerLost("The computing process ended.")))
-    soon(lambda: len(engine.heard(messages.Suggest)) == 2)
+    soon(lambda: len(engine.heard(commands.Suggest)) == 2)
     for _ in range(2):
         engine.suggestion(f"{STROKES} Z=3")
     soon(lambda: "cells proposal" in viewer.layers)
@@ -361,7 +363,7 @@ def test_a_layer_that_was_renamed_is_still_that_of_the_session(
     folder = widget.live._run.form.folder
     np.savez_compressed(folder / "strokes.npz", **{f"strokes/{STROKES}": strokes.data})
     widget.live.stop()
-    engine.answer(Ended(LiveDone(None, 5, None), None))
+    engine.answer(Ended(LiveFinished(None, 5, None), None))
     soon(lambda: not widget.live.running)
     strokes.name = "my strokes"
     stroke(strokes, 40, 1)
@@ -403,10 +405,10 @@ def test_one_image_that_no_longer_fits_does_not_keep_others_from_being_learned(
     others = viewer.add_labels(np.zeros(NOISE.shape, np.uint8), name="more strokes")
     widget.pairs.set_rows([*widget.pairs.rows, PairRow((more,), others)])
     widget._on_pairs()
-    soon(lambda: any(m.name == "more strokes" for m in engine.heard(messages.PutImage)))
+    soon(lambda: any(m.name == "more strokes" for m in engine.heard(commands.PutImage)))
     strokes.data = strokes.data[:5].copy()
     stroke(others, 20, 2)
-    soon(lambda: any(m.name == "more strokes" for m in engine.heard(messages.Paint)))
+    soon(lambda: any(m.name == "more strokes" for m in engine.heard(commands.Paint)))
     widget.live.suggest()
     assert "choose one and its labels" not in widget.result.text
 
@@ -419,7 +421,7 @@ def test_where_next_on_an_image_that_was_refused_is_answered_and_the_others_are_
     engine.answer(LiveSuggestion(STROKES, None, None, "Nothing to suggest: it is refused."))
     soon(lambda: widget.result.text == "Nothing to suggest: it is refused.")
     widget.live.suggest()
-    assert len(engine.heard(messages.Suggest)) == 2
+    assert len(engine.heard(commands.Suggest)) == 2
 
 
 def test_the_strokes_of_a_stack_can_be_deleted_beside_a_proposal(
@@ -431,7 +433,7 @@ def test_the_strokes_of_a_stack_can_be_deleted_beside_a_proposal(
     engine.suggestion(f"{STROKES} Z=1")
     soon(lambda: "cells proposal" in viewer.layers)
     viewer.layers.remove(strokes)
-    soon(lambda: len(engine.heard(messages.RemoveImage)) == 2)
+    soon(lambda: len(engine.heard(commands.RemoveImage)) == 2)
     assert "cells proposal" not in viewer.layers
 
 
@@ -443,7 +445,7 @@ def test_while_it_runs_what_it_began_with_cannot_be_chosen(
     assert not any(field.enabled for field in fields)
     assert widget.fields.start.fixed
     widget.live.stop()
-    engine.answer(Ended(LiveDone(None, 5, None), None))
+    engine.answer(Ended(LiveFinished(None, 5, None), None))
     soon(lambda: not widget.live.running)
     assert all(field.enabled for field in fields)
     assert not widget.fields.start.fixed
@@ -471,7 +473,7 @@ def test_a_colour_that_was_chosen_stays_when_another_class_is_painted(
     widget.live.use_classes(known)
     stroke(strokes, 20, 3)
     soon(lambda: 3 in widget.live._run.task.ids)
-    engine.preview(classes=2, applied=engine.heard(messages.ChangeClasses)[-1].number)
+    engine.preview(classes=2, applied=engine.heard(commands.ChangeClasses)[-1].number)
     soon(lambda: viewer.layers["cells preview"].get_color(2)[1] < 0.1)
     np.testing.assert_allclose(viewer.layers["cells preview"].get_color(2), [1, 0, 1, 1])
     usual = strokes.get_color(3)
@@ -520,7 +522,7 @@ def test_an_object_that_is_taken_for_background_is_told(
     soon(lambda: widget.live._run.state is not None)
     assert ("looks like an object" in widget.result.text) == warned
     widget.live.stop()
-    engine.answer(Ended(LiveDone(None, 5, None), None))
+    engine.answer(Ended(LiveFinished(None, 5, None), None))
     soon(lambda: not widget.live.running)
     soon(lambda: "in Train label 1 is one more object" in widget.outlook.text)
 
@@ -539,7 +541,7 @@ def test_a_session_goes_on_with_the_images_that_are_open(
     begin()
     session_ = LiveSession(widget.live._run.form.folder)
     widget.live.stop()
-    engine.answer(Ended(LiveDone(None, 5, None), None))
+    engine.answer(Ended(LiveFinished(None, 5, None), None))
     soon(lambda: not widget.live.running)
     about = session_.about()
     about["planes"]["b strokes"] = about["planes"][STROKES] | {"images": ["b"]}
@@ -553,7 +555,7 @@ def test_a_session_goes_on_with_the_images_that_are_open(
     assert list(engine.jobs[-1].request.images) == [STROKES]
     assert session_.about()["planes"].keys() == {STROKES, "b strokes"}
     widget.live.stop()
-    engine.answer(Ended(LiveDone(None, 5, None), None))
+    engine.answer(Ended(LiveFinished(None, 5, None), None))
     soon(lambda: not widget.live.running)
     viewer.layers.remove("cells")
     widget.resume(session_.path)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet.core.augmentation.patch import sample_patch
-from napari_unet.core.live.painted import Painted
+from napari_unet.core.live.label_meaning import LabelMeaning
 from napari_unet.core.live.settings import LiveSettings
 from napari_unet.core.live.strokes import Canvas
 from napari_unet.core.training.sampling import Batch, batch_of
@@ -42,23 +42,23 @@ class Patches:
         """How many pixels are painted in all images."""
         return sum(len(p) for c in self._canvases.values() for p in c.by_class.values())
 
-    def kinds(self, painted_as: Painted) -> dict[int, dict[str, list[int]]]:
+    def kinds(self, meaning: LabelMeaning) -> dict[int, dict[str, list[int]]]:
         """Numbers that are painted, by their kind and by the image that they are painted in."""
         found: dict[int, dict[str, list[int]]] = {}
         for name, canvas in self._canvases.items():
             ids = list(canvas.by_class)
-            for number, kind in zip(ids, painted_as.kinds_of(np.array(ids)), strict=True):
+            for number, kind in zip(ids, meaning.kinds_of(np.array(ids)), strict=True):
                 if kind:
                     found.setdefault(int(kind), {}).setdefault(name, []).append(number)
         return found
 
-    def batch(self, painted_as: Painted) -> Batch:
+    def batch(self, meaning: LabelMeaning) -> Batch:
         """Draw a batch; something must be painted."""
         size = self._settings.batch_size
-        return batch_of((self._patch(painted_as) for _ in range(size)), size)
+        return batch_of((self._patch(meaning) for _ in range(size)), size)
 
-    def _patch(self, painted_as: Painted) -> tuple[NDArray[np.float32], ...]:
-        canvas, pixel = self._draw(painted_as)
+    def _patch(self, meaning: LabelMeaning) -> tuple[NDArray[np.float32], ...]:
+        canvas, pixel = self._draw(meaning)
         size = (self._settings.patch_px,) * 2
         shape = canvas.labels.shape
         near = np.unravel_index(pixel, shape)
@@ -70,16 +70,16 @@ class Patches:
         image, labels, inside = sample_patch(
             canvas.image, canvas.labels, None, centre, size, self._settings.augmentation, self.rng
         )
-        return image, *painted_as.encode(labels, inside)
+        return image, *meaning.encode(labels, inside)
 
-    def _draw(self, painted_as: Painted) -> tuple[Canvas, int]:
+    def _draw(self, meaning: LabelMeaning) -> tuple[Canvas, int]:
         """Draw a painted pixel: of a new stroke, else of any class, image and object alike."""
         fresh = [canvas for canvas in self._canvases.values() if canvas.new]
         if fresh and self.rng.random() < self._settings.new_share:
             canvas = fresh[int(self.rng.integers(len(fresh)))]
             if (pixel := canvas.take_new(self.rng)) is not None:
                 return canvas, pixel
-        kinds = self.kinds(painted_as)
+        kinds = self.kinds(meaning)
         images = kinds[sorted(kinds)[int(self.rng.integers(len(kinds)))]]
         name = list(images)[int(self.rng.integers(len(images)))]
         number = images[name][int(self.rng.integers(len(images[name])))]

@@ -12,7 +12,12 @@ from torch import Tensor
 from napari_unet.core.errors import LabelsError, SettingsError
 from napari_unet.core.evaluation.measure import median_diameter_px
 from napari_unet.core.images.normalization import IntensityRange, Normalization, apply_ranges
-from napari_unet.core.live.painted import BACKGROUND_ID, Painted, outputs_compatible, painted
+from napari_unet.core.live.label_meaning import (
+    BACKGROUND_ID,
+    LabelMeaning,
+    label_meaning,
+    outputs_compatible,
+)
 from napari_unet.core.live.patches import Patches
 from napari_unet.core.live.prior import Prior, patches_near_strokes
 from napari_unet.core.live.settings import LiveSettings
@@ -49,7 +54,7 @@ class LiveTraining:
     Parameters
     ----------
     task
-        Classes, or objects on a background (see `PaintedObjects`); 0 is "not painted". Objects are
+        Classes, or objects on a background (see `ObjectMeaning`); 0 is "not painted". Objects are
         decoded as the start model does it, where it knows objects.
     start
         Model to start from; None: from scratch.
@@ -80,7 +85,7 @@ class LiveTraining:
         self._start = start
         self._name = name
         self._sources = Sources()
-        self._painted_as = self._meaning(task)
+        self._meaning = self._meaning_of(task)
         self._canvases: dict[str, Canvas] = {}
         self._in_colour: dict[str, bool] = {}
         self._patches = Patches(self._canvases, self._settings)
@@ -201,7 +206,7 @@ class LiveTraining:
             self.scores.begin_stroke()
         if self._judging and judged and pixels.size:
             pixels = self._near_each_other(pixels, canvas.labels.shape)
-            kinds = self._painted_as.kinds_of(canvas.labels.ravel()[pixels])
+            kinds = self._meaning.kinds_of(canvas.labels.ravel()[pixels])
             known = kinds > 0
             self._judge = self._judge or self._predictor()
             foreseen = self._foreseen(name, pixels, self._judge)
@@ -211,7 +216,7 @@ class LiveTraining:
 
     def set_task(self, task: Semantic | Instances) -> None:
         """Change the classes; the features that were learned stay."""
-        meaning = self._meaning(task)
+        meaning = self._meaning_of(task)
         if not outputs_compatible(task, self._task) and self._learner is not None:
             self._start, self._held = self._as_learned(), self._learner.held
             self._learner = self._network = self._judge = None
@@ -219,7 +224,7 @@ class LiveTraining:
         elif self._info is not None:
             self._info = self._info.model_copy(update={"task": meaning.task})
             self._network = None
-        self._painted_as = meaning
+        self._meaning = meaning
 
     def digest(self, name: str) -> str:
         """Hash of an image's labels, see `Canvas.digest`."""
@@ -228,12 +233,12 @@ class LiveTraining:
     @property
     def ready(self) -> bool:
         """Whether two classes, or background and an object, are painted."""
-        return len(self._patches.kinds(self._painted_as)) >= 2
+        return len(self._patches.kinds(self._meaning)) >= 2
 
     @property
     def score(self) -> float | None:
         """How well strokes of what is painted now were foreseen, see `StrokeScores`."""
-        return self.scores.balanced_accuracy(self._patches.kinds(self._painted_as))
+        return self.scores.balanced_accuracy(self._patches.kinds(self._meaning))
 
     # -- learning --------------------------------------------------------------------------------
 
@@ -253,8 +258,8 @@ class LiveTraining:
         if self._learner is None or self._outgrown():
             self._begin()
         assert self._learner is not None
-        batch = self._patches.batch(self._painted_as)
-        if classes := self._painted_as.classes:
+        batch = self._patches.batch(self._meaning)
+        if classes := self._meaning.classes:
             self._prior.note(batch, classes)
         loss = self._learner.learn(batch, self.steps, self._settings.learning_rate)
         self.steps += 1
@@ -291,7 +296,7 @@ class LiveTraining:
         maps = network(np.ascontiguousarray(image[(slice(None), *near)]))
         maps = maps[:, top - first[0] :, left - first[1] :]
         maps = maps[:, : bottom - top, : right - left]
-        return self._painted_as.outputs(maps)
+        return self._meaning.outputs(maps)
 
     def least_certain(self, name: str, window_px: int | None = None) -> tuple[slice, slice] | None:
         """Find where an image is least certain and not painted: `least_certain_window` of it.
@@ -309,9 +314,9 @@ class LiveTraining:
         doubt, passed_over = np.zeros(shape, np.float32), np.ones(shape, bool)
         for i in self._patches.rng.permutation(len(tiles))[:_MOST_TILES]:
             region = tiles[i]
-            doubt[region] = self._painted_as.doubt(self.outputs(name, region))
+            doubt[region] = self._meaning.doubt(self.outputs(name, region))
             passed_over[region] = False
-        side_px = window_px or self._painted_as.window_px
+        side_px = window_px or self._meaning.window_px
         return least_certain_window(doubt, passed_over | (canvas.labels > 0), side_px)
 
     def proposal(
@@ -323,9 +328,9 @@ class LiveTraining:
         -------
         origin, labels
             Where it begins, (y, x), and labels, axes YX, 0 where nothing is proposed: classes, or
-            see `PaintedObjects.proposal`.
+            see `ObjectMeaning.proposal`.
         """
-        margin = self._painted_as.margin_px
+        margin = self._meaning.margin_px
         labels = self._canvases[name].labels
         top, bottom, left, right = _bounds(window, labels.shape)
         first = max(0, top - margin), max(0, left - margin)
@@ -335,12 +340,12 @@ class LiveTraining:
             slice(left - first[1], right - first[1]),
         )
         outputs = self.outputs(name, around)
-        return first, self._painted_as.proposal(outputs, labels[around], inner)
+        return first, self._meaning.proposal(outputs, labels[around], inner)
 
     @property
-    def painted_as(self) -> Painted:
+    def meaning(self) -> LabelMeaning:
         """What painted numbers stand for; turns outputs into labels."""
-        return self._painted_as
+        return self._meaning
 
     def model(self) -> Model:
         """Give the model as it is now; classes count as they occur, see `Prior`.
@@ -351,11 +356,11 @@ class LiveTraining:
             When nothing was learned yet.
         """
         model = self._as_learned()
-        if not self._painted_as.classes:
+        if not self._meaning.classes:
             return model
         network = BlockNetwork(model, self._compute)
         patches = patches_near_strokes(self._canvases.values(), self._settings.seed)
-        self._prior.measure(self._painted_as.outputs(network(patch)) for patch in patches)
+        self._prior.measure(self._meaning.outputs(network(patch)) for patch in patches)
         return Model(model.info, self._prior.applied(model.weights))
 
     def _as_learned(self) -> Model:
@@ -418,13 +423,13 @@ class LiveTraining:
 
     @property
     def _task(self) -> Semantic | Instances:
-        return self._painted_as.task
+        return self._meaning.task
 
-    def _meaning(self, task: Semantic | Instances) -> Painted:
+    def _meaning_of(self, task: Semantic | Instances) -> LabelMeaning:
         start = None if self._start is None else self._start.info.task
         if isinstance(task, Instances) and isinstance(start, Instances):
             task = task.model_copy(update={"decoder": start.decoder})
-        return painted(task)
+        return label_meaning(task)
 
     def _note_images(self) -> None:
         self._sources.note(name for name, canvas in self._canvases.items() if canvas.by_class)
@@ -472,7 +477,7 @@ class LiveTraining:
         self._learner = self._new_learner(self._info)
         self._prior = Prior()
         if self._start is not None:
-            batches = [self._patches.batch(self._painted_as) for _ in range(_WARMING_BATCHES)]
+            batches = [self._patches.batch(self._meaning) for _ in range(_WARMING_BATCHES)]
             weights = warm_weights(self._start, self._info, batches)
             self._learner.take(weights)
             self._learner.anchor_to(weights if self._held is None else self._held)
@@ -521,7 +526,7 @@ class LiveTraining:
         """Kinds that a network predicts at pixels."""
         y, x = np.unravel_index(pixels, self._canvases[name].labels.shape)
         region = (slice(int(y.min()), int(y.max()) + 1), slice(int(x.min()), int(x.max()) + 1))
-        kinds = self._painted_as.foreseen_kinds(self._outputs_of(network, name, region))
+        kinds = self._meaning.foreseen_kinds(self._outputs_of(network, name, region))
         found: NDArray[np.integer[Any]] = kinds[y - y.min(), x - x.min()]
         return found
 

@@ -15,16 +15,18 @@ from qtpy.QtCore import QObject, QTimer, Signal  # type: ignore[attr-defined, un
 
 from napari_unet.compute import (
     Ended,
-    LiveDone,
-    LivePreview,
     LiveRequest,
+    WorkerLost,
+)
+from napari_unet.core.errors import Cancelled, UNetError
+from napari_unet.core.live import commands
+from napari_unet.core.live.events import (
+    LiveFinished,
+    LivePreview,
     LiveState,
     LiveSuggestion,
     LiveTrouble,
-    WorkerLost,
 )
-from napari_unet.compute import live_messages as messages
-from napari_unet.core.errors import Cancelled, UNetError
 from napari_unet.core.live.session import LiveSession
 from napari_unet.core.tasks.instances import Instances
 from napari_unet.core.tasks.semantic import ClassInfo, Semantic
@@ -262,7 +264,7 @@ class LiveController(QObject):
         self.told.emit("Looking for where it is least certain …", "info")
         if run.asked != run.view[0]:  # else the answer is on its way
             run.asked = run.view[0]
-            self._tell(messages.Suggest(next(run.number), run.asked))
+            self._tell(commands.Suggest(run.asked, number=next(run.number)))
 
     def accept(self) -> None:
         """Take the proposal over, as corrected; it does not count in the score."""
@@ -371,8 +373,8 @@ class LiveController(QObject):
             self._propose(run, None)
         if run.view is not None and run.view[0] == plane.name:
             run.view = run.seen = None
-            self._tell(messages.ShowView(next(run.number), ""))
-        self._tell(messages.RemoveImage(next(run.number), plane.name))
+            self._tell(commands.ShowView("", number=next(run.number)))
+        self._tell(commands.RemoveImage(plane.name, number=next(run.number)))
 
     def _tell_strokes(self, run: _Run, plane: LivePlane, *, judged: bool = True) -> None:
         change = plane.change()
@@ -383,7 +385,9 @@ class LiveController(QObject):
         self._add_classes(run, painted)
         self._check_classes(run, painted)
         number = next(run.number)
-        strokes = messages.Paint(number, plane.name, *change, judged=judged, continues=continues)
+        strokes = commands.Paint(
+            plane.name, *change, judged=judged, continues=continues, number=number
+        )
         self._tell(strokes)
 
     def _follow_view(self, run: _Run) -> None:
@@ -406,7 +410,7 @@ class LiveController(QObject):
         if view != run.view:
             run.view = view
             probable = "probability" in self._maps
-            self._tell(messages.ShowView(next(run.number), *view, probability=probable))
+            self._tell(commands.ShowView(*view, probability=probable, number=next(run.number)))
 
     def _plane_in_view(
         self, form: LiveForm, row: PairRow, position: Mapping[str, int] | None = None
@@ -429,7 +433,9 @@ class LiveController(QObject):
             plane.name = f"{first} ({next(count)})"
         run.planes[plane.name] = plane
         self._add_classes(run, _painted([plane]))
-        self._tell(messages.PutImage(next(run.number), plane.name, plane.told(run.known_scopes)))
+        self._tell(
+            commands.PutImage(plane.name, plane.told(run.known_scopes), number=next(run.number))
+        )
         run.describe()
 
     def _add_classes(self, run: _Run, painted: Sequence[int]) -> None:
@@ -452,10 +458,10 @@ class LiveController(QObject):
     def _use_task(self, run: _Run, task: Semantic) -> None:
         if task != run.task:
             run.task, run.told_task = task, next(run.number)
-            self._tell(messages.ChangeClasses(run.told_task, task))
+            self._tell(commands.ChangeClasses(task, number=run.told_task))
             run.previews.forget_colours()
 
-    def _tell(self, message: messages.Message) -> None:
+    def _tell(self, message: commands.Command) -> None:
         if self._qt_job is not None:
             self._qt_job.job.tell(message)
 
@@ -478,7 +484,7 @@ class LiveController(QObject):
         self._qt_job.event.connect(self._take)
         self._qt_job.ended.connect(self._end)
         if run.asked:
-            self._tell(messages.Suggest(next(run.number), run.asked))
+            self._tell(commands.Suggest(run.asked, number=next(run.number)))
 
     def _take(self, event: object) -> None:
         run = self._run
@@ -545,14 +551,14 @@ class LiveController(QObject):
                 self._finish(str(error), "error")
             return
         self._timer.stop()
-        if isinstance(ended.result, LiveDone):
+        if isinstance(ended.result, LiveFinished):
             self._keep(run, ended.result)
         elif isinstance(ended.error, Cancelled):
             self._finish("Stopped before it began.", "info")
         else:
             self._finish(str(ended.error), "error")
 
-    def _keep(self, run: _Run, done: LiveDone) -> None:
+    def _keep(self, run: _Run, done: LiveFinished) -> None:
         if done.model is None:
             self._finish("Stopped before anything was learned: too little is painted.", "info")
             return

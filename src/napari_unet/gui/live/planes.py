@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unet.compute import LiveImage
 from napari_unet.core.errors import ImageError, LabelsError
+from napari_unet.core.live.commands import LiveImage
 from napari_unet.gui.layers.preview import PreviewSource
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from napari.layers import Image as ImageLayer
     from napari.layers import Layer
 
-    from napari_unet.compute import LivePreview
+    from napari_unet.core.live.events import LivePreview
     from napari_unet.core.tasks.instances import Instances
     from napari_unet.core.tasks.semantic import Semantic
     from napari_unet.gui.live.planes import LivePlane

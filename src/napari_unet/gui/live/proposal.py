@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unet.core.live.painted import BACKGROUND_ID
+from napari_unet.core.live.label_meaning import BACKGROUND_ID
 
 if TYPE_CHECKING:
     import napari
     from napari.layers import Labels
 
-    from napari_unet.compute import LiveSuggestion
+    from napari_unet.core.live.events import LiveSuggestion
     from napari_unet.core.tasks.instances import Instances
     from napari_unet.core.tasks.semantic import Semantic
     from napari_unet.gui.live.planes import LivePlane

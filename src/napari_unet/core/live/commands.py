@@ -1,0 +1,127 @@
+"""Commands to a running live training: plain data, applied in the order they are sent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from napari_unet.core.tasks.instances import Instances
+    from napari_unet.core.tasks.semantic import Semantic
+
+__all__ = [
+    "ChangeClasses",
+    "Command",
+    "LiveImage",
+    "Paint",
+    "PutImage",
+    "RemoveImage",
+    "ShowView",
+    "Suggest",
+]
+
+
+@dataclass(frozen=True)
+class LiveImage:
+    """One plane of an image and its labels.
+
+    Parameters
+    ----------
+    pixels
+        Raw values, axes CYX.
+    labels
+        Axes YX, 0 where nothing is painted.
+    rgb
+        Whether the channels are red, green and blue.
+    scope
+        Raw values from which the intensity range is taken, see
+        `napari_unet.core.images.image.Image.scope`. None: the range of `scope_name` if it is known,
+        otherwise that of the plane.
+    scope_name
+        The stack that contains the plane; empty if there is none.
+    """
+
+    pixels: Any
+    labels: Any
+    rgb: bool = False
+    scope: Any = None
+    scope_name: str = ""
+
+
+@dataclass(frozen=True)
+class Command:
+    """Base of all commands.
+
+    Parameters
+    ----------
+    number
+        Reported in `LiveState.applied` and `LivePreview.applied` once the command is applied. None:
+        one more than that of the command before.
+    """
+
+    number: int | None = field(default=None, kw_only=True)
+
+
+@dataclass(frozen=True)
+class Paint(Command):
+    """Replace a block of an image's labels.
+
+    Parameters
+    ----------
+    name, origin, block, judged, continues
+        As for `napari_unet.core.live.trainer.LiveTraining.edit`.
+    """
+
+    name: str
+    origin: tuple[int, int]
+    block: Any
+    judged: bool = True
+    continues: bool = False
+
+
+@dataclass(frozen=True)
+class PutImage(Command):
+    """Add an image, or replace the one of the same name."""
+
+    name: str
+    image: LiveImage
+
+
+@dataclass(frozen=True)
+class RemoveImage(Command):
+    """Stop training on an image; its labels stay in the session."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class ChangeClasses(Command):
+    """Train for another task: other classes, or the same ones renamed."""
+
+    task: Semantic | Instances
+
+
+@dataclass(frozen=True)
+class ShowView(Command):
+    """Preview part of an image from now on, and then the rest of it.
+
+    Parameters
+    ----------
+    name
+        The image; empty: stop previewing.
+    region
+        The part in view, (y, x, height, width) in pixels.
+    probability
+        Whether previews include probabilities.
+    """
+
+    name: str
+    region: tuple[int, int, int, int] = (0, 0, 0, 0)
+    probability: bool = False
+
+
+@dataclass(frozen=True)
+class Suggest(Command):
+    """Ask where in an image painting would help most; the answer is a `LiveSuggestion`."""
+
+    name: str

@@ -1,0 +1,130 @@
+"""What a live training reports while it runs, and how it ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = [
+    "LiveEvent",
+    "LiveFinished",
+    "LivePreview",
+    "LiveState",
+    "LiveSuggestion",
+    "LiveTrouble",
+]
+
+
+@dataclass(frozen=True)
+class LivePreview:
+    """Prediction of part of an image.
+
+    Parameters
+    ----------
+    name
+        The image.
+    origin
+        First pixel of the part, (y, x).
+    labels
+        Class ids, or objects 1, 2, ... on 0, axes YX.
+    uncertainty
+        0 (certain) to 255 (undecided), axes YX.
+    probability
+        0 to 255 for each class but the background, or for objects, axes CYX; None unless
+        `ShowView` asked for it.
+    step
+        Steps taken before the prediction.
+    applied
+        Number of the last command that had been applied.
+    """
+
+    name: str
+    origin: tuple[int, int]
+    labels: NDArray[np.integer[Any]]
+    uncertainty: NDArray[np.uint8]
+    probability: NDArray[np.uint8] | None
+    step: int
+    applied: int
+
+
+@dataclass(frozen=True)
+class LiveState:
+    """Progress of a live training.
+
+    Parameters
+    ----------
+    step, loss
+        Steps taken, and the loss of the last one; NaN before the first.
+    applied
+        Number of the last command that had been applied.
+    digests
+        Hash of the labels of each image, see `Canvas.digest`.
+    score, counts
+        See `napari_unet.core.live.strokes.StrokeScores`.
+    ready
+        Whether at least two classes are painted.
+    """
+
+    step: int
+    loss: float
+    applied: int
+    digests: dict[str, str]
+    score: float | None
+    counts: dict[int, int]
+    ready: bool
+
+
+@dataclass(frozen=True)
+class LiveSuggestion:
+    """Answer to `Suggest`: the least certain unpainted window of an image, and its prediction.
+
+    Parameters
+    ----------
+    name
+        The image.
+    origin
+        First pixel of the window, (y, x); None if there is no such window.
+    labels
+        Suggested labels in the window, axes YX, 0 where there is no suggestion.
+    reason
+        Why there is no window: a sentence.
+    """
+
+    name: str
+    origin: tuple[int, int] | None
+    labels: NDArray[np.integer[Any]] | None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class LiveTrouble:
+    """Why a command, or saving the session, failed: a sentence. The training continues."""
+
+    sentence: str
+
+
+@dataclass(frozen=True)
+class LiveFinished:
+    """The last event.
+
+    Parameters
+    ----------
+    model
+        The model file; None if nothing was learned.
+    steps
+        Steps taken.
+    score
+        As in `LiveState`.
+    """
+
+    model: Path | None
+    steps: int
+    score: float | None
+
+
+LiveEvent = LiveState | LivePreview | LiveSuggestion | LiveTrouble | LiveFinished

@@ -55,7 +55,6 @@ Every image of a folder the model has never seen:
 Results: scores.csv, scores_by_image.csv and comparison.png in the folder of --out.
 """
 
-
 _ONLY_FILES = {"images", "task", "sparse", "background"}
 """Options that mean nothing together with ``--model``, which knows."""
 

@@ -1,4 +1,4 @@
-"""TODO: compute/job_context.py."""
+"""What a running job in the worker uses to reach its client: events, previews, stops, commands."""
 
 from __future__ import annotations
 
@@ -17,19 +17,14 @@ from napari_unet.core.errors import SettingsError
 from napari_unet.core.live.events import LivePreview
 from napari_unet.core.training.events import StepDone
 
-__all__ = ["JobContext"]
-
+__all__ = ["JobContext", "inboxes", "open_parcel", "previews", "stops"]
 
 _EVENT_S = 0.05
 """Least time between two steps, or two bits of progress, that are told."""
 
-
+# By the id of the job.
 stops: dict[str, threading.Event] = {}
-
-
 previews: dict[str, bytes] = {}
-
-
 inboxes: dict[str, queue.SimpleQueue[Parcel]] = {}
 
 
@@ -100,6 +95,7 @@ class JobContext:
 
 
 def open_parcel(parcel: Parcel) -> Any:
+    """Unpack what a client sent; raise `SettingsError` if it needs a module that is missing."""
     try:
         return unpack(parcel)
     except ImportError as error:

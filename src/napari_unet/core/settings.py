@@ -1,4 +1,4 @@
-"""TODO: core/settings.py."""
+"""Base class of all settings, and errors about them that read as sentences."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """Stopping, killing and resuming: the weights are those of a run that was never stopped."""
 
 import itertools
+import json
 import os
 import signal
 import subprocess
@@ -15,6 +16,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from napari_unet.core.datasets.splits import Split
 from napari_unet.core.datasets.synthetic import synthetic_nuclei
 from napari_unet.core.errors import ModelFileError, SettingsError
 from napari_unet.core.images.image import Image
@@ -268,6 +270,28 @@ def test_other_labels_are_refused(stopped_run):
     for other in (pairs, pairs[:2], [*nuclei_pairs(), pairs[0]]):
         with pytest.raises(SettingsError, match="The labels differ from those"):
             list(resume(stopped_run, other))
+
+
+@pytest.mark.parametrize("split", [Split((0, 1), (2,), "given"), None])
+def test_a_run_whose_settings_list_the_split_as_two_fields_goes_on(tmp_path, split):
+    events = train(
+        nuclei_pairs(),
+        OBJECTS,
+        tmp_path,
+        TrainingSettings(**TINY, budget=Budget(steps=6)),
+        split=split,
+        should_stop=stop_after(3),
+    )
+    list(events)
+    path = tmp_path / "settings.json"
+    values = json.loads(path.read_text())
+    assert RunFolder(tmp_path).settings().split == split
+    del values["split"]
+    values["split_train"] = list(split.train) if split else []
+    values["split_validation"] = list(split.validation) if split else []
+    path.write_text(json.dumps(values))
+    assert RunFolder(tmp_path).settings().split == split
+    assert list(resume(tmp_path, nuclei_pairs()))[-1].step == 6
 
 
 def test_other_images_are_refused(stopped_run):

@@ -1,4 +1,4 @@
-"""TODO: core/augmentation/settings.py."""
+"""How much training patches may be varied: the settings and their presets."""
 
 from __future__ import annotations
 
@@ -10,12 +10,8 @@ from napari_unet.core.errors import SettingsError
 
 __all__ = ["Augmentation"]
 
-
 Probability = Annotated[float, Field(ge=0, le=1)]
-
-
 Preset = Literal["none", "light", "standard"]
-
 
 _INJECTIVE = 0.48
 """Largest displacement, in control point distances, at which a cubic B-spline cannot fold.

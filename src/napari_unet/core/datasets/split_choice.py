@@ -1,4 +1,4 @@
-"""TODO: core/datasets/split_choice.py."""
+"""Split data in one of the ways that a user can name: by group, as StarDist does, or by a table."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from napari_unet.core.datasets.splits import Split
 
 __all__ = ["choose_split"]
-
 
 _SIDES = {
     "train": "train",

@@ -1,4 +1,4 @@
-"""TODO: core/evaluation/plotting.py."""
+"""What all figures share: resolution, ink, and how they are written to a file."""
 
 from __future__ import annotations
 
@@ -8,15 +8,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["save_png"]
-
+__all__ = ["DPI", "FAINT", "INK", "save_png"]
 
 DPI = 150
-
-
 INK = "#333333"
-
-
 FAINT = "#888888"
 
 

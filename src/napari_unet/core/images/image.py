@@ -1,4 +1,4 @@
-"""Images and pairs: arrays with named axes, checked once, here at the door."""
+"""Images: arrays with named axes and a pixel size, checked once, when they are made."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TODO: core/images/labels.py."""
+"""Check label arrays, split stacks of them into planes, and renumber ids."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_unet.core.errors import LabelsError
 
-__all__ = ["as_labels", "check_same_shape", "checked_labels", "consecutive", "planes"]
+__all__ = ["Labels", "as_labels", "check_same_shape", "checked_labels", "consecutive", "planes"]
+
+Labels = NDArray[np.integer[Any]]
 
 
 def as_labels(labels: Any, name: str) -> NDArray[np.integer[Any]]:
@@ -140,9 +142,6 @@ def check_same_shape(
             "the same. Choose the area that was drawn on this image."
         )
     return mask
-
-
-Labels = NDArray[np.integer[Any]]
 
 
 def consecutive(labels: Labels) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

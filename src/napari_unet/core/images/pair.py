@@ -1,4 +1,4 @@
-"""TODO: core/images/pair.py."""
+"""An image with its labels, and the planes that a network sees of them."""
 
 from __future__ import annotations
 

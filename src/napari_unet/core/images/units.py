@@ -1,4 +1,4 @@
-"""TODO: core/images/units.py."""
+"""Convert lengths between the units that image files use and micrometres."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ __all__ = ["to_um", "um_per_px"]
 
 def um_per_px(pixel_size: PixelSize) -> tuple[float, ...] | None:
     """Pixel size in µm, or None where its unit is no unit of length."""
-    pass  # MOVED
-
     sizes = [to_um(spacing, pixel_size.unit) for spacing in pixel_size.spacing]
     known = tuple(size for size in sizes if size is not None)
     return known if len(known) == len(sizes) else None

@@ -1,4 +1,4 @@
-"""TODO: core/models/model.py."""
+"""A trained model: its weights, and the header that describes how to use them."""
 
 from __future__ import annotations
 
@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 
     from napari_unet.core.models.unet import UNet
 
-__all__ = ["Model", "ModelInfo", "TrainedOn"]
-
+__all__ = ["FORMAT_VERSION", "Model", "ModelInfo", "TrainedOn"]
 
 FORMAT_VERSION = 1
 

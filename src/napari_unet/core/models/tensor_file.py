@@ -1,4 +1,4 @@
-"""TODO: core/models/tensor_file.py."""
+"""Read and write ``.safetensors`` files: the container of models, run states and sessions."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from napari_unet.core.system.atomic_files import atomic_write_bytes, exists
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+__all__ = ["read_header", "write_tensors"]
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> None:

@@ -1,4 +1,4 @@
-"""TODO: core/models/unet_config.py."""
+"""The architecture of the network as plain settings, without torch."""
 
 from __future__ import annotations
 

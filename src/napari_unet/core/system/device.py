@@ -20,7 +20,6 @@ __all__ = ["Compute", "choose_compute", "translated_errors"]
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
-
 _DEVICE_WORDS = ("alloc", "cuda", "cudnn", "cublas", "mps ", "unable to find an engine")
 """In errors of torch that are a device's; cuDNN says the last one of too little memory."""
 

@@ -1,4 +1,4 @@
-"""TODO: core/system/error_log.py."""
+"""Write the stack traces of unexpected errors to a file that people can send."""
 
 from __future__ import annotations
 

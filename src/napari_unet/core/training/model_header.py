@@ -1,9 +1,9 @@
-"""TODO: core/training/model_header.py."""
+"""The header of a model that is going to be trained, from its images, task and settings."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -19,11 +19,7 @@ from napari_unet.core.tasks.instances import Instances
 from napari_unet.core.tasks.semantic import Semantic
 from napari_unet.core.training.settings import TrainingSettings
 
-if TYPE_CHECKING:
-    from napari_unet.core.models.model import ModelInfo
-
 __all__ = ["choose_normalization", "made_today", "model_info"]
-
 
 _LOW_IN_COLOUR = 0.01
 """Percentile. Objects are the dark end of stained tissue: where they are few, the 1st percentile

@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from napari_unet.core.datasets.splits import Split
 from napari_unet.core.errors import ModelFileError, SettingsError
 from napari_unet.core.images.pair import Pair
 from napari_unet.core.models.model import Model, ModelInfo
@@ -55,8 +56,8 @@ class RunSettings(Settings):
         The training settings, with device and precision as chosen.
     info
         Header of the model that is being trained.
-    split_train, split_validation
-        Indices of the pairs on both sides; both empty: divided by the default rule.
+    split
+        Which pairs train and which validate; None: divided by the default rule.
     threads
         Number of CPU threads; weights repeat exactly only with the same number.
     sources
@@ -65,10 +66,20 @@ class RunSettings(Settings):
 
     training: TrainingSettings
     info: ModelInfo
-    split_train: tuple[int, ...] = ()
-    split_validation: tuple[int, ...] = ()
+    split: Split | None = None
     threads: int = 1
     sources: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _migrate_split(cls, values: Any) -> Any:
+        """Read the split of older runs, which listed its two sides as fields of their own."""
+        if not isinstance(values, dict) or "split_train" not in values:
+            return values
+        values = dict(values)
+        split = {"train": values.pop("split_train"), "kind": "given"}
+        split["validation"] = values.pop("split_validation", ())
+        return values | {"split": split if split["train"] else None}
 
 
 @dataclass(frozen=True)

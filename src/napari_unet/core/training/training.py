@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from napari_unet.core.datasets.pairs import Split
+from napari_unet.core.datasets.splits import Split
 from napari_unet.core.errors import ModelFileError, SettingsError
 from napari_unet.core.images.pair import Pair
 from napari_unet.core.models.model import Model
@@ -97,8 +97,7 @@ def train(
     run_settings = RunSettings(
         training=settings,
         info=info,
-        split_train=split.train if split else (),
-        split_validation=split.validation if split else (),
+        split=split,
         threads=torch.get_num_threads(),
         sources=sources or {},
     )

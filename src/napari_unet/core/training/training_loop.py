@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from napari_unet.core.datasets.pairs import Split
 from napari_unet.core.errors import SettingsError
 from napari_unet.core.images.pair import Pair
 from napari_unet.core.models.blocks import BlockNetwork
@@ -92,8 +91,8 @@ class Loop:
         self._task = task = run.info.task
         self._compute = compute
         self._folder = folder
-        split = Split(run.split_train, run.split_validation, "given") if run.split_train else None
-        division = divide(pairs, run.info.unet, settings.validation_fraction, settings.seed, split)
+        fraction, seed = settings.validation_fraction, settings.seed
+        division = divide(pairs, run.info.unet, fraction, seed, run.split)
         check_division(division)
         self._division = division
         self._sampler = PatchSampler(

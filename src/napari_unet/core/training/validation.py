@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unet.core.datasets.pairs import Split, split_block, split_by_group
+from napari_unet.core.datasets.splits import Split, split_block, split_by_group
 from napari_unet.core.images.fingerprint import image_hash, plane_hashes
 from napari_unet.core.images.image import Image
 from napari_unet.core.images.pair import Pair, Plane

@@ -13,7 +13,7 @@ from napari_unet.core.images.pair import Pair
 
 if TYPE_CHECKING:
     from napari_unet.compute import TrainRequest
-    from napari_unet.core.datasets.pairs import Split
+    from napari_unet.core.datasets.splits import Split
     from napari_unet.core.models.unet_config import UNetConfig
     from napari_unet.core.tasks.instances import Instances
     from napari_unet.core.tasks.semantic import Semantic
@@ -83,12 +83,10 @@ def validated_by_request(request: TrainRequest) -> Validated | None:
 
 def validated_by_run(folder: Path, pairs: Sequence[Pair]) -> Validated | None:
     """Say what a run that is resumed is validated on, None without; takes a moment."""
-    from napari_unet.core.datasets.pairs import Split
     from napari_unet.core.training.run_folder import RunFolder
 
     run = RunFolder(folder).settings()
-    split = Split(run.split_train, run.split_validation, "given") if run.split_train else None
-    return _validated(pairs, run.info.task, run.info.unet, run.training, split)
+    return _validated(pairs, run.info.task, run.info.unet, run.training, run.split)
 
 
 def _validated(

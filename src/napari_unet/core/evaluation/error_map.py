@@ -17,6 +17,7 @@ from napari_unet.core.evaluation.object_matching import (
     classify_objects,
     overlaps,
 )
+from napari_unet.core.images import palette
 from napari_unet.core.images.labels import check_same_shape, checked_labels, planes
 
 __all__ = ["ERROR_CATEGORIES", "ERROR_COLOURS", "ErrorMap", "error_map"]
@@ -25,14 +26,14 @@ ERROR_CATEGORIES = ("none", "hit", "missed", "invented", "split", "merged", "wro
 """What each number of an error map means: its place in this list."""
 
 ERROR_COLOURS = {
-    "hit": "#009e73",
-    "missed": "#56b4e9",
-    "invented": "#d55e00",
-    "split": "#f0e442",
-    "merged": "#cc79a7",
-    "wrong class": "#e69f00",
+    "hit": palette.GREEN,
+    "missed": palette.SKY,
+    "invented": palette.VERMILION,
+    "split": palette.YELLOW,
+    "merged": palette.PURPLE,
+    "wrong class": palette.ORANGE,
 }
-"""Colours that people with any colour vision tell apart (Okabe and Ito, 2008)."""
+"""Colour of each kind of error, ``"#rrggbb"``."""
 
 
 @dataclass(frozen=True)

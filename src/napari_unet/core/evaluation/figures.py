@@ -14,10 +14,11 @@ from numpy.typing import ArrayLike, NDArray
 from napari_unet.core.errors import LabelsError
 from napari_unet.core.evaluation.error_map import ERROR_CATEGORIES, ErrorMap, error_map
 from napari_unet.core.evaluation.evaluation import evaluate
-from napari_unet.core.evaluation.plotting import DPI, INK, save_png
+from napari_unet.core.evaluation.plotting import DPI, save_png
 from napari_unet.core.evaluation.report import Kind, Report, format_score
 from napari_unet.core.images.image import Image
 from napari_unet.core.images.labels import check_same_shape, checked_labels
+from napari_unet.core.images.palette import INK, SERIES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,7 +31,6 @@ Pixels = NDArray[np.float64]
 _MOST_ROWS = 6
 _PANEL_PX = 640
 _PANEL_INCHES = 2.9
-_CLASS_COLOURS = ("#0072b2", "#f0e442", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 
 Comparison = (
     tuple[str, Image | ArrayLike | None, ArrayLike, ArrayLike]
@@ -134,8 +134,7 @@ def image_and_labels(
         painted = _overlay_objects(pixels, labels)
     else:
         named = {
-            c: colour or _CLASS_COLOURS[i % len(_CLASS_COLOURS)]
-            for i, (c, colour) in enumerate(colours.items())
+            c: colour or SERIES[i % len(SERIES)] for i, (c, colour) in enumerate(colours.items())
         }
         painted = _overlay_classes(pixels, labels, named)
     return _bytes(pixels), _bytes(painted)
@@ -311,7 +310,7 @@ def _class_colours(rows: Sequence[_Row], background: int) -> dict[int, str]:
     """Colour of each class that occurs."""
     found = {int(i) for row in rows for a in (row.truth, row.prediction) for i in np.unique(a)}
     classes = sorted(found - {background})
-    return {c: _CLASS_COLOURS[i % len(_CLASS_COLOURS)] for i, c in enumerate(classes)}
+    return {c: SERIES[i % len(SERIES)] for i, c in enumerate(classes)}
 
 
 def _error_legend(rows: Sequence[_Row]) -> dict[str, str]:

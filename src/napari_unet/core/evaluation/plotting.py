@@ -1,4 +1,4 @@
-"""What all figures share: resolution, ink, and how they are written to a file."""
+"""What all figures share: resolution, and saving them as PNG."""
 
 from __future__ import annotations
 
@@ -8,11 +8,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["DPI", "FAINT", "INK", "save_png"]
+__all__ = ["DPI", "save_png"]
 
 DPI = 150
-INK = "#333333"
-FAINT = "#888888"
 
 
 def save_png(figure: Figure, path: str | os.PathLike[str]) -> None:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unet.core.evaluation.plotting import DPI, FAINT, INK, save_png
+from napari_unet.core.evaluation.plotting import DPI, save_png
+from napari_unet.core.images.palette import BLUE, FAINT, GREEN, INK, VERMILION
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,17 +19,15 @@ __all__ = ["curves_figure"]
 
 Values = NDArray[np.float64]
 
-_TRAIN, _VALIDATION = "#888888", "#d55e00"
-
 _OBJECT_CURVES = {
-    "mean_ap_by_image": ("mean AP 0.50:0.95 by image", "#0072b2"),
-    "ap50_by_image": ("AP at IoU 0.5 by image", "#d55e00"),
-    "dice_foreground_by_image": ("Dice, foreground, by image", "#009e73"),
+    "mean_ap_by_image": ("mean AP 0.50:0.95 by image", BLUE),
+    "ap50_by_image": ("AP at IoU 0.5 by image", VERMILION),
+    "dice_foreground_by_image": ("Dice, foreground, by image", GREEN),
 }
 _CLASS_CURVES = {
-    "mean_iou_with_background_pooled": ("mean IoU, pooled", "#0072b2"),
-    "mean_iou_without_background_pooled": ("… without background", "#d55e00"),
-    "dice_foreground_by_image": ("Dice, foreground, by image", "#009e73"),
+    "mean_iou_with_background_pooled": ("mean IoU, pooled", BLUE),
+    "mean_iou_without_background_pooled": ("… without background", VERMILION),
+    "dice_foreground_by_image": ("Dice, foreground, by image", GREEN),
 }
 """Validation scores worth a curve: label and colour; the first decides the best."""
 
@@ -78,8 +77,8 @@ def _column(history: Sequence[Mapping[str, Any]], key: str) -> Values:
 def _draw_losses(axes: Axes, epochs: Values, history: Sequence[Mapping[str, Any]]) -> None:
     drawn = []
     for key, label, colour in (
-        ("train_loss", "training", _TRAIN),
-        ("validation_loss", "validation", _VALIDATION),
+        ("train_loss", "training", FAINT),
+        ("validation_loss", "validation", VERMILION),
     ):
         values = _column(history, key)
         if np.isfinite(values).any():

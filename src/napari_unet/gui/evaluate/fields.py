@@ -8,7 +8,14 @@ from magicgui.widgets import CheckBox, ComboBox, FloatSpinBox, LineEdit, SpinBox
 from psygnal import Signal
 
 from napari_unet.gui.evaluate.form import EvaluateValues, made_by
-from napari_unet.gui.forms import Collapsible, FolderField, LayerChooser, follow_layers, row
+from napari_unet.gui.forms import (
+    Collapsible,
+    FolderField,
+    HelpButton,
+    LayerChooser,
+    follow_layers,
+    row,
+)
 
 if TYPE_CHECKING:
     import napari
@@ -138,6 +145,7 @@ class EvaluateFields:
         self.classes.native.setPlaceholderText("1=cell, 2=border")
 
     def _rows(self) -> list[Widget]:
+        self.help = HelpButton("guide/evaluate", "Open the guide to Evaluate in the browser.")
         self._layer_rows = [
             row("Prediction", self.prediction),
             row("Truth", self.truth),
@@ -150,7 +158,7 @@ class EvaluateFields:
         _show(False, *self._folder_rows)
         self._iou_row = row("IoU threshold", self.iou_threshold)
         return [
-            row("Compare", self.source),
+            row("Compare", self.source, self.help),
             *self._layer_rows,
             *self._folder_rows,
             row("Labels are", self.kind),

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from magicgui.widgets import Container, PushButton, Widget
 
+from napari_unet.core.images.palette import CLEAR
 from napari_unet.gui.forms import Legend, plain_container
+from napari_unet.gui.layers.colours import OUTLINES
 
 if TYPE_CHECKING:
     import napari
@@ -16,9 +18,6 @@ if TYPE_CHECKING:
 __all__ = ["How", "Views"]
 
 How = Literal["side by side", "overlay", "errors", "back"]
-
-_OUTLINES = {"truth": "#4df3ff", "prediction": "#ff4fa3"}
-"""Bright on grey images, and unlike the colours of errors."""
 
 
 class Views(Container[Widget]):
@@ -38,7 +37,7 @@ class Views(Container[Widget]):
         self._compared: dict[str, Labels] = {}
         self._errors: Labels | None = None
         self._colours_before: list[tuple[weakref.ref[Labels], Any]] = []
-        self._legend = Legend(_OUTLINES)
+        self._legend = Legend(OUTLINES)
         buttons = [
             self._button("Side by side", "side by side", "Image, truth and prediction in a row."),
             self._button("Overlay", "overlay", "Outlines of truth and prediction on the image."),
@@ -87,9 +86,7 @@ class Views(Container[Widget]):
         for name, layer in self._compared.items():
             if layer in self._viewer.layers:
                 self._colours_before.append((weakref.ref(layer), layer.colormap))
-                layer.colormap = DirectLabelColormap(
-                    color_dict={None: _OUTLINES[name], 0: "#00000000"}
-                )
+                layer.colormap = DirectLabelColormap(color_dict={None: OUTLINES[name], 0: CLEAR})
 
     def _restore_colours(self) -> None:
         for ref, colours in self._colours_before:

@@ -2,6 +2,7 @@
 
 from napari_unet.gui.forms.choosers import LayerChooser, follow_layers
 from napari_unet.gui.forms.fields import FolderField, narrow, parse_channels
+from napari_unet.gui.forms.help import HelpButton
 from napari_unet.gui.forms.models import ModelChooser, model_card
 from napari_unet.gui.forms.pieces import (
     Collapsible,
@@ -19,6 +20,7 @@ __all__ = [
     "Collapsible",
     "FolderField",
     "Form",
+    "HelpButton",
     "LayerChooser",
     "Legend",
     "Message",

@@ -23,6 +23,7 @@ from qtpy.QtWidgets import (
 from superqt import QCollapsible
 
 from napari_unet.gui.forms.docking import join_tabs
+from napari_unet.gui.layers.colours import MESSAGES
 
 __all__ = [
     "Collapsible",
@@ -42,8 +43,6 @@ _WIDTH_PX = 330
 """At which a dock opens: layer names of usual length are read in full."""
 _TALL_PX = 50
 _NO_LIMIT_PX = 16777215  # QWIDGETSIZE_MAX
-_BARS = {"info": "#7f8fa3", "good": "#009e73", "warning": "#e69f00", "error": "#d55e00"}
-"""Colour of the bar beside a sentence: seen on dark and light, by any colour vision."""
 _MARKS = {"info": "", "good": "", "warning": "⚠ ", "error": "✖ "}
 
 _TITLE_STYLE = (
@@ -254,7 +253,7 @@ class Message(Label):
         self.native.setTextFormat(Qt.TextFormat.PlainText)
         self.native.setText(_MARKS[kind] + text)
         self.native.setStyleSheet(
-            f"QLabel {{ border-left: 3px solid {_BARS[kind]}; padding: 2px 2px 2px 6px; }}"
+            f"QLabel {{ border-left: 3px solid {MESSAGES[kind]}; padding: 2px 2px 2px 6px; }}"
         )
         self._show_or_hide()
 

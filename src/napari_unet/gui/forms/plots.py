@@ -10,6 +10,8 @@ from qtpy.QtCore import QEvent, Qt, QTimer
 from qtpy.QtGui import QColor, QPalette
 from qtpy.QtWidgets import QLabel, QSizePolicy, QVBoxLayout, QWidget
 
+from napari_unet.gui.layers.colours import CURVES
+
 if TYPE_CHECKING:
     from qtpy.QtGui import QWheelEvent
 
@@ -23,14 +25,6 @@ _PANEL_HEIGHT_PX = 125
 _LEAST_WIDTH_PX = 220
 _AXIS_WIDTH_PX = 38
 _SMOOTHING = 0.1
-
-_COLOURS = {
-    "blue": ("#0072b2", "#56b4e9"),
-    "orange": ("#c04d00", "#f0a04b"),
-    "green": ("#00795a", "#3fc79a"),
-    "grey": ("#707070", "#b0b0b0"),
-}
-"""After Okabe and Ito, readable with any colour vision: on a light and on a dark background."""
 
 _LOSSES = {"train_loss": ("training", "grey"), "validation_loss": ("validation", "orange")}
 _THRESHOLD_CURVES = {"ap": ("AP", "blue"), "f1": ("F1", "orange"), "pq": ("PQ", "green")}
@@ -290,7 +284,7 @@ class _Panel(QWidget):
         import pyqtgraph
 
         colour, curve = self._curves[label]
-        shade = _COLOURS[colour][self._dark]
+        shade = CURVES[colour][self._dark]
         curve.setPen(pyqtgraph.mkPen(shade, width=2))
         curve.setSymbolBrush(shade)
         curve.setSymbolPen(None)
@@ -298,7 +292,7 @@ class _Panel(QWidget):
 
     def _write_legend(self) -> None:
         parts = [
-            f'<span style="color:{_COLOURS[colour][self._dark]}">●</span>&nbsp;'
+            f'<span style="color:{CURVES[colour][self._dark]}">●</span>&nbsp;'
             f"{label.replace(' ', '&nbsp;')}&nbsp;<b>{self._values[label]:.3f}</b>"
             for label, (colour, _) in self._curves.items()
             if label in self._values

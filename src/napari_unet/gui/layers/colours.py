@@ -1,14 +1,30 @@
-"""Colours of classes, as `add_labels` takes them."""
+"""The colours of the widgets, and those of classes as `add_labels` takes them."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from napari_unet.core.images.palette import BLUE, CLEAR, GREEN, ORANGE, SKY, VERMILION, rgb_hex
+
 if TYPE_CHECKING:
     from napari_unet.core.tasks.instances import Instances
     from napari_unet.core.tasks.semantic import Semantic
 
-__all__ = ["class_colours"]
+__all__ = ["CURVES", "MESSAGES", "OUTLINES", "class_colours"]
+
+MESSAGES = {"info": "#7f8fa3", "good": GREEN, "warning": ORANGE, "error": VERMILION}
+"""Colour of the bar beside a sentence by its kind; visible on dark and light themes."""
+
+CURVES = {
+    "blue": (BLUE, SKY),
+    "orange": ("#c04d00", "#f0a04b"),
+    "green": ("#00795a", "#3fc79a"),
+    "grey": ("#707070", "#b0b0b0"),
+}
+"""Colours of curves on a light and on a dark background."""
+
+OUTLINES = {"truth": "#4df3ff", "prediction": "#ff4fa3"}
+"""Bright on grey images, and unlike the colours of errors."""
 
 
 def class_colours(task: Semantic | Instances) -> dict[int, str] | None:
@@ -22,12 +38,11 @@ def class_colours(task: Semantic | Instances) -> dict[int, str] | None:
     if all(c.color is None for c in classes):
         return None
     colours = {c.id: c.color or _usual_colour(c.id) for c in classes}
-    return colours | {task.background.id: "#00000000"}
+    return colours | {task.background.id: CLEAR}
 
 
 def _usual_colour(number: int) -> str:
     import numpy as np
     from napari.layers import Labels
 
-    rgba = Labels(np.zeros((1, 1), np.int32)).get_color(number)
-    return "#" + "".join(f"{round(255 * float(c)):02x}" for c in rgba[:3])
+    return rgb_hex(Labels(np.zeros((1, 1), np.int32)).get_color(number))

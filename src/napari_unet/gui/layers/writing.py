@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet.core.errors import LabelsError
+from napari_unet.core.images.palette import CLEAR, GREY
 from napari_unet.gui.layers.geometry import result_geometry, to_layer_order
 from napari_unet.gui.layers.proxies import unwrapped
 from napari_unet.gui.layers.seals import is_ours, reseal, seal, was_edited
@@ -313,7 +314,7 @@ def _type_with_room(labels: NDArray[Any]) -> np.dtype[Any]:
 def _colormap(colours: Mapping[int, str]) -> Any:
     from napari.utils.colormaps import DirectLabelColormap
 
-    table: dict[int | None, str] = {None: "#808080", 0: "#00000000"}
+    table: dict[int | None, str] = {None: GREY, 0: CLEAR}
     table.update({int(i): colour for i, colour in colours.items()})
     return DirectLabelColormap(color_dict=table)
 

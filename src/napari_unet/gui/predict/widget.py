@@ -14,6 +14,7 @@ from napari_unet.gui.app.session import preferences, start_engine_soon
 from napari_unet.gui.forms import (
     Collapsible,
     Form,
+    HelpButton,
     LayerChooser,
     Message,
     ModelChooser,
@@ -76,13 +77,14 @@ class PredictWidget(Form):
         self.retrain = Retrain(
             self._correction, self._model_in_use, self._open_train, _default_training_set()
         )
+        self.help = HelpButton("guide/predict", "Open the guide to Predict in the browser.")
         self._image_row = row("Image", self.image, tooltip="The image layer to predict.")
         about = self.model.about  # in the row it would be narrow
         self.model.remove(about)
         votes = self.decoding.rows["min_votes"]
         super().__init__(
             [
-                row("Model", self.model, tooltip="Shipped models, your own, or a file."),
+                row("Model", self.model, self.help, tooltip="Shipped models, your own, or a file."),
                 self._image_row,
                 row("Predict", self.scope, tooltip="How much of it."),
                 *self.folders.rows,

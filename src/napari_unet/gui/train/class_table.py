@@ -17,6 +17,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_unet.core.images.palette import GREY
 from napari_unet.core.tasks.semantic import ClassInfo
 
 __all__ = ["ClassTable"]
@@ -136,7 +137,7 @@ class ClassTable(QTableWidget):
         items[_PAINTED].setTextAlignment(right)
         items[_PAINTED].setToolTip("Pixels painted in this class.")
         items[_COLOUR].setText("■")
-        items[_COLOUR].setForeground(QColor(info.color or "#808080"))
+        items[_COLOUR].setForeground(QColor(info.color or GREY))
         items[_COLOUR].setToolTip("Double-click to change the colour.")
         ticked = Qt.CheckState.Checked if info.background else Qt.CheckState.Unchecked
         if self._sparse:
@@ -163,6 +164,6 @@ class ClassTable(QTableWidget):
         if item.column() != _COLOUR:
             return
         info = self._classes[item.row()]
-        colour = QColorDialog.getColor(QColor(info.color or "#808080"), self)
+        colour = QColorDialog.getColor(QColor(info.color or GREY), self)
         if colour.isValid():
             self.choose_colour(info.id, colour.name())

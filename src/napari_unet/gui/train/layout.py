@@ -6,7 +6,15 @@ from typing import Any
 
 from magicgui import widgets as w
 
-from napari_unet.gui.forms import FolderField, Form, Message, narrow, plain_container, row
+from napari_unet.gui.forms import (
+    FolderField,
+    Form,
+    HelpButton,
+    Message,
+    narrow,
+    plain_container,
+    row,
+)
 from napari_unet.gui.train.class_table import ClassTable
 from napari_unet.gui.train.fields import DataFields, MoreFields, StartFields
 from napari_unet.gui.train.pair_table import PairTable
@@ -35,6 +43,7 @@ class TrainLayout(Form):
             choices=[LAYERS, FOLDER],
             tooltip="Learn from what is open in napari, or from a folder of images and masks.",
         )
+        self.help = HelpButton("guide/train", "Open the guide to Train in the browser.")
         self.pairs = PairTable()
         self.pairs_host = plain_container()
         self.folder = FolderField(
@@ -65,6 +74,7 @@ class TrainLayout(Form):
             "shows what it makes of the image in view. 0 is not painted. To teach objects, choose "
             "them above first: label 1 is background then, every other label a whole object.",
         )
+        self.live_help = HelpButton("guide/live", "Open the guide to Live in the browser.")
         self.suggest_button: Any = w.PushButton(
             text="Where next?",
             tooltip="Go where the network is least certain and nothing is painted yet.",
@@ -113,7 +123,7 @@ class TrainLayout(Form):
         self.classes_host.visible = self.folder_row.visible = False
         self.more.inner.append(self.other_run_button)
         return [
-            row("Training data", narrow(self.source)),
+            row("Training data", narrow(self.source), self.help),
             self.pairs_host,
             self.folder_row,
             self.fields.meaning_row,
@@ -126,7 +136,8 @@ class TrainLayout(Form):
             self.repair_button,
             self.outlook,
             plain_container(
-                [self.train_button, self.live_button, self.resume_button], layout="horizontal"
+                [self.train_button, self.live_button, self.live_help, self.resume_button],
+                layout="horizontal",
             ),
             self.live_row,
             self.maps_row,

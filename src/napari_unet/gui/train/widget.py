@@ -13,6 +13,7 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QFileDialog
 
 from napari_unet.core.errors import UNetError
+from napari_unet.core.images.palette import rgb_hex
 from napari_unet.core.tasks.semantic import ClassInfo
 from napari_unet.gui.app.background import Background
 from napari_unet.gui.app.preferences import preferences
@@ -369,8 +370,7 @@ class TrainWidget(TrainLayout):
         for info in classes:
             rgba = rows[0].labels.get_color(info.id) if info.color is None and info.id else None
             if rgba is not None:
-                colour = "#" + "".join(f"{round(255 * float(c)):02x}" for c in rgba[:3])
-                info = info.model_copy(update={"color": colour})
+                info = info.model_copy(update={"color": rgb_hex(rgba)})
             found.append(info)
         return found
 

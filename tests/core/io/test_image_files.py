@@ -14,8 +14,8 @@ from PIL import Image as PilImage
 
 from napari_unet.core.errors import ImageError, LabelsError, StorageError
 from napari_unet.core.images.image import Image, PixelSize
+from napari_unet.core.io.formats import bare_name
 from napari_unet.core.io.image_files import (
-    bare_name,
     read_image,
     read_label_array,
     read_labels,

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from napari_unet.core.datasets.folder_layouts import Match, label_owner
 from napari_unet.core.errors import LabelsError, SettingsError
-from napari_unet.core.io.image_files import bare_name, is_image_file, read_label_array
+from napari_unet.core.io.formats import bare_name, is_image_file
+from napari_unet.core.io.image_files import read_label_array
 from napari_unet.core.system.atomic_files import exists
 
 __all__ = ["read_area", "read_like", "with_areas"]

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from napari_unet.core.errors import ImageError, LabelsError, SettingsError
-from napari_unet.core.io.image_files import IMAGE_SUFFIXES, bare_name, is_image_file, reading
+from napari_unet.core.io.formats import bare_name, image_suffixes, is_image_file
+from napari_unet.core.io.image_files import reading
 
 __all__ = [
     "LABEL_SUFFIXES",
@@ -306,7 +307,7 @@ def _image_files(folder: Path, matches: Matches) -> list[Path]:
         elif path.is_dir():
             matches.skipped.append((path, "a folder"))
         else:
-            known = ", ".join(IMAGE_SUFFIXES)
+            known = ", ".join(image_suffixes())
             matches.skipped.append((path, f"not one of the formats read ({known})"))
     return files
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from napari_unet.core.datasets.folder_layouts import Match, delimiter_of, read_table
 from napari_unet.core.errors import SettingsError
-from napari_unet.core.io.image_files import bare_name
+from napari_unet.core.io.formats import bare_name
 from napari_unet.core.system.atomic_files import atomic_write_text
 
 __all__ = ["note_group", "read_column", "read_groups", "with_groups"]

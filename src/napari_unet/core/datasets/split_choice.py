@@ -62,7 +62,7 @@ def choose_split(
 def _split_of_table(path: Path, names: Sequence[str]) -> Split:
     from napari_unet.core.datasets.groups import read_column
     from napari_unet.core.datasets.splits import Split
-    from napari_unet.core.io.image_files import bare_name
+    from napari_unet.core.io.formats import bare_name
 
     said = "split (or side, role)"
     column = read_column(path, ("split", "side", "role"), said, "on two sides,")

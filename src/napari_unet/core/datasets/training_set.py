@@ -27,14 +27,9 @@ from napari_unet.core.datasets.pairs import Dataset, find_pairs, load_pairs
 from napari_unet.core.errors import ImageError, LabelsError, UNetError
 from napari_unet.core.images.image import Image
 from napari_unet.core.images.pair import Pair
-from napari_unet.core.io.image_files import (
-    bare_name,
-    is_image_file,
-    read_image,
-    read_labels,
-    write_image,
-    write_labels,
-)
+from napari_unet.core.io.formats import bare_name, format_of, is_image_file
+from napari_unet.core.io.image_files import read_image, read_labels, write_image, write_labels
+from napari_unet.core.io.tiff import TIFF
 from napari_unet.core.system.atomic_files import (
     atomic_path,
     atomic_write_text,
@@ -217,7 +212,7 @@ def _place(folder: Path, name: str, image: Image) -> _Place:
     image_path = images / f"{candidate}.tif" if is_new else there[candidate][0]
     before = next(iter(owned[candidate]), None)
     labels_path = labels / f"{candidate}.tif"
-    if before is not None and before.suffix.lower() in (".tif", ".tiff"):
+    if before is not None and format_of(before) is TIFF:
         labels_path = before
     return _Place(candidate, image_path, is_new, labels_path, before)
 

@@ -1,9 +1,9 @@
-"""Images and labels from files and into files, whatever the format."""
+"""Read and write images and labels, whatever the format."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -16,42 +16,32 @@ from napari_unet.core.errors import ImageError, LabelsError, StorageError
 from napari_unet.core.images.image import Image, PixelSize
 from napari_unet.core.images.labels import as_labels
 from napari_unet.core.images.units import to_um
-from napari_unet.core.io.pictures import read_npy, read_picture, write_png
+from napari_unet.core.io.format import Format, ReadOptions
+from napari_unet.core.io.formats import (
+    bare_name,
+    format_names,
+    format_of,
+    format_of_name,
+    writable_suffixes,
+)
 from napari_unet.core.io.raw_image import RawImage, name_axes
-from napari_unet.core.io.tiff import read_tiff, write_tiff
-from napari_unet.core.io.zarr import is_zarr, read_zarr, write_zarr
-from napari_unet.core.system.atomic_files import atomic_path, checked_file, exists
+from napari_unet.core.system.atomic_files import atomic_path, exists
 
 __all__ = [
-    "IMAGE_SUFFIXES",
-    "bare_name",
-    "is_image_file",
+    "labels_of_array",
     "read_image",
     "read_label_array",
     "read_labels",
     "reading",
+    "write_array",
     "write_image",
     "write_labels",
 ]
 
-_TIFF = (".tif", ".tiff", ".btf", ".tf8")
-_PICTURES = (".png", ".jpg", ".jpeg", ".bmp")
-IMAGE_SUFFIXES = (*_TIFF, *_PICTURES, ".npy", ".zarr")
-"""Suffixes of the files that can be read, in lower case."""
-
-_FORMATS = "TIFF, PNG, JPEG, BMP, NPY or Zarr"
-
-
-def is_image_file(path: Path) -> bool:
-    """Whether the name (or for Zarr, the folder) looks like an image that can be read."""
-    if is_zarr(path):
-        return True
-    return path.suffix.lower() in IMAGE_SUFFIXES and not path.is_dir()
-
 
 @contextmanager
 def reading(source: Path) -> Iterator[None]:
-    """Raise an `ImageError` where the system refuses to read a file or to list a folder."""
+    """Raise an `ImageError` if the system refuses to read a file or to list a folder."""
     try:
         yield
     except OSError as error:
@@ -59,14 +49,6 @@ def reading(source: Path) -> Iterator[None]:
             f"'{error.filename or source}' cannot be read: {error.strerror or error}. Check the "
             "name, or ask its owner for permission."
         ) from error
-
-
-def bare_name(path: Path) -> str:
-    """Name of a file without its suffix, `.ome.tif` and `.ome.zarr` counting as one suffix."""
-    name = path.name
-    if path.suffix.lower() in IMAGE_SUFFIXES:
-        name = path.stem
-    return name[:-4] if name.lower().endswith(".ome") else name
 
 
 def read_image(
@@ -81,7 +63,8 @@ def read_image(
     Parameters
     ----------
     path
-        TIFF, PNG, JPEG, BMP, NPY, or the folder of a Zarr array or OME-NGFF image.
+        File of a format in `napari_unet.core.io.formats`: TIFF, PNG, JPEG, BMP, NPY, or the folder
+        of a Zarr array or OME-NGFF image.
     channels
         Channels to keep, by name or by index from 0, in that order. None: all.
     axes
@@ -104,7 +87,7 @@ def read_image(
         axes are; when a channel does not exist.
     """
     path = Path(path)
-    raw = _read(path, lazy=lazy)
+    raw = _read(path, ReadOptions(lazy=lazy))
     data, letters = name_axes(raw, axes, path.name)
     image = Image.from_array(data, letters, name=bare_name(path), path=path, rgb="S" in letters)
     names = raw.channel_names
@@ -117,7 +100,7 @@ def read_image(
 
 
 def read_label_array(
-    path: str | os.PathLike[str], *, axes: str | None = None
+    path: str | os.PathLike[str], *, axes: str | None = None, axes_if_unnamed: str | None = None
 ) -> tuple[NDArray[Any], bool]:
     """Read labels as the file has them, before anything is checked.
 
@@ -127,44 +110,30 @@ def read_label_array(
         File of any format that `read_image` reads; a palette PNG gives its numbers.
     axes
         As in `read_image`.
+    axes_if_unnamed
+        The axes if the file does not name them, or names some that labels do not have.
 
     Returns
     -------
     labels
         Axes in the order TZYX (those the file has), any data type; with a last axis of length 3
-        where the labels were saved as colours.
+        if the labels were saved as colours.
     is_colour
         Whether there is such a last axis.
 
     Raises
     ------
     LabelsError
-        When the file cannot be read or has channels.
+        If the file cannot be read or has channels.
     """
     path = Path(path)
-    if path.name.lower().endswith("_seg.npy"):
-        raise LabelsError(
-            f"'{path.name}' is Cellpose's own file, a pickled Python object that can run code "
-            "when loaded: expected an image of labels. In Cellpose choose 'Save masks as PNG/tif' "
-            "(or run it with --save_tif) and use that '_cp_masks' file."
-        )
+    raw = _read_raw_labels(path)
     try:
-        raw = _read(path, lazy=False, indices=True)
-        data, letters = name_axes(raw, axes, path.name)
-        image = Image.from_array(data, letters, name=path.name, rgb="S" in letters)
-    except ImageError as error:
-        raise LabelsError(str(error)) from error
-    if "C" not in image.axes:
-        return np.asarray(image.data), False
-    pixels = np.moveaxis(np.asarray(image.data), image.axes.index("C"), -1)
-    if image.channels == 1:
-        return pixels[..., 0], False
-    if not image.rgb:
-        raise LabelsError(
-            f"'{path.name}' has {image.channels} channels: labels have none. Save the labels "
-            "alone, one number per pixel."
-        )
-    return pixels, True
+        return _label_pixels(raw, axes, path.name)
+    except LabelsError:
+        if axes_if_unnamed is None:
+            raise
+        return _label_pixels(raw, axes_if_unnamed, path.name)
 
 
 def read_labels(path: str | os.PathLike[str], *, axes: str | None = None) -> NDArray[Any]:
@@ -188,8 +157,24 @@ def read_labels(path: str | os.PathLike[str], *, axes: str | None = None) -> NDA
     LabelsError
         When the file cannot be read, or its pixels are no labels: colours, fractions, negatives.
     """
-    labels, is_colour = read_label_array(path, axes=axes)
-    name = Path(path).name
+    return labels_of_array(*read_label_array(path, axes=axes), Path(path).name)
+
+
+def labels_of_array(labels: NDArray[Any], is_colour: bool, name: str) -> NDArray[Any]:
+    """Check what `read_label_array` read, and return labels as `read_labels` does.
+
+    Parameters
+    ----------
+    labels, is_colour
+        From `read_label_array`.
+    name
+        File name for messages.
+
+    Raises
+    ------
+    LabelsError
+        If the pixels are not labels: colours, fractions, negatives.
+    """
     if is_colour:
         if not (labels == labels[..., :1]).all():
             raise LabelsError(
@@ -230,23 +215,33 @@ def write_labels(
     """
     path = Path(path)
     labels = as_labels(labels, path.name)
+    largest = int(labels.max(initial=0))
+    _check_labels_fit(path, labels, axes, largest)
+    data = labels.astype(np.uint32 if largest > 65_535 else np.uint16)
+    write_array(path, data, axes, pixel_size)
+
+
+def _check_labels_fit(path: Path, labels: NDArray[Any], axes: str, largest: int) -> None:
     if labels.ndim != len(axes):
         raise LabelsError(
             f"'{path.name}': labels of shape {labels.shape} do not fit the axes {axes!r}: "
             "expected one letter per axis."
         )
-    largest = int(labels.max(initial=0))
     if largest >= 2**32:
         raise LabelsError(
             f"'{path.name}': ids go up to {largest}, a file holds up to {2**32 - 1}. Number the "
             "objects from 1."
         )
-    if path.suffix.lower() == ".png" and (largest > 65_535 or labels.ndim != 2):
+    found = format_of_name(path.name)
+    if found is None:  # `write_array` reports it
+        return
+    too_many_planes = found.planes_only and labels.ndim != 2
+    if too_many_planes or largest > found.largest_label:
         raise LabelsError(
-            f"'{path.name}': a PNG holds one plane with ids up to 65,535, these labels have shape "
-            f"{labels.shape} and ids up to {largest}. Write them as '.tif'."
+            f"'{path.name}': a {found.name} holds {'one plane with ' * found.planes_only}ids up to "
+            f"{found.largest_label:,}, these labels have shape {labels.shape} and ids up to "
+            f"{largest}. Write them as '.tif'."
         )
-    _write(path, labels.astype(np.uint32 if largest > 65_535 else np.uint16), axes, pixel_size)
 
 
 def write_image(path: str | os.PathLike[str], image: Image) -> None:
@@ -273,7 +268,49 @@ def write_image(path: str | os.PathLike[str], image: Image) -> None:
         data = data.astype(np.uint8)
     elif data.dtype.itemsize == 8:
         data = _narrowed(data)
-    _write(path, data, image.axes, image.pixel_size, image.channel_names, rgb=image.rgb)
+    write_array(path, data, image.axes, image.pixel_size, image.channel_names, rgb=image.rgb)
+
+
+def write_array(
+    path: Path,
+    data: Any,
+    axes: str,
+    pixel_size: PixelSize | None = None,
+    channel_names: Sequence[str] | None = None,
+    *,
+    rgb: bool = False,
+) -> None:
+    """Write an array as it is, all or nothing.
+
+    Parameters
+    ----------
+    path
+        A name with the suffix of a format that can be written.
+    data
+        Array; zarr and dask arrays are copied into a Zarr chunk by chunk.
+    axes
+        One letter of ``"TZCYX"`` per axis, in that order.
+    pixel_size, channel_names
+        Written if the format stores them.
+    rgb
+        Whether the channels are red, green and blue.
+
+    Raises
+    ------
+    StorageError
+        If the file cannot be written, or the format cannot hold such an array.
+    """
+    found = format_of_name(path.name)
+    if found is None or found.write is None:
+        *suffixes, last = writable_suffixes()
+        raise StorageError(
+            f"Cannot write '{path.name}': expected a name that ends in {', '.join(suffixes)} or "
+            f"{last}."
+        )
+    names = None if channel_names is None else tuple(channel_names)
+    raw = RawImage(data, axes, _spacing_um(pixel_size), names, rgb, name=path.stem)
+    with atomic_path(path, folder_markers=found.folder_markers) as temporary:
+        found.write(temporary, raw)
 
 
 def _narrowed(data: NDArray[Any]) -> NDArray[Any]:
@@ -283,46 +320,89 @@ def _narrowed(data: NDArray[Any]) -> NDArray[Any]:
     return data.astype(np.float64 if narrow.itemsize == 8 else narrow)
 
 
-def _read(path: Path, *, lazy: bool, indices: bool = False) -> RawImage:
-    """Read by suffix, and say in a sentence what is wrong with a file that cannot be read."""
+def _read_raw_labels(path: Path) -> RawImage:
+    if path.name.lower().endswith("_seg.npy"):
+        raise LabelsError(
+            f"'{path.name}' is Cellpose's own file, a pickled Python object that can run code "
+            "when loaded: expected an image of labels. In Cellpose choose 'Save masks as PNG/tif' "
+            "(or run it with --save_tif) and use that '_cp_masks' file."
+        )
     try:
-        return _reader(path, lazy, indices)()
+        return _read(path, ReadOptions(indices=True))
+    except ImageError as error:
+        raise LabelsError(str(error)) from error
+
+
+def _label_pixels(raw: RawImage, axes: str | None, name: str) -> tuple[NDArray[Any], bool]:
+    """Order the axes of labels; the second value says whether the last one holds colours."""
+    try:
+        data, letters = name_axes(raw, axes, name)
+        image = Image.from_array(data, letters, name=name, rgb="S" in letters)
+    except ImageError as error:
+        raise LabelsError(str(error)) from error
+    if "C" not in image.axes:
+        return np.asarray(image.data), False
+    pixels = np.moveaxis(np.asarray(image.data), image.axes.index("C"), -1)
+    if image.channels == 1:
+        return pixels[..., 0], False
+    if not image.rgb:
+        raise LabelsError(
+            f"'{name}' has {image.channels} channels: labels have none. Save the labels alone, "
+            "one number per pixel."
+        )
+    return pixels, True
+
+
+def _read(path: Path, options: ReadOptions) -> RawImage:
+    """Read a file, and explain in a sentence what is wrong with one that cannot be read."""
+    found = None
+    try:
+        found = _readable_format(path)
+        return found.read(path, options)
     except (ImageError, MemoryError):
         raise
     except PermissionError as error:
         raise ImageError(f"'{path}' may not be read. Ask its owner for permission.") from error
     except Exception as error:  # every library fails in its own way on a damaged file
-        if "imagecodecs" in str(error):
-            raise ImageError(
-                f"'{path.name}' is compressed in a way that needs the package imagecodecs. "
-                "Install it (pip install imagecodecs), or save the image uncompressed."
-            ) from error
+        if missing := _missing_package(path, found, error):
+            raise ImageError(missing) from error
         raise ImageError(
             f"'{path.name}' cannot be read, it is damaged, cut off or not what its suffix says "
             f"({_first_line(error)}). Copy it again, or save it anew as TIFF."
         ) from error
 
 
-def _reader(path: Path, lazy: bool, indices: bool) -> Callable[[], RawImage]:
-    suffix = path.suffix.lower()
+def _readable_format(path: Path) -> Format:
     if not exists(path):
         raise ImageError(f"There is no file '{path}'. Check the name and the folder.")
-    if is_zarr(path):
-        return lambda: read_zarr(path, lazy=lazy)
+    found = format_of(path)
     if path.is_dir():
-        raise ImageError(f"'{path}' is a folder: expected an image file, {_FORMATS}.")
+        if found is None:
+            raise ImageError(f"'{path}' is a folder: expected an image file, {format_names()}.")
+        return found
     if path.stat().st_size == 0:
         raise ImageError(f"'{path.name}' is empty (0 bytes). Copy or save it again.")
-    if suffix in _TIFF:
-        return lambda: read_tiff(path, lazy=lazy)
-    if suffix in _PICTURES:
-        return lambda: read_picture(path, indices=indices)
-    if suffix == ".npy":
-        return lambda: read_npy(path, lazy=lazy)
-    raise ImageError(
-        f"'{path.name}' is no image format that can be read: expected {_FORMATS}. Open it in "
-        "Fiji and save it as TIFF."
-    )
+    if found is None or found.is_folder:
+        raise ImageError(
+            f"'{path.name}' is no image format that can be read: expected {format_names()}. Open "
+            "it in Fiji and save it as TIFF."
+        )
+    return found
+
+
+def _missing_package(path: Path, format: Format | None, error: Exception) -> str:
+    """Explain which package reading a file lacks; empty if that was not the trouble."""
+    if "imagecodecs" in str(error):
+        return (
+            f"'{path.name}' is compressed in a way that needs the package imagecodecs. "
+            "Install it (pip install imagecodecs), or save the image uncompressed."
+        )
+    if format is not None and format.requires and isinstance(error, ImportError):
+        return (
+            f"'{path.name}' is a {format.name} file, which needs the package {format.requires}. "
+            f"Install it (pip install {format.requires}), or save the image as TIFF."
+        )
+    return ""
 
 
 def _first_line(error: Exception) -> str:
@@ -334,35 +414,6 @@ def _pixel_size(raw: RawImage, axes: str) -> PixelSize | None:
     if not {"Y", "X"} <= set(raw.spacing_um):
         return None
     return PixelSize(tuple(raw.spacing_um[a] for a in "ZYX" if a in axes and a in raw.spacing_um))
-
-
-def _write(
-    path: Path,
-    data: NDArray[Any],
-    axes: str,
-    pixel_size: PixelSize | None,
-    channel_names: Sequence[str] | None = None,
-    *,
-    rgb: bool = False,
-) -> None:
-    suffix = path.suffix.lower()
-    spacing_um = _spacing_um(pixel_size)
-    if suffix not in (*_TIFF, ".zarr", ".npy", ".png"):
-        raise StorageError(
-            f"Cannot write '{path.name}': expected a name that ends in .tif, .png, .npy or .zarr."
-        )
-    with atomic_path(path) as temporary:
-        if suffix in _TIFF:
-            write_tiff(temporary, data, axes, spacing_um, channel_names=channel_names, rgb=rgb)
-        elif suffix == ".zarr":
-            write_zarr(
-                temporary, data, axes, spacing_um, name=path.stem, channel_names=channel_names
-            )
-        elif suffix == ".npy":
-            with checked_file(temporary) as file:
-                np.save(file, data, allow_pickle=False)
-        else:
-            write_png(temporary, np.moveaxis(data, axes.index("C"), -1) if rgb else data)
 
 
 def _spacing_um(pixel_size: PixelSize | None) -> dict[str, float]:

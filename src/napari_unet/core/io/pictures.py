@@ -1,4 +1,4 @@
-"""Reading pictures (PNG, JPEG, BMP) and NumPy files."""
+"""Pictures: PNG, JPEG and BMP."""
 
 from __future__ import annotations
 
@@ -11,23 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet.core.errors import ImageError, StorageError
+from napari_unet.core.io.format import Format, ReadOptions
 from napari_unet.core.io.raw_image import RawImage
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PictureFile
 
-__all__ = ["read_npy", "read_picture", "write_png"]
+__all__ = ["BMP", "JPEG", "PNG"]
 
 
-def read_picture(path: Path, *, indices: bool = False) -> RawImage:
-    """Read a PNG, JPEG or BMP.
-
-    Parameters
-    ----------
-    path
-        The file.
-    indices
-        Whether the pixels of a palette picture are wanted as numbers (labels) and not as colours.
+def _read(path: Path, options: ReadOptions) -> RawImage:
+    """Read a picture.
 
     Returns
     -------
@@ -38,7 +32,7 @@ def read_picture(path: Path, *, indices: bool = False) -> RawImage:
     Raises
     ------
     ImageError
-        When the picture has more pixels or bits than such a reader handles without loss.
+        If the picture has more pixels or bits than can be read without loss.
     """
     from PIL import Image as PilImage
 
@@ -51,7 +45,7 @@ def read_picture(path: Path, *, indices: bool = False) -> RawImage:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", PilImage.DecompressionBombWarning)
             with PilImage.open(path) as picture:
-                data = _picture_data(picture, indices)
+                data = _picture_data(picture, options.indices)
     except PilImage.DecompressionBombError as error:
         raise ImageError(
             f"'{path.name}' has too many pixels for a picture file ({error}). Save it as TIFF."
@@ -59,35 +53,18 @@ def read_picture(path: Path, *, indices: bool = False) -> RawImage:
     return RawImage(data, "YX" if data.ndim == 2 else "YXS", rgb=data.ndim == 3)
 
 
-def read_npy(path: Path, *, lazy: bool = False) -> RawImage:
-    """Read a NumPy file; `lazy` memory-maps it. Pickled objects are never loaded.
-
-    Raises
-    ------
-    ImageError
-        When the file holds pickled Python objects.
-    """
-    try:
-        return RawImage(np.load(path, mmap_mode="r" if lazy else None, allow_pickle=False))
-    except ValueError as error:
-        if "Object arrays" not in str(error):
-            raise
-        raise ImageError(
-            f"'{path.name}' holds pickled Python objects, which can run code when loaded: "
-            "expected an array of numbers. Save the array alone with numpy.save, or as TIFF."
-        ) from error
-
-
-def write_png(path: Path, data: NDArray[Any]) -> None:
-    """Write a grey plane (YX, uint8 or uint16) or a colour plane (YXS, uint8) as PNG.
+def _write_png(path: Path, image: RawImage) -> None:
+    """Write a grey plane (uint8 or uint16) or a colour plane (uint8) as PNG.
 
     Raises
     ------
     StorageError
-        When a PNG cannot hold such an array.
+        If a PNG cannot hold the image.
     """
     from PIL import Image as PilImage
 
+    data, axes = np.asarray(image.data), image.axes or ""
+    data = np.moveaxis(data, axes.index("C"), -1) if image.rgb else data
     grey = data.ndim == 2 and data.dtype in (np.uint8, np.uint16)
     colour = data.ndim == 3 and data.shape[-1] == 3 and data.dtype == np.uint8
     if not grey and not colour:
@@ -125,3 +102,15 @@ def _would_lose_bits(path: Path) -> bool:
         return False
     depth, colour_type = struct.unpack("BB", header[24:26])
     return bool(depth == 16 and colour_type != 0)
+
+
+PNG = Format(
+    name="PNG",
+    suffixes=(".png",),
+    read=_read,
+    write=_write_png,
+    planes_only=True,
+    largest_label=65_535,
+)
+JPEG = Format(name="JPEG", suffixes=(".jpg", ".jpeg"), read=_read)
+BMP = Format(name="BMP", suffixes=(".bmp",), read=_read)

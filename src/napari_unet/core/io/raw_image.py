@@ -1,4 +1,4 @@
-"""What a reader finds in a file before anybody decides what it means."""
+"""What a file holds, as its format has it, before it becomes an `Image`."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ __all__ = ["RawImage", "name_axes"]
 
 @dataclass(frozen=True)
 class RawImage:
-    """Array and metadata as the file has them.
+    """Array and metadata as a file has them, or is to have them.
 
     Parameters
     ----------
     data
-        Array: numpy, memory-mapped or dask.
+        Array: numpy, memory-mapped, zarr or dask.
     axes
         One letter per axis: ``T``, ``Z``, ``C``, ``Y``, ``X``, ``S`` for colour samples, anything
         else for an axis that the file does not name. None: the file names none of them.
@@ -29,6 +29,8 @@ class RawImage:
         Names of the channels, or None.
     rgb
         Whether the samples are colours.
+    name
+        Name of the image, for formats that store one.
     """
 
     data: Any
@@ -36,6 +38,7 @@ class RawImage:
     spacing_um: Mapping[str, float] = field(default_factory=dict)
     channel_names: tuple[str, ...] | None = None
     rgb: bool = False
+    name: str = ""
 
 
 def name_axes(raw: RawImage, axes: str | None, filename: str) -> tuple[Any, str]:

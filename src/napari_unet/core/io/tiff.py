@@ -1,4 +1,4 @@
-"""Reading and writing TIFF: what OME, ImageJ and plain files say about their axes and pixels."""
+"""TIFF: what OME, ImageJ and plain files say about their axes and pixels."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from napari_unet.core.errors import ImageError
 from napari_unet.core.images.units import to_um
+from napari_unet.core.io.format import Format, ReadOptions
 from napari_unet.core.io.raw_image import RawImage
 from napari_unet.core.system.atomic_files import checked_file
 
 if TYPE_CHECKING:
     import tifffile
 
-__all__ = ["read_tiff", "write_tiff"]
+__all__ = ["TIFF"]
 
 _RESOLUTION_UNITS = {2: "inch", 3: "cm"}
 _PRINT_RESOLUTION_UM = 20.0
@@ -32,20 +32,13 @@ _CLASSIC_TIFF_BYTES = 2**32 - 2**25
 _TRUNCATED = ("invalid page offset", "corrupted", "failed to reshape")
 
 
-def read_tiff(path: Path, *, lazy: bool = False) -> RawImage:
-    """Read the first image of a TIFF at full resolution.
-
-    Parameters
-    ----------
-    path
-        The file.
-    lazy
-        Do not read the pixels yet: memory-map them, or (compressed) wrap them in dask.
+def _read(path: Path, options: ReadOptions) -> RawImage:
+    """Read the first image of a TIFF at full resolution; lazily by memory map, else by dask.
 
     Raises
     ------
     ImageError
-        When the file is truncated or holds several images of one size.
+        If the file is truncated or holds several images of one size.
     """
     import tifffile
 
@@ -64,7 +57,7 @@ def read_tiff(path: Path, *, lazy: bool = False) -> RawImage:
                 f"'{path.name}' holds {twins} images of the same size (positions or series): "
                 "expected one. Save each as a file of its own."
             )
-        data = _lazy_data(path, tif) if lazy else series.asarray()
+        data = _lazy_data(path, tif) if options.lazy else series.asarray()
     if data.shape != series.shape:
         data = data.reshape(series.shape)
     return RawImage(
@@ -76,36 +69,15 @@ def read_tiff(path: Path, *, lazy: bool = False) -> RawImage:
     )
 
 
-def write_tiff(
-    path: Path,
-    data: NDArray[Any],
-    axes: str,
-    spacing_um: Mapping[str, float],
-    *,
-    channel_names: Sequence[str] | None = None,
-    rgb: bool = False,
-) -> None:
-    """Write an array as a TIFF that Fiji opens with its axes and pixel size.
+def _write(path: Path, image: RawImage) -> None:
+    """Write an image as a TIFF that Fiji opens with its axes and pixel size.
 
-    ImageJ's own kind where it can hold the data (uint8, uint16, float32 under 4 GB), else OME.
-
-    Parameters
-    ----------
-    path
-        The file; written directly, see `storage.atomic_path`.
-    data
-        Array.
-    axes
-        One letter of ``"TZCYX"`` per axis, in that order.
-    spacing_um
-        Pixel size in micrometres by axis letter, as far as it is known.
-    channel_names
-        One name per channel.
-    rgb
-        Whether the channels are red, green and blue.
+    ImageJ's own kind if it can hold the data (uint8, uint16, float32 under 4 GB), else OME.
     """
     import tifffile
 
+    data, axes = np.asarray(image.data), image.axes or ""
+    spacing_um, rgb = image.spacing_um, image.rgb
     if rgb:
         data, axes = np.moveaxis(data, axes.index("C"), -1), axes.replace("C", "") + "S"
     imagej = data.dtype.name in _IMAGEJ_DTYPES and data.nbytes < _CLASSIC_TIFF_BYTES
@@ -113,11 +85,11 @@ def write_tiff(
     metadata: dict[str, Any] = {"axes": axes}
     options: dict[str, Any] = {"photometric": "rgb" if rgb else "minisblack"}
     if imagej:
-        metadata |= _imagej_metadata(axes, data.shape, spacing_um, channel_names)
+        metadata |= _imagej_metadata(axes, data.shape, spacing_um, image.channel_names)
         if {"X", "Y"} <= set(spacing_um):
             options["resolution"] = (1 / spacing_um["X"], 1 / spacing_um["Y"])
     else:
-        metadata |= _ome_metadata(axes, spacing_um, channel_names)
+        metadata |= _ome_metadata(axes, spacing_um, image.channel_names)
         options["bigtiff"] = data.nbytes >= _CLASSIC_TIFF_BYTES
     with checked_file(path) as file:
         tifffile.imwrite(file, data, imagej=imagej, ome=not imagej, metadata=metadata, **options)
@@ -267,3 +239,12 @@ def _ome_metadata(
     if channel_names and "C" in axes:
         metadata["Channel"] = {"Name": list(channel_names)}
     return metadata
+
+
+TIFF = Format(
+    name="TIFF",
+    suffixes=(".tif", ".tiff", ".btf", ".tf8"),
+    read=_read,
+    write=_write,
+    names_axes=True,
+)

@@ -1,8 +1,8 @@
-"""Reading and writing Zarr: plain arrays and OME-NGFF images."""
+"""Zarr: plain arrays and OME-NGFF images."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,34 +10,21 @@ import numpy as np
 
 from napari_unet.core.errors import ImageError
 from napari_unet.core.images.units import to_um
+from napari_unet.core.io.format import Format, ReadOptions
 from napari_unet.core.io.raw_image import RawImage
-from napari_unet.core.system.atomic_files import exists
 
-__all__ = ["is_zarr", "read_zarr", "write_zarr"]
+__all__ = ["ZARR"]
 
-_MARKERS = ("zarr.json", ".zarray", ".zgroup")
 _CHUNK_PX = 1024
 
 
-def is_zarr(path: Path) -> bool:
-    """Whether a folder is a Zarr array or group."""
-    return exists(path) and path.is_dir() and any((path / marker).is_file() for marker in _MARKERS)
-
-
-def read_zarr(path: Path, *, lazy: bool = False) -> RawImage:
-    """Read a Zarr array, or the full resolution of an OME-NGFF group.
-
-    Parameters
-    ----------
-    path
-        Folder of the array or group.
-    lazy
-        Do not read the pixels yet, give a dask array.
+def _read(path: Path, options: ReadOptions) -> RawImage:
+    """Read a Zarr array, or the full resolution of an OME-NGFF group; lazily by dask.
 
     Raises
     ------
     ImageError
-        When the group holds no single image.
+        If the group does not hold a single image.
 
     References
     ----------
@@ -45,6 +32,7 @@ def read_zarr(path: Path, *, lazy: bool = False) -> RawImage:
     """
     import zarr
 
+    lazy = options.lazy
     node = zarr.open(str(path), mode="r")
     if isinstance(node, zarr.Array):
         return RawImage(_pixels(node, lazy), axes=_array_axes(node))
@@ -65,34 +53,11 @@ def read_zarr(path: Path, *, lazy: bool = False) -> RawImage:
     )
 
 
-def write_zarr(
-    path: Path,
-    data: Any,
-    axes: str,
-    spacing_um: Mapping[str, float],
-    *,
-    name: str,
-    channel_names: Sequence[str] | None = None,
-) -> None:
-    """Write an array as an OME-NGFF 0.4 image of one resolution.
-
-    Parameters
-    ----------
-    path
-        Folder to make; written directly, see `storage.atomic_path`.
-    data
-        Array; numpy, or zarr or dask, which are copied a chunk at a time.
-    axes
-        One letter of ``"TZCYX"`` per axis, in that order.
-    spacing_um
-        Pixel size in micrometres by axis letter, as far as it is known.
-    name
-        What the image is called.
-    channel_names
-        One name per channel.
-    """
+def _write(path: Path, image: RawImage) -> None:
+    """Write an image as OME-NGFF 0.4 of one resolution; zarr and dask arrays chunk by chunk."""
     import zarr
 
+    data, axes, spacing_um = image.data, image.axes or "", image.spacing_um
     group = zarr.open_group(str(path), mode="w", zarr_format=2)
     chunks = tuple(
         min(n, _CHUNK_PX) if a in "YX" else 1 for a, n in zip(axes, data.shape, strict=True)
@@ -109,14 +74,14 @@ def write_zarr(
     multiscales: Any = [
         {
             "version": "0.4",
-            "name": name,
+            "name": image.name,
             "axes": [_ngff_axis(a, spacing_um) for a in axes],
             "datasets": [{"path": "0", "coordinateTransformations": [scale]}],
         }
     ]
     group.attrs["multiscales"] = multiscales
-    if channel_names:
-        group.attrs["omero"] = {"channels": [{"label": name} for name in channel_names]}
+    if image.channel_names:
+        group.attrs["omero"] = {"channels": [{"label": name} for name in image.channel_names]}
 
 
 def _store(data: Any, array: Any, chunks: tuple[int, ...]) -> None:
@@ -173,3 +138,13 @@ def _pixels(array: Any, lazy: bool) -> Any:
 
         return da.from_array(array)
     return array[...]
+
+
+ZARR = Format(
+    name="Zarr",
+    suffixes=(".zarr",),
+    read=_read,
+    write=_write,
+    folder_markers=("zarr.json", ".zarray", ".zgroup"),
+    names_axes=True,
+)

@@ -15,16 +15,19 @@ from napari_unet.core.datasets.folder_layouts import (
     label_owner,
 )
 from napari_unet.core.errors import ImageError
-from napari_unet.core.io.image_files import IMAGE_SUFFIXES, bare_name, is_image_file, reading
-from napari_unet.core.io.zarr import is_zarr
+from napari_unet.core.io.formats import (
+    bare_name,
+    image_suffixes,
+    is_image_file,
+    is_image_folder,
+)
+from napari_unet.core.io.image_files import reading
 from napari_unet.core.system.atomic_files import exists, file_key
 
 __all__ = ["BatchInput", "BatchInputs", "find_inputs"]
 
 _NOT_IMAGES = (*LABEL_SUFFIXES, "_probability")
 """Ends of names that say that a file beside an image is a result or its labels."""
-
-_KNOWN = ", ".join(IMAGE_SUFFIXES)
 
 
 @dataclass(frozen=True)
@@ -81,9 +84,10 @@ def find_inputs(sources: Sequence[str | os.PathLike[str]]) -> BatchInputs:
             for path in _expand(Path(source), skipped):
                 found.setdefault(os.path.abspath(path), path)  # noqa: PTH100 -- links stay apart
     if not found:
+        known = ", ".join(image_suffixes())
         seen = "; ".join(f"'{p.name}': {reason}" for p, reason in skipped[:3])
         raise ImageError(
-            f"No image in {', '.join(repr(str(s)) for s in sources)}: expected {_KNOWN}. "
+            f"No image in {', '.join(repr(str(s)) for s in sources)}: expected {known}. "
             + (f"There: {seen}." if seen else "Images in folders below: give 'FOLDER/**/*.tif'.")
         )
     paths = list(found.values())
@@ -93,7 +97,7 @@ def find_inputs(sources: Sequence[str | os.PathLike[str]]) -> BatchInputs:
 
 
 def _expand(source: Path, skipped: list[tuple[Path, str]]) -> list[Path]:
-    if is_zarr(source):
+    if is_image_folder(source):
         return [source]
     if exists(source):
         return _sorted_out(sorted(source.iterdir()), skipped) if source.is_dir() else [source]
@@ -102,11 +106,12 @@ def _expand(source: Path, skipped: list[tuple[Path, str]]) -> list[Path]:
     matches = [Path(p) for p in sorted(glob.glob(str(source), recursive=True))]  # noqa: PTH207
     if not matches:
         raise ImageError(f"No file matches the pattern '{source}'. Check it, and quote it.")
-    return _sorted_out([p for p in matches if is_zarr(p) or not p.is_dir()], skipped)
+    return _sorted_out([p for p in matches if is_image_folder(p) or not p.is_dir()], skipped)
 
 
 def _sorted_out(paths: Sequence[Path], skipped: list[tuple[Path, str]]) -> list[Path]:
     """Keep the images, and say why the others are no images."""
+    known = ", ".join(image_suffixes())
     stems = {bare_name(path) for path in paths}
     kept = []
     for path in paths:
@@ -114,7 +119,7 @@ def _sorted_out(paths: Sequence[Path], skipped: list[tuple[Path, str]]) -> list[
         if path.name.startswith("."):
             continue
         if not is_image_file(path):
-            reason = "a folder" if path.is_dir() else f"not one of the formats read ({_KNOWN})"
+            reason = "a folder" if path.is_dir() else f"not one of the formats read ({known})"
             skipped.append((path, reason))
         elif owner != bare_name(path) and owner in stems:
             skipped.append((path, f"labels or a result of '{owner}'"))

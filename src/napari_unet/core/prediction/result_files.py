@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_unet.core.images.image import Image
-from napari_unet.core.images.units import um_per_px
-from napari_unet.core.io.image_files import write_image, write_labels
-from napari_unet.core.io.zarr import write_zarr
-from napari_unet.core.system.atomic_files import atomic_path, remove
+from napari_unet.core.io.image_files import write_array, write_image, write_labels
+from napari_unet.core.system.atomic_files import remove
 
 if TYPE_CHECKING:
-    from napari_unet.core.images.image import PixelSize
     from napari_unet.core.prediction.prediction import Prediction
 
 __all__ = ["result_paths", "write_prediction"]
@@ -63,7 +59,7 @@ def write_prediction(
         write_labels(path, labels, image.label_axes, image.pixel_size)
     else:
         path = stem.with_name(stem.name + ".zarr")
-        _write_lazy(path, labels, image.label_axes, image.pixel_size)
+        write_array(path, labels, image.label_axes, image.pixel_size)
     maps = None
     if prediction.probabilities is not None:
         maps = _write_probabilities(prediction, image, folder / f"{name}_probability")
@@ -86,19 +82,5 @@ def _write_probabilities(prediction: Prediction, image: Image, stem: Path) -> Pa
         )
     else:
         path = stem.with_name(stem.name + ".zarr")
-        _write_lazy(path, maps, axes, image.pixel_size, names)
+        write_array(path, maps, axes, image.pixel_size, names)
     return path
-
-
-def _write_lazy(
-    path: Path,
-    data: Any,
-    axes: str,
-    pixel_size: PixelSize | None,
-    names: Sequence[str] | None = None,
-) -> None:
-    """Copy a zarr or dask array into an OME-NGFF image, a chunk at a time."""
-    sizes = (pixel_size and um_per_px(pixel_size)) or ()
-    spacing_um = dict(zip("ZYX"[-len(sizes) :] if sizes else "", sizes, strict=True))
-    with atomic_path(path) as temporary:
-        write_zarr(temporary, data, axes, spacing_um, name=path.stem, channel_names=names)

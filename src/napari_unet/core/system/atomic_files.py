@@ -9,7 +9,7 @@ import os
 import shutil
 import unicodedata
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
@@ -30,8 +30,6 @@ __all__ = [
     "storage_error",
 ]
 
-_ZARR_MARKERS = ("zarr.json", ".zarray", ".zgroup")
-
 _REASONS = {
     errno.ENOSPC: "the disk is full. Free some space, or choose another folder",
     errno.EDQUOT: "your disk quota is used up. Free some space, or choose another folder",
@@ -51,16 +49,21 @@ _OPEN_ELSEWHERE = (5, 32)
 
 
 @contextmanager
-def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Give a temporary path beside `path` that takes its place when the block succeeds.
+def atomic_path(
+    path: str | os.PathLike[str], *, folder_markers: Collection[str] = ()
+) -> Iterator[Path]:
+    """Yield a temporary path beside `path` that takes its place when the block succeeds.
 
-    The block may write a file or make a folder (zarr) there. When it fails, what it wrote is
-    removed and what was at `path` before is still there. Missing parent folders are made.
+    The block may write a file or make a folder there. If it fails, what it wrote is removed and
+    what was at `path` before is still there. Missing parent folders are made.
 
     Parameters
     ----------
     path
         Where the result belongs.
+    folder_markers
+        Names of files that tell folders which may be replaced: one that has none of them is only
+        replaced if it is empty.
 
     Yields
     ------
@@ -70,8 +73,8 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     Raises
     ------
     StorageError
-        When the place cannot be written: no space, no permission, not a folder, or a folder of
-        that name that holds something else than a zarr.
+        If the place cannot be written: no space, no permission, not a folder, or a folder of
+        that name that holds something else.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.stem[:40]}.{uuid.uuid4().hex[:8]}.part{path.suffix}")
@@ -79,7 +82,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
-        _put_in_place(temporary, path)
+        _put_in_place(temporary, path, folder_markers)
     except OSError as error:
         raise storage_error(error, path) from error
     finally:
@@ -170,12 +173,12 @@ def file_key(name: str) -> str:
     return unicodedata.normalize("NFC", name).casefold()
 
 
-def _put_in_place(temporary: Path, path: Path) -> None:
+def _put_in_place(temporary: Path, path: Path, folder_markers: Collection[str]) -> None:
     if not (temporary.is_dir() and path.is_dir()):
         temporary.replace(path)
         return
     # A folder cannot replace a folder in one step: move the old one aside for a moment.
-    if any(path.iterdir()) and not any((path / m).exists() for m in _ZARR_MARKERS):
+    if any(path.iterdir()) and not any((path / m).exists() for m in folder_markers):
         raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY), str(path))
     old = path.with_name(f".{path.stem[:40]}.{uuid.uuid4().hex[:8]}.old")
     path.replace(old)

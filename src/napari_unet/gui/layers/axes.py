@@ -123,15 +123,13 @@ def _read_facts(path: Path, _changed_ns: int) -> FileFacts | None:
 
 
 def _raw(path: Path) -> RawImage | None:
-    from napari_unet.core.io.zarr import is_zarr, read_zarr
+    from napari_unet.core.io.format import ReadOptions
+    from napari_unet.core.io.formats import format_of
 
-    if is_zarr(path):
-        return read_zarr(path, lazy=True)
-    if path.suffix.lower() in (".tif", ".tiff", ".btf", ".tf8"):
-        from napari_unet.core.io.tiff import read_tiff
-
-        return read_tiff(path, lazy=True)
-    return None
+    found = format_of(path)
+    if found is None or not found.names_axes:
+        return None
+    return found.read(path, ReadOptions(lazy=True))
 
 
 def _fit(facts: FileFacts, shape: tuple[int, ...]) -> str | None:

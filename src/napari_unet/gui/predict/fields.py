@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from magicgui import widgets as w
 
+from napari_unet.core.io.formats import format_names
 from napari_unet.gui.forms import FolderField, parse_channels, row
 from napari_unet.gui.predict.form import decoder_values
 
@@ -106,8 +107,8 @@ class Folders:
             row(
                 "Images in",
                 self.source,
-                tooltip="Folder with the images: TIFF, PNG, JPEG, BMP, NPY or Zarr. A pattern "
-                "such as plate/*/*.tif works too.",
+                tooltip=f"Folder with the images: {format_names()}. A pattern such as "
+                "plate/*/*.tif works too.",
             ),
             row(
                 "Results to",

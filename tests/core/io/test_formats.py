@@ -28,10 +28,10 @@ from napari_unet.core.io.formats import (
 from napari_unet.core.io.image_files import (
     read_image,
     read_labels,
-    write_array,
     write_image,
     write_labels,
 )
+from napari_unet.core.io.raw_files import write_array
 from napari_unet.core.io.raw_image import RawImage
 from napari_unet.core.prediction.batch_inputs import find_inputs
 

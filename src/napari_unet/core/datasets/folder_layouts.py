@@ -10,7 +10,7 @@ from pathlib import Path
 
 from napari_unet.core.errors import ImageError, LabelsError, SettingsError
 from napari_unet.core.io.formats import bare_name, image_suffixes, is_image_file
-from napari_unet.core.io.image_files import reading
+from napari_unet.core.io.raw_files import reading
 
 __all__ = [
     "LABEL_SUFFIXES",

@@ -14,7 +14,8 @@ from napari_unet.core.datasets.annotated_areas import read_area, with_areas
 from napari_unet.core.datasets.folder_layouts import LABEL_SUFFIXES, Match, label_owner
 from napari_unet.core.errors import LabelsError
 from napari_unet.core.io.formats import bare_name, is_image_file
-from napari_unet.core.io.image_files import read_image, read_labels, reading
+from napari_unet.core.io.image_files import read_image, read_labels
+from napari_unet.core.io.raw_files import reading
 from napari_unet.core.system.atomic_files import exists
 
 if TYPE_CHECKING:

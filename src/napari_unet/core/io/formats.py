@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from napari_unet.core.errors import SettingsError
@@ -21,6 +22,7 @@ __all__ = [
     "image_suffixes",
     "is_image_file",
     "is_image_folder",
+    "join_words",
     "register_format",
     "writable_suffixes",
 ]
@@ -93,9 +95,9 @@ def format_names() -> str:
     return join_words([f.name for f in FORMATS])
 
 
-def join_words(words: list[str] | tuple[str, ...]) -> str:
+def join_words(words: Sequence[str]) -> str:
     """Join words with commas and a last "or"."""
-    return " or ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
+    return " or ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
 def bare_name(path: Path) -> str:

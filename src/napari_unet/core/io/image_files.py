@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,43 +11,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unet.core.errors import ImageError, LabelsError, StorageError
+from napari_unet.core.errors import ImageError, LabelsError
 from napari_unet.core.images.image import Image, PixelSize
 from napari_unet.core.images.labels import as_labels
-from napari_unet.core.images.units import to_um
-from napari_unet.core.io.format import Format, ReadOptions
-from napari_unet.core.io.formats import (
-    bare_name,
-    format_names,
-    format_of,
-    format_of_name,
-    writable_suffixes,
-)
+from napari_unet.core.io.format import ReadOptions
+from napari_unet.core.io.formats import bare_name, format_of_name
+from napari_unet.core.io.raw_files import read_raw, write_array
 from napari_unet.core.io.raw_image import RawImage, name_axes
-from napari_unet.core.system.atomic_files import atomic_path, exists
 
 __all__ = [
     "labels_of_array",
     "read_image",
     "read_label_array",
     "read_labels",
-    "reading",
-    "write_array",
     "write_image",
     "write_labels",
 ]
-
-
-@contextmanager
-def reading(source: Path) -> Iterator[None]:
-    """Raise an `ImageError` if the system refuses to read a file or to list a folder."""
-    try:
-        yield
-    except OSError as error:
-        raise ImageError(
-            f"'{error.filename or source}' cannot be read: {error.strerror or error}. Check the "
-            "name, or ask its owner for permission."
-        ) from error
 
 
 def read_image(
@@ -87,7 +65,7 @@ def read_image(
         axes are; when a channel does not exist.
     """
     path = Path(path)
-    raw = _read(path, ReadOptions(lazy=lazy))
+    raw = read_raw(path, ReadOptions(lazy=lazy))
     data, letters = name_axes(raw, axes, path.name)
     image = Image.from_array(data, letters, name=bare_name(path), path=path, rgb="S" in letters)
     names = raw.channel_names
@@ -271,48 +249,6 @@ def write_image(path: str | os.PathLike[str], image: Image) -> None:
     write_array(path, data, image.axes, image.pixel_size, image.channel_names, rgb=image.rgb)
 
 
-def write_array(
-    path: Path,
-    data: Any,
-    axes: str,
-    pixel_size: PixelSize | None = None,
-    channel_names: Sequence[str] | None = None,
-    *,
-    rgb: bool = False,
-) -> None:
-    """Write an array as it is, all or nothing.
-
-    Parameters
-    ----------
-    path
-        A name with the suffix of a format that can be written.
-    data
-        Array; zarr and dask arrays are copied into a Zarr chunk by chunk.
-    axes
-        One letter of ``"TZCYX"`` per axis, in that order.
-    pixel_size, channel_names
-        Written if the format stores them.
-    rgb
-        Whether the channels are red, green and blue.
-
-    Raises
-    ------
-    StorageError
-        If the file cannot be written, or the format cannot hold such an array.
-    """
-    found = format_of_name(path.name)
-    if found is None or found.write is None:
-        *suffixes, last = writable_suffixes()
-        raise StorageError(
-            f"Cannot write '{path.name}': expected a name that ends in {', '.join(suffixes)} or "
-            f"{last}."
-        )
-    names = None if channel_names is None else tuple(channel_names)
-    raw = RawImage(data, axes, _spacing_um(pixel_size), names, rgb, name=path.stem)
-    with atomic_path(path, folder_markers=found.folder_markers) as temporary:
-        found.write(temporary, raw)
-
-
 def _narrowed(data: NDArray[Any]) -> NDArray[Any]:
     """Integers of 64 bits, which few programs read, as the smallest type that holds them."""
     ends = [int(data.min()), int(data.max())] if data.size else [0]
@@ -328,7 +264,7 @@ def _read_raw_labels(path: Path) -> RawImage:
             "(or run it with --save_tif) and use that '_cp_masks' file."
         )
     try:
-        return _read(path, ReadOptions(indices=True))
+        return read_raw(path, ReadOptions(indices=True))
     except ImageError as error:
         raise LabelsError(str(error)) from error
 
@@ -353,72 +289,7 @@ def _label_pixels(raw: RawImage, axes: str | None, name: str) -> tuple[NDArray[A
     return pixels, True
 
 
-def _read(path: Path, options: ReadOptions) -> RawImage:
-    """Read a file, and explain in a sentence what is wrong with one that cannot be read."""
-    found = None
-    try:
-        found = _readable_format(path)
-        return found.read(path, options)
-    except (ImageError, MemoryError):
-        raise
-    except PermissionError as error:
-        raise ImageError(f"'{path}' may not be read. Ask its owner for permission.") from error
-    except Exception as error:  # every library fails in its own way on a damaged file
-        if missing := _missing_package(path, found, error):
-            raise ImageError(missing) from error
-        raise ImageError(
-            f"'{path.name}' cannot be read, it is damaged, cut off or not what its suffix says "
-            f"({_first_line(error)}). Copy it again, or save it anew as TIFF."
-        ) from error
-
-
-def _readable_format(path: Path) -> Format:
-    if not exists(path):
-        raise ImageError(f"There is no file '{path}'. Check the name and the folder.")
-    found = format_of(path)
-    if path.is_dir():
-        if found is None:
-            raise ImageError(f"'{path}' is a folder: expected an image file, {format_names()}.")
-        return found
-    if path.stat().st_size == 0:
-        raise ImageError(f"'{path.name}' is empty (0 bytes). Copy or save it again.")
-    if found is None or found.is_folder:
-        raise ImageError(
-            f"'{path.name}' is no image format that can be read: expected {format_names()}. Open "
-            "it in Fiji and save it as TIFF."
-        )
-    return found
-
-
-def _missing_package(path: Path, format: Format | None, error: Exception) -> str:
-    """Explain which package reading a file lacks; empty if that was not the trouble."""
-    if "imagecodecs" in str(error):
-        return (
-            f"'{path.name}' is compressed in a way that needs the package imagecodecs. "
-            "Install it (pip install imagecodecs), or save the image uncompressed."
-        )
-    if format is not None and format.requires and isinstance(error, ImportError):
-        return (
-            f"'{path.name}' is a {format.name} file, which needs the package {format.requires}. "
-            f"Install it (pip install {format.requires}), or save the image as TIFF."
-        )
-    return ""
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0][:120] if lines else type(error).__name__
-
-
 def _pixel_size(raw: RawImage, axes: str) -> PixelSize | None:
     if not {"Y", "X"} <= set(raw.spacing_um):
         return None
     return PixelSize(tuple(raw.spacing_um[a] for a in "ZYX" if a in axes and a in raw.spacing_um))
-
-
-def _spacing_um(pixel_size: PixelSize | None) -> dict[str, float]:
-    if pixel_size is None:
-        return {}
-    sizes = [to_um(s, pixel_size.unit) for s in pixel_size.spacing]
-    axes = "ZYX"[-len(sizes) :]
-    return {a: s for a, s in zip(axes, sizes, strict=True) if s is not None}

@@ -21,7 +21,7 @@ from napari_unet.core.io.formats import (
     is_image_file,
     is_image_folder,
 )
-from napari_unet.core.io.image_files import reading
+from napari_unet.core.io.raw_files import reading
 from napari_unet.core.system.atomic_files import exists, file_key
 
 __all__ = ["BatchInput", "BatchInputs", "find_inputs"]

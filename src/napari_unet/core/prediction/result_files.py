@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_unet.core.images.image import Image
-from napari_unet.core.io.image_files import write_array, write_image, write_labels
+from napari_unet.core.io.image_files import write_image, write_labels
+from napari_unet.core.io.raw_files import write_array
 from napari_unet.core.system.atomic_files import remove
 
 if TYPE_CHECKING:

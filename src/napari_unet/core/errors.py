@@ -17,7 +17,17 @@ __all__ = [
 
 
 class UNetError(Exception):
-    """Base class of everything that a user can mend; its text is shown as it is."""
+    """Base class of everything that a user can mend; its text is shown as it is.
+
+    Examples
+    --------
+    >>> from napari_unet import UNetError, read_image
+    >>> try:
+    ...     read_image("missing.tif")
+    ... except UNetError as error:
+    ...     print(error)
+    There is no file ...missing.tif...
+    """
 
 
 class ImageError(UNetError):

@@ -72,6 +72,13 @@ class Augmentation(BaseModel, frozen=True, extra="forbid", defer_build=True):
     ------
     SettingsError
         When `scale` is not ascending or the elastic grid could fold.
+
+    Examples
+    --------
+    >>> from napari_unet import Augmentation
+    >>> light = Augmentation.preset("light")
+    >>> light.model_copy(update={"rotation_deg": 30.0}).rotation_deg
+    30.0
     """
 
     flips: bool = False

@@ -76,6 +76,12 @@ def export_bioimage_io(
         When the image cannot serve as a test; see `napari_unet.core.bioimage_io.example.example`.
     StorageError
         When the package is there already or cannot be written.
+
+    Examples
+    --------
+    >>> from napari_unet import export_bioimage_io, find_model
+    >>> export_bioimage_io(find_model("nuclei"), "nuclei.zip").name  # doctest: +SKIP
+    'nuclei.zip'
     """
     from napari_unet.core.bioimage_io.example import example
 

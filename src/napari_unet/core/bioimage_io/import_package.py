@@ -36,6 +36,15 @@ def import_bioimage_io(package: Path | str) -> Model:
     ------
     ModelFileError
         When there is no such package, or it is damaged, or not one of ours.
+
+    Examples
+    --------
+    >>> from napari_unet import UNetError, import_bioimage_io
+    >>> try:
+    ...     import_bioimage_io("missing.zip")
+    ... except UNetError as error:
+    ...     print(error)
+    There is no ...missing.zip...
     """
     path = Path(package)
     if not (exists(path) and path.is_file()):

@@ -88,6 +88,16 @@ def check_labels(
         Empty where nothing is wrong. Kinds: ``colours``, ``not_numbers``, ``fractions``,
         ``negative``, ``no_background``, ``0_255``, ``class_255``, ``single_id``, ``wrapped_ids``,
         ``pieces``, ``fragments``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from napari_unet import check_labels
+    >>> labels = np.zeros((32, 32), np.uint8)
+    >>> labels[4:8, 4:8] = labels[20:24, 20:24] = 255
+    >>> (issue,) = check_labels(labels, instances=True)
+    >>> issue.kind, issue.repairable
+    ('0_255', True)
     """
     labels = np.asarray(labels)
     if has_colour(labels, ndim, is_colour):

@@ -78,6 +78,15 @@ def repair_labels(
     LabelsError
         When a kind is unknown or has no repair, or the values are no labels and none of the
         repairs makes them so.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from napari_unet import repair_labels
+    >>> labels = np.zeros((32, 32), np.uint8)
+    >>> labels[4:8, 4:8] = labels[20:24, 20:24] = 255
+    >>> np.unique(repair_labels(labels, ["0_255"]))
+    array([0, 1, 2], dtype=uint8)
     """
     kinds = {issue if isinstance(issue, str) else issue.kind for issue in issues}
     if unknown := kinds - set(KINDS):

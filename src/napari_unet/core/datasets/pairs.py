@@ -109,7 +109,21 @@ class PairFiles:
 
 @dataclass(frozen=True)
 class Dataset:
-    """The pairs that were found, and the files that were passed over with the reason."""
+    """The pairs that were found, and the files that were passed over with the reason.
+
+    Examples
+    --------
+    >>> from napari_unet import Image, find_pairs, synthetic_nuclei, write_image, write_labels
+    >>> for seed in range(2):
+    ...     pixels, labels = synthetic_nuclei((64, 64), 6, seed=seed)
+    ...     write_image(f"nuclei/images/{seed}.tif", Image(pixels, "YX"))
+    ...     write_labels(f"nuclei/masks/{seed}.tif", labels)
+    >>> dataset = find_pairs("nuclei")
+    >>> [pair.name for pair in dataset.pairs]
+    ['0', '1']
+    >>> dataset.skipped
+    ()
+    """
 
     pairs: tuple[PairFiles, ...]
     skipped: tuple[tuple[Path, str], ...] = ()
@@ -173,6 +187,16 @@ def find_pairs(
         When no image has labels.
     SettingsError
         When the grouping leaves images without a group, or the areas belong to none of them.
+
+    Examples
+    --------
+    >>> from napari_unet import Image, find_pairs, synthetic_nuclei, write_image, write_labels
+    >>> for seed in range(2):
+    ...     pixels, labels = synthetic_nuclei((64, 64), 6, seed=seed)
+    ...     write_image(f"nuclei/images/{seed}.tif", Image(pixels, "YX"))
+    ...     write_labels(f"nuclei/masks/{seed}.tif", labels)
+    >>> print(find_pairs("nuclei").describe())
+    2 image(s) with labels
     """
     source = Path(source)
     matches = match_files(source, images, labels)
@@ -209,6 +233,18 @@ def load_pairs(
     ------
     ImageError, LabelsError
         When a file cannot be read, or the images differ in their number of channels.
+
+    Examples
+    --------
+    >>> from napari_unet import Image, find_pairs, load_pairs, synthetic_nuclei
+    >>> from napari_unet import write_image, write_labels
+    >>> for seed in range(2):
+    ...     pixels, labels = synthetic_nuclei((64, 64), 6, seed=seed)
+    ...     write_image(f"nuclei/images/{seed}.tif", Image(pixels, "YX"))
+    ...     write_labels(f"nuclei/masks/{seed}.tif", labels)
+    >>> pairs = load_pairs(find_pairs("nuclei"))
+    >>> pairs[0].name, pairs[0].labels.shape
+    ('0', (64, 64))
     """
     pairs: list[Pair] = []
     for files in dataset.pairs:
@@ -256,6 +292,14 @@ def pairs_from_arrays(
         When there are not as many labels (names, groups) as images, or they do not fit.
     ImageError
         When an array is no image.
+
+    Examples
+    --------
+    >>> from napari_unet import pairs_from_arrays, synthetic_nuclei
+    >>> image, labels = synthetic_nuclei((64, 64), 6)
+    >>> (pair,) = pairs_from_arrays([image], [labels], names=["field 1"])
+    >>> pair.image.axes, pair.name
+    ('YX', 'field 1')
     """
     for what, values in (("label arrays", labels), ("names", names), ("groups", groups)):
         if values is not None and len(values) != len(images):

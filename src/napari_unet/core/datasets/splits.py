@@ -25,6 +25,13 @@ class Split:
         Indices in ascending order; `validation` is empty where nothing could be held back.
     kind
         How it was made: ``"group"``, ``"random_state"``, ``"none"`` or a name of the caller's.
+
+    Examples
+    --------
+    >>> from napari_unet import Split
+    >>> split = Split(train=(0, 1), validation=(2,), kind="mine")
+    >>> split.describe(groups=["a", "a", "b"], objects=[10, 12, 9])
+    'training: 2 images, 1 groups, 22 objects; validation: 1 images, 1 groups, 9 objects'
     """
 
     train: tuple[int, ...]

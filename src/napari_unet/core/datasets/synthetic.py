@@ -94,6 +94,13 @@ def synthetic_nuclei(
     ------
     SettingsError
         When a parameter is out of range.
+
+    Examples
+    --------
+    >>> from napari_unet import synthetic_nuclei
+    >>> image, labels = synthetic_nuclei((128, 128), n=10, seed=1)
+    >>> image.shape, image.dtype, labels.max()
+    ((128, 128), dtype('uint8'), np.uint16(10))
     """
     _check(shape, n, diameter_px, touching, noise, background_gradient, dtype)
     rng = np.random.default_rng(seed)

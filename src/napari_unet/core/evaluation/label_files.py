@@ -145,6 +145,15 @@ def evaluate_files(
     ------
     LabelsError
         As `match_labels`, and when a file cannot be read or the labels cannot be compared.
+
+    Examples
+    --------
+    >>> from napari_unet import evaluate_files, synthetic_nuclei, write_labels
+    >>> _, truth = synthetic_nuclei((128, 128), n=10)
+    >>> write_labels("truth/a.tif", truth)
+    >>> write_labels("results/a.tif", truth)
+    >>> evaluate_files("results", "truth").summary()["ap50_pooled"]
+    1.0
     """
     from napari_unet.core.evaluation.evaluation import evaluate_many
 

@@ -62,6 +62,16 @@ def measure_objects(
     ------
     LabelsError
         When the labels are not labels or do not fit the image.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from napari_unet import PixelSize, measure_objects
+    >>> labels = np.zeros((32, 32), np.uint8)
+    >>> labels[4:8, 10:20] = 1
+    >>> (row,) = measure_objects(labels, pixel_size=PixelSize((0.5, 0.5), "µm"))
+    >>> row["area_px"], row["area_um2"], row["centroid_y"]
+    (40, 10.0, 5.5)
     """
     labels = labels if hasattr(labels, "shape") else np.asarray(labels)
     _check(labels, image, ndim)

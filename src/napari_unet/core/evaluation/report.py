@@ -105,6 +105,14 @@ class Report:
         Planes of stacks that were left out because their truth holds no label.
     class_ids
         Id in the truth by id in the prediction; empty where they are the same.
+
+    Examples
+    --------
+    >>> from napari_unet import evaluate, synthetic_nuclei
+    >>> _, truth = synthetic_nuclei((128, 128), n=10)
+    >>> report = evaluate(truth, truth, name="field 1")
+    >>> report.kind, report.to_rows()[0]["image"]
+    ('instances', 'field 1')
     """
 
     kind: Kind

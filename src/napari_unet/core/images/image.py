@@ -29,6 +29,12 @@ class PixelSize:
         Size along the spatial axes that the image has, in the order Z (if present), Y, X.
     unit
         Name of the unit, for example ``"µm"``.
+
+    Examples
+    --------
+    >>> from napari_unet import PixelSize
+    >>> PixelSize((2.0, 0.5, 0.5)).yx
+    (0.5, 0.5)
     """
 
     spacing: tuple[float, ...]
@@ -76,6 +82,14 @@ class Image:
     ------
     ImageError
         When axes and array do not fit together.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from napari_unet import Image, PixelSize
+    >>> stack = Image(np.zeros((5, 64, 64), np.uint8), "ZYX", pixel_size=PixelSize((2.0, 0.5, 0.5)))
+    >>> stack.label_shape, str(stack.pixel_size)
+    ((5, 64, 64), '2 x 0.5 x 0.5 µm')
     """
 
     data: Any

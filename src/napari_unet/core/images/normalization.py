@@ -55,6 +55,14 @@ class Normalization(BaseModel):
         The range is never smaller than this many standard deviations of the noise.
     manual
         Fixed (low, high) raw values, the same for every channel and image, instead of percentiles.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from napari_unet import Normalization
+    >>> image = np.linspace(0, 1000, 64 * 64).reshape(64, 64)
+    >>> Normalization(mode="manual", manual=(0, 500)).ranges(image[np.newaxis])
+    [(0.0, 500.0)]
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)

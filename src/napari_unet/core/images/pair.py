@@ -75,6 +75,14 @@ class Pair:
     ------
     LabelsError
         When labels and image do not fit together or the labels are not labels.
+
+    Examples
+    --------
+    >>> from napari_unet import Image, Pair, synthetic_nuclei
+    >>> pixels, labels = synthetic_nuclei((64, 64), 6)
+    >>> pair = Pair(Image(pixels, "YX", name="field 1"), labels, group="slide A")
+    >>> pair.name, pair.group
+    ('field 1', 'slide A')
     """
 
     image: Image

@@ -63,6 +63,14 @@ def read_image(
     ImageError
         When the file is missing, empty, truncated, of another format, or does not say what its
         axes are; when a channel does not exist.
+
+    Examples
+    --------
+    >>> from napari_unet import Image, read_image, synthetic_nuclei, write_image
+    >>> write_image("a.tif", Image(synthetic_nuclei((64, 64), 6)[0], "YX"))
+    >>> image = read_image("a.tif")
+    >>> image.axes, image.shape
+    ('YX', (64, 64))
     """
     path = Path(path)
     raw = read_raw(path, ReadOptions(lazy=lazy))
@@ -134,6 +142,13 @@ def read_labels(path: str | os.PathLike[str], *, axes: str | None = None) -> NDA
     ------
     LabelsError
         When the file cannot be read, or its pixels are no labels: colours, fractions, negatives.
+
+    Examples
+    --------
+    >>> from napari_unet import read_labels, synthetic_nuclei, write_labels
+    >>> write_labels("a.png", synthetic_nuclei((64, 64), 6)[1])
+    >>> read_labels("a.png").max()
+    np.uint16(6)
     """
     return labels_of_array(*read_label_array(path, axes=axes), Path(path).name)
 
@@ -190,6 +205,12 @@ def write_labels(
         When the labels are not labels or do not fit the format.
     StorageError
         When the file cannot be written or its suffix is unknown.
+
+    Examples
+    --------
+    >>> from napari_unet import PixelSize, synthetic_nuclei, write_labels
+    >>> _, labels = synthetic_nuclei((64, 64), 6)
+    >>> write_labels("labels.tif", labels, pixel_size=PixelSize((0.5, 0.5), "µm"))
     """
     path = Path(path)
     labels = as_labels(labels, path.name)
@@ -237,6 +258,12 @@ def write_image(path: str | os.PathLike[str], image: Image) -> None:
     ------
     StorageError
         When the file cannot be written, or the format cannot hold such an image.
+
+    Examples
+    --------
+    >>> from napari_unet import Image, synthetic_nuclei, write_image
+    >>> pixels, _ = synthetic_nuclei((64, 64), 6)
+    >>> write_image("image.tif", Image(pixels, "YX"))
     """
     path = Path(path)
     data = np.asarray(image.data)

@@ -34,6 +34,13 @@ class LiveSession:
     ----------
     path
         Their folder; made when something is written.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from napari_unet.core.live import LiveSession
+    >>> LiveSession(Path("live")).exists
+    False
     """
 
     path: Path

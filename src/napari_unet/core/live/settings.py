@@ -46,6 +46,12 @@ class LiveSettings(Settings):
         See `choose_compute`.
     seed
         Of everything random.
+
+    Examples
+    --------
+    >>> from napari_unet.core.live import LiveSettings
+    >>> LiveSettings(patch_px=128, device="cpu").patch_px
+    128
     """
 
     patch_px: Annotated[int, Field(ge=32, le=1024)] = 96

@@ -92,7 +92,15 @@ def user_folder() -> Path:
 
 
 def list_models() -> list[CatalogueEntry]:
-    """List the models by name, the user's own first: they hide shipped ones of the same name."""
+    """List the models by name, the user's own first: they hide shipped ones of the same name.
+
+    Examples
+    --------
+    >>> from napari_unet import list_models
+    >>> shipped = [entry.name for entry in list_models()]
+    >>> "nuclei" in shipped
+    True
+    """
     entries: dict[str, CatalogueEntry] = {}
     folders: tuple[tuple[Path, Literal["shipped", "own"]], ...] = (
         (user_folder(), "own"),
@@ -183,6 +191,12 @@ def find_model(model: str | os.PathLike[str]) -> Path:
     ------
     ModelFileError
         When there is no such model.
+
+    Examples
+    --------
+    >>> from napari_unet import find_model
+    >>> find_model("nuclei").name
+    'nuclei.safetensors'
     """
     path = Path(model)
     there = exists(path)

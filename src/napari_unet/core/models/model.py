@@ -76,6 +76,13 @@ class ModelInfo(Settings):
         The images it has seen.
     provenance
         Version, date, settings, duration: plain values.
+
+    Examples
+    --------
+    >>> from napari_unet import find_model, load_model
+    >>> info = load_model(find_model("nuclei")).info
+    >>> info.name, info.contrast, info.unet.in_channels
+    ('nuclei', 'bright', 1)
     """
 
     format_version: Annotated[int, Field(ge=1)] = FORMAT_VERSION
@@ -148,6 +155,15 @@ class Model:
         The header.
     weights
         Tensors by name, as the network's ``state_dict`` has them.
+
+    Examples
+    --------
+    >>> from napari_unet import find_model, load_model
+    >>> model = load_model(find_model("nuclei"))
+    >>> model.info.task.kind
+    'instances'
+    >>> sum(tensor.numel() for tensor in model.weights.values()) > 1_000_000
+    True
     """
 
     info: ModelInfo

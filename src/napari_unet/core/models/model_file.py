@@ -39,6 +39,13 @@ def save_model(path: Path | str, model: Model) -> None:
     ------
     StorageError
         When it cannot be written.
+
+    Examples
+    --------
+    >>> from napari_unet import find_model, load_model, save_model
+    >>> save_model("copy.safetensors", load_model(find_model("nuclei")))
+    >>> load_model("copy.safetensors").info.name
+    'nuclei'
     """
     write_tensors(Path(path), model.weights, {_KEY: model.info.model_dump_json()})
 
@@ -61,6 +68,12 @@ def load_model(path: Path | str) -> Model:
     ------
     ModelFileError
         As `read_info`, and when the weights do not fit the architecture in the header.
+
+    Examples
+    --------
+    >>> from napari_unet import find_model, load_model
+    >>> load_model(find_model("nuclei")).info.name
+    'nuclei'
     """
     from safetensors.torch import load_file
 

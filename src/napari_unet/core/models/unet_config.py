@@ -31,6 +31,13 @@ class UNetConfig(Settings):
         Share of the bottleneck's channels dropped in training.
     upsampling
         ``"transposed"`` convolution, or ``"resize"`` (nearest neighbour) and 1x1 convolution.
+
+    Examples
+    --------
+    >>> from napari_unet import UNetConfig
+    >>> config = UNetConfig(depth=3, base_channels=8)
+    >>> config.multiple, config.receptive_radius_px
+    (8, 58)
     """
 
     ndim: Literal[2, 3] = 2

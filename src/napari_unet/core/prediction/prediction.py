@@ -76,6 +76,16 @@ class Prediction:
         and objects were recognised.
     notes
         What was decided of scale and contrast, in sentences.
+
+    Examples
+    --------
+    >>> from napari_unet import Image, find_model, load_model, predict, synthetic_nuclei
+    >>> pixels, _ = synthetic_nuclei((128, 128), n=10)
+    >>> found = predict(load_model(find_model("nuclei")), Image(pixels, "YX"), probabilities=True)
+    >>> found.labels.shape, found.probabilities.shape
+    ((128, 128), (128, 128))
+    >>> len(found.confidence) - 1 == len(np.unique(found.labels)) - 1  # one for each object
+    True
     """
 
     labels: Any
@@ -165,6 +175,14 @@ def predict(
         When the device is missing or its memory full.
     Cancelled
         When `should_stop` said so.
+
+    Examples
+    --------
+    >>> from napari_unet import Image, find_model, load_model, predict, synthetic_nuclei
+    >>> pixels, truth = synthetic_nuclei((128, 128), n=10)
+    >>> found = predict(load_model(find_model("nuclei")), Image(pixels, "YX"))
+    >>> abs(int(found.labels.max()) - int(truth.max())) <= 2
+    True
     """
     from napari_unet.core.models.blocks import block_network
     from napari_unet.core.system.device import choose_compute

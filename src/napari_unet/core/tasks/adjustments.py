@@ -43,6 +43,17 @@ class Adjustable:
     maximum_in_objects
         End of the slider in multiples of the area of a typical object, if that is larger than
         what fits all models; None: `maximum` holds for all.
+
+    Examples
+    --------
+    >>> from typing import Annotated
+    >>> from pydantic import Field
+    >>> from napari_unet.core.settings import Settings
+    >>> from napari_unet.core.tasks import Adjustable
+    >>> class Decoder(Settings):
+    ...     smallest_px: Annotated[
+    ...         float, Field(title="Smallest (px)"), Adjustable("--smallest", 0, 100, 1, unit="px")
+    ...     ] = 5.0
     """
 
     flag: str
@@ -71,6 +82,13 @@ class Adjustment:
         Current value.
     is_integer
         Whether only whole numbers are allowed.
+
+    Examples
+    --------
+    >>> from napari_unet import Instances
+    >>> threshold = next(a for a in Instances().adjustments if a.name == "threshold")
+    >>> threshold.flag, threshold.value
+    ('--threshold', 0.5)
     """
 
     name: str

@@ -32,6 +32,7 @@ def register_task(task: type[T]) -> type[T]:
     Examples
     --------
     >>> from typing import Literal
+    >>> from napari_unet.core.tasks import Instances, parse_task, register_task
     >>> @register_task
     ... class Cells(Instances):
     ...     kind: Literal["cells"] = "cells"
@@ -58,7 +59,14 @@ def task_kinds() -> tuple[type[Task], ...]:
 
 
 def possible_adjustments() -> tuple[Adjustment, ...]:
-    """List what any registered task lets a user adjust, each name once, in the order of sliders."""
+    """List what any registered task lets a user adjust, each name once, in the order of sliders.
+
+    Examples
+    --------
+    >>> from napari_unet.core.tasks import possible_adjustments
+    >>> [adjustment.flag for adjustment in possible_adjustments()]
+    [...'--threshold'...]
+    """
     found: dict[str, Adjustment] = {}
     for task in task_kinds():
         for adjustment in task.possible_adjustments():
@@ -91,6 +99,12 @@ def parse_task(values: Mapping[str, Any]) -> Semantic | Instances:
     ------
     pydantic.ValidationError
         If the kind is not registered, or a value is not allowed.
+
+    Examples
+    --------
+    >>> from napari_unet.core.tasks import Instances, parse_task
+    >>> parse_task(Instances(object_name="cell").model_dump()).object_name
+    'cell'
     """
     task: Semantic | Instances = TypeAdapter(AnyTask).validate_python(values)
     return task

@@ -39,6 +39,12 @@ class Head:
     vector
         Whether the channels are the components of a vector along the spatial axes (which turns
         with the image when the image is flipped or rotated).
+
+    Examples
+    --------
+    >>> from napari_unet.core.tasks import Head
+    >>> Head("offset", channels=2, activation="linear", vector=True).channels
+    2
     """
 
     name: str
@@ -57,6 +63,17 @@ class Task(Settings, ABC):
     ----------
     sparse
         Whether 0 means "not annotated" instead of background.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from napari_unet import Instances
+    >>> task = Instances()
+    >>> labels = np.zeros((64, 64), np.uint16)
+    >>> labels[10:30, 10:30] = 1
+    >>> targets, weight = task.encode(labels, np.ones(labels.shape, bool))
+    >>> targets.shape, weight.shape
+    ((4, 64, 64), (3, 64, 64))
     """
 
     kind: str

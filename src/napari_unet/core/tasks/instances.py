@@ -41,6 +41,13 @@ class Instances(Task):
         What an object is called.
     decoder
         How outputs become objects.
+
+    Examples
+    --------
+    >>> from napari_unet import Instances
+    >>> task = Instances(object_name="cell")
+    >>> [head.name for head in task.heads]
+    ['foreground', 'distance', 'offset']
     """
 
     kind: Literal["instances"] = "instances"

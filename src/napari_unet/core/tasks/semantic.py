@@ -30,6 +30,12 @@ class ClassInfo(Settings):
         ``"#rrggbb"`` or None.
     background
         Whether it is the background; true of exactly one class.
+
+    Examples
+    --------
+    >>> from napari_unet.core.tasks import ClassInfo
+    >>> ClassInfo(id=2, name="gland", color="#d55e00").name
+    'gland'
     """
 
     id: Annotated[int, Field(ge=0)]
@@ -54,6 +60,14 @@ class Semantic(Task):
         Weight of each class in the loss, in the order of `classes`; None: all 1.
     threshold
         Probability above which a pixel is foreground, with two classes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from napari_unet import Semantic
+    >>> task = Semantic.from_labels([np.array([[0, 1], [2, 2]])], names={1: "gland", 2: "stroma"})
+    >>> [c.name for c in task.classes]
+    ['background', 'gland', 'stroma']
     """
 
     kind: Literal["semantic"] = "semantic"

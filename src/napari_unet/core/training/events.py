@@ -17,7 +17,14 @@ __all__ = [
 
 
 class FinishReason(StrEnum):
-    """Why training ended."""
+    """Why training ended.
+
+    Examples
+    --------
+    >>> from napari_unet.core.training import FinishReason
+    >>> FinishReason("stopped")
+    <FinishReason.STOPPED: 'stopped'>
+    """
 
     COMPLETED = "completed"
     STOPPED = "stopped"
@@ -40,6 +47,13 @@ class Started:
         Steps in all, None with a budget in minutes.
     device, precision
         Where and how it computes.
+
+    Examples
+    --------
+    >>> from napari_unet.core.training import Started
+    >>> event = Started("training on 3 image(s)", {"train_images": 3}, 0, 100, "cpu", "float32")
+    >>> f"{event.summary}: {event.total_steps} steps on {event.device}"
+    'training on 3 image(s): 100 steps on cpu'
     """
 
     summary: str
@@ -52,7 +66,15 @@ class Started:
 
 @dataclass(frozen=True)
 class StepDone:
-    """One optimizer step is done; `progress` runs from 0 to 1."""
+    """One optimizer step is done; `progress` runs from 0 to 1.
+
+    Examples
+    --------
+    >>> from napari_unet.core.training import StepDone
+    >>> event = StepDone(25, loss=0.31, learning_rate=3e-3, progress=0.25, seconds_left=60.0)
+    >>> f"{event.progress:.0%}, loss {event.loss}"
+    '25%, loss 0.31'
+    """
 
     step: int
     loss: float
@@ -77,6 +99,13 @@ class EpochDone:
         Scores of the validation images by name; empty without validation.
     is_best
         Whether the model is the best so far; False without validation.
+
+    Examples
+    --------
+    >>> from napari_unet.core.training import EpochDone
+    >>> event = EpochDone(3, 60, train_loss=0.4, scores={"mean_ap_by_image": 0.7}, is_best=True)
+    >>> event.scores["mean_ap_by_image"]
+    0.7
     """
 
     epoch: int
@@ -89,7 +118,14 @@ class EpochDone:
 
 @dataclass(frozen=True)
 class CheckpointSaved:
-    """Model and resumable state lie in the run folder."""
+    """Model and resumable state lie in the run folder.
+
+    Examples
+    --------
+    >>> from napari_unet.core.training import CheckpointSaved
+    >>> CheckpointSaved(60, "run").path
+    'run'
+    """
 
     step: int
     path: str
@@ -113,6 +149,13 @@ class Finished:
         The scores of the best model.
     seconds
         Time spent training, all sessions together.
+
+    Examples
+    --------
+    >>> from napari_unet.core.training import Finished, FinishReason
+    >>> event = Finished(FinishReason.COMPLETED, 100, "run/last.safetensors", None, {}, 42.0)
+    >>> event.best_model or event.last_model
+    'run/last.safetensors'
     """
 
     reason: FinishReason

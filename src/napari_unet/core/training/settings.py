@@ -18,6 +18,15 @@ class Budget(Settings):
     """When training ends: exactly one of these.
 
     A step or epoch budget repeats exactly; one in minutes depends on the machine.
+
+    Examples
+    --------
+    >>> from napari_unet import Budget
+    >>> str(Budget(epochs=50))
+    '50 epochs'
+    >>> Budget(minutes=5, steps=100)
+    Traceback (most recent call last):
+    napari_unet.core.errors.SettingsError: Budget names steps and minutes: ...
     """
 
     steps: Annotated[int, Field(ge=1)] | None = None
@@ -82,6 +91,15 @@ class TrainingSettings(Settings):
         ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
     seed
         Of the weights, the patches and the augmentation.
+
+    Examples
+    --------
+    >>> from napari_unet import Augmentation, Budget, TrainingSettings
+    >>> settings = TrainingSettings(
+    ...     budget=Budget(minutes=20), patch_px=256, augmentation=Augmentation.preset("light")
+    ... )
+    >>> settings.patch_px, settings.learning_rate
+    (256, 0.003)
     """
 
     budget: Budget = Field(default_factory=lambda: Budget(epochs=100))

@@ -84,6 +84,31 @@ def train(
         When the folder cannot be written.
     DeviceError
         When the device is missing or its memory full.
+
+    Examples
+    --------
+    >>> from napari_unet import (
+    ...     Budget,
+    ...     Instances,
+    ...     TrainingSettings,
+    ...     pairs_from_arrays,
+    ...     synthetic_nuclei,
+    ...     train,
+    ... )
+    >>> arrays = [synthetic_nuclei((64, 64), 6, seed=seed) for seed in range(3)]
+    >>> pairs = pairs_from_arrays([a for a, _ in arrays], [b for _, b in arrays])
+    >>> settings = TrainingSettings(
+    ...     budget=Budget(steps=2), depth=1, base_channels=2, patch_px=32, device="cpu"
+    ... )
+    >>> for event in train(pairs, Instances(), "run", settings):
+    ...     print(type(event).__name__)
+    Started
+    StepDone
+    StepDone
+    EpochDone
+    CheckpointSaved
+    CheckpointSaved
+    Finished
     """
     settings = settings or TrainingSettings()
     folder = RunFolder(run_folder)
@@ -136,6 +161,31 @@ def resume(
         When there is nothing to resume, or the data is not the same.
     ModelFileError
         When what was saved is damaged.
+
+    Examples
+    --------
+    >>> from napari_unet import (
+    ...     Budget,
+    ...     Instances,
+    ...     TrainingSettings,
+    ...     pairs_from_arrays,
+    ...     resume,
+    ...     synthetic_nuclei,
+    ...     train,
+    ... )
+    >>> arrays = [synthetic_nuclei((64, 64), 6, seed=seed) for seed in range(3)]
+    >>> pairs = pairs_from_arrays([a for a, _ in arrays], [b for _, b in arrays])
+    >>> settings = TrainingSettings(
+    ...     budget=Budget(steps=2), depth=1, base_channels=2, patch_px=32, device="cpu"
+    ... )
+    >>> asked = iter([False, True])  # stop before the second step
+    >>> for event in train(pairs, Instances(), "run", settings, should_stop=lambda: next(asked)):
+    ...     pass
+    >>> event.reason, event.step
+    (<FinishReason.STOPPED: 'stopped'>, 1)
+    >>> *_, finished = resume("run", pairs)
+    >>> finished.reason, finished.step
+    (<FinishReason.COMPLETED: 'completed'>, 2)
     """
     folder = RunFolder(run_folder)
     settings = folder.settings()

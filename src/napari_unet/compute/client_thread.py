@@ -1,4 +1,4 @@
-"""A dask client in an event loop that runs in a thread of its own."""
+"""A dask client whose event loop runs in a separate thread."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class ClientThread:
         Raises
         ------
         RuntimeError
-            When it is closed.
+            If it is closed.
         """
         try:
             return asyncio.run_coroutine_threadsafe(coroutine, self.loop)

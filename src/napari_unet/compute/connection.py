@@ -85,11 +85,11 @@ class Connection:
         self._thread.schedule(self._run(job, parcel, at_job))
 
     def stop(self, job: Job) -> None:
-        """Ask a job's worker to stop it, or withdraw it where none has begun."""
+        """Request a job's worker to stop it, or withdraw it if none has begun."""
         self._thread.schedule(self._stop(job))
 
     def tell(self, job: Job, parcel: Parcel) -> None:
-        """Tell a job something, after what it was told before."""
+        """Send a command to a job, in order."""
         self._thread.schedule(self._tell(job, parcel))
 
     def close(self, timeout_s: float) -> None:
@@ -115,7 +115,7 @@ class Connection:
         return dead or self._client.status in ("connecting", "closed")
 
     async def _found_gone(self) -> bool:
-        """Give a process time to be gone: its sockets close first."""
+        """Wait for a process to end: its sockets close first."""
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.sleep(_WATCH_S)
         return self._broken or self._gone()
@@ -345,7 +345,7 @@ def connect(
     Raises
     ------
     ComputeError
-        When the process does not start or nobody answers.
+        If the process does not start, or nothing answers at the address.
     """
     host = None if address else HostProcess(environment)
     for module in modules:

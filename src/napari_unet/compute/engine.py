@@ -106,7 +106,7 @@ class Engine:
             self._order(partial(import_module, module))
 
     def submit(self, request: Request) -> Job:
-        """Hand in a request.
+        """Submit a request.
 
         Parameters
         ----------
@@ -190,7 +190,7 @@ class Engine:
             self._connected(modules)
 
     def _connected(self, modules: Iterable[str] = ()) -> Connection:
-        """Give a connection that works, a new one where the old one broke."""
+        """Return a working connection, a new one if the old one broke."""
         from napari_unet.compute.connection import connect
 
         with self._lock:
@@ -278,7 +278,7 @@ class Engine:
 
 
 def _stop_all(connection: Connection, jobs: list[Job], timeout_s: float) -> None:
-    """Let jobs end as they do when they are stopped, with their last events."""
+    """Wait for jobs to end as if they were stopped, with their last events."""
     deadline = time.monotonic() + timeout_s
     for job in jobs:
         job.stop()
@@ -310,7 +310,7 @@ _results: Path | None = None
 
 
 def results_folder() -> Path:
-    """Give the folder for results too large for memory; removed when this process ends."""
+    """Return the folder for results too large for memory; removed when this process ends."""
     global _results
     if _results is None:
         _results = Path(tempfile.mkdtemp(prefix="napari-unet-results-"))

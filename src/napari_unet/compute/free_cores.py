@@ -13,7 +13,7 @@ _LITTLE = 0.4
 
 
 class FreeCores:
-    """Lets torch compute on the cores that other programs leave free, while it is entered.
+    """Limits torch to the cores that other programs leave free, inside this context.
 
     This process gives way to all others, and each operation of a network waits for the slowest of
     its threads: a single one on a core that another program keeps busy holds up all of them. With a
@@ -61,5 +61,5 @@ class FreeCores:
 
 
 def threads_beside(others: float, cores: int, most: int) -> int:
-    """Give the number of threads where other programs keep `others` of the cores busy."""
+    """Return the number of threads if other programs keep `others` of the cores busy."""
     return max(1, min(most, int(cores - others + _LITTLE)))

@@ -24,7 +24,7 @@ _SAVE_S = 4.0
 """How long jobs may take to save when the client is gone."""
 
 _THREADS = 8
-"""Jobs at once; each takes as many processor cores as it likes."""
+"""Number of jobs at once; each may use all processor cores."""
 
 _QUIET = {
     "distributed.admin.system-monitor.interval": "10s",
@@ -58,7 +58,7 @@ def _private_stdout() -> IO[str]:
 
 
 def _step_back() -> None:
-    """Let napari go first: for the processor, and for memory when there is none left.
+    """Give napari priority for the processor, and for memory if it runs out.
 
     The environment variable NAPARI_UNET_NICE says by how much on POSIX, where others compute too;
     0: not at all. Linux weighs sessions against each other before it looks at the processes in

@@ -61,7 +61,7 @@ class HostProcess:
         return self._process.poll() is None
 
     def last_words(self) -> str:
-        """Say what became of it."""
+        """Describe how the process ended."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(1)
         code = self._process.returncode
@@ -70,7 +70,7 @@ class HostProcess:
         return f"its exit code is {code}"
 
     def close(self, timeout_s: float) -> None:
-        """Let jobs save and the process end; after the time allowed, end it."""
+        """Wait for jobs to save and the process to end; after the time allowed, end it."""
         process = self._process
         for pipe in (process.stdin, process.stdout):
             with contextlib.suppress(OSError):
@@ -100,7 +100,7 @@ class HostProcess:
         Raises
         ------
         ComputeError
-            When it did not start.
+            If it did not start.
         """
         from distributed import Security
 

@@ -20,7 +20,7 @@ from napari_unet.core.training.events import StepDone
 __all__ = ["JobContext", "inboxes", "open_parcel", "previews", "stops"]
 
 _EVENT_S = 0.05
-"""Least time between two steps, or two bits of progress, that are told."""
+"""Least time between two events of steps or progress that are sent."""
 
 # By the id of the job.
 stops: dict[str, threading.Event] = {}
@@ -30,7 +30,7 @@ inboxes: dict[str, queue.SimpleQueue[Parcel]] = {}
 
 @dataclass
 class JobContext:
-    """What work knows of its job.
+    """The job as the code that does it sees it.
 
     Parameters
     ----------
@@ -47,11 +47,11 @@ class JobContext:
     _start_s: float = field(default_factory=time.monotonic)
 
     def should_stop(self) -> bool:
-        """Whether somebody asked to stop."""
+        """Whether the job was requested to stop."""
         return stops[self.id].is_set()
 
     def emit(self, event: object) -> None:
-        """Send an event; of steps and progress only some each second, and always the last."""
+        """Send an event; of steps and progress only some each second, and always the last one."""
         now = time.monotonic()
         if isinstance(event, StepDone | Progress):
             if now - self._sent_s.get(type(event), 0.0) < _EVENT_S:
@@ -70,7 +70,7 @@ class JobContext:
             self._held = None
 
     def progress(self, done: float, total: int) -> None:
-        """Tell progress and guess the time left."""
+        """Send progress and an estimate of the time left."""
         passed = time.monotonic() - self._start_s
         self.emit(Progress(done, total, passed * (total - done) / done if done else None))
 
@@ -85,7 +85,7 @@ class JobContext:
         return self.id in previews
 
     def messages(self) -> list[Any]:
-        """Take what was told to the job since the last time, in order."""
+        """Return the commands sent to the job since the last call, in order."""
         inbox = inboxes[self.id]
         found = []
         with contextlib.suppress(queue.Empty):

@@ -27,7 +27,7 @@ _PASSING = (StepDone, Progress, Preview, LivePreview, LiveState)
 
 
 class ComputeError(UNetError):
-    """Something went wrong in the computing process that nobody foresaw."""
+    """An unexpected error in the computing process."""
 
 
 class WorkerLost(ComputeError):
@@ -42,9 +42,9 @@ class Job:
     request
         What was asked.
     on_stop
-        Called when somebody wants the job to stop.
+        Called to stop the job.
     on_message
-        Called with what is told to the job.
+        Called with each command to the job.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class Job:
             self._listeners.append(callback)
 
     def stop(self) -> None:
-        """Ask it to stop: a training saves and finishes, anything else ends with `Cancelled`."""
+        """Request to stop: a training saves and finishes, anything else ends with `Cancelled`."""
         with self._lock:
             if self._status in ("done", "failed", "stopping"):
                 return
@@ -91,7 +91,7 @@ class Job:
         self._on_stop(self)
 
     def tell(self, message: object) -> None:
-        """Tell the job something, after what it was told before; only a live training listens."""
+        """Send the job a command, in order; only a live training reads them."""
         self._on_message(self, message)
 
     def wait(self, timeout_s: float | None = None) -> Any:
@@ -102,7 +102,7 @@ class Job:
         UNetError
             What the job ended with.
         TimeoutError
-            When it has not ended in time.
+            If it has not ended in time.
         """
         if not self._ended.wait(timeout_s):
             raise TimeoutError(f"The job has not ended after {timeout_s} s.")
@@ -119,7 +119,7 @@ class Job:
                 self._status = "running"
 
     def post(self, event: object) -> None:
-        """Tell the listeners; for the engine. Nothing comes after `Ended`."""
+        """Call the listeners; for the engine. Nothing comes after `Ended`."""
         with self._lock:
             if self._ended.is_set():
                 return

@@ -17,7 +17,7 @@ IDLE_S = 60.0
 
 
 class KeptModel:
-    """One model with the network built of it, until another is loaded or nobody predicts.
+    """One model with the network built of it, kept until another is loaded or predictions end.
 
     Parameters
     ----------

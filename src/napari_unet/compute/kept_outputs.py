@@ -1,4 +1,4 @@
-"""What the worker remembers of recent predictions, so that sliders act without the network."""
+"""Network outputs of recent predictions, so that sliders can decode again without the network."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ class KeptOutputs:
         return self.without_outputs(prediction)
 
     def find(self, job: str) -> Prediction:
-        """Give a prediction; its labels have the right shape only.
+        """Return a prediction; of its labels only the shape is valid.
 
         Raises
         ------
         SettingsError
-            When it was not kept, or had to make room.
+            If it was not kept, or had to make room.
         """
         with self._lock:
             if job in self._predictions:
@@ -64,7 +64,7 @@ class KeptOutputs:
         )
 
     def without_outputs(self, prediction: Prediction) -> Prediction:
-        """Leave the outputs here; an empty array says that there are some."""
+        """Return the prediction with an empty array as a sign that outputs are kept."""
         if prediction.outputs is None:
             return prediction
         empty: Any = np.empty(0, np.float32)

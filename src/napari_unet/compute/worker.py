@@ -38,7 +38,7 @@ class Success:
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a job failed: an error for people, or else the stack trace of what nobody foresaw."""
+    """Why a job failed: an error for users, or the stack trace of an unexpected one."""
 
     error: UNetError | None
     trace: str = ""
@@ -88,18 +88,18 @@ def run_job(job: str, parcel: Parcel, long: bool) -> Parcel:
 
 
 def stop_job(job: str) -> None:
-    """Ask a job to stop, also one that has not begun."""
+    """Request a job to stop, even one that has not begun."""
     stops.setdefault(job, threading.Event()).set()
 
 
 def send_command(job: str, parcel: Parcel) -> None:
-    """Tell a job something; it looks when it likes, see `JobContext.messages`."""
+    """Send a command to a job, which reads it with `JobContext.messages`."""
     if job in inboxes:
         inboxes[job].put(parcel)
 
 
 def stop_all(timeout_s: float) -> None:
-    """Ask all jobs to stop, and wait for them to save."""
+    """Request all jobs to stop, and wait for them to save."""
     for job in list(_running):
         stop_job(job)
     deadline = time.monotonic() + timeout_s
@@ -108,7 +108,7 @@ def stop_all(timeout_s: float) -> None:
 
 
 def fetch_preview(job: str) -> bytes | None:
-    """Hand over the latest preview, pickled, once."""
+    """Return the latest preview, pickled, once."""
     return previews.pop(job, None)
 
 
@@ -145,7 +145,7 @@ def _failure(error: BaseException) -> Failure:
 
 
 def _free_memory() -> None:
-    """Give cached GPU memory back to other programs."""
+    """Release cached GPU memory to other programs."""
     gc.collect()
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_initialized():

@@ -1,4 +1,4 @@
-"""The errors that the core raises: each message says what came, what was expected and what to do.
+"""The errors that the core raises; messages name what came, what was expected and what to do.
 
 They derive from `Exception` directly, because generator-based workers of the Qt world swallow
 `RuntimeError`.

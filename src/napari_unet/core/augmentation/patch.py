@@ -81,9 +81,9 @@ def sample_patch(
     Raises
     ------
     ImageError
-        When image, centre and patch size differ in their number of dimensions.
+        If image, centre and patch size differ in their number of dimensions.
     LabelsError
-        When the shape of labels or annotated area is not that of the image.
+        If the shape of labels or annotated area is not that of the image.
     """
     _check(plane_image, plane_labels, annotated, centre_px, patch_size)
     shape = plane_labels.shape

@@ -71,7 +71,7 @@ class Augmentation(BaseModel, frozen=True, extra="forbid", defer_build=True):
     Raises
     ------
     SettingsError
-        When `scale` is not ascending or the elastic grid could fold.
+        If `scale` is not ascending or the elastic grid could fold.
 
     Examples
     --------
@@ -131,7 +131,7 @@ class Augmentation(BaseModel, frozen=True, extra="forbid", defer_build=True):
         Raises
         ------
         SettingsError
-            When there is no such preset.
+            If the preset does not exist.
         """
         if name not in _PRESETS:
             known = ", ".join(_PRESETS)

@@ -42,7 +42,7 @@ def choose_split(
     Raises
     ------
     SettingsError
-        When there is no such way or table, or the table leaves out or invents images.
+        If the split or table does not exist, or the table lacks images or names unknown ones.
     """
     from napari_unet.core.datasets.splits import split_random_state
 

@@ -39,7 +39,7 @@ class Split:
     kind: str
 
     def describe(self, groups: Sequence[str], objects: Sequence[int]) -> str:
-        """Say how many images, groups and objects each side has, and which groups are on both.
+        """Describe how many images, groups and objects each side has, and which groups are on both.
 
         Parameters
         ----------
@@ -110,7 +110,7 @@ def split_by_group(
 
 
 def split_random_state(n: int, fraction: float = 0.15, seed: int = 42) -> Split:
-    """Split as StarDist's examples do, to compare with others; it knows nothing of groups.
+    """Split as StarDist's examples do, to compare scores with theirs; groups are ignored.
 
     Parameters
     ----------

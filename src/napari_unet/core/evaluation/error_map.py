@@ -91,9 +91,9 @@ def error_map(
     Raises
     ------
     LabelsError
-        When the arrays are not labels or differ in shape.
+        If the arrays are not labels or differ in shape.
     SettingsError
-        When the threshold is not in (0, 1], or the kind unknown.
+        If the threshold is not in (0, 1], or the kind unknown.
     """
     prediction, truth = checked_labels(prediction, "prediction"), checked_labels(truth, "truth")
     mask = check_same_shape(prediction, truth, annotated)
@@ -154,7 +154,7 @@ def _best_iou(table: Overlaps) -> tuple[NDArray[np.float64], NDArray[np.float64]
 def _paint(
     labels: NDArray[Any], ids: Indices, categories: tuple[Category, ...]
 ) -> NDArray[np.uint8]:
-    """Give every pixel the number of its object's category; 0 for objects not in the list."""
+    """Return the number of each pixel's object category; 0 for objects not in the list."""
     if not ids.size:
         return np.zeros(labels.shape, np.uint8)
     numbers = np.array([_number(c) for c in categories], np.uint8)

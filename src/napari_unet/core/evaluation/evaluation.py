@@ -90,10 +90,10 @@ def evaluate_many(
     Raises
     ------
     LabelsError
-        When arrays are no labels, differ in shape, or hold classes that cannot be mapped; when
+        If arrays are no labels, differ in shape, or hold classes that cannot be mapped; if
         there is nothing to score.
     SettingsError
-        When settings contradict each other.
+        If settings contradict each other.
 
     Examples
     --------
@@ -158,7 +158,7 @@ def class_map(
     Raises
     ------
     LabelsError
-        When a name is there twice, or the truth does not have it.
+        If a name is there twice, or the truth does not have it.
     """
     by_name: dict[str, int] = {}
     for class_id, name in truth_classes.items():
@@ -182,7 +182,7 @@ def class_map(
 
 
 def with_true_ids(prediction: NDArray[Any], class_ids: Mapping[int, int]) -> NDArray[Any]:
-    """Give predicted classes the ids that they have in the truth.
+    """Replace the ids of predicted classes by those of the truth.
 
     Parameters
     ----------
@@ -206,12 +206,12 @@ def scored_area(
     ndim: int = 2,
     empty_planes: Literal["ignore", "background"] = "ignore",
 ) -> NDArray[np.bool_] | None:
-    """Say which pixels `evaluate_many` scores, with the same settings.
+    """Find the pixels that `evaluate_many` scores with the same settings.
 
     Returns
     -------
     array of bool or None
-        Of the truth's shape: annotated, painted, and in a plane that somebody looked at. None: all.
+        Of the truth's shape: annotated, painted, and in an annotated plane. None: all.
     """
     mask = None if annotated is None else np.asarray(annotated).astype(bool)
     if sparse:

@@ -68,9 +68,9 @@ def comparison_figure(
     Raises
     ------
     LabelsError
-        When there is no row, or arrays do not fit together.
+        If there is no row, or arrays do not fit together.
     StorageError
-        When the file cannot be written.
+        If the file cannot be written.
     """
     from matplotlib.figure import Figure
 

@@ -91,7 +91,7 @@ def match_labels(
     LabelsError
         When something is missing, one is a folder and the other a file, or nothing matches.
     SettingsError
-        When the areas are not there, or belong to none of the labels.
+        If the areas are not there, or belong to none of the labels.
     """
     with reading(truth):
         found = _match(prediction, truth, images)
@@ -144,7 +144,7 @@ def evaluate_files(
     Raises
     ------
     LabelsError
-        As `match_labels`, and when a file cannot be read or the labels cannot be compared.
+        As `match_labels`, and if a file cannot be read or the labels cannot be compared.
 
     Examples
     --------

@@ -28,7 +28,7 @@ nuclei of 30 pixels and more); every tenth is no accident."""
 
 
 def seen_by(info: ModelInfo, image: Image) -> Seen:
-    """Tell what an image was to a model.
+    """Return how a model used an image.
 
     Images are recognised by their pixels: the same image, one that holds a plane of the images
     that the model saw, or a plane of one of these.
@@ -55,7 +55,7 @@ def seen_by(info: ModelInfo, image: Image) -> Seen:
 
 
 def with_training_note(report: Report, model: Path | None, images: Iterable[Image]) -> Report:
-    """Add to a report that the model knows the images, where it does.
+    """Add a note to a report if the model was trained or validated on the images.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def with_training_note(report: Report, model: Path | None, images: Iterable[Imag
 
 
 def training_note(info: ModelInfo, images: Iterable[Image]) -> str:
-    """Say in a sentence that a model knows the images it is scored on; nothing if it does not."""
+    """Describe in a sentence which scored images a model was trained on; empty if none."""
     roles = [seen_by(info, image) for image in images]
     trained = sum(role in ("training", "both") for role in roles)
     validated = roles.count("validation")
@@ -150,7 +150,7 @@ class CopyCheck:
         self.predicted += int((table.predicted_area >= _LEAST_AREA_PX).sum())
 
     def note(self) -> str:
-        """Say in a sentence that one seems to be copied from the other; nothing otherwise."""
+        """Warn in a sentence if one seems to be copied from the other; else return nothing."""
         if not self.identical:
             return ""
         if self.identical == self.objects == self.predicted:

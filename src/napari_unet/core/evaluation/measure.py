@@ -61,7 +61,7 @@ def measure_objects(
     Raises
     ------
     LabelsError
-        When the labels are not labels or do not fit the image.
+        If the labels are not labels or do not fit the image.
 
     Examples
     --------
@@ -108,7 +108,7 @@ def summarise_objects(
         ``file, objects, objects_inside`` (those that do not touch the border), ``objects_at_border,
         area_px_total, area_px_median`` and, with a pixel size, ``area_um2_total,
         area_um2_median``. Totals take all objects, medians those that do not touch the border, as
-        the others are cut off. Without such an object the median is None.
+        the others are cut off. If there is no whole object, the median is None.
     """
     inside = [row for row in rows if not row["touches_border"]]
     summary: dict[str, Any] = {
@@ -146,7 +146,7 @@ def find_centroids(
 
 
 def median_diameter_px(area_px: ArrayLike) -> float:
-    """Give the median diameter of circles of some areas, at least one."""
+    """Return the median diameter of circles with these areas, at least one."""
     return float(np.median(2 * np.sqrt(np.asarray(area_px) / np.pi)))
 
 
@@ -166,7 +166,7 @@ class _Found:
         size_um: tuple[float, ...] | None,
         confidence: Mapping[int, float] | ArrayLike | None,
     ) -> Iterator[dict[str, Any]]:
-        """Give a row per object."""
+        """Return a row per object."""
         ndim = self.centroid.shape[1]
         size, unit = ("area", "um2") if ndim == 2 else ("volume", "um3")
         pixel_um = None if size_um is None or len(size_um) < ndim else np.prod(size_um[-ndim:])

@@ -142,7 +142,7 @@ def pixel_counts(
     Raises
     ------
     LabelsError
-        When the arrays are not labels, differ in shape, or hold an id that is not in `classes`.
+        If the arrays are not labels, differ in shape, or hold an id that is not in `classes`.
     """
     prediction, truth = checked_labels(prediction, "prediction"), checked_labels(truth, "truth")
     mask = check_same_shape(prediction, truth, annotated)

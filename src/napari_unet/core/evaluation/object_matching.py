@@ -191,7 +191,7 @@ def match_objects(table: Overlaps, threshold: float) -> tuple[Indices, Indices]:
 
 
 def classify_objects(table: Overlaps, threshold: float = 0.5) -> ObjectErrors:
-    """Say of every object whether it is a hit, missed, invented, or part of a split or merge.
+    """Classify every object: a hit, missed, invented, or part of a split or merge.
 
     Arguments as for `match_objects`. A hit stays a hit, whatever else it splits or merges.
     """

@@ -177,9 +177,9 @@ def object_scores(
     Raises
     ------
     LabelsError
-        When the arrays are not labels or differ in shape.
+        If the arrays are not labels or differ in shape.
     SettingsError
-        When a threshold is not in (0, 1].
+        If a threshold is not in (0, 1].
     """
     table = overlaps(prediction, truth, annotated=annotated)
     errors = classify_objects(table, error_threshold).counts

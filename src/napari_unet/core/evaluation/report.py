@@ -77,7 +77,7 @@ class ImageScores:
 
 @dataclass(frozen=True)
 class ScoreRow:
-    """A line of the table of scores, in the order in which people read it."""
+    """A line of the table of scores."""
 
     score: str
     by_image: float
@@ -87,7 +87,7 @@ class ScoreRow:
 
 @dataclass(frozen=True)
 class Report:
-    """What an evaluation found.
+    """The result of an evaluation.
 
     Parameters
     ----------
@@ -142,11 +142,11 @@ class Report:
         }
 
     def to_rows(self) -> list[dict[str, Any]]:
-        """Give a row per image: ``image``, counts, then every score; undefined ones are None."""
+        """Return a row per image: ``image``, counts, then every score; undefined ones are None."""
         return [{"image": image.name, **self._row(image)} for image in self.images]
 
     def score_rows(self) -> list[ScoreRow]:
-        """Give the scores that people look at first, in order, by image and pooled."""
+        """Return the main scores in their order in tables, by image and pooled."""
         summary, rows = self.summary(), []
         for key, label, definition in self._displayed():
             if f"{key}_pooled" in summary:
@@ -155,7 +155,7 @@ class Report:
         return rows
 
     def threshold_rows(self) -> list[dict[str, float]]:
-        """Give a row per threshold of intersection over union, with every object score."""
+        """Return a row per threshold of intersection over union, with every object score."""
         summary, rows = self.summary(), []
         for at in self.images[0].objects.at if self.images[0].objects else ():
             percent = f"{100 * at.threshold:g}"
@@ -225,7 +225,7 @@ _PIXEL = (("dice", "Dice"), ("iou", "IoU"))
 
 
 def format_score(value: float | None) -> str:
-    """Give a score three decimals; an undefined one is a dash."""
+    """Format a score with three decimals; an undefined one is a dash."""
     return "–" if value is None or math.isnan(value) else f"{value:.3f}"
 
 
@@ -235,7 +235,7 @@ def write_report(report: Report, folder: str | os.PathLike[str]) -> tuple[Path, 
     Raises
     ------
     StorageError
-        When the folder cannot be written.
+        If the folder cannot be written.
     """
     from napari_unet.core.system.atomic_files import atomic_write_csv
 

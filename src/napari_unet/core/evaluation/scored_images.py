@@ -58,9 +58,9 @@ def choose_images(
     Raises
     ------
     LabelsError
-        When no image is left.
+        If no image is left.
     SettingsError
-        When there is no such split.
+        If the split does not exist.
     """
     seen = what_model_saw(info, pairs)
     if choice.how == "all":
@@ -80,7 +80,7 @@ def choose_images(
 
 
 def what_model_saw(info: ModelInfo, pairs: Sequence[Pair]) -> list[str]:
-    """Tell what each image was to the model: training, validation, both or unseen.
+    """Return how the model used each image: training, validation, both or unseen.
 
     Images are recognised by their pixels, whatever they are called; see `independence.seen_by`.
     """

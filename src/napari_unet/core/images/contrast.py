@@ -1,4 +1,4 @@
-"""Bright objects on dark, or dark ones on bright: what a model knows, and what an image shows."""
+"""Bright objects on dark or dark ones on bright: what a model was trained on, what an image has."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def check_contrast(contrast: str) -> None:
 
 
 def object_contrast(pairs: Sequence[Pair]) -> ObjectContrast | None:
-    """Say whether objects are brighter or darker than what is around them.
+    """Find out whether objects are brighter or darker than their surroundings.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ def object_contrast(pairs: Sequence[Pair]) -> ObjectContrast | None:
 
 
 def intensity_skew(values: Any) -> float:
-    """Say where most of the values lie between the darkest and the brightest.
+    """Measure where most values lie between the darkest and the brightest.
 
     Parameters
     ----------

@@ -81,7 +81,7 @@ class Image:
     Raises
     ------
     ImageError
-        When axes and array do not fit together.
+        If axes and array do not fit together.
 
     Examples
     --------
@@ -193,7 +193,7 @@ class Image:
         Raises
         ------
         ImageError
-            When a channel does not exist.
+            If a channel does not exist.
         """
         names = self.channel_names or ()
         indices: list[int] = []
@@ -258,7 +258,7 @@ class Image:
             yield position, self._at(position)
 
     def scope(self, position: Mapping[str, int]) -> Any:
-        """Give what a plane is normalised with: all of the image at the same time.
+        """Return what a plane is normalised with: all of the image at the same time.
 
         Parameters
         ----------
@@ -281,7 +281,7 @@ class Image:
         return data if inside.index("C") == 0 else data.swapaxes(0, 1)
 
     def describe(self) -> str:
-        """Say in words what the image is: ``"cells: TYX 5 x 512 x 512 uint16, 0.65 µm"``."""
+        """Describe the image in words: ``"cells: TYX 5 x 512 x 512 uint16, 0.65 µm"``."""
         size = " x ".join(str(n) for n in self.shape)
         scale = f", {self.pixel_size}" if self.pixel_size else ", pixel size unknown"
         colour = " RGB" if self.rgb else ""

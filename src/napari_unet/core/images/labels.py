@@ -28,12 +28,12 @@ def as_labels(labels: Any, name: str) -> NDArray[np.integer[Any]]:
     Returns
     -------
     NDArray
-        Integers from 0; the array itself where it already holds such.
+        Integers from 0; the array itself if it already holds them.
 
     Raises
     ------
     LabelsError
-        When the values are fractions, not finite, negative, or no numbers.
+        If the values are fractions, not finite, negative, or no numbers.
     """
     array: NDArray[Any] = np.asarray(labels)
     if array.dtype.kind == "b":
@@ -65,7 +65,7 @@ def planes(
     *,
     ndim: int = 2,
 ) -> Iterator[tuple[tuple[int, ...], NDArray[Any], NDArray[Any], NDArray[np.bool_] | None]]:
-    """Take a stack apart into what is scored as one image each.
+    """Yield the planes of a stack that are scored as one image each.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ def planes(
 
 
 def checked_labels(labels: ArrayLike, what: str = "labels") -> NDArray[Any]:
-    """Make sure that an array holds labels: integers from 0, or bool (given back as uint8).
+    """Check that an array holds labels: integers from 0, or bool (returned as uint8).
 
     Raises
     ------
@@ -116,7 +116,7 @@ def checked_labels(labels: ArrayLike, what: str = "labels") -> NDArray[Any]:
 def check_same_shape(
     prediction: NDArray[Any], truth: NDArray[Any], annotated: ArrayLike | None = None
 ) -> NDArray[np.bool_] | None:
-    """Make sure that prediction, truth and annotated area belong together.
+    """Check that prediction, truth and annotated area have the same shape.
 
     Returns
     -------
@@ -126,7 +126,7 @@ def check_same_shape(
     Raises
     ------
     LabelsError
-        When the shapes differ.
+        If the shapes differ.
     """
     if prediction.shape != truth.shape:
         raise LabelsError(
@@ -145,7 +145,7 @@ def check_same_shape(
 
 
 def consecutive(labels: Labels) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Give the ids of labels of any shape the numbers 1, 2, ... and say which they were.
+    """Renumber the ids of labels of any shape to 1, 2, ... and return the old ids too.
 
     0 stays 0. Without sorting the pixels, where the ids are not too far apart.
     """

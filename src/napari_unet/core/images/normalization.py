@@ -114,7 +114,7 @@ class Normalization(BaseModel):
         Raises
         ------
         ImageError
-            When there are NaN or infinite values.
+            If there are NaN or infinite values.
         """
         if self.mode != "percentile":
             for _, block in _blocks(image) if image.dtype.kind == "f" else ():

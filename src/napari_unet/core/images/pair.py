@@ -74,7 +74,7 @@ class Pair:
     Raises
     ------
     LabelsError
-        When labels and image do not fit together or the labels are not labels.
+        If labels and image do not fit together or the labels are not labels.
 
     Examples
     --------
@@ -107,7 +107,7 @@ class Pair:
         return self.image.name
 
     def planes(self, ndim: int = 2) -> list[Plane]:
-        """Take the pair apart into annotated planes (volumes for `ndim` 3)."""
+        """Return the annotated planes of the pair (volumes for `ndim` 3)."""
         leading = self.image.label_axes[: -ndim if ndim else None]
         planes = []
         scopes: dict[int | None, Any] = {}

@@ -37,7 +37,7 @@ _ENVIRONMENT = "NAPARI_UNET_MODELS"
 
 @dataclass(frozen=True)
 class CatalogueEntry:
-    """A model at hand.
+    """A model in the catalogue.
 
     Parameters
     ----------
@@ -113,14 +113,14 @@ def list_models() -> list[CatalogueEntry]:
 
 
 def add_model(path: Path | str, name: str | None = None, *, replace: bool = False) -> Path:
-    """Put a copy of a model file into the user's folder, whole or not at all.
+    """Copy a model file into the user's folder, whole or not at all.
 
     Parameters
     ----------
     path
         The model file.
     name
-        What to call it; None: as its header says.
+        Name of the copy; None: the name in its header.
     replace
         Whether it takes the place of a model of that name. Without, that one stays and this one
         becomes ``<name>-2``.
@@ -133,11 +133,11 @@ def add_model(path: Path | str, name: str | None = None, *, replace: bool = Fals
     Raises
     ------
     ModelFileError
-        When the file is no model.
+        If the file is no model.
     SettingsError
-        When the name cannot be the name of a file.
+        If the name cannot be the name of a file.
     StorageError
-        When the folder cannot be written.
+        If the folder cannot be written.
     """
     info = read_info(path)
     name = checked_name(info.name if name is None else name)
@@ -149,7 +149,7 @@ def add_model(path: Path | str, name: str | None = None, *, replace: bool = Fals
 
 
 def free_name(name: str) -> str:
-    """Give the name, or ``<name>-2``, ``-3``, ... where a model has it already."""
+    """Return the name, or ``<name>-2``, ``-3``, ... if a model already has it."""
     folders = (user_folder(), shipped_folder())
     taken = {file_key(path.stem) for folder in folders for path in folder.glob(f"*{_SUFFIX}")}
     candidates = itertools.chain([name], (f"{name}-{i}" for i in itertools.count(2)))
@@ -157,12 +157,12 @@ def free_name(name: str) -> str:
 
 
 def checked_name(name: str) -> str:
-    """Give the name of a model without blanks around it.
+    """Return the name of a model without blanks around it.
 
     Raises
     ------
     SettingsError
-        When it cannot be the name of a file, here or on another system.
+        If it cannot be the name of a file, here or on another system.
     """
     name = name.strip()
     if not name or name[0] == "." or len(name) > 100 or set(name) & set('/\\:*?"<>|\n\t\0'):
@@ -190,7 +190,7 @@ def find_model(model: str | os.PathLike[str]) -> Path:
     Raises
     ------
     ModelFileError
-        When there is no such model.
+        If the model does not exist.
 
     Examples
     --------

@@ -38,7 +38,7 @@ def save_model(path: Path | str, model: Model) -> None:
     Raises
     ------
     StorageError
-        When it cannot be written.
+        If it cannot be written.
 
     Examples
     --------
@@ -56,7 +56,7 @@ def read_info(path: Path | str) -> ModelInfo:
     Raises
     ------
     ModelFileError
-        When it is missing, truncated, foreign, newer than this version, or inconsistent.
+        If it is missing, truncated, foreign, newer than this version, or inconsistent.
     """
     return parse_header(read_header(Path(path)).get(_KEY), str(path))
 
@@ -67,7 +67,7 @@ def load_model(path: Path | str) -> Model:
     Raises
     ------
     ModelFileError
-        As `read_info`, and when the weights do not fit the architecture in the header.
+        As `read_info`, and if the weights do not fit the architecture in the header.
 
     Examples
     --------
@@ -82,13 +82,13 @@ def load_model(path: Path | str) -> Model:
 
 
 def checked_model(info: ModelInfo, weights: dict[str, Tensor], path: str) -> Model:
-    """Put header and weights together; raise `ModelFileError` where they do not fit."""
+    """Build a model from header and weights; raise `ModelFileError` if they do not fit."""
     _check_weights(info, weights, path)
     return Model(info, {k: w.float() if w.is_floating_point() else w for k, w in weights.items()})
 
 
 def expected_weights(info: ModelInfo) -> dict[str, Tensor]:
-    """Give tensors without values, of the shapes and types that a header asks for."""
+    """Return tensors without values, of the shapes and types that a header requires."""
     import torch
 
     from napari_unet.core.models.unet import UNet

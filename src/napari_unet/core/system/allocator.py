@@ -1,4 +1,4 @@
-"""Memory of large arrays, used again instead of fetched anew from the system each time."""
+"""Reuse the memory of large arrays instead of requesting it from the system each time."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _users = 0
 
 @contextlib.contextmanager
 def keeping_freed_memory() -> Iterator[None]:
-    """Let the process keep freed memory for a while; at the end the system gets it back.
+    """Keep freed memory in the process inside this context; return it to the system at the end.
 
     The C library of Linux returns each array above 32 MB to the system as soon as it is freed, and
     the system clears every page of the next one: a fifth of the time of a network at prediction,
@@ -44,7 +44,7 @@ def keeping_freed_memory() -> Iterator[None]:
 
 
 def return_freed_memory() -> None:
-    """Give the system back what is free, so that gaps do not add up; between two blocks."""
+    """Return free memory to the system between two blocks, so that gaps do not add up."""
     if library := _library():
         library.malloc_trim(0)
 

@@ -141,7 +141,7 @@ def atomic_write_csv(
     Raises
     ------
     StorageError
-        When the file cannot be written.
+        If the file cannot be written.
     """
     if columns is None:
         rows = list(rows)
@@ -208,7 +208,7 @@ def remove_empty(folders: Sequence[Path]) -> None:
 
 
 def storage_error(error: OSError, path: Path) -> StorageError:
-    """Say in a sentence why a path cannot be written."""
+    """Describe in a sentence why a path cannot be written."""
     # NumPy tells of a full disk by the number of bytes alone: "90000 requested and 9872 written".
     if getattr(error, "winerror", None) in _OPEN_ELSEWHERE:
         return StorageError(

@@ -1,4 +1,4 @@
-"""Where to compute and in which precision; what devices say when they fail, in sentences."""
+"""Choose where and in which precision to compute; turn device errors into sentences."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Compute:
         return torch.channels_last
 
     def place(self, x: Tensor) -> Tensor:
-        """Move a batch to the device, in the layout that it likes."""
+        """Move a batch to the device, in its preferred memory layout."""
         if x.ndim == 4:
             x = x.contiguous(memory_format=self.memory_format)
         return self.move(x)
@@ -70,18 +70,18 @@ class Compute:
         return x.to(self.device, non_blocking=True)
 
     def to_inference_dtype(self, x: Tensor) -> Tensor:
-        """Give a batch the chosen precision."""
+        """Convert a batch to the chosen precision."""
         return x.to(_DTYPES[self.precision])
 
     def lowered_network(self, net: torch.nn.Module) -> torch.nn.Module:
-        """Give weights the chosen precision for good; not for training.
+        """Convert weights to the chosen precision for good; not for training.
 
-        Quicker than autocast, which does it anew for each batch.
+        This is faster than autocast, which converts them again for each batch.
         """
         return net.to(_DTYPES[self.precision])
 
     def place_network(self, net: torch.nn.Module) -> torch.nn.Module:
-        """Move a network to the device, in the layout that it likes."""
+        """Move a network to the device, in its preferred memory layout."""
         two_dimensional = any(isinstance(m, torch.nn.Conv2d) for m in net.modules())
         net = net.to(self.device)
         if two_dimensional:
@@ -103,7 +103,7 @@ def choose_compute(device: str = "auto", precision: str = "auto") -> Compute:
     Raises
     ------
     DeviceError
-        When the device does not exist here or cannot compute in this precision.
+        If the device does not exist here or cannot compute in this precision.
     """
     chosen = _device(device)
     if precision == "auto":
@@ -148,7 +148,7 @@ def _quickest_precision(kind: str) -> str:
 
 
 def _has_quick_bfloat16() -> bool:
-    """Ask the processor; where torch cannot tell, measure."""
+    """Read the processor's capabilities; if torch does not report them, measure."""
     flags: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
     if "avx512_bf16" in flags:
         return bool(flags["avx512_bf16"] or flags.get("amx_bf16"))

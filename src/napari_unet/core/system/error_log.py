@@ -9,7 +9,7 @@ __all__ = ["unforeseen"]
 
 
 def unforeseen(trace: str) -> str:
-    """Write the stack trace of what nobody foresaw to a file, and say in a sentence where it is.
+    """Write the stack trace of an unexpected error to a file; return a sentence that names it.
 
     Parameters
     ----------

@@ -19,9 +19,9 @@ def check_data(pairs: list[Pair], task: Semantic | Instances, split: Split | Non
     Raises
     ------
     LabelsError
-        When there is nothing to learn from.
+        If there is nothing to learn from.
     SettingsError
-        When the images differ in their channels, or the split does not fit them.
+        If the images differ in their channels, or the split does not fit them.
     """
     if not pairs:
         raise LabelsError(

@@ -46,7 +46,7 @@ def curves_figure(path: str | os.PathLike[str], history: Sequence[Mapping[str, A
     Raises
     ------
     StorageError
-        When the file cannot be written.
+        If the file cannot be written.
     """
     from matplotlib.figure import Figure
 

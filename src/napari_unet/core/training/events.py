@@ -33,7 +33,7 @@ class FinishReason(StrEnum):
 
 @dataclass(frozen=True)
 class Started:
-    """Training starts (or goes on at `step`).
+    """Training starts, or resumes at `step`.
 
     Parameters
     ----------

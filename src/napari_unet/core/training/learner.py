@@ -83,7 +83,7 @@ class Learner:
         """Take over what fits of a trained network, see `transferred`.
 
         Where objects are as bright as they were dark before, it is turned to see the images
-        inverted: learning that anew would take long.
+        inverted, as it would take long to learn this again.
 
         Parameters
         ----------
@@ -92,7 +92,7 @@ class Learner:
         info
             Header of the new one.
         batch
-            A batch of the training to come, from which it is told what is bright.
+            A batch of the new training; its loss decides whether the images look inverted.
         """
         own = self._net.state_dict()
         weights = transferred(start.weights, start.info, own, info)
@@ -158,9 +158,9 @@ class Learner:
         Raises
         ------
         SettingsError
-            When the loss is no longer finite.
+            If the loss is no longer finite.
         DeviceError
-            When the device fails.
+            If the device fails.
         """
         for group in self._optimizer.param_groups:
             group["lr"] = rate
@@ -176,7 +176,7 @@ class Learner:
         return value
 
     def follow_quickly(self) -> None:
-        """Let the average follow the network closely for some steps: there is something new."""
+        """Make the average follow the network closely for some steps, as labels changed."""
         self._average.n_averaged.clamp_(max=_QUICK_COUNT)
 
     def weights(self) -> dict[str, Tensor]:
@@ -185,7 +185,7 @@ class Learner:
         return {k: w.detach().cpu().clone() for k, w in source.state_dict().items()}
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Give everything needed to go on exactly: tensors by name, and plain values."""
+        """Return everything needed to resume exactly: tensors by name, and plain values."""
         tensors = {f"net/{k}": t for k, t in self._net.state_dict().items()}
         tensors |= {f"average/{k}": t for k, t in self._average.state_dict().items()}
         tensors |= {f"held/{k}": t for k, t in self._held.items()}
@@ -194,7 +194,7 @@ class Learner:
         return tensors, self._scaler.state_dict()
 
     def restore(self, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
-        """Go back to what `state` gave."""
+        """Restore what `state` returned."""
         parts: dict[str, dict[str, Tensor]] = defaultdict(dict)
         for key, tensor in tensors.items():
             part, _, name = key.partition("/")

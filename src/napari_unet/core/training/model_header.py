@@ -34,7 +34,7 @@ def choose_normalization(
     Parameters
     ----------
     given
-        What the settings say; the default one means that nobody chose.
+        Normalisation in the settings; the default one means that none was chosen.
     rgb
         Whether the images' channels are red, green and blue.
     start
@@ -44,7 +44,7 @@ def choose_normalization(
     -------
     Normalization
         What was chosen; else that of the model to start from; for colour images without a model
-        that knows colour, one that keeps dark and rare objects within the range.
+        trained on colour, one that keeps dark and rare objects within the range.
     """
     if given != Normalization():
         return given
@@ -68,7 +68,7 @@ def model_info(
     Raises
     ------
     ModelFileError
-        When the model to start from does not fit the images.
+        If the model to start from does not fit the images.
     """
     first = pairs[0].image
     outputs = sum(head.channels for head in task.heads)
@@ -105,7 +105,7 @@ def model_info(
 
 
 def made_today() -> dict[str, str]:
-    """Say what makes a model today: version of this package, of torch, and the date."""
+    """Describe where a model comes from: versions of this package and of torch, and the date."""
     import torch
 
     from napari_unet.version import __version__

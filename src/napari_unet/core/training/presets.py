@@ -1,4 +1,4 @@
-"""Presets: training settings by name, so that nobody has to know the rest."""
+"""Presets: training settings by name."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Plan:
     augmentation
         Name of an augmentation, see `Augmentation.preset`.
     longest_epoch
-        Most steps between two validations where somebody watches.
+        Most steps between two validations in the form, where a user waits for scores.
     """
 
     minutes: float
@@ -47,7 +47,7 @@ _FINE_TUNING: dict[Effort, Plan] = {
     "standard": Plan(5, 5e-4, "light", 50),
     "thorough": Plan(20, 5e-4, "standard", 100, patience=30),
 }
-"""A trained network needs a gentle and short schedule: a high rate would make it forget."""
+"""Fine-tuning is short and uses a low learning rate, so that what was learned before remains."""
 
 _RECIPES: dict[str, dict[str, Any]] = {
     "nuclei": {
@@ -92,12 +92,12 @@ PRESETS: tuple[Preset, ...] = (*_FROM_SCRATCH, "nuclei", "nuclei-brightfield")
 
 
 def plan_for(effort: Effort, *, fine_tuning: bool) -> Plan:
-    """Say what an effort stands for, from scratch or from a trained model."""
+    """Return the plan of an effort, from scratch or from a trained model."""
     return (_FINE_TUNING if fine_tuning else _FROM_SCRATCH)[effort]
 
 
 def preset_values(preset: Preset, *, fine_tuning: bool) -> dict[str, Any]:
-    """Give the fields of `TrainingSettings` that a preset sets.
+    """Return the fields of `TrainingSettings` that a preset sets.
 
     Parameters
     ----------

@@ -2,7 +2,7 @@
 
 best.safetensors    the model with the best validation score (not without validation)
 last.safetensors    the model as it is now
-state.safetensors   everything needed to go on: weights, average, optimizer, position
+state.safetensors   everything needed to resume: weights, average, optimizer, position
 history.csv         one row per epoch
 settings.json       how and on what it is trained
 labels.npz          the labels, and annotated areas, as they were when training started
@@ -84,7 +84,7 @@ class RunSettings(Settings):
 
 @dataclass(frozen=True)
 class SavedState:
-    """What is needed to go on: named tensors, and plain values."""
+    """Everything needed to resume a run: named tensors and plain values."""
 
     tensors: dict[str, Tensor]
     values: dict[str, Any]
@@ -127,9 +127,9 @@ class RunFolder:
         Raises
         ------
         SettingsError
-            When a run lies there already.
+            If a run lies there already.
         StorageError
-            When it cannot be written.
+            If it cannot be written.
         """
         self.check_free()
         atomic_write_text(self.path / "settings.json", settings.model_dump_json(indent=1))
@@ -156,7 +156,7 @@ class RunFolder:
         Raises
         ------
         SettingsError
-            When there is no run, or its settings are damaged.
+            If there is no run, or its settings are damaged.
         """
         path = self.path / "settings.json"
         try:
@@ -173,7 +173,7 @@ class RunFolder:
         Raises
         ------
         SettingsError
-            When it is missing or damaged.
+            If it is missing or damaged.
         """
         return [labels for labels, _ in self.snapshot()]
 
@@ -183,7 +183,7 @@ class RunFolder:
         Raises
         ------
         SettingsError
-            When they are missing or damaged.
+            If they are missing or damaged.
         """
         path = self.path / "labels.npz"
         try:
@@ -205,18 +205,18 @@ class RunFolder:
         save_model(self.best_model, model)
 
     def save_state(self, state: SavedState) -> None:
-        """Write what is needed to go on."""
+        """Write what is needed to resume the run."""
         write_tensors(self._state, state.tensors, {_STATE_KEY: json.dumps(state.values)})
 
     def load_state(self) -> SavedState:
-        """Read what is needed to go on.
+        """Read what is needed to resume the run.
 
         Raises
         ------
         SettingsError
-            When the run was stopped before its first checkpoint.
+            If the run was stopped before its first checkpoint.
         ModelFileError
-            When the file is damaged.
+            If the file is damaged.
         """
         from safetensors.torch import load_file
 
@@ -253,7 +253,7 @@ class RunFolder:
         Raises
         ------
         SettingsError
-            When it is damaged.
+            If it is damaged.
         """
         path = self.path / "history.csv"
         if not path.exists():
@@ -270,7 +270,7 @@ class RunFolder:
 
 
 def next_run_folder(runs: Path, name: str) -> Path:
-    """Give a folder ``<name>-<n>`` that is not there yet, n counting from 1."""
+    """Return the first folder ``<name>-<n>`` that does not exist, with n from 1."""
     number = 1
     while (folder := runs / f"{name}-{number}").exists():
         number += 1

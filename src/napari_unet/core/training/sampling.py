@@ -46,7 +46,7 @@ class Batch:
 
 
 def batch_of(patches: Iterable[tuple[NDArray[np.float32], ...]], size: int) -> Batch:
-    """Put patches together, each as it comes: it is in the processor's cache then.
+    """Stack patches one by one as they are made, while each is still in the processor's cache.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Random changes of how the channels within a network are distributed, while it learns."""
+"""Randomly change the distribution of a network's channels during training."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def style_noise(net: nn.Module, strength: float) -> Iterator[None]:
     """Change the mean and spread of each early feature channel at random, patch by patch.
 
     Stain and exposure differ from image to image, and show in the statistics of the first layers:
-    what is learned from strokes on one image then holds in others.
+    noise in them makes a model trained on strokes in one image work in others.
 
     Parameters
     ----------

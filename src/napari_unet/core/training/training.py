@@ -77,13 +77,13 @@ def train(
     Raises
     ------
     LabelsError, ImageError
-        When the data cannot teach the task.
+        If the data cannot teach the task.
     SettingsError
-        When the settings do not fit the data, or the loss is no longer finite.
+        If the settings do not fit the data, or the loss is no longer finite.
     StorageError
-        When the folder cannot be written.
+        If the folder cannot be written.
     DeviceError
-        When the device is missing or its memory full.
+        If the device is missing or its memory full.
 
     Examples
     --------
@@ -141,7 +141,7 @@ def resume(
     on_preview: OnPreview | None = None,
     preview_s: float = 10,
 ) -> Iterator[Event]:
-    """Go on with a stopped run.
+    """Resume a stopped run.
 
     On a CPU with the same number of threads and a budget in steps or epochs, the weights become
     bit for bit those of a run that was never stopped.
@@ -158,9 +158,9 @@ def resume(
     Raises
     ------
     SettingsError
-        When there is nothing to resume, or the data is not the same.
+        If there is nothing to resume, or the data is not the same.
     ModelFileError
-        When what was saved is damaged.
+        If what was saved is damaged.
 
     Examples
     --------

@@ -41,11 +41,11 @@ ShouldStop = Callable[[], bool]
 OnPreview = Callable[[Model, int], None]
 
 _CHECKPOINT_S = 60
-"""A crash costs no more than this, however long an epoch is."""
+"""A crash costs at most this much work, however long an epoch is."""
 
 
 class Preview:
-    """Shows the model while it learns, now and then."""
+    """Shows the model from time to time during training."""
 
     def __init__(self, show: OnPreview | None, every_s: float) -> None:
         self._show = show

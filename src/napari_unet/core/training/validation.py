@@ -48,7 +48,7 @@ class Division:
     trained_on: tuple[TrainedOn, ...]
 
     def describe(self) -> str:
-        """Say in words what is trained and validated on."""
+        """Describe in words what is trained and validated on."""
         c = self.counts
         text = f"training on {c['train_images']} image(s), {c['train_objects']} labelled objects"
         if self.kind == "none":
@@ -173,7 +173,7 @@ def _trained_on(pairs: list[Pair], roles: dict[int, Role]) -> tuple[TrainedOn, .
 
 
 def _planes_seen(image: Image) -> tuple[str, ...]:
-    """Hashes of the planes where there are several, so that each is recognised on its own."""
+    """Hash each plane of a stack, so that a single plane is recognised too."""
     return plane_hashes(image) if len(image.shape) > 2 else ()
 
 

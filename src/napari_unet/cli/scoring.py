@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_unet.core.datasets.data_source import DataSource
+    from napari_unet.core.datasets.matched_files import MatchedFiles
     from napari_unet.core.evaluation.figures import Comparison
-    from napari_unet.core.evaluation.label_files import LabelMatch
     from napari_unet.core.evaluation.report import Report
     from napari_unet.core.evaluation.scored_images import ImageChoice
     from napari_unet.core.images.image import Image
@@ -90,17 +90,17 @@ def score_files(
 ) -> Evaluation:
     """Score label files against label files; `axes` of the images where files name none."""
     from napari_unet.core.evaluation.evaluation import evaluate_many
-    from napari_unet.core.evaluation.label_files import match_labels
+    from napari_unet.core.evaluation.label_files import ComparisonReader, match_labels
 
     matches = match_labels(prediction, truth, images, annotated)
     total = len(matches.matches)
-    label_axes = axes and "".join(a for a in axes.upper() if a not in "CS")
+    reader = ComparisonReader(axes and "".join(a for a in axes.upper() if a not in "CS"))
 
     with output.counting("scoring") as progress:
 
         def samples() -> Iterator[tuple[str, Any, Any, Any]]:
             for i, match in enumerate(matches.matches, start=1):
-                yield (match.name, *match.load(label_axes), match.load_area(label_axes))
+                yield (match.name, *reader.load(match))
                 progress(i, total)
 
         report = evaluate_many(samples(), unmatched=matches.unmatched, **table.settings())
@@ -108,9 +108,8 @@ def score_files(
     rows: list[Comparison] = []
     for name in _telling(report, list(by_name)):
         match = by_name[name]
-        predicted, true = match.load(label_axes)
+        predicted, true, area = reader.load(match)
         image = _picture(output, match, axes, true.shape)
-        area = match.load_area(label_axes)
         rows.append(_compared(report, table, name, image, true, predicted, area))
     title = f"'{prediction}' against '{truth}'"
     return Evaluation(report, table, title, rows)
@@ -240,7 +239,7 @@ def _compared(
 
 
 def _picture(
-    output: Output, match: LabelMatch, axes: str | None, shape: tuple[int, ...]
+    output: Output, match: MatchedFiles, axes: str | None, shape: tuple[int, ...]
 ) -> Image | None:
     """Read the image for the picture; scores do not depend on it, so trouble is only said."""
     try:

@@ -290,7 +290,7 @@ def _evaluate_files(request: ask.EvaluateFilesRequest, context: JobContext) -> a
         for index, match in enumerate(found.matches):
             _go_on(context)
             context.progress(index, len(found.matches))
-            yield match.name, *match.load(), match.load_area()
+            yield match.name, *match.load_comparison(), match.load_area()
 
     report = evaluate_many(samples(), unmatched=found.unmatched, **request.settings)
     context.progress(len(found.matches), len(found.matches))

@@ -13,7 +13,6 @@ from napari_unet.core.datasets.folder_layouts import LABEL_SUFFIXES
 from napari_unet.core.datasets.label_check import check_labels, repair_labels
 from napari_unet.core.datasets.pairs import (
     Split,
-    combine_masks,
     count_objects,
     find_pairs,
     load_pairs,
@@ -83,15 +82,6 @@ def test_one_mask_per_object(tmp_path):
     (pair,) = load_pairs(dataset)
     assert pair.image.rgb
     assert pair.labels[:, 0].tolist() == [1, 1, 1, 1, 2, 2, 2, 2], "the earlier mask stays"
-
-
-def test_overlaps_are_counted():
-    mask = np.ones((2, 2), np.uint8)
-    labels, overlap_px = combine_masks([(mask, False), (np.dstack([mask] * 3), True)])
-    assert overlap_px == 4
-    assert labels.max() == 1
-    with pytest.raises(LabelsError, match="masks of one shape"):
-        combine_masks([(mask, False), (np.ones((3, 3)), False)])
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
@@ -436,7 +426,7 @@ def test_real_nuclei_split_by_field(dsb2018):
     assert len(dataset.pairs) == 447
     assert dataset.skipped == ()
     assert len(split_by_group(dataset.groups).validation) == 67
-    pair = dataset.pairs[0].load()
+    pair = dataset.pairs[0].load_pair()
     assert pair.image.axes == "YX"
     issues = check_labels(pair.labels, instances=True)
     assert [issue.kind for issue in issues] == ["pieces", "fragments"]
@@ -447,7 +437,7 @@ def test_real_tissue_with_one_mask_per_nucleus(dsb2018_brightfield):
     dataset = find_pairs(dsb2018_brightfield, groups=dsb2018_brightfield.parent / "fields.csv")
     assert (len(dataset.pairs), len(set(dataset.groups))) == (94, 32)
     files = min(dataset.pairs, key=lambda p: len(p.labels))
-    pair = files.load()
+    pair = files.load_pair()
     assert pair.image.rgb
     assert count_objects(pair.labels) == len(files.labels)
 

@@ -6,7 +6,11 @@ import numpy as np
 import pytest
 
 from napari_unet.core.errors import LabelsError
-from napari_unet.core.evaluation.label_files import evaluate_files, match_labels
+from napari_unet.core.evaluation.label_files import (
+    ComparisonReader,
+    evaluate_files,
+    match_labels,
+)
 from napari_unet.core.io.image_files import write_labels
 
 
@@ -22,7 +26,7 @@ def test_folders_match_whatever_ends_the_names_have(tmp_path: Path) -> None:
     truth = touch(tmp_path / "t", "a.tif", "b_mask.tif", "d.tif", "notes.txt")
     images = touch(tmp_path / "i", "a.png", "e.png")
     found = match_labels(predicted, truth, images)
-    assert [(m.name, m.prediction.name, m.truth[0].name) for m in found.matches] == [
+    assert [(m.name, m.prediction.name, m.labels[0].name) for m in found.matches] == [
         ("a", "a_labels.tif", "a.tif"),
         ("b", "b_cp_masks.png", "b_mask.tif"),
     ]
@@ -39,7 +43,7 @@ def test_results_go_before_images_and_probabilities(tmp_path: Path) -> None:
 def test_the_truth_may_be_a_data_set_with_its_images(tmp_path: Path) -> None:
     truth = touch(tmp_path / "t", "images/a.png", "masks/a.png")
     (match,) = match_labels(touch(tmp_path / "p", "a_labels.tif"), truth).matches
-    assert match.truth == (truth / "masks" / "a.png",)
+    assert match.labels == (truth / "masks" / "a.png",)
     assert match.image == truth / "images" / "a.png"
 
 
@@ -51,7 +55,7 @@ def test_masks_of_one_object_each_are_one_truth(tmp_path: Path) -> None:
         write_labels(tmp_path / "t" / "a" / "masks" / f"{i}.png", mask)
     write_labels(tmp_path / "p" / "a_labels.tif", one)
     (match,) = match_labels(tmp_path / "p", tmp_path / "t").matches
-    _, truth = match.load()
+    _, truth = match.load_comparison()
     assert np.unique(truth).tolist() == [0, 1, 2]
 
 
@@ -97,3 +101,17 @@ def test_files_of_other_shapes_or_cut_off_are_named(tmp_path: Path) -> None:
     prediction.write_bytes(prediction.read_bytes()[:60])
     with pytest.raises(LabelsError, match=r"'p\.tif' cannot be read"):
         evaluate_files(prediction, truth)
+
+
+@pytest.mark.parametrize(("most_bytes", "kept"), [(2**20, True), (10, False)])
+def test_labels_are_kept_for_pictures_as_far_as_memory_allows(
+    tmp_path: Path, most_bytes: int, kept: bool
+) -> None:
+    for folder in ("p", "t"):
+        write_labels(tmp_path / folder / "a.tif", np.ones((20, 20), np.uint16))
+    (match,) = match_labels(tmp_path / "p", tmp_path / "t").matches
+    reader = ComparisonReader(most_bytes=most_bytes)
+    first, again = reader.load(match), reader.load(match)
+    assert (first[0] is again[0]) == kept
+    np.testing.assert_array_equal(first[1], again[1])
+    assert first[2] is again[2] is None

@@ -169,7 +169,7 @@ def test_images_of_one_name_in_folders_of_one_name_are_told_apart(tmp_path: Path
         (tmp_path / name).write_bytes(b"x")
     files = find_inputs([tmp_path / "*" / "images" / "*.tif"]).files
     assert [item.name for item in files] == ["a_images_x", "b_images_x", "y"]
-    assert [item.label for item in files] == ["a/images/x.tif", "b/images/x.tif", "y.tif"]
+    assert [item.row_name for item in files] == ["a/images/x.tif", "b/images/x.tif", "y.tif"]
 
 
 @pytest.mark.parametrize(

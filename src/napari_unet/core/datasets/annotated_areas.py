@@ -5,18 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from napari_unet.core.datasets.folder_layouts import Match, label_owner
-from napari_unet.core.errors import LabelsError, SettingsError
+from napari_unet.core.datasets.folder_layouts import label_owner
+from napari_unet.core.datasets.matched_files import MatchedFiles
+from napari_unet.core.errors import SettingsError
 from napari_unet.core.io.formats import bare_name, is_image_file
-from napari_unet.core.io.image_files import read_label_array
 from napari_unet.core.system.atomic_files import exists
 
-__all__ = ["read_area", "read_like", "with_areas"]
+__all__ = ["describe_areas", "with_areas"]
 
 FOLDER = "annotated"
 """Folder beside images and masks that holds the areas."""
@@ -24,8 +20,10 @@ FOLDER = "annotated"
 _SUFFIX = "_annotated"
 
 
-def with_areas(matches: list[Match], source: Path, areas: Path | None) -> list[Match]:
-    """Give each image the file of its annotated area, where there is one.
+def with_areas(
+    matches: Sequence[MatchedFiles], source: Path, areas: Path | None
+) -> list[MatchedFiles]:
+    """Add to each image the file of its annotated area, if there is one.
 
     Parameters
     ----------
@@ -45,7 +43,7 @@ def with_areas(matches: list[Match], source: Path, areas: Path | None) -> list[M
     if areas is None:
         areas = source / FOLDER
         if not (source.is_dir() and areas.is_dir()):
-            return matches
+            return list(matches)
     if not exists(areas):
         raise SettingsError(f"There is no file or folder of annotated areas '{areas}'.")
     if is_image_file(areas):
@@ -69,37 +67,6 @@ def with_areas(matches: list[Match], source: Path, areas: Path | None) -> list[M
             f"'{matches[0].name}': name the masks of annotated areas as the images."
         )
     return found
-
-
-def read_area(path: Path, axes: str | None = None) -> NDArray[np.bool_]:
-    """Read the annotated area of an image: all that is not 0; `axes` as in `read_like`.
-
-    Raises
-    ------
-    LabelsError
-        When the file cannot be read.
-    """
-    array, is_colour, _ = read_like(path, axes)
-    return np.asarray((array > 0).any(axis=-1) if is_colour else array > 0)
-
-
-def read_like(path: Path, axes: str | None) -> tuple[NDArray[Any], bool, str | None]:
-    """Read labels; where their file does not name its axes, they are these.
-
-    Returns
-    -------
-    labels, is_colour
-        As `napari_unet.core.io.image_files.read_label_array`.
-    axes
-        With which they were read; None: as the file says.
-    """
-    try:
-        return (*read_label_array(path), None)
-    except LabelsError:
-        if axes is None:
-            raise
-        # Raises again where the axes were not the trouble.
-        return (*read_label_array(path, axes=axes), axes)
 
 
 def _owner(path: Path) -> str:

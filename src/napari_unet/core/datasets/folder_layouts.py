@@ -8,13 +8,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from napari_unet.core.datasets.matched_files import MatchedFiles
 from napari_unet.core.errors import ImageError, LabelsError, SettingsError
 from napari_unet.core.io.formats import bare_name, image_suffixes, is_image_file
 from napari_unet.core.io.raw_files import reading
 
 __all__ = [
     "LABEL_SUFFIXES",
-    "Match",
     "Matches",
     "delimiter_of",
     "disambiguated_names",
@@ -48,22 +48,11 @@ _LOOKED_FOR = (
 )
 
 
-@dataclass(frozen=True)
-class Match:
-    """An image and its label files; several label files hold one object each."""
-
-    name: str
-    image: Path
-    labels: tuple[Path, ...]
-    group: str | None = None
-    annotated: Path | None = None
-
-
 @dataclass
 class Matches:
     """What was found, and what was passed over with the reason."""
 
-    found: list[Match] = field(default_factory=list)
+    found: list[MatchedFiles] = field(default_factory=list)
     skipped: list[tuple[Path, str]] = field(default_factory=list)
 
 
@@ -213,7 +202,7 @@ def _add(matches: Matches, name: str, images: list[Path], labels: list[Path]) ->
     elif len(images) > 1:
         reason = f"{len(images)} images have that name: {_listed(images)}; keep one"
     if reason is None:
-        matches.found.append(Match(name, images[0], tuple(labels)))
+        matches.found.append(MatchedFiles(name, images[0], tuple(labels)))
     else:
         matches.skipped.extend((path, reason) for path in images)
 
@@ -233,7 +222,7 @@ def _match_one_mask_per_object(source: Path, folders: Iterable[Path]) -> Matches
         elif not labels:
             matches.skipped.append((images[0], "no masks"))
         else:
-            matches.found.append(Match(folder.name, images[0], tuple(labels)))
+            matches.found.append(MatchedFiles(folder.name, images[0], tuple(labels)))
     return matches
 
 
@@ -272,7 +261,7 @@ def _match_table(table: Path) -> Matches:
             )
     names = disambiguated_names([image.with_name(bare_name(image)) for image in labels])
     for image, name in zip(labels, names, strict=True):
-        matches.found.append(Match(name, image, tuple(labels[image]), groups[image]))
+        matches.found.append(MatchedFiles(name, image, tuple(labels[image]), group=groups[image]))
     return matches
 
 

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from napari_unet.core.datasets.folder_layouts import Match, delimiter_of, read_table
+from napari_unet.core.datasets.folder_layouts import delimiter_of, read_table
+from napari_unet.core.datasets.matched_files import MatchedFiles
 from napari_unet.core.errors import SettingsError
 from napari_unet.core.io.formats import bare_name
 from napari_unet.core.system.atomic_files import atomic_write_text
@@ -21,8 +22,8 @@ _GROUPS = ("field", "group")
 
 
 def with_groups(
-    matches: list[Match], groups: Path | str | None = None, pattern: str | None = None
-) -> list[Match]:
+    matches: list[MatchedFiles], groups: Path | str | None = None, pattern: str | None = None
+) -> list[MatchedFiles]:
     """Give each image its group.
 
     Parameters
@@ -48,7 +49,7 @@ def with_groups(
         found = _folders(matches)
     elif groups is not None:
         table = read_groups(Path(groups))
-        found = [table.get(m.name) or table.get(bare_name(m.image)) for m in matches]
+        found = [table.get(m.name) or table.get(bare_name(m.path)) for m in matches]
     else:
         return matches
     without = [m.name for m, group in zip(matches, found, strict=True) if not group]
@@ -130,9 +131,9 @@ def read_column(path: Path, columns: Sequence[str], said: str, places: str) -> d
     return found
 
 
-def _folders(matches: list[Match]) -> list[str | None]:
+def _folders(matches: list[MatchedFiles]) -> list[str | None]:
     """The folder of each image as its group; of ``<id>/images`` it is the folder above."""
-    folders = [m.image.parent for m in matches]
+    folders = [m.path.parent for m in matches]
     if all(f.name in ("images", "image") for f in folders):
         folders = [f.parent for f in folders]
     if len(matches) > 1 and len(set(folders)) == 1:

@@ -2,35 +2,26 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unet.core.datasets.annotated_areas import (
-    describe_areas,
-    read_area,
-    read_like,
-    with_areas,
-)
+from napari_unet.core.datasets.annotated_areas import describe_areas, with_areas
 from napari_unet.core.datasets.folder_layouts import match_files
 from napari_unet.core.datasets.groups import with_groups
-from napari_unet.core.datasets.label_check import repair_labels
+from napari_unet.core.datasets.matched_files import EmptyPlanes, MatchedFiles
 from napari_unet.core.datasets.splits import Split, split_block, split_by_group, split_random_state
 from napari_unet.core.errors import ImageError, LabelsError
 from napari_unet.core.images.image import Image, PixelSize
 from napari_unet.core.images.pair import Pair
-from napari_unet.core.io.image_files import read_image, read_label_array, read_labels
 
 __all__ = [
     "Dataset",
-    "PairFiles",
     "Split",
-    "combine_masks",
     "count_objects",
     "find_pairs",
     "load_pairs",
@@ -39,72 +30,6 @@ __all__ = [
     "split_by_group",
     "split_random_state",
 ]
-
-EmptyPlanes = Literal["ignore", "background"]
-"""What a plane of a stack without any label means; see `napari_unet.core.images.pair.Pair`."""
-
-_log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class PairFiles:
-    """An image file and its label files.
-
-    Parameters
-    ----------
-    name
-        What messages and results call the pair.
-    image
-        The image file.
-    labels
-        Its label file; or several, each the mask of one object.
-    group
-        What must stay on one side of a split; None: the pair alone.
-    annotated
-        Mask of the annotated area; None: everywhere.
-    """
-
-    name: str
-    image: Path
-    labels: tuple[Path, ...]
-    group: str | None = None
-    annotated: Path | None = None
-
-    def load(
-        self,
-        channels: Sequence[str | int] | None = None,
-        axes: str | None = None,
-        repair: Collection[str] = (),
-        empty_planes: EmptyPlanes = "ignore",
-    ) -> Pair:
-        """Read both.
-
-        Parameters
-        ----------
-        channels, axes
-            As in `files.read_image`.
-        repair
-            Kinds of trouble to repair in the labels, see `label_check.repair_labels`.
-        empty_planes
-            As in `napari_unet.core.images.pair.Pair`.
-
-        Raises
-        ------
-        ImageError, LabelsError
-            When one of the files cannot be read, or they do not fit together.
-        """
-        image = replace(read_image(self.image, channels, axes=axes), name=self.name)
-        if len(self.labels) > 1:
-            labels: NDArray[Any]
-            labels, overlap_px = combine_masks(read_label_array(p) for p in self.labels)
-            if overlap_px:
-                _log.info("'%s': %d pixels belong to more than one mask", self.name, overlap_px)
-            if repair:
-                labels = repair_labels(labels, repair, is_colour=False)
-        else:
-            labels = _read_labels_like(self.labels[0], image, repair)
-        area = None if self.annotated is None else read_area(self.annotated, image.label_axes)
-        return Pair(image, labels, area, self.group, empty_planes)
 
 
 @dataclass(frozen=True)
@@ -125,7 +50,7 @@ class Dataset:
     ()
     """
 
-    pairs: tuple[PairFiles, ...]
+    pairs: tuple[MatchedFiles, ...]
     skipped: tuple[tuple[Path, str], ...] = ()
 
     @property
@@ -202,8 +127,7 @@ def find_pairs(
     matches = match_files(source, images, labels)
     found = with_groups(matches.found, groups, group_pattern)
     found = with_areas(found, source, annotated)
-    pairs = tuple(PairFiles(m.name, m.image, m.labels, m.group, m.annotated) for m in found)
-    return Dataset(pairs, tuple(matches.skipped))
+    return Dataset(tuple(found), tuple(matches.skipped))
 
 
 def load_pairs(
@@ -248,7 +172,7 @@ def load_pairs(
     """
     pairs: list[Pair] = []
     for files in dataset.pairs:
-        pair = files.load(channels, axes, repair, empty_planes)
+        pair = files.load_pair(channels, axes, repair, empty_planes)
         first = pairs[0].image if pairs else pair.image
         if pair.image.channels != first.channels:
             raise ImageError(
@@ -315,56 +239,6 @@ def pairs_from_arrays(
     return pairs
 
 
-def combine_masks(masks: Iterable[tuple[NDArray[Any], bool]]) -> tuple[NDArray[np.uint16], int]:
-    """Make one label image of masks that hold one object each.
-
-    Parameters
-    ----------
-    masks
-        Masks of one shape as `files.read_label_array` gives them: any value above 0 is the object.
-
-    Returns
-    -------
-    labels
-        1 for the first mask, 2 for the second, ...; where masks overlap the earlier one stays.
-    overlap_px
-        Number of pixels at which a later mask met an earlier one.
-
-    Raises
-    ------
-    LabelsError
-        When the masks differ in shape or are more than 65,535.
-    """
-    labels: NDArray[np.uint16] | None = None
-    overlap_px = 0
-    for i, (array, is_colour) in enumerate(masks, start=1):
-        mask = (array > 0).any(axis=-1) if is_colour else array > 0
-        if labels is None:
-            labels = np.zeros(mask.shape, np.uint16)
-        if mask.shape != labels.shape or i > 65_535:
-            raise LabelsError(
-                f"Mask {i} has shape {mask.shape}, the first one {labels.shape}: expected up to "
-                "65,535 masks of one shape. Check that they belong to one image."
-            )
-        free = labels == 0
-        overlap_px += int((mask & ~free).sum())
-        labels[mask & free] = i
-    if labels is None:
-        raise LabelsError("There are no masks to combine: expected one per object.")
-    return labels, overlap_px
-
-
 def count_objects(labels: NDArray[np.integer]) -> int:
     """Count the different ids above 0."""
     return int(np.count_nonzero(np.unique(labels)))
-
-
-def _read_labels_like(path: Path, image: Image, repair: Collection[str]) -> NDArray[Any]:
-    """Read labels; where their file does not name its axes as the image's does, the image says."""
-    array, is_colour, axes = read_like(path, image.label_axes)
-    grey = is_colour and (array == array[..., :1]).all()
-    if repair and (grey or not is_colour or "colours" in repair):
-        if grey:
-            array = array[..., 0]
-        return repair_labels(array, repair, is_colour=is_colour and not grey)
-    return read_labels(path, axes=axes) if is_colour or array.dtype.kind not in "ui" else array

@@ -7,62 +7,60 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from napari_unet.core.datasets.annotated_areas import read_area, with_areas
-from napari_unet.core.datasets.folder_layouts import LABEL_SUFFIXES, Match, label_owner
+from napari_unet.core.datasets.annotated_areas import with_areas
+from napari_unet.core.datasets.folder_layouts import LABEL_SUFFIXES, label_owner
+from napari_unet.core.datasets.matched_files import MatchedFiles
 from napari_unet.core.errors import LabelsError
 from napari_unet.core.io.formats import bare_name, is_image_file
-from napari_unet.core.io.image_files import read_image, read_labels
 from napari_unet.core.io.raw_files import reading
 from napari_unet.core.system.atomic_files import exists
 
 if TYPE_CHECKING:
     from napari_unet.core.evaluation.report import Report
-    from napari_unet.core.images.image import Image
 
-__all__ = ["LabelMatch", "LabelMatches", "evaluate_files", "match_labels"]
+__all__ = ["ComparisonReader", "LabelMatches", "evaluate_files", "match_labels"]
 
 
-@dataclass(frozen=True)
-class LabelMatch:
-    """A prediction, the truth that belongs to it, and maybe the image behind both.
-
-    Several truth files hold one object each. Outside the annotated area nothing is scored.
-    """
-
-    name: str
-    prediction: Path
-    truth: tuple[Path, ...]
-    image: Path | None = None
-    annotated: Path | None = None
-
-    def load(self, axes: str | None = None) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Read prediction and truth; `axes` as in `read_labels`; raises `LabelsError`."""
-        from napari_unet.core.datasets.pairs import combine_masks
-        from napari_unet.core.io.image_files import read_label_array
-
-        prediction = read_labels(self.prediction, axes=axes)
-        if len(self.truth) == 1:
-            return prediction, read_labels(self.truth[0], axes=axes)
-        return prediction, combine_masks(read_label_array(p) for p in self.truth)[0]
-
-    def load_area(self, axes: str | None = None) -> NDArray[np.bool_] | None:
-        """Read the mask of the annotated area, if there is one; raises `LabelsError`."""
-        return None if self.annotated is None else read_area(self.annotated, axes)
-
-    def load_image(self, axes: str | None = None) -> Image | None:
-        """Read the image, if there is one; raises `ImageError`."""
-        return None if self.image is None else read_image(self.image, axes=axes)
+Comparison = tuple[NDArray[Any], NDArray[Any], NDArray[Any] | None]
+"""Prediction, ground truth and annotated area."""
 
 
 @dataclass(frozen=True)
 class LabelMatches:
     """What belongs together, and the files without a partner."""
 
-    matches: tuple[LabelMatch, ...]
+    matches: tuple[MatchedFiles, ...]
     unmatched: tuple[str, ...] = ()
+
+
+class ComparisonReader:
+    """Reads labels to score, and keeps as many as fit into memory for the pictures that follow.
+
+    Parameters
+    ----------
+    axes
+        As in `napari_unet.core.io.image_files.read_labels`.
+    most_bytes
+        How much to keep; what exceeds it is read again.
+    """
+
+    def __init__(self, axes: str | None = None, most_bytes: int = 2**28) -> None:
+        self._axes = axes
+        self._bytes_left = most_bytes
+        self._kept: dict[MatchedFiles, Comparison] = {}
+
+    def load(self, match: MatchedFiles) -> Comparison:
+        """Return prediction, ground truth and annotated area; raises `LabelsError`."""
+        if match in self._kept:
+            return self._kept[match]
+        comparison = (*match.load_comparison(self._axes), match.load_area(self._axes))
+        size = sum(array.nbytes for array in comparison if array is not None)
+        if size <= self._bytes_left:
+            self._bytes_left -= size
+            self._kept[match] = comparison
+        return comparison
 
 
 def match_labels(
@@ -95,11 +93,7 @@ def match_labels(
     """
     with reading(truth):
         found = _match(prediction, truth, images)
-    files = [Match(m.name, m.truth[0], m.truth) for m in found.matches]
-    areas = [match.annotated for match in with_areas(files, truth, annotated)]
-    pairs = zip(found.matches, areas, strict=True)
-    matches = tuple(replace(match, annotated=area) for match, area in pairs)
-    return LabelMatches(matches, found.unmatched)
+    return replace(found, matches=tuple(with_areas(found.matches, truth, annotated)))
 
 
 def _match(prediction: Path, truth: Path, images: Path | None) -> LabelMatches:
@@ -119,7 +113,8 @@ def _match(prediction: Path, truth: Path, images: Path | None) -> LabelMatches:
     if not _is_folder(prediction):
         only = images if images is not None and not _is_folder(images) else None
         name = label_owner(truth)
-        match = LabelMatch(name, prediction, (truth,), only or pictures.get(name))
+        image = only or pictures.get(name)
+        match = MatchedFiles(name, image, (truth,), prediction)
         return LabelMatches((match,))
     return _match_folders(prediction, truth, pictures)
 
@@ -158,14 +153,14 @@ def evaluate_files(
     from napari_unet.core.evaluation.evaluation import evaluate_many
 
     found = match_labels(Path(prediction), Path(truth))
-    samples = ((match.name, *match.load(), match.load_area()) for match in found.matches)
+    samples = ((match.name, *match.load_comparison(), match.load_area()) for match in found.matches)
     return evaluate_many(samples, unmatched=found.unmatched, **settings)
 
 
 def _match_folders(prediction: Path, truth: Path, pictures: dict[str, Path]) -> LabelMatches:
     predicted, true = _label_files(prediction), _truth_files(truth)
     matches = tuple(
-        LabelMatch(name, predicted[name], labels, pictures.get(name, image))
+        MatchedFiles(name, pictures.get(name, image), labels, predicted[name])
         for name, (labels, image) in true.items()
         if name in predicted
     )

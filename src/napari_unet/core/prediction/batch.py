@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from napari_unet.core.datasets.matched_files import MatchedFiles
 from napari_unet.core.errors import Cancelled, DeviceError, SettingsError, StorageError, UNetError
 from napari_unet.core.images.contrast import Contrast
 from napari_unet.core.io.image_files import read_image
-from napari_unet.core.prediction.batch_inputs import BatchInput
 from napari_unet.core.prediction.batch_tables import (
     BatchTables,
     is_table_of_batch,
@@ -94,7 +94,7 @@ class FileFailed:
 
 def predict_files(
     model: Model,
-    inputs: Sequence[BatchInput],
+    inputs: Sequence[MatchedFiles],
     options: BatchOptions,
     *,
     progress: Callable[[int, int, int], None] | None = None,
@@ -140,7 +140,7 @@ def predict_files(
     from napari_unet.core.system.device import choose_compute
 
     _check_free(inputs, options)
-    tables = BatchTables(options.folder, {item.label for item in inputs})
+    tables = BatchTables(options.folder, {item.row_name for item in inputs})
     compute = choose_compute(options.device, options.precision)
     network = block_network(model, compute, options.test_time_augmentation)  # held: made only once
     with keeping_freed_memory():  # from one file to the next
@@ -150,7 +150,7 @@ def predict_files(
     del network
 
 
-def _check_free(inputs: Sequence[BatchInput], options: BatchOptions) -> None:
+def _check_free(inputs: Sequence[MatchedFiles], options: BatchOptions) -> None:
     if options.overwrite:
         return
     tables = (options.folder / name for name in ("objects.csv", "summary.csv"))
@@ -167,7 +167,7 @@ def _check_free(inputs: Sequence[BatchInput], options: BatchOptions) -> None:
 
 def _attempt(
     model: Model,
-    item: BatchInput,
+    item: MatchedFiles,
     options: BatchOptions,
     tables: BatchTables,
     progress: Callable[[int, int], None] | None,
@@ -204,7 +204,7 @@ def _is_lazy(path: Path) -> bool:
 
 def _predict_file(
     model: Model,
-    item: BatchInput,
+    item: MatchedFiles,
     options: BatchOptions,
     tables: BatchTables,
     progress: Callable[[int, int], None] | None,
@@ -233,7 +233,7 @@ def _predict_file(
             should_stop=should_stop,
         )
         labels, probabilities = write_prediction(prediction, image, options.folder, item.name)
-        objects, summary = measure_prediction(prediction, image, item.label)
+        objects, summary = measure_prediction(prediction, image, item.row_name)
         summary |= _fitted_columns(prediction, options)
         tables.add(summary, objects)
     finally:

@@ -14,6 +14,7 @@ from napari_unet.core.datasets.folder_layouts import (
     disambiguated_names,
     label_owner,
 )
+from napari_unet.core.datasets.matched_files import MatchedFiles
 from napari_unet.core.errors import ImageError
 from napari_unet.core.io.formats import (
     bare_name,
@@ -24,36 +25,20 @@ from napari_unet.core.io.formats import (
 from napari_unet.core.io.raw_files import reading
 from napari_unet.core.system.atomic_files import exists, file_key
 
-__all__ = ["BatchInput", "BatchInputs", "find_inputs"]
+__all__ = ["BatchInputs", "find_inputs"]
 
 _NOT_IMAGES = (*LABEL_SUFFIXES, "_probability")
 """Ends of names that say that a file beside an image is a result or its labels."""
 
 
 @dataclass(frozen=True)
-class BatchInput:
-    """An image file.
+class BatchInputs:
+    """The image files that were found, and what was passed over with the reason.
 
-    Parameters
-    ----------
-    path
-        The file.
-    name
-        How the names of its results start.
-    label
-        What the tables call it: its file name, with folders where another has it, too.
+    The name of each is how the names of its results start.
     """
 
-    path: Path
-    name: str
-    label: str
-
-
-@dataclass(frozen=True)
-class BatchInputs:
-    """The image files that were found, and what was passed over with the reason."""
-
-    files: tuple[BatchInput, ...]
+    files: tuple[MatchedFiles, ...]
     skipped: tuple[tuple[Path, str], ...] = ()
 
 
@@ -91,8 +76,8 @@ def find_inputs(sources: Sequence[str | os.PathLike[str]]) -> BatchInputs:
             + (f"There: {seen}." if seen else "Images in folders below: give 'FOLDER/**/*.tif'.")
         )
     paths = list(found.values())
-    names = _result_names(paths)
-    files = tuple(map(BatchInput, paths, names, disambiguated_names(paths)))
+    rows = zip(paths, _result_names(paths), disambiguated_names(paths), strict=True)
+    files = tuple(MatchedFiles(name, path, row_name=row) for path, name, row in rows)
     return BatchInputs(files, tuple(skipped))
 
 

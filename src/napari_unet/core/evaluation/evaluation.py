@@ -21,6 +21,8 @@ __all__ = ["class_map", "evaluate", "evaluate_many", "scored_area", "with_true_i
 Sample = tuple[str, ArrayLike, ArrayLike] | tuple[str, ArrayLike, ArrayLike, ArrayLike | None]
 """Name, prediction, truth, and maybe the annotated area."""
 
+Ids = NDArray[Any]
+
 
 def evaluate(
     prediction: ArrayLike,
@@ -107,35 +109,75 @@ def evaluate_many(
     mapping: dict[int, int] = {}
     if kind == "semantic" and classes and prediction_classes:
         mapping = class_map(prediction_classes, classes, background)
-    images: list[ImageScores] = []
-    skipped, copies = 0, CopyCheck()
+    scorer: _ObjectScorer | _ClassScorer = _ObjectScorer(thresholds)
+    if kind == "semantic":
+        scorer = _ClassScorer(classes, mapping, background, sparse)
+    skipped = 0
     for name, prediction, truth, *area in samples:
         try:
-            parts = _parts(prediction, truth, area[0] if area else None, ndim)
-            for where, p, t, mask in parts:
+            for where, p, t, mask in _parts(prediction, truth, area[0] if area else None, ndim):
                 if where and empty_planes == "ignore" and not t.any():
                     skipped += 1
-                    continue
-                label = name + "".join(f" {i}" for i in where)
-                if kind == "instances":
-                    images.append(_score_objects(label, p, t, mask, thresholds))
-                    copies.add(p, t, mask)
                 else:
-                    _check_named(p, mapping)
-                    p = with_true_ids(p, mapping)
-                    mask = _painted(t, mask) if sparse else mask
-                    counts = _score_classes(p, t, mask, classes, background)
-                    images.append(ImageScores(label, counts))
-                    if not sparse:  # strokes hold no whole objects
-                        copies.add(p, t, mask, connected=True, background=background)
+                    scorer.add(name + "".join(f" {i}" for i in where), p, t, mask)
         except LabelsError as error:
             raise LabelsError(f"'{name}': {error}") from error
+    images, note = scorer.images, scorer.copies.note()
     _check_not_empty(images, skipped)
-    notes = (copies.note(),) if copies.note() else ()
+    notes = (note,) if note else ()
     report = Report(kind, tuple(images), {}, notes, tuple(unmatched), skipped, mapping)
     if kind == "semantic":
         report = replace(report, classes=dict(classes)) if classes else _nameless(report)
     return report
+
+
+class _ObjectScorer:
+    """Scores planes or volumes whose ids are objects."""
+
+    def __init__(self, thresholds: Sequence[float]) -> None:
+        self.images: list[ImageScores] = []
+        self.copies = CopyCheck()
+        self._thresholds = thresholds
+
+    def add(
+        self, name: str, prediction: Ids, truth: Ids, mask: NDArray[np.bool_] | None = None
+    ) -> None:
+        objects = object_scores(prediction, truth, annotated=mask, thresholds=self._thresholds)
+        pixels = foreground_counts(prediction, truth, annotated=mask)
+        self.images.append(ImageScores(name, pixels, objects))
+        self.copies.add(prediction, truth, mask)
+
+
+class _ClassScorer:
+    """Scores planes or volumes whose ids are classes."""
+
+    def __init__(
+        self,
+        classes: Mapping[int, str] | None,
+        class_ids: Mapping[int, int],
+        background: int,
+        sparse: bool,
+    ) -> None:
+        self.images: list[ImageScores] = []
+        self.copies = CopyCheck()
+        self._known = None if classes is None else sorted({background, *classes})
+        self._class_ids = class_ids
+        self._background = background
+        self._sparse = sparse
+
+    def add(
+        self, name: str, prediction: Ids, truth: Ids, mask: NDArray[np.bool_] | None = None
+    ) -> None:
+        _check_named(prediction, self._class_ids)
+        prediction = with_true_ids(prediction, self._class_ids)
+        mask = _painted(truth, mask) if self._sparse else mask
+        background = self._background
+        counts = pixel_counts(
+            prediction, truth, classes=self._known, annotated=mask, background=background
+        )
+        self.images.append(ImageScores(name, counts))
+        if not self._sparse:  # strokes hold no whole objects
+            self.copies.add(prediction, truth, mask, connected=True, background=background)
 
 
 def class_map(
@@ -256,28 +298,6 @@ def _parts(
             "nothing. Choose other labels, or draw the area."
         )
     return planes(prediction, truth, mask, ndim=ndim)
-
-
-def _score_objects(
-    name: str,
-    prediction: NDArray[Any],
-    truth: NDArray[Any],
-    mask: NDArray[np.bool_] | None,
-    thresholds: Sequence[float],
-) -> ImageScores:
-    objects = object_scores(prediction, truth, annotated=mask, thresholds=thresholds)
-    return ImageScores(name, foreground_counts(prediction, truth, annotated=mask), objects)
-
-
-def _score_classes(
-    prediction: NDArray[Any],
-    truth: NDArray[Any],
-    mask: NDArray[np.bool_] | None,
-    classes: Mapping[int, str] | None,
-    background: int,
-) -> PixelCounts:
-    known = None if classes is None else sorted({background, *classes})
-    return pixel_counts(prediction, truth, classes=known, annotated=mask, background=background)
 
 
 def _check_named(prediction: NDArray[Any], class_ids: Mapping[int, int]) -> None:

@@ -6,7 +6,7 @@ export PYTHON
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-lowest lint types format setup screen clean
+.PHONY: help demo docs test test-lowest lint types format setup screen clean
 
 help:
 	@echo "make demo         predict and score synthetic nuclei (ARGS=--train: train first); where"
@@ -15,6 +15,8 @@ help:
 	@echo "make test-lowest  run the plugin's quick tests with the lowest supported napari"
 	@echo "make lint         check style with ruff"
 	@echo "make types        check types with mypy --strict"
+	@echo "make docs         build the documentation in build/docs; a broken link or an undocumented"
+	@echo "                  public name is an error"
 	@echo "make format       let ruff mend what it can"
 	@echo "make clean        remove virtual environments, caches and built files"
 
@@ -40,6 +42,12 @@ lint: setup
 types: setup
 	@$(BIN)/mypy
 
+# Warnings are errors. Nothing is loaded from the network, neither now nor when the site is read.
+docs: setup
+	@scripts/setup.sh docs
+	@$(BIN)/python -m sphinx -b dirhtml -W --keep-going -E -q docs build/docs
+	@echo "Built build/docs/index.html"
+
 format: setup
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
@@ -51,5 +59,5 @@ screen:
 	@scripts/system_libraries.sh
 
 clean:
-	rm -rf .venv .venv-lowest build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-lowest build dist docs/_generated .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

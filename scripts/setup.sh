@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Prepare .venv so that `make demo` and `make test` run from a bare Debian or Ubuntu machine; with
-# "lowest", prepare .venv-lowest with the lowest supported napari, and without torch: the plugin must
-# not need it in napari's process.
+# "docs", add what `make docs` needs; with "lowest", prepare .venv-lowest with the lowest supported
+# napari, and without torch: the plugin must not need it in napari's process.
 #
 # The second time it only compares a stamp: pyproject.toml, the versions, this file, the place.
 set -euo pipefail
@@ -13,7 +13,7 @@ if [ "$kind" = lowest ]; then
 else
     venv=.venv constraints=constraints.txt
 fi
-stamp="$venv/.setup-stamp"
+stamp="$venv/.setup-stamp-$kind"
 
 say() { printf '%s\n' "$*" >&2; }
 stop() {
@@ -70,8 +70,10 @@ install_packages() {
     local pip=("$venv/bin/python" -m pip --disable-pip-version-check install --quiet)
     # Pins reach the build too: it runs in .venv with a pinned hatchling, not in one of its own.
     "${pip[@]}" --constraint "$constraints" hatchling || return
-    if [ "$kind" = newest ]; then
-        "${pip[@]}" --constraint "$constraints" --no-build-isolation --editable '.[dev]'
+    if [ "$kind" != lowest ]; then
+        local extra=dev
+        [ "$kind" = newest ] || extra=$kind
+        "${pip[@]}" --constraint "$constraints" --no-build-isolation --editable ".[$extra]"
         return
     fi
     "$venv/bin/python" scripts/requirements.py all test --without torch >"$venv/requirements.txt" &&

@@ -4,6 +4,7 @@ The directive `public-names` documents all that a package exports. The build war
 treats warnings as errors, of a public name without a docstring and of a package without a page.
 """
 
+import ast
 import importlib
 import inspect
 import re

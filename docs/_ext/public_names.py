@@ -81,7 +81,7 @@ def _has_docstring(value: Any, name: str, origin: str) -> bool:
     if inspect.isclass(value) or inspect.isroutine(value):
         return bool(value.__doc__)
     source = Path(str(importlib.import_module(origin).__file__)).read_text("utf-8")
-    return re.search(rf'^{name}\b[^\n]*=(?s:.*?)\n"""', source, re.MULTILINE) is not None
+    return re.search(rf'^( *){name}\b[^\n]*=(?s:.*?)\n\1"""', source, re.MULTILINE) is not None
 
 
 def check_complete(_app: Sphinx, env: BuildEnvironment) -> None:

@@ -90,6 +90,7 @@ if TYPE_CHECKING:
     AnyTask = Semantic | Instances
 else:
     AnyTask = Annotated[SerializeAsAny[Task], WrapValidator(_build)]
+    """A registered task as a field: read by its kind, written with all its fields."""
 
 
 def parse_task(values: Mapping[str, Any]) -> Semantic | Instances:

@@ -3,17 +3,12 @@
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from napari_unet.core.datasets.data_source import DataSource
 from napari_unet.core.datasets.label_check import check_pairs
-from napari_unet.core.datasets.split_choice import choose_split
-from napari_unet.core.errors import SettingsError
 from napari_unet.core.images.image import Image
 from napari_unet.core.images.pair import Pair
 from napari_unet.core.io.image_files import write_image, write_labels
-
-NAMES = ["a", "folder/b", "c"]
 
 
 def test_a_source_reads_the_same_data_after_it_was_saved(tmp_path: Path) -> None:
@@ -29,47 +24,6 @@ def test_a_source_reads_the_same_data_after_it_was_saved(tmp_path: Path) -> None
     np.testing.assert_array_equal(np.squeeze(pair.image.data), pixels[1])
     assert np.unique(pair.labels).tolist() == [0, 1, 2]
     assert pair.group == str(tmp_path)
-
-
-def test_a_table_says_which_side_an_image_is_on(tmp_path: Path) -> None:
-    table = tmp_path / "split.csv"
-    table.write_text("image,side\na.tif,train\nfolder/b.tif,Validation\nc.tif,training\n")
-    split = choose_split(str(table), NAMES, NAMES)
-    assert split is not None
-    assert (split.train, split.validation) == ((0, 2), (1,))
-
-
-@pytest.mark.parametrize(
-    ("content", "sentence"),
-    [
-        ("id,what\na,train\n", "expected id"),
-        ("id,split\na,test\n", "expected train or validation"),
-        ("id,split\na,train\n", "2 of 3 images"),
-        ("id,split\na,val\nb,val\nc,val\n", "no image to train on"),
-    ],
-)
-def test_a_table_that_does_not_split_is_refused(
-    tmp_path: Path, content: str, sentence: str
-) -> None:
-    table = tmp_path / "split.csv"
-    table.write_text(content)
-    with pytest.raises(SettingsError) as error:
-        choose_split(str(table), NAMES, NAMES)
-    assert sentence in str(error.value)
-
-
-def test_an_unknown_split_is_refused() -> None:
-    with pytest.raises(SettingsError, match="'group', 'random42'"):
-        choose_split("half", NAMES, NAMES)
-
-
-def test_the_usual_split_holds_back_the_end_of_the_permutation() -> None:
-    names = [f"{i:03d}" for i in range(447)]
-    split = choose_split("random42", names, names, 0.15, seed=7)
-    assert split is not None
-    order = np.random.RandomState(42).permutation(447)
-    assert split.validation == tuple(sorted(order[-67:].tolist()))
-    assert choose_split("group", names, names) is None
 
 
 def test_trouble_is_gathered_by_kind() -> None:

@@ -7,10 +7,8 @@ import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_unet.core.errors import ImageError, LabelsError
+from napari_unet.core.errors import ImageError
 from napari_unet.core.images.image import AXES, Image, PixelSize
-from napari_unet.core.images.labels import as_labels
-from napari_unet.core.images.pair import Pair
 
 
 def image(axes="YX", **fields):
@@ -135,35 +133,3 @@ def test_describe():
     text = image("TYX", name="cells", pixel_size=PixelSize((0.65, 0.65))).describe()
     assert text == "cells: TYX 2 x 5 x 6 int64, 0.65 x 0.65 µm"
     assert image().describe().endswith("pixel size unknown")
-
-
-def test_pair_refuses_labels_of_another_shape():
-    with pytest.raises(LabelsError, match="choose the labels that belong to this image"):
-        Pair(image("CYX"), np.zeros((4, 5, 6), int))
-    with pytest.raises(LabelsError, match="annotated area"):
-        Pair(image(), np.zeros((5, 6), int), annotated=np.ones((5, 5), bool))
-
-
-def test_planes_without_labels_are_not_annotated_unless_said():
-    labels = np.zeros((2, 5, 6), int)
-    labels[1, 2, 2] = 1
-    pair = Pair(image("TYX", name="film"), labels, group="dish 1")
-    (plane,) = pair.planes()
-    assert (plane.name, plane.group) == ("film T=1", "dish 1")
-    assert plane.image.shape == (1, 5, 6)
-    assert len(Pair(image("TYX"), labels, empty_planes="background").planes()) == 2
-    (alone,) = Pair(image(name="a"), np.zeros((5, 6), int)).planes()
-    assert alone.group == "a", "a single plane is there to be used, painted or not"
-
-
-@pytest.mark.parametrize("dtype", [bool, np.uint8, np.int64, np.float32])
-def test_labels_become_integers(dtype):
-    labels = as_labels(np.array([[0, 1]], dtype), "a")
-    assert labels.dtype.kind in "iu"
-    assert labels.tolist() == [[0, 1]]
-
-
-@pytest.mark.parametrize("values", [[0.5], [np.nan], [np.inf], [1e300], [-1], [-1.0], ["a"], [1j]])
-def test_what_is_not_labels(values):
-    with pytest.raises(LabelsError):
-        as_labels(np.array(values), "a")

@@ -1,0 +1,66 @@
+"""Groups: from names, folders and tables."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image as PilImage
+
+from napari_unet.core.datasets.pairs import (
+    find_pairs,
+)
+from napari_unet.core.errors import SettingsError
+
+
+def put(path, data=None):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    data = np.eye(8, dtype=np.uint8) if data is None else data
+    if path.suffix == ".png":
+        PilImage.fromarray(data).save(path)
+    else:
+        tifffile.imwrite(path, data, photometric="rgb" if data.shape[-1] == 3 else "minisblack")
+    return path
+
+
+@pytest.fixture
+def tiles(tmp_path):
+    for name in ("f1_t1", "f1_t2", "f2_t1"):
+        put(tmp_path / "d" / "images" / f"{name}.tif")
+        put(tmp_path / "d" / "masks" / f"{name}.tif")
+    return tmp_path / "d"
+
+
+def test_groups_from_pattern_table_and_folder(tiles):
+    assert find_pairs(tiles).groups == ("f1_t1", "f1_t2", "f2_t1")
+    assert find_pairs(tiles, group_pattern="^(.+)_t").groups == ("f1", "f1", "f2")
+    assert find_pairs(tiles, group_pattern="^f.").groups == ("f1", "f1", "f2")
+    table = tiles / "fields.csv"
+    table.write_text("id,field\nf1_t1.tif,A\nf1_t2,A\nf2_t1,B\n")
+    assert find_pairs(tiles).groups == ("f1_t1", "f1_t2", "f2_t1"), "never picked up by itself"
+    assert find_pairs(tiles, groups=table).groups == ("A", "A", "B")
+    with pytest.raises(SettingsError, match="All 3 images lie in the folder"):
+        find_pairs(tiles, groups="folder")
+    assert "3 image(s) with labels in 2 group(s)" in find_pairs(tiles, groups=table).describe()
+
+
+def test_folders_as_groups(tmp_path):
+    for plate in ("p1", "p2"):
+        for name in ("a", "b"):
+            put(tmp_path / f"{plate}_{name}" / "images" / f"{name}.tif")
+            put(tmp_path / f"{plate}_{name}" / "masks" / f"{name}.tif")
+    groups = find_pairs(tmp_path, groups="folder").groups
+    assert [Path(g).name for g in groups] == ["p1_a", "p1_b", "p2_a", "p2_b"]
+
+
+def test_grouping_that_leaves_images_out(tiles):
+    table = tiles / "fields.csv"
+    table.write_text("id,field\nf1_t1,A\n")
+    with pytest.raises(SettingsError, match="2 of 3 images have no group"):
+        find_pairs(tiles, groups=table)
+    table.write_text("a,b\n1,2\n")
+    with pytest.raises(SettingsError, match="columns a, b"):
+        find_pairs(tiles, groups=table)
+    for pattern in ("(", "^z"):
+        with pytest.raises(SettingsError):
+            find_pairs(tiles, group_pattern=pattern)

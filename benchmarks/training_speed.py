@@ -30,7 +30,6 @@ from napari_unet.core.datasets.synthetic import synthetic_dataset
 from napari_unet.core.models.unet import UNet
 from napari_unet.core.system.device import Compute
 from napari_unet.core.tasks.instances import Instances
-from napari_unet.core.tasks.losses import loss_for
 from napari_unet.core.training.events import StepDone
 from napari_unet.core.training.sampling import Batch, PatchSampler, normalized
 from napari_unet.core.training.settings import Budget, TrainingSettings
@@ -114,7 +113,7 @@ def updater(net, task, settings, foreach: bool | None = None) -> Callable[..., N
     optimizer = torch.optim.AdamW(
         net.parameters(), lr=1e-4, weight_decay=settings.weight_decay, foreach=foreach
     )
-    loss_of = loss_for(task)
+    loss_of = task.loss()
 
     def update(logits, y, w) -> None:
         loss = loss_of(logits, y, w)

@@ -181,12 +181,7 @@ def _citations(texts: list[str]) -> dict[str, str]:
 
 
 def _purpose(info: ModelInfo) -> str:
-    task = info.task
-    if task.kind == "instances":
-        what = f"objects ({task.object_name})"
-    else:
-        what = "classes: " + ", ".join(c.name for c in task.classes)
-    return f"{what}, {_input(info)}"
+    return f"{info.task.words.labels}, {_input(info)}"
 
 
 def _input(info: ModelInfo) -> str:

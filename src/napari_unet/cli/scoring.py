@@ -154,7 +154,7 @@ def score_pairs(
     from napari_unet.core.evaluation.evaluation import evaluate_many
 
     guessed = sum(pair.annotated is None for pair in pairs) if model.info.task.sparse else 0
-    if guessed and model.info.task.kind == "instances":
+    if guessed and model.info.task.labels_are_objects:
         output.warn(
             f"The model learned from images of which parts were labelled. In {guessed} image(s) "
             "nothing says which parts: 0 counts as background everywhere. If that is wrong, name "
@@ -279,16 +279,19 @@ def _class_tables(
 ) -> tuple[ClassTable, dict[int, str]]:
     """Tell what the truth's labels mean, and the names of the predicted classes."""
     task = info.task
-    if task.kind == "instances":
+    if task.labels_are_objects:
         return ClassTable("instances", empty_planes=empty_planes), {}
-    predicted = {c.id: c.name for c in task.classes}
-    background = task.background
+    predicted = {c.id: c.name for c in task.label_classes}
     truth = names or predicted
-    by_name = [i for i, name in truth.items() if name.casefold() == background.name.casefold()]
+    by_name = [
+        i
+        for i, name in truth.items()
+        if name.casefold() == predicted[task.background_id].casefold()
+    ]
     table = ClassTable(
         "semantic",
         truth,
-        by_name[0] if by_name else background.id,
+        by_name[0] if by_name else task.background_id,
         task.sparse,
         empty_planes,
     )

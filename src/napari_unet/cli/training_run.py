@@ -29,8 +29,7 @@ if TYPE_CHECKING:
     from napari_unet.core.datasets.label_check import LabelIssue
     from napari_unet.core.images.pair import Pair
     from napari_unet.core.models.model import Model
-    from napari_unet.core.tasks.instances import Instances
-    from napari_unet.core.tasks.semantic import Semantic
+    from napari_unet.core.tasks.base import Task
     from napari_unet.core.training.settings import TrainingSettings
 
 __all__ = ["follow", "resume_run", "start_run"]
@@ -47,7 +46,7 @@ def start_run(
     data: DataSource,
     folder: Path,
     settings: TrainingSettings,
-    make_task: Callable[[list[Pair]], Semantic | Instances],
+    make_task: Callable[[list[Pair]], Task],
     split: str,
     start: Model | None,
     name: str,
@@ -137,12 +136,10 @@ def _load(output: Output, data: DataSource) -> tuple[list[Pair], list[str]]:
     return pairs, list(dataset.groups)
 
 
-def _show_label_check(
-    output: Output, pairs: list[Pair], task: Semantic | Instances, data: DataSource
-) -> None:
+def _show_label_check(output: Output, pairs: list[Pair], task: Task, data: DataSource) -> None:
     from napari_unet.core.datasets.label_check import check_pairs
 
-    found = check_pairs(pairs, instances=task.kind == "instances", sparse=task.sparse)
+    found = check_pairs(pairs, instances=task.labels_are_objects, sparse=task.sparse)
     for kind, issues in found.items():
         output.warn(_issue_text(kind, issues))
     fixable = [k for k, issues in found.items() if issues[0].repairable and k not in data.repair]

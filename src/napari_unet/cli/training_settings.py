@@ -11,7 +11,7 @@ from napari_unet.core.errors import SettingsError
 if TYPE_CHECKING:
     from napari_unet.core.images.pair import Pair
     from napari_unet.core.models.model import Model
-    from napari_unet.core.tasks.instances import Instances
+    from napari_unet.core.tasks.base import Task
     from napari_unet.core.tasks.semantic import Semantic
     from napari_unet.core.training.settings import TrainingSettings
 
@@ -28,7 +28,7 @@ class Meaning:
     names: dict[int, str] = field(default_factory=dict)
     weights: dict[int, float] = field(default_factory=dict)
 
-    def task(self, pairs: list[Pair], start: Model | None) -> Semantic | Instances:
+    def task(self, pairs: list[Pair], start: Model | None) -> Task:
         """Decide on the task; a model to start from does where nothing else is said."""
         from napari_unet.core.tasks.instances import Instances
 

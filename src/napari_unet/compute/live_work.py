@@ -57,7 +57,6 @@ def train_live(request: LiveRequest, context: JobContext) -> LiveFinished:
 
 class _Live:
     def __init__(self, request: LiveRequest, context: JobContext) -> None:
-        from napari_unet.core.live.label_meaning import outputs_compatible
         from napari_unet.core.live.session import LiveSession
         from napari_unet.core.live.settings import LiveSettings
         from napari_unet.core.live.trainer import LiveTraining
@@ -70,7 +69,7 @@ class _Live:
         model = None if start is None else load_model(start)
         settings = request.settings or LiveSettings(device=request.device)
         saved = session.task() if resumed else request.task
-        task = request.task if outputs_compatible(saved, request.task) else saved
+        task = request.task if saved.shares_outputs(request.task) else saved
         self._training: LiveTraining = LiveTraining(task, model, settings, request.name)
         if resumed:  # before the images are put: those of another kind are refused
             session.restore(self._training)
@@ -240,7 +239,7 @@ class _Live:
         """
         labels = self._training.labels().get(view.name)
         tiles: list[Region] = []
-        if self._training.meaning.task.kind == "instances":
+        if self._training.meaning.task.labels_are_objects:
             if labels is None or labels.size > _LARGEST_DECODED_PX:
                 return itertools.repeat(view.region)
             return itertools.repeat((0, 0, labels.shape[0], labels.shape[1]))

@@ -22,8 +22,7 @@ if TYPE_CHECKING:
     from napari_unet.core.live.commands import LiveImage
     from napari_unet.core.live.settings import LiveSettings
     from napari_unet.core.prediction.batch import BatchOptions, FileFailed, FilePredicted
-    from napari_unet.core.tasks.instances import Instances
-    from napari_unet.core.tasks.semantic import Semantic
+    from napari_unet.core.tasks.base import Task
     from napari_unet.core.training.settings import TrainingSettings
 
 __all__ = [
@@ -60,7 +59,7 @@ class TrainRequest:
     """
 
     pairs: tuple[Pair, ...]
-    task: Semantic | Instances
+    task: Task
     run_folder: Path
     settings: TrainingSettings | None = None
     start: Path | None = None
@@ -109,7 +108,7 @@ class LiveRequest:
         Of the model.
     """
 
-    task: Semantic | Instances
+    task: Task
     images: Mapping[str, LiveImage]
     folder: Path
     settings: LiveSettings | None = None
@@ -142,7 +141,7 @@ class PredictRequest:
     model: Path
     image: Image
     probabilities: bool = False
-    task: Semantic | Instances | None = None
+    task: Task | None = None
     test_time_augmentation: bool = False
     block_px: int = 1024
     device: str = "auto"
@@ -165,7 +164,7 @@ class DecodeRequest:
     """
 
     prediction: str
-    task: Semantic | Instances
+    task: Task
 
 
 @dataclass(frozen=True)
@@ -187,7 +186,7 @@ class FilesRequest:
     model: Path
     sources: tuple[str, ...]
     options: BatchOptions
-    task: Semantic | Instances | None = None
+    task: Task | None = None
 
 
 class FilesDone(NamedTuple):

@@ -22,8 +22,7 @@ if TYPE_CHECKING:
     from napari_unet.compute.job_context import JobContext
     from napari_unet.core.models.model import Model
     from napari_unet.core.prediction.prediction import Prediction
-    from napari_unet.core.tasks.instances import Instances
-    from napari_unet.core.tasks.semantic import Semantic
+    from napari_unet.core.tasks.base import Task
     from napari_unet.core.training.events import Event, Finished
 
 __all__ = ["work"]
@@ -188,7 +187,7 @@ def _decode(request: ask.DecodeRequest, context: JobContext) -> Prediction:
     return kept.without_outputs(redecode(kept.find(request.prediction), request.task))
 
 
-def _load_model(path: Path, task: Semantic | Instances | None) -> Model:
+def _load_model(path: Path, task: Task | None) -> Model:
     model = kept_model.load(path)
     if task is None:
         return model

@@ -6,7 +6,7 @@ import pytest
 from napari_unet.core.datasets.synthetic import synthetic_nuclei
 from napari_unet.core.errors import LabelsError, SettingsError
 from napari_unet.core.evaluation.object_scores import object_scores
-from napari_unet.core.live.label_meaning import ObjectMeaning, outputs_compatible
+from napari_unet.core.live.label_meaning import ObjectMeaning
 from napari_unet.core.live.session import LiveSession
 from napari_unet.core.live.settings import LiveSettings
 from napari_unet.core.live.trainer import LiveTraining
@@ -156,7 +156,8 @@ def test_what_is_known_of_the_painted_objects_stays_when_they_are_gone(
 def test_classes_and_objects_do_not_go_together():
     classes = tuple(ClassInfo(id=i, name=str(i), background=i == 1) for i in (1, 2))
     semantic = Semantic(classes=classes, sparse=True)
-    assert outputs_compatible(OBJECTS, Instances(sparse=True))
-    assert not outputs_compatible(OBJECTS, semantic)
+    assert OBJECTS.shares_outputs(Instances(sparse=True))
+    assert not OBJECTS.shares_outputs(semantic)
+    assert not semantic.shares_outputs(OBJECTS)
     with pytest.raises(SettingsError, match="takes 0 for 'not painted'"):
         LiveTraining(Instances())

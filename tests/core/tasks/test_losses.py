@@ -8,7 +8,6 @@ from napari_unet.core.tasks.losses import (
     bce_dice,
     cross_entropy_dice,
     instance_loss,
-    loss_for,
 )
 from napari_unet.core.tasks.semantic import ClassInfo, Semantic
 
@@ -50,7 +49,7 @@ def perfect_logits(task, targets):
 def test_a_perfect_prediction_cannot_be_improved(task):
     _, targets, weight = sample(task)
     logits = perfect_logits(task, targets).requires_grad_()
-    loss = loss_for(task)(logits, targets, weight)
+    loss = task.loss()(logits, targets, weight)
     (gradient,) = torch.autograd.grad(loss, logits)
     loss = loss.detach()
     assert gradient.abs().max() < 1e-5
@@ -64,7 +63,7 @@ def test_a_perfect_prediction_cannot_be_improved(task):
 @pytest.mark.parametrize("task", TASKS, ids=IDS)
 def test_a_wrong_prediction_costs_more_than_a_vague_one(task):
     _, targets, weight = sample(task)
-    loss = loss_for(task)
+    loss = task.loss()
     right = perfect_logits(task, targets)
     costs = [float(loss(right * factor, targets, weight)) for factor in (1, 0, -1)]
     assert costs == sorted(costs)
@@ -74,7 +73,7 @@ def test_a_wrong_prediction_costs_more_than_a_vague_one(task):
 @pytest.mark.parametrize("task", TASKS, ids=IDS)
 def test_ignored_pixels_have_no_gradient_and_no_influence(task):
     logits, targets, weight = sample(task)
-    loss = loss_for(task)
+    loss = task.loss()
     value = loss(logits, targets, weight)
     (gradient,) = torch.autograd.grad(value, logits)
     start = 0
@@ -92,7 +91,7 @@ def test_ignored_pixels_have_no_gradient_and_no_influence(task):
 @pytest.mark.parametrize("task", TASKS, ids=IDS)
 def test_a_batch_in_which_nothing_counts_costs_a_finite_nothing(task):
     logits, targets, weight = sample(task)
-    loss = loss_for(task)(logits, targets, torch.zeros_like(weight))
+    loss = task.loss()(logits, targets, torch.zeros_like(weight))
     (gradient,) = torch.autograd.grad(loss, logits)
     assert float(loss.detach()) == 0
     assert (gradient == 0).all()
@@ -101,7 +100,7 @@ def test_a_batch_in_which_nothing_counts_costs_a_finite_nothing(task):
 @pytest.mark.parametrize("task", TASKS, ids=IDS)
 def test_extreme_logits_stay_finite(task):
     logits, targets, weight = sample(task)
-    loss = loss_for(task)(logits * 1e4, targets, weight)
+    loss = task.loss()(logits * 1e4, targets, weight)
     (gradient,) = torch.autograd.grad(loss, logits)
     assert loss.isfinite()
     assert gradient.isfinite().all()
@@ -147,7 +146,7 @@ def test_equal_class_weights_change_nothing_and_unequal_ones_shift_the_cost(task
 
     def cost(*weights):
         weighted = task.model_copy(update={"class_weights": weights or None})
-        return float(loss_for(weighted)(logits.detach(), targets, weight))
+        return float(weighted.loss()(logits.detach(), targets, weight))
 
     plain = cost()
     assert cost(*[1.0] * n) == pytest.approx(plain, rel=1e-6)

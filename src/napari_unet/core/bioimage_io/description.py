@@ -11,7 +11,6 @@ from typing import Any
 from napari_unet.core.bioimage_io.example import SCALE_RANGE_EPS, SMALLEST_PX
 from napari_unet.core.models.model import ModelInfo
 from napari_unet.core.records.methods_text import trained_on_text
-from napari_unet.core.tasks.instances import Instances
 
 __all__ = [
     "ARCHITECTURE_FILE",
@@ -110,11 +109,7 @@ def channel_names(info: ModelInfo) -> list[str]:
 
 def output_names(info: ModelInfo) -> list[str]:
     """Name the channels of the output."""
-    task = info.task
-    if isinstance(task, Instances):
-        return ["foreground", "distance", *(f"offset {a}" for a in "zyx"[3 - info.unet.ndim :])]
-    names = {c.id: c.name for c in task.classes}
-    return [names[int(i)] for i in (task.ids[1:] if task.binary else task.ids)]
+    return [channel.name for channel in info.task.output_channels]
 
 
 def documentation(info: ModelInfo, card: str = "") -> str:
@@ -136,11 +131,7 @@ def _name(name: str) -> str:
 def _summary(info: ModelInfo) -> str:
     if info.description:
         return info.description[:500]
-    if isinstance(info.task, Instances):
-        what = f"segments objects ({info.task.object_name})"
-    else:
-        what = f"classifies pixels ({', '.join(c.name for c in info.task.classes)})"
-    return f"A {info.unet.ndim}-D U-Net that {what}."[:500]
+    return f"A {info.unet.ndim}-D U-Net that {info.task.words.does}."[:500]
 
 
 def _citation(text: str, source: str) -> dict[str, str]:
@@ -148,12 +139,8 @@ def _citation(text: str, source: str) -> dict[str, str]:
 
 
 def _tags(info: ModelInfo) -> list[str]:
-    instances = isinstance(info.task, Instances)
     tags = ["unet", f"{info.unet.ndim}d", "pytorch", "napari-unet-live"]
-    tags.append("instance-segmentation" if instances else "semantic-segmentation")
-    if isinstance(info.task, Instances) and info.task.object_name == "nucleus":
-        tags.append("nuclei")
-    return tags
+    return tags + list(info.task.words.tags)
 
 
 def _input(info: ModelInfo) -> dict[str, Any]:
@@ -280,31 +267,16 @@ things by which its result can differ:
 
 
 def _outputs_text(info: ModelInfo) -> str:
-    if not isinstance(info.task, Instances):
-        names = output_names(info)
-        what = "probability of this class" if len(names) > 1 else "probability, 0 to 1"
-        rows = [(name, what) for name in names]
-    else:
-        from napari_unet.core.tasks.instances import OFFSET_UNIT_PX
-
-        unit = f"in units of {OFFSET_UNIT_PX:g} pixels"
-        rows = [
-            ("foreground", "probability that the pixel belongs to an object"),
-            ("distance", "distance to the object's outline, relative to its largest, 0 to 1"),
-        ] + [(n, f"offset to the object's centre, {unit}") for n in output_names(info)[2:]]
-    table = "\n".join(f"| {name} | {meaning} |" for name, meaning in rows)
+    table = "\n".join(f"| {c.name} | {c.meaning} |" for c in info.task.output_channels)
     return f"## Output\n\nOne tensor; its channels:\n\n| channel | meaning |\n|---|---|\n{table}"
 
 
 def _use_text(info: ModelInfo) -> str:
-    last = "The labels come from these maps"
-    if isinstance(info.task, Instances):
-        last = "The objects come from these maps, by votes for their centres"
     return f"""\
 ## Use
 
 Whole images need no overlap. Let tiles begin at multiples of {info.unet.multiple} pixels and
 overlap by {_halo_px(info)} pixels on each side; then tiled equals whole.
 
-{last}: `napari-unet models import PACKAGE`, then
+{info.task.words.decoding}: `napari-unet models import PACKAGE`, then
 `napari-unet predict`."""

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from napari_unet.core.errors import ImageError
 from napari_unet.core.images.image import Image
 from napari_unet.core.models.model import Model, ModelInfo
-from napari_unet.core.tasks.semantic import Semantic
 
 __all__ = ["SCALE_RANGE_EPS", "SMALLEST_PX", "TOLERANCE", "Example", "drawn_image", "example"]
 
@@ -60,7 +59,7 @@ class Example:
         middle = (self.image.shape[1] // 2,) if info.unet.ndim == 3 else ()
         plane = self.image[(slice(None), *middle)]
         side = min(plane.shape[1:])
-        colours = _class_colours(info.task) if isinstance(info.task, Semantic) else None
+        colours = {c.id: c.color for c in info.task.label_classes if not c.background} or None
         panels = image_and_labels(
             Image(plane[:, :side, :side], "CYX", rgb=info.rgb),
             self.labels[middle][:side, :side],
@@ -208,7 +207,3 @@ def _check_agreement(model: Model, pixels: Float, outputs: Float, name: str, adv
             "bioimage.io's scale_range, which knows no noise floor: the outputs differ by up to "
             f"{difference:.2g}, at most {TOLERANCE:g} is allowed. {advice}"
         )
-
-
-def _class_colours(task: Semantic) -> dict[int, str | None]:
-    return {c.id: c.color for c in task.classes if not c.background}

@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from napari_unet.core.tasks.instances import Instances
-    from napari_unet.core.tasks.semantic import Semantic
+    from napari_unet.core.tasks.base import Task
 
 __all__ = [
     "ChangeClasses",
@@ -98,7 +97,7 @@ class RemoveImage(Command):
 class ChangeClasses(Command):
     """Train for another task: other classes, or the same ones renamed."""
 
-    task: Semantic | Instances
+    task: Task
 
 
 @dataclass(frozen=True)

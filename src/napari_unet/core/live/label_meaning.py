@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from napari_unet.core.errors import SettingsError
 from napari_unet.core.live.uncertainty import uncertainty
-from napari_unet.core.tasks.base import Targets
-from napari_unet.core.tasks.instances import Instances
+from napari_unet.core.tasks.base import Targets, Task
 from napari_unet.core.tasks.semantic import Semantic
 
 __all__ = [
@@ -20,7 +19,6 @@ __all__ = [
     "LabelMeaning",
     "ObjectMeaning",
     "label_meaning",
-    "outputs_compatible",
 ]
 
 BACKGROUND_ID = 1
@@ -38,7 +36,7 @@ class LabelMeaning(Protocol):
     """What the numbers in labels stand for, and how a network's maps become such labels."""
 
     @property
-    def task(self) -> Semantic | Instances:
+    def task(self) -> Task:
         """What the network is trained for."""
         ...
 
@@ -156,7 +154,7 @@ class ObjectMeaning:
         How objects are encoded and decoded.
     """
 
-    task: Instances
+    task: Task
     classes: ClassVar[int] = 0
     """Objects are painted whole, so their share needs no correction."""
     window_px: ClassVar[int] = 96
@@ -192,7 +190,7 @@ class ObjectMeaning:
 
     def foreseen_kinds(self, outputs: Maps) -> Labels:
         """Return background or object for each pixel, numbered as `kinds_of` does."""
-        found: Labels = (outputs[0] > self.task.decoder.threshold).astype(np.uint8)
+        found: Labels = (outputs[0] > self.task.foreground_threshold).astype(np.uint8)
         return found + BACKGROUND_ID
 
     def doubt(self, outputs: Maps) -> Maps:
@@ -232,7 +230,7 @@ class ObjectMeaning:
         return proposed
 
 
-def label_meaning(task: Semantic | Instances) -> LabelMeaning:
+def label_meaning(task: Task) -> LabelMeaning:
     """Return the meaning of painted numbers for a task.
 
     Raises
@@ -245,11 +243,5 @@ def label_meaning(task: Semantic | Instances) -> LabelMeaning:
             "Live training takes 0 for 'not painted': expected a sparse task. Give the background "
             "its own class."
         )
+    # Classes are painted under their ids, which a network has in an order that `Semantic` knows.
     return ClassMeaning(task) if isinstance(task, Semantic) else ObjectMeaning(task)
-
-
-def outputs_compatible(task: Semantic | Instances, other: Semantic | Instances) -> bool:
-    """Return whether networks for both tasks have the same outputs in the same order."""
-    if isinstance(task, Semantic) and isinstance(other, Semantic):
-        return np.array_equal(task.ids, other.ids)
-    return type(task) is type(other)

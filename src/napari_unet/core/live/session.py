@@ -17,8 +17,7 @@ from napari_unet.core.system.atomic_files import atomic_path
 
 if TYPE_CHECKING:
     from napari_unet.core.live.trainer import LiveTraining
-    from napari_unet.core.tasks.instances import Instances
-    from napari_unet.core.tasks.semantic import Semantic
+    from napari_unet.core.tasks.base import Task
 
 __all__ = ["LiveSession"]
 
@@ -145,7 +144,7 @@ class LiveSession:
             "folder, or start anew."
         )
 
-    def task(self) -> Semantic | Instances:
+    def task(self) -> Task:
         """Read what was painted: classes, or objects; raises as `restore`."""
         from napari_unet.core.tasks.any_task import parse_task
 

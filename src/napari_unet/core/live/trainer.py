@@ -16,7 +16,6 @@ from napari_unet.core.live.label_meaning import (
     BACKGROUND_ID,
     LabelMeaning,
     label_meaning,
-    outputs_compatible,
 )
 from napari_unet.core.live.patches import Patches
 from napari_unet.core.live.prior import Prior, patches_near_strokes
@@ -29,8 +28,7 @@ from napari_unet.core.models.blocks import BlockNetwork
 from napari_unet.core.models.model import Model, ModelInfo
 from napari_unet.core.models.unet_config import UNetConfig
 from napari_unet.core.system.device import Compute, choose_compute
-from napari_unet.core.tasks.instances import Instances
-from napari_unet.core.tasks.semantic import Semantic
+from napari_unet.core.tasks.base import Task
 from napari_unet.core.training.learner import Learner
 from napari_unet.core.training.model_header import choose_normalization
 from napari_unet.core.training.settings import TrainingSettings
@@ -86,7 +84,7 @@ class LiveTraining:
 
     def __init__(
         self,
-        task: Semantic | Instances,
+        task: Task,
         start: Model | None = None,
         settings: LiveSettings | None = None,
         name: str = "model",
@@ -229,10 +227,10 @@ class LiveTraining:
         if self._learner is not None:
             self._learner.follow_quickly()
 
-    def set_task(self, task: Semantic | Instances) -> None:
+    def set_task(self, task: Task) -> None:
         """Change the classes; the features that were learned stay."""
         meaning = self._meaning_of(task)
-        if not outputs_compatible(task, self._task) and self._learner is not None:
+        if not task.shares_outputs(self._task) and self._learner is not None:
             self._start, self._held = self._as_learned(), self._learner.held
             self._learner = self._network = self._judge = None
             self._judging = False
@@ -437,21 +435,19 @@ class LiveTraining:
         return choose_normalization(Normalization(), rgb, start)
 
     @property
-    def _task(self) -> Semantic | Instances:
+    def _task(self) -> Task:
         return self._meaning.task
 
-    def _meaning_of(self, task: Semantic | Instances) -> LabelMeaning:
+    def _meaning_of(self, task: Task) -> LabelMeaning:
         start = None if self._start is None else self._start.info.task
-        if isinstance(task, Instances) and isinstance(start, Instances):
-            task = task.model_copy(update={"decoder": start.decoder})
-        return label_meaning(task)
+        return label_meaning(task if start is None else task.decoding_like(start))
 
     def _note_images(self) -> None:
         self._sources.note(name for name, canvas in self._canvases.items() if canvas.by_class)
 
     def _described(self, info: ModelInfo) -> ModelInfo:
         """Add what it comes from, and how wide the painted objects are."""
-        if not isinstance(info.task, Instances):
+        if not info.task.labels_are_objects:
             return self._sources.describe(info, self.steps, None)
         self._measure()
         diameter, objects = self._measured

@@ -18,9 +18,7 @@ from torch.nn import functional
 
 from napari_unet.core.models.model import Model, ModelInfo
 from napari_unet.core.models.unet import UNet
-from napari_unet.core.tasks.instances import Instances
-from napari_unet.core.tasks.losses import loss_for
-from napari_unet.core.tasks.semantic import Semantic
+from napari_unet.core.tasks.base import Task
 from napari_unet.core.training.sampling import Batch
 from napari_unet.core.training.start_model import (
     CLEARLY,
@@ -68,7 +66,7 @@ def warm_weights(start: Model, info: ModelInfo, batches: Sequence[Batch]) -> dic
         net = UNet(info.unet)
         net.load_state_dict(candidate)
         adapt_statistics(net, images)
-        if isinstance(info.task, Semantic):
+        if info.task.class_targets:
             left = fit_head(net, images, targets, painted)
         else:
             left = _loss_left(net, info.task, images, targets, painted)
@@ -77,11 +75,8 @@ def warm_weights(start: Model, info: ModelInfo, batches: Sequence[Batch]) -> dic
     views = [weights]
     channels = info.unet.in_channels
     if 1 < channels != start.info.unet.in_channels and info.unet.norm == "batch":
-        background = 0
-        if isinstance(info.task, Semantic):
-            background = info.task.ids.tolist().index(info.task.background.id)
         pixels, classes = _painted([i.movedim(1, -1) for i in images], targets, painted)
-        shares = separating_channels(pixels, classes != background)
+        shares = separating_channels(pixels, classes != info.task.background_target)
         views.append(through_channels(weights, shares))
     best, *others = (fitted(turned(v)) for v in views for turned in (dict, for_inverted_images))
     for other in others:
@@ -94,8 +89,8 @@ def _same_classes(start: ModelInfo, info: ModelInfo) -> bool:
     """Whether every output means what it did: one of many classes has the same name."""
     if not same_outputs(start, info):
         return False
-    tasks = [task for task in (start.task, info.task) if isinstance(task, Semantic)]
-    names = [[c.name for c in task.classes] for task in tasks if not task.binary]
+    tasks = [task for task in (start.task, info.task) if task.class_targets]
+    names = [[c.name for c in t.output_channels] for t in tasks if len(t.output_channels) > 1]
     return all(some == names[0] for some in names)
 
 
@@ -170,7 +165,7 @@ def fit_head(
     images
         Normalised, (N, C, Y, X) each.
     targets, weights
-        Class indices and weights as `Semantic.encode` gives them, (N, 1, Y, X) each.
+        Class indices and weights as `Semantic.encode` returns them, (N, 1, Y, X) each.
 
     Returns
     -------
@@ -221,13 +216,13 @@ def fit_head(
 @torch.no_grad()
 def _loss_left(
     net: UNet,
-    task: Instances,
+    task: Task,
     images: Sequence[Tensor],
     targets: Sequence[Tensor],
     weights: Sequence[Tensor],
 ) -> float:
     """Mean loss of a network that knows objects already: its outputs are right for them."""
-    loss = loss_for(task)
+    loss = task.loss()
     batches = zip(images, targets, weights, strict=True)
     return float(np.mean([float(loss(net(i), t, w)) for i, t, w in batches]))
 

@@ -19,7 +19,6 @@ from napari_unet.core.prediction.diameter import (
     fitting_scale,
 )
 from napari_unet.core.prediction.scale_trial import Trial, TrialPlane, probe_scale
-from napari_unet.core.tasks.instances import Instances
 
 if TYPE_CHECKING:
     from napari_unet.core.images.image import Image
@@ -218,7 +217,7 @@ class ImageAdapter:
 
     def _can_look(self) -> bool:
         info = self.info
-        flat = isinstance(info.task, Instances) and info.unet.ndim == 2
+        flat = info.task.judges_objects and info.unet.ndim == 2
         return flat and info.unet.in_channels == 1
 
     def _all(self, inverted: bool) -> list[Trial]:
@@ -233,7 +232,6 @@ class ImageAdapter:
         if key not in self._trials:
             if self._should_stop():
                 raise Cancelled("The prediction was stopped; nothing was written.")
-            assert isinstance(self.info.task, Instances)
             planes = self._ready(inverted)
             self._trials[key] = probe_scale(self._ready_network(), self.info.task, planes, scale)
         return self._trials[key]

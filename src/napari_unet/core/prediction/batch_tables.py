@@ -51,8 +51,8 @@ def measure_prediction(
         labels = da.asarray(labels)  # type: ignore[no-untyped-call, unused-ignore]
     task = prediction.model.task
     um_known = image.pixel_size is not None and um_per_px(image.pixel_size) is not None
-    if task.kind == "semantic":
-        classes = distinct_names({c.id: c.name for c in task.classes})
+    if not task.labels_are_objects:
+        classes = distinct_names({c.id: c.name for c in task.label_classes})
         return [], _class_areas(labels, classes, file, _area_um2(image))
     rows = measure_objects(labels, image, confidence=prediction.confidence, file=file)
     return rows, summarise_objects(rows, file, um_known=um_known)

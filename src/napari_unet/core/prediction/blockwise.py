@@ -17,9 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet.core.errors import StorageError
+from napari_unet.core.tasks.base import Task
 from napari_unet.core.tasks.decoders import first_pixels
-from napari_unet.core.tasks.instances import Instances
-from napari_unet.core.tasks.semantic import Semantic
 
 if TYPE_CHECKING:
     import dask.array as da
@@ -31,13 +30,13 @@ Slices = tuple[slice, ...]
 OnBlock = Callable[[], None]
 
 
-def pass_count(task: Semantic | Instances) -> int:
+def pass_count(task: Task) -> int:
     """How often `decode_blockwise` goes over the blocks, and so calls `on_block` for each."""
-    return 2 if isinstance(task, Instances) else 1
+    return 2 if task.labels_are_objects else 1
 
 
 def decode_blockwise(
-    task: Semantic | Instances,
+    task: Task,
     outputs: da.Array,
     folder: Path,
     probabilities: bool,
@@ -87,7 +86,7 @@ def decode_blockwise(
 
 
 def _decode_blockwise(
-    task: Semantic | Instances,
+    task: Task,
     outputs: da.Array,
     folder: Path,
     probabilities: bool,
@@ -112,7 +111,7 @@ def _decode_blockwise(
         folder / "labels.zarr", shape=spatial, chunks=chunk, dtype="uint32", overwrite=True
     )
     confidence = np.empty(0, np.float32)
-    if isinstance(task, Instances):
+    if task.labels_are_objects:
         confidence = _decode_objects(task, stored, labels, outputs.chunks[1:], on_block)
     else:
         for core in _blocks(outputs.chunks[1:]):
@@ -124,7 +123,7 @@ def _decode_blockwise(
     return labels, None, confidence
 
 
-def _first_maps(task: Semantic | Instances, folder: Path) -> Any:
+def _first_maps(task: Task, folder: Path) -> Any:
     """The probabilities among the stored outputs, lazily."""
     import dask.array as da
 
@@ -134,7 +133,7 @@ def _first_maps(task: Semantic | Instances, folder: Path) -> Any:
 
 
 def _decode_objects(
-    task: Instances,
+    task: Task,
     stored: Any,
     labels: Any,
     chunks: tuple[tuple[int, ...], ...],
@@ -159,9 +158,7 @@ def _decode_objects(
             before = labels[outer]
             labels[outer] = np.where(here, mine, before)
         firsts.append(_first_pixels(block, ids, outer, labels.shape))
-        area = np.bincount(block.ravel(), minlength=len(numbers))
-        total = np.bincount(block.ravel(), weights=maps[0].ravel(), minlength=len(numbers))
-        confidences.append((total / np.maximum(area, 1)).astype(np.float32)[ids])
+        confidences.append(task.confidence(block, maps)[ids - 1])
         next_id += len(ids)
     order = np.argsort(np.concatenate(firsts))
     final = np.zeros(next_id, np.uint32)

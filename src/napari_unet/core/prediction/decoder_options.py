@@ -38,8 +38,6 @@ def decode_with(
     """
     from dataclasses import replace
 
-    from napari_unet.core.settings import parse_settings
-
     task = model.info.task
     changes: dict[str, Any] = {
         "threshold": threshold,
@@ -49,16 +47,10 @@ def decode_with(
     changes = {k: v for k, v in changes.items() if v is not None}
     if not changes:
         return model
-    if task.kind == "instances":
-        decoder = parse_settings(type(task.decoder), task.decoder.model_dump() | changes)
-        changed: Any = task.model_copy(update={"decoder": decoder})
-    elif not task.binary or {"min_area_px", "min_votes"} & changes.keys():
-        name, why = ("min-area", "classes have no objects")
-        if min_area_px is None and min_votes is not None:
-            name = "min-votes"
-        elif min_area_px is None:
-            name, why = ("threshold", "the most probable of its classes is taken")
-        raise SettingsError(f"The model '{model.info.name}' has no {name}: {why}. Leave it out.")
-    else:
-        changed = parse_settings(type(task), task.model_dump() | changes)
+    try:
+        changed = task.adjusted(changes)
+    except SettingsError as error:
+        raise SettingsError(
+            str(error).replace("The task has", f"The model '{model.info.name}' has")
+        ) from None
     return replace(model, info=model.info.model_copy(update={"task": changed}))

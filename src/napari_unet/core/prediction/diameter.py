@@ -9,7 +9,6 @@ import numpy as np
 
 from napari_unet.core.errors import SettingsError
 from napari_unet.core.prediction.scale_trial import Trial
-from napari_unet.core.tasks.instances import Instances
 
 if TYPE_CHECKING:
     from napari_unet.core.models.model import ModelInfo
@@ -39,8 +38,8 @@ LEAST_SHARE = 0.3
 
 def check_estimable(info: ModelInfo) -> None:
     """Raise `SettingsError` where a model's objects cannot be measured."""
-    if not isinstance(info.task, Instances) or info.unet.ndim != 2:
-        what = "volumes" if isinstance(info.task, Instances) else "classes"
+    if not info.task.judges_objects or info.unet.ndim != 2:
+        what = "volumes" if info.unet.ndim != 2 else info.task.words.results
         raise SettingsError(
             f"The diameter is estimated with 2-D models of objects; the model '{info.name}' "
             f"predicts {what}. Give a scale (2 shows the image to the network at twice its size), "

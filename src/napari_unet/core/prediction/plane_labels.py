@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet.core.prediction.rescale import regridded_labels, rescaled
-from napari_unet.core.tasks.instances import Instances
-from napari_unet.core.tasks.semantic import Semantic
+from napari_unet.core.tasks.base import Task
 
 __all__ = ["PlaneLabels", "decode_plane", "regridded", "stack_planes", "stacked"]
 
@@ -17,41 +16,31 @@ PlaneLabels = tuple[Any, NDArray[np.float32]]
 """Labels of one plane, and the confidences of its objects from id 1 on."""
 
 
-def decode_plane(
-    task: Semantic | Instances, outputs: NDArray[np.float32], shape: tuple[int, ...]
-) -> PlaneLabels:
+def decode_plane(task: Task, outputs: NDArray[np.float32], shape: tuple[int, ...]) -> PlaneLabels:
     """Decode one plane in memory, onto the grid of its image, which has that shape."""
-    if isinstance(task, Semantic):
-        if outputs.shape[1:] != shape:
-            outputs = rescaled(outputs, shape).compute(scheduler="synchronous")
-        return _smallest(task.decode(outputs)), np.empty(0, np.float32)
+    other_grid = outputs.shape[1:] != shape
+    if other_grid and not task.labels_are_objects:
+        outputs = rescaled(outputs, shape).compute(scheduler="synchronous")
     labels = _smallest(task.decode(outputs))
-    confidence = _confidence(labels, outputs[0])
-    if outputs.shape[1:] != shape:
+    confidence = task.confidence(labels, outputs)
+    if other_grid and task.labels_are_objects:
         foreground = rescaled(outputs[:1], shape)[0]
-        lazy = regridded_labels(labels, foreground, task.decoder.threshold, shape)
+        lazy = regridded_labels(labels, foreground, task.foreground_threshold, shape)
         labels = lazy.compute(scheduler="synchronous")
     return labels, confidence
 
 
-def regridded(
-    task: Semantic | Instances, labels: Any, maps: Any, shape: tuple[int, ...]
-) -> tuple[Any, Any]:
+def regridded(task: Task, labels: Any, maps: Any, shape: tuple[int, ...]) -> tuple[Any, Any]:
     """Bring labels and probabilities of one plane, which lie on disk, lazily to another grid."""
-    if isinstance(task, Instances):
-        fine = rescaled(maps[None], shape)[0]
-        return regridded_labels(labels, fine, task.decoder.threshold, shape), fine
-    fine = rescaled(maps[None] if task.binary else maps, shape).rechunk({0: -1})
+    single = task.heads[0].channels == 1
+    fine = rescaled(maps[None] if single else maps, shape)
+    if task.labels_are_objects:
+        labels = regridded_labels(labels, fine[0], task.foreground_threshold, shape)
+        return labels, fine[0] if single else fine
+    fine = fine.rechunk({0: -1})
     empty = np.empty((0,) * len(shape), labels.dtype)
     classes = fine.map_blocks(task.decode, dtype=empty.dtype, drop_axis=0, meta=empty)
-    return classes, fine[0] if task.binary else fine
-
-
-def _confidence(labels: NDArray[Any], foreground: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Mean foreground probability of each object, ids from 1."""
-    area = np.bincount(labels.ravel())
-    total = np.bincount(labels.ravel(), weights=foreground.ravel())
-    return (total / np.maximum(area, 1)).astype(np.float32)[1:]
+    return classes, fine[0] if single else fine
 
 
 def stack_planes(planes: list[PlaneLabels], leading: tuple[int, ...]) -> PlaneLabels:

@@ -29,8 +29,7 @@ from napari_unet.core.prediction.plane_labels import (
 from napari_unet.core.prediction.rescale import check_scale, rescaled, scaled_shape
 from napari_unet.core.system.allocator import keeping_freed_memory, return_freed_memory
 from napari_unet.core.system.atomic_files import storage_error
-from napari_unet.core.tasks.instances import Instances
-from napari_unet.core.tasks.semantic import Semantic
+from napari_unet.core.tasks.base import Task
 
 if TYPE_CHECKING:
     import dask.array as da
@@ -208,7 +207,7 @@ def predict(
         return run.predict(image, probabilities, keep_outputs)
 
 
-def redecode(prediction: Prediction, task: Semantic | Instances) -> Prediction:
+def redecode(prediction: Prediction, task: Task) -> Prediction:
     """Turn the outputs of a prediction into labels once more, with other decoder settings.
 
     Needs neither the model's weights nor torch.

@@ -75,7 +75,7 @@ def _write_probabilities(prediction: Prediction, image: Image, stem: Path) -> Pa
     if maps.ndim > len(axes):
         axes = "".join(a for a in "TZCYX" if a in axes + "C")
         task = prediction.model.task
-        names = tuple(c.name for c in task.classes) if task.kind == "semantic" else None
+        names = tuple(c.name for c in task.output_channels[: task.heads[0].channels])
     if isinstance(maps, np.ndarray):
         path = stem.with_name(stem.name + ".tif")
         write_image(

@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 from napari_unet.core.evaluation.measure import median_diameter_px
 from napari_unet.core.images.normalization import IntensityRange, apply_ranges
 from napari_unet.core.prediction.rescale import rescaled, scaled_shape
-from napari_unet.core.tasks.instances import OFFSET_UNIT_PX, Instances
-from napari_unet.core.tasks.self_agreement import agreement_parts
+from napari_unet.core.tasks.base import Task
 
 __all__ = ["Trial", "TrialPlane", "find_windows", "probe_scale"]
 
@@ -118,7 +117,7 @@ class Trial:
 
 
 def probe_scale(
-    network: Callable[[Maps], Maps], task: Instances, planes: Sequence[TrialPlane], scale: float
+    network: Callable[[Maps], Maps], task: Task, planes: Sequence[TrialPlane], scale: float
 ) -> Trial:
     """Look at the most promising windows of some planes.
 
@@ -133,9 +132,7 @@ def probe_scale(
     scale
         By which factor they are enlarged for the network.
     """
-    task = task.model_copy(
-        update={"decoder": task.decoder.model_copy(update={"min_agreement": 0.0})}
-    )
+    task = task.keeping_all_objects()
     areas, qualities, looked_at = [np.empty(0)], [np.empty(0)], 0
     for plane in planes:
         for window in find_windows(plane, round(_SIDE_PX / scale), -(-_WINDOWS // len(planes))):
@@ -190,15 +187,12 @@ def _starts(length: int, side: int) -> list[int]:
     return [i * (length - side) // max(1, count - 1) for i in range(count)]
 
 
-def _recognised(outputs: Maps, task: Instances) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _recognised(outputs: Maps, task: Task) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Area (of the network's pixels) and quality of each object that no edge cuts."""
     labels = task.decode(outputs)
     edge = np.unique(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]))
     ids = np.setdiff1d(np.arange(1, labels.max(initial=0) + 1), edge)
     if not len(ids):
         return np.empty(0), np.empty(0)
-    maps = np.concatenate([outputs[:2], outputs[2:] * OFFSET_UNIT_PX])
     area = np.bincount(labels.ravel()).astype(np.float64)
-    # Not their mean: what disagrees in one respect is nothing that the network knows.
-    quality = agreement_parts(labels, maps).prod(axis=1) ** (1 / 3)
-    return area[ids], quality[ids - 1]
+    return area[ids], task.object_quality(labels, outputs)[ids - 1]

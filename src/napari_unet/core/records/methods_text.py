@@ -6,8 +6,6 @@ from napari_unet.core.evaluation.report import DEFINITIONS
 from napari_unet.core.images.normalization import Normalization
 from napari_unet.core.models.model import ModelInfo
 from napari_unet.core.records.prediction_record import PredictionRecord
-from napari_unet.core.tasks.instances import Instances
-from napari_unet.core.tasks.semantic import Semantic
 
 __all__ = ["methods_text", "trained_on_text"]
 
@@ -40,13 +38,9 @@ def trained_on_text(info: ModelInfo) -> str:
 
 def _what_was_done(record: PredictionRecord, info: ModelInfo) -> str:
     task, unet = record.task, info.unet
-    if isinstance(task, Instances):
-        what = f"Objects ({task.object_name}) were segmented"
-    else:
-        what = f"Pixels were classified ({', '.join(c.name for c in task.classes)})"
     inputs = "colour images" if info.rgb else _count(unet.in_channels, "input channel")
     return (
-        f"{what} with napari-unet-live {record.version}, using a {unet.ndim}-D U-Net "
+        f"{task.words.done} with napari-unet-live {record.version}, using a {unet.ndim}-D U-Net "
         f"(depth {unet.depth}, {unet.base_channels} base channels, {inputs}), the model "
         f"'{record.model_name}' (SHA-256 {record.model_sha256})."
     )
@@ -76,7 +70,7 @@ def _training(info: ModelInfo) -> str:
 def _side(counts: dict[str, int], side: str, info: ModelInfo) -> str:
     images, groups = counts.get(f"{side}_images", 0), counts.get(f"{side}_groups", 0)
     text = f"{_count(images, 'image')} of {_count(groups, 'group')}"
-    if isinstance(info.task, Instances):
+    if info.task.labels_are_objects:
         text += f" with {_count(counts.get(f'{side}_objects', 0), 'object')}"
     return text
 
@@ -90,7 +84,7 @@ def _live(info: ModelInfo) -> list[str]:
     if not info.provenance.get("live"):
         return []
     sentences = ["It learned while the labels were being painted."]
-    if isinstance(info.task, Semantic):
+    if info.task.class_targets:
         sentences.append(
             "Its outputs were corrected for classes that were painted more or less than they occur "
             "(Saerens, Latinne and Decaestecker, Neural Computation 14(1), 2002)."
@@ -186,19 +180,5 @@ def _settings(record: PredictionRecord, info: ModelInfo) -> list[str]:
     sentences += _fitted(record)
     if record.test_time_augmentation:
         sentences.append("Outputs were averaged over flips and quarter turns.")
-    settings = record.decoding()
-    resized = " after resizing" if record.scale != 1 else ""
-    if isinstance(record.task, Instances):
-        text = f"Pixels with a foreground probability above {settings['threshold']:g} were grouped"
-        if "min_votes" in settings:
-            text += f" by their votes for object centres (at least {settings['min_votes']:g} votes)"
-        else:
-            text += " by a watershed of the predicted distance map"
-        sentences.append(
-            f"{text}; objects below {settings['min_area_px']} pixels{resized} were dropped."
-        )
-    elif settings:
-        sentences.append(f"The probability threshold was {settings['threshold']:g}.")
-    else:
-        sentences.append("Each pixel got its most probable class.")
+    sentences.append(record.task.describe_decoding(resized=record.scale != 1))
     return sentences

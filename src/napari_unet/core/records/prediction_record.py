@@ -16,8 +16,6 @@ from napari_unet.core.images.image import Image
 from napari_unet.core.settings import Settings
 from napari_unet.core.system.command_line import command_line
 from napari_unet.core.tasks.any_task import AnyTask
-from napari_unet.core.tasks.decoders import VoteDecoder
-from napari_unet.core.tasks.semantic import Semantic
 
 __all__ = [
     "FileSource",
@@ -117,15 +115,7 @@ class PredictionRecord(Settings):
 
     def decoding(self) -> dict[str, Any]:
         """Settings that turn the network's outputs into labels, by name."""
-        if isinstance(self.task, Semantic):
-            return {"threshold": self.task.threshold} if self.task.binary else {}
-        decoder = self.task.decoder
-        settings: dict[str, Any] = {
-            "threshold": decoder.threshold,
-            "min_area_px": decoder.min_area_px,
-        }
-        votes = {"min_votes": decoder.min_votes} if isinstance(decoder, VoteDecoder) else {}
-        return settings | votes
+        return {a.name: a.value for a in self.task.adjustments}
 
 
 def today() -> str:

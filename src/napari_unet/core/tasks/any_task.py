@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from pydantic import SerializeAsAny, TypeAdapter, WrapValidator
 
@@ -86,14 +86,11 @@ def _build(value: Any, _: Any) -> Task:
     return _KINDS[kind].model_validate(value)
 
 
-if TYPE_CHECKING:
-    AnyTask = Semantic | Instances
-else:
-    AnyTask = Annotated[SerializeAsAny[Task], WrapValidator(_build)]
-    """A registered task as a field: read by its kind, written with all its fields."""
+AnyTask = Annotated[SerializeAsAny[Task], WrapValidator(_build)]
+"""A registered task as a field: read by its kind, written with all its fields."""
 
 
-def parse_task(values: Mapping[str, Any]) -> Semantic | Instances:
+def parse_task(values: Mapping[str, Any]) -> Task:
     """Rebuild a task from the values that `model_dump` returned.
 
     Raises
@@ -107,5 +104,5 @@ def parse_task(values: Mapping[str, Any]) -> Semantic | Instances:
     >>> parse_task(Instances(object_name="cell").model_dump()).object_name
     'cell'
     """
-    task: Semantic | Instances = TypeAdapter(AnyTask).validate_python(values)
+    task: Task = TypeAdapter(AnyTask).validate_python(values)
     return task

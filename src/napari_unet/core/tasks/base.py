@@ -1,27 +1,31 @@
-"""The interface of every task, and what holds for all of them unless they say otherwise."""
+"""The interface of every task, and what holds for a task unless it says otherwise."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unet.core.errors import SettingsError
+from napari_unet.core.errors import LabelsError, SettingsError
 from napari_unet.core.images.pair import Pair
 from napari_unet.core.settings import Settings, parse_settings
 from napari_unet.core.tasks.adjustments import Adjustment, adjustments_of, merge_adjustments
+from napari_unet.core.tasks.description import ClassInfo, OutputChannel, Words
+from napari_unet.core.tasks.scores import CLASS_SCORES, OBJECT_SCORES, TaskScores
 
-__all__ = ["Head", "Task"]
+if TYPE_CHECKING:
+    from torch import Tensor
 
+__all__ = ["Head", "Labels", "Loss", "Maps", "Targets", "Task"]
 
 Labels = NDArray[np.integer[Any]]
-
-
-Targets = tuple[NDArray[np.float32], NDArray[np.float32]]
+Maps = NDArray[np.float32]
+Targets = tuple[Maps, Maps]
+Loss = Callable[["Tensor", "Tensor", "Tensor"], "Tensor"]
 
 
 @dataclass(frozen=True)
@@ -56,11 +60,17 @@ class Head:
 class Task(Settings, ABC):
     """What the labels of a model mean, and everything that follows from it.
 
-    Arrays have axes YX or ZYX after the first. Subclasses declare ``kind`` as a `Literal` with a
-    default; `napari_unet.core.tasks.any_task.register_task` makes them known to model files.
+    A new task declares ``kind`` as a `Literal` with a default, its outputs (`heads`, `reach_px`),
+    and how labels become targets (`encode`), what those cost (`loss`) and how outputs become labels
+    (`decode`). The rest has defaults for labels that are objects.
+    `napari_unet.core.tasks.any_task.register_task` makes a task known to model files.
+
+    Arrays have axes YX or ZYX after the first.
 
     Parameters
     ----------
+    kind
+        Its name in files.
     sparse
         Whether 0 means "not annotated" instead of background.
 
@@ -79,29 +89,159 @@ class Task(Settings, ABC):
     kind: str
     sparse: bool = False
 
-    @property
-    @abstractmethod
-    def reach_px(self) -> int:
-        """How far from a block's edge its decoded labels may depend on what lies beyond."""
+    # -- what the network predicts ---------------------------------------------------------------
 
     @property
     @abstractmethod
     def heads(self) -> tuple[Head, ...]:
         """The output groups, in the order of the network's output channels."""
 
-    @abstractmethod
+    @property
+    def output_channels(self) -> tuple[OutputChannel, ...]:
+        """The output channels in their order."""
+        return tuple(
+            OutputChannel(
+                head.name if head.channels == 1 else f"{head.name} {number}",
+                "a number" if head.activation == "linear" else "probability, 0 to 1",
+            )
+            for head in self.heads
+            for number in range(1, head.channels + 1)
+        )
+
+    def shares_outputs(self, other: Task) -> bool:
+        """Whether a network for the other task has the outputs of this one, in the same order."""
+        return type(self) is type(other) and self.heads == other.heads
+
+    # -- training --------------------------------------------------------------------------------
+
     def check(self, pairs: list[Pair]) -> None:
         """Raise `LabelsError` if the pairs' labels cannot teach this task."""
+        if not any(pair.labels.any() for pair in pairs):
+            raise LabelsError(
+                f"Nothing is labelled in {len(pairs)} image(s): the labels are 0 everywhere. "
+                "Label at least one object."
+            )
 
     @abstractmethod
     def encode(self, labels: Labels, inside: NDArray[np.bool_]) -> Targets:
         """Turn labels into targets (T, ...) and one weight per head (H, ...), 0 = ignore."""
 
     @abstractmethod
-    def decode(self, outputs: NDArray[np.float32]) -> Labels:
+    def loss(self) -> Loss:
+        """Return ``loss(logits, targets, weight) -> scalar``; arrays as in `encode`, in batches."""
+
+    @property
+    def class_targets(self) -> bool:
+        """Whether targets are the index of a class, so that a linear classifier can be fitted."""
+        return False
+
+    @property
+    def background_target(self) -> int:
+        """The value of the first target in the background."""
+        return 0
+
+    def decoding_like(self, _start: Task) -> Self:
+        """Return this task decoding as the one that training starts from, if both can."""
+        return self
+
+    # -- labels ----------------------------------------------------------------------------------
+
+    @abstractmethod
+    def decode(self, outputs: Maps) -> Labels:
         """Turn activated outputs (channels, ...) into labels."""
 
-    # -- what may be adjusted after a prediction --------------------------------------------------
+    @property
+    @abstractmethod
+    def reach_px(self) -> int:
+        """How far from a block's edge its decoded labels may depend on what lies beyond."""
+
+    @property
+    def label_classes(self) -> tuple[ClassInfo, ...]:
+        """The classes that labels stand for, with the background; none if they are objects."""
+        return ()
+
+    @property
+    def labels_are_objects(self) -> bool:
+        """Whether each label is an object, which is counted, measured and matched."""
+        return not self.label_classes
+
+    @property
+    def background_id(self) -> int:
+        """The label of the background."""
+        return next((c.id for c in self.label_classes if c.background), 0)
+
+    @property
+    def foreground_threshold(self) -> float:
+        """Value of the first output above which a pixel belongs to an object.
+
+        On another grid than the network's, objects are cut where the resampled output falls
+        below it; classes are decoded anew there instead.
+        """
+        return 0.5
+
+    def confidence(self, labels: Labels, outputs: Maps) -> Maps:
+        """Compute how sure each object is: the mean of the first output in it, by id from 1.
+
+        Returns
+        -------
+        array of float32
+            One value per id up to the largest; none if labels are classes.
+        """
+        if not self.labels_are_objects:
+            return np.empty(0, np.float32)
+        area = np.bincount(labels.ravel())
+        total = np.bincount(labels.ravel(), weights=outputs[0].ravel())
+        return (total / np.maximum(area, 1)).astype(np.float32)[1:]
+
+    @property
+    def judges_objects(self) -> bool:
+        """Whether `object_quality` is available."""
+        return False
+
+    def object_quality(self, labels: Labels, outputs: Maps) -> NDArray[np.float64]:
+        """Compute how well each object agrees with the outputs it comes from, 0 to 1.
+
+        Available if `judges_objects`: the size of objects and the contrast of an image can then be
+        estimated. One value per id from 1.
+        """
+        raise NotImplementedError
+
+    def keeping_all_objects(self) -> Self:
+        """Return the same task without rejecting objects that disagree with the outputs."""
+        return self
+
+    # -- scores and words ------------------------------------------------------------------------
+
+    @property
+    def scores(self) -> TaskScores:
+        """The scores to show; `TaskScores.primary` chooses the best model."""
+        return OBJECT_SCORES if self.labels_are_objects else CLASS_SCORES
+
+    @property
+    def words(self) -> Words:
+        """The task in words."""
+        return Words(
+            labels=f"objects ({self.kind})",
+            results="objects",
+            does=f"segments objects ({self.kind})",
+            done=f"Objects ({self.kind}) were segmented",
+            decoding="The objects come from these maps",
+            tags=("instance-segmentation",),
+        )
+
+    def describe_decoding(self, *, resized: bool = False) -> str:
+        """Describe in a sentence how outputs became labels, with the settings.
+
+        Parameters
+        ----------
+        resized
+            Whether images were resized for the network, so that lengths are in its pixels.
+        """
+        values = ", ".join(f"{a.title.lower()} {a.value:g}" for a in self.adjustments)
+        settings = f" with {values}" if values else ""
+        return f"The network's outputs were turned into labels{settings}."
+
+    # -- what may be adjusted after a prediction -------------------------------------------------
 
     @classmethod
     def possible_adjustments(cls) -> tuple[Adjustment, ...]:

@@ -100,6 +100,10 @@ class VoteDecoder(_Decoder):
         """How far from a block's edge its labels may depend on what lies beyond."""
         return self.steps * self.max_radius_px + int(4 * self.smoothing_px + 1)
 
+    def describe(self) -> str:
+        """Describe how pixels are grouped, after "pixels were grouped"."""
+        return f"by their votes for object centres (at least {self.min_votes:g} votes)"
+
     def decode(self, maps: Maps) -> Labels:
         """Group pixels into objects.
 
@@ -183,6 +187,10 @@ class WatershedDecoder(_Decoder):
     kind: Literal["watershed"] = "watershed"
     peak_threshold: Annotated[float, Field(gt=0, lt=1)] = 0.6
     smoothing_px: Annotated[float, Field(ge=0)] = 1.0
+
+    def describe(self) -> str:
+        """Describe how pixels are grouped, after "pixels were grouped"."""
+        return "by a watershed of the predicted distance map"
 
     def decode(self, maps: Maps) -> Labels:
         """Group pixels into objects; see `VoteDecoder.decode` for the arrays."""

@@ -12,8 +12,10 @@ from napari_unet.core.errors import LabelsError
 from napari_unet.core.images.pair import Pair
 from napari_unet.core.settings import parse_settings
 from napari_unet.core.tasks.adjustments import Adjustment, adjustments_of, merge_adjustments
-from napari_unet.core.tasks.base import Head, Labels, Targets, Task
+from napari_unet.core.tasks.base import Head, Labels, Loss, Maps, Targets, Task
 from napari_unet.core.tasks.decoders import Decoder, VoteDecoder, WatershedDecoder
+from napari_unet.core.tasks.description import OutputChannel, Words
+from napari_unet.core.tasks.self_agreement import agreement_parts
 from napari_unet.core.tasks.targets import Objects, local_extreme
 
 __all__ = ["Instances"]
@@ -127,6 +129,77 @@ class Instances(Task):
         scaled = outputs.astype(np.float32)
         scaled[2:] *= OFFSET_UNIT_PX
         return self.decoder.decode(scaled)
+
+    def loss(self) -> Loss:
+        """Return the sum of the losses of foreground, distance and offset."""
+        from napari_unet.core.tasks.losses import instance_loss
+
+        return instance_loss
+
+    def decoding_like(self, start: Task) -> Self:
+        """Return this task with the decoder of the one that training starts from."""
+        if not isinstance(start, Instances):
+            return self
+        return self.model_copy(update={"decoder": start.decoder})
+
+    @property
+    def foreground_threshold(self) -> float:
+        """Threshold of the decoder."""
+        return self.decoder.threshold
+
+    @property
+    def judges_objects(self) -> bool:
+        """True: offsets and distances tell whether an object is recognised."""
+        return True
+
+    def object_quality(self, labels: Labels, outputs: Maps) -> NDArray[np.float64]:
+        """Compute how well objects agree with foreground, distance and offsets; see `Task`."""
+        maps = np.concatenate([outputs[:2], outputs[2:] * OFFSET_UNIT_PX])
+        # Not the mean of the parts: an object that fails in one respect is not recognised.
+        quality: NDArray[np.float64] = agreement_parts(labels, maps).prod(axis=1) ** (1 / 3)
+        return quality
+
+    def keeping_all_objects(self) -> Self:
+        """Return the same task with a decoder that keeps objects of any agreement."""
+        decoder = self.decoder.model_copy(update={"min_agreement": 0.0})
+        return self.model_copy(update={"decoder": decoder})
+
+    @property
+    def output_channels(self) -> tuple[OutputChannel, ...]:
+        """Foreground, distance and the offset along each axis."""
+        offset = f"offset to the object's centre, in units of {OFFSET_UNIT_PX:g} pixels"
+        return (
+            OutputChannel("foreground", "probability that the pixel belongs to an object"),
+            OutputChannel(
+                "distance",
+                "distance to the object's outline, relative to its largest, 0 to 1",
+            ),
+            *(OutputChannel(f"offset {axis}", offset) for axis in "zyx"[3 - self.ndim :]),
+        )
+
+    @property
+    def words(self) -> Words:
+        """The task in words."""
+        name = self.object_name
+        nuclei = name == "nucleus"
+        return Words(
+            labels=f"objects ({name})",
+            results="nuclei" if nuclei else f"{name}s",
+            does=f"segments objects ({name})",
+            done=f"Objects ({name}) were segmented",
+            decoding="The objects come from these maps, by votes for their centres",
+            object_name=name,
+            tags=("instance-segmentation", *(["nuclei"] if nuclei else [])),
+        )
+
+    def describe_decoding(self, *, resized: bool = False) -> str:
+        """Describe in a sentence how pixels were grouped into objects."""
+        after = " after resizing" if resized else ""
+        return (
+            f"Pixels with a foreground probability above {self.decoder.threshold:g} were grouped "
+            f"{self.decoder.describe()}; objects below {self.decoder.min_area_px} pixels{after} "
+            "were dropped."
+        )
 
     @classmethod
     def possible_adjustments(cls) -> tuple[Adjustment, ...]:

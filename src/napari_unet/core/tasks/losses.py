@@ -2,38 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from napari_unet.core.tasks.instances import Instances
-from napari_unet.core.tasks.semantic import Semantic
+from napari_unet.core.tasks.base import Task
 
-__all__ = ["Loss", "activate", "bce_dice", "cross_entropy_dice", "instance_loss", "loss_for"]
-
-Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
-
-
-def loss_for(task: Semantic | Instances) -> Loss:
-    """Choose the loss of a task.
-
-    Returns
-    -------
-    callable
-        ``loss(logits, targets, weight) -> scalar``; see the functions below for the shapes.
-    """
-    if isinstance(task, Instances):
-        return instance_loss
-    weights = task.class_weights
-    if task.binary:
-        if weights is not None:
-            # Outputs are ordered (background, foreground), weights as the classes are.
-            by_id = {c.id: w for c, w in zip(task.classes, weights, strict=True)}
-            weights = tuple(by_id[int(i)] for i in task.ids)
-        return lambda logits, targets, weight: bce_dice(logits, targets, weight, weights)
-    return lambda logits, targets, weight: cross_entropy_dice(logits, targets, weight, weights)
+__all__ = ["activate", "bce_dice", "cross_entropy_dice", "instance_loss"]
 
 
 def bce_dice(
@@ -95,7 +70,7 @@ def instance_loss(logits: Tensor, targets: Tensor, weight: Tensor) -> Tensor:
     )
 
 
-def activate(task: Semantic | Instances, logits: Tensor) -> Tensor:
+def activate(task: Task, logits: Tensor) -> Tensor:
     """Turn logits (N, channels, ...) into outputs (same shape, float32), head by head."""
     logits = logits.float()
     outputs, start = [], 0

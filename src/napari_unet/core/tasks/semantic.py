@@ -10,38 +10,11 @@ from pydantic import Field, model_validator
 
 from napari_unet.core.errors import LabelsError, SettingsError
 from napari_unet.core.images.pair import Pair
-from napari_unet.core.settings import Settings
 from napari_unet.core.tasks.adjustments import Adjustment, Threshold, adjustments_of
-from napari_unet.core.tasks.base import Head, Labels, Targets, Task
+from napari_unet.core.tasks.base import Head, Labels, Loss, Targets, Task
+from napari_unet.core.tasks.description import ClassInfo, OutputChannel, Words
 
 __all__ = ["ClassInfo", "Semantic"]
-
-
-class ClassInfo(Settings):
-    """One class of a semantic task.
-
-    Parameters
-    ----------
-    id
-        Its number in the labels; kept in the result.
-    name
-        Its name.
-    color
-        ``"#rrggbb"`` or None.
-    background
-        Whether it is the background; true of exactly one class.
-
-    Examples
-    --------
-    >>> from napari_unet.core.tasks import ClassInfo
-    >>> ClassInfo(id=2, name="gland", color="#d55e00").name
-    'gland'
-    """
-
-    id: Annotated[int, Field(ge=0)]
-    name: str
-    color: Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")] | None = None
-    background: bool = False
 
 
 class Semantic(Task):
@@ -240,6 +213,67 @@ class Semantic(Task):
         dtype = np.min_scalar_type(max(c.id for c in self.classes))
         labels: Labels = self.ids.astype(dtype)[index.astype(np.intp)]
         return labels
+
+    @property
+    def label_classes(self) -> tuple[ClassInfo, ...]:
+        """All classes, with the background."""
+        return self.classes
+
+    def shares_outputs(self, other: Task) -> bool:
+        """Whether a network for the other task has outputs for the same ids, in the same order."""
+        return isinstance(other, Semantic) and np.array_equal(self.ids, other.ids)
+
+    def loss(self) -> Loss:
+        """Return cross-entropy plus Dice, of two classes or of more, with the class weights."""
+        from napari_unet.core.tasks.losses import bce_dice, cross_entropy_dice
+
+        weights = self.class_weights
+        if not self.binary:
+            return lambda logits, targets, weight: cross_entropy_dice(
+                logits, targets, weight, weights
+            )
+        if weights is not None:
+            # Outputs are ordered (background, foreground), weights as the classes are.
+            by_id = {c.id: w for c, w in zip(self.classes, weights, strict=True)}
+            weights = tuple(by_id[int(i)] for i in self.ids)
+        return lambda logits, targets, weight: bce_dice(logits, targets, weight, weights)
+
+    @property
+    def class_targets(self) -> bool:
+        """True: the target is the index of a class."""
+        return True
+
+    @property
+    def background_target(self) -> int:
+        """Index of the background among the classes as the network predicts them."""
+        return [int(i) for i in self.ids].index(self.background_id)
+
+    @property
+    def output_channels(self) -> tuple[OutputChannel, ...]:
+        """One channel per class; with two classes, the one that is not the background."""
+        names = {c.id: c.name for c in self.classes}
+        if self.binary:
+            return (OutputChannel(names[int(self.ids[1])], "probability, 0 to 1"),)
+        return tuple(OutputChannel(names[int(i)], "probability of this class") for i in self.ids)
+
+    @property
+    def words(self) -> Words:
+        """The task in words."""
+        names = ", ".join(c.name for c in self.classes)
+        return Words(
+            labels=f"classes: {names}",
+            results="classes",
+            does=f"classifies pixels ({names})",
+            done=f"Pixels were classified ({names})",
+            decoding="The labels come from these maps",
+            tags=("semantic-segmentation",),
+        )
+
+    def describe_decoding(self, *, resized: bool = False) -> str:
+        """Describe in a sentence how each pixel got its class."""
+        if self.binary:
+            return f"The probability threshold was {self.threshold:g}."
+        return "Each pixel got its most probable class."
 
     @property
     def adjustments(self) -> tuple[Adjustment, ...]:

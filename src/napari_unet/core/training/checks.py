@@ -6,14 +6,13 @@ from napari_unet.core.datasets.splits import Split
 from napari_unet.core.errors import LabelsError, SettingsError
 from napari_unet.core.images.image import Image
 from napari_unet.core.images.pair import Pair
-from napari_unet.core.tasks.instances import Instances
-from napari_unet.core.tasks.semantic import Semantic
+from napari_unet.core.tasks.base import Task
 from napari_unet.core.training.validation import Division
 
 __all__ = ["check_data", "check_division"]
 
 
-def check_data(pairs: list[Pair], task: Semantic | Instances, split: Split | None = None) -> None:
+def check_data(pairs: list[Pair], task: Task, split: Split | None = None) -> None:
     """Raise where the data cannot teach the task.
 
     Raises

@@ -15,7 +15,6 @@ from napari_unet.core.errors import SettingsError
 from napari_unet.core.models.model import Model, ModelInfo
 from napari_unet.core.models.unet import UNet
 from napari_unet.core.system.device import Compute, translated_errors
-from napari_unet.core.tasks.losses import loss_for
 from napari_unet.core.training.sampling import Batch
 from napari_unet.core.training.settings import TrainingSettings
 from napari_unet.core.training.start_model import (
@@ -66,7 +65,7 @@ class Learner:
         self._anchored: list[Tensor] = []
         self._compute = compute
         self._dropout = info.unet.dropout > 0
-        self._loss = loss_for(info.task)
+        self._loss = info.task.loss()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)
             net = UNet(info.unet)

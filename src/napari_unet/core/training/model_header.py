@@ -15,8 +15,7 @@ from napari_unet.core.images.pair import Pair
 from napari_unet.core.images.units import um_per_px
 from napari_unet.core.models.model import Model, ModelInfo
 from napari_unet.core.models.unet_config import UNetConfig
-from napari_unet.core.tasks.instances import Instances
-from napari_unet.core.tasks.semantic import Semantic
+from napari_unet.core.tasks.base import Task
 from napari_unet.core.training.settings import TrainingSettings
 
 __all__ = ["choose_normalization", "made_today", "model_info"]
@@ -55,7 +54,7 @@ def choose_normalization(
 
 def model_info(
     pairs: list[Pair],
-    task: Semantic | Instances,
+    task: Task,
     settings: TrainingSettings,
     start: Model | None,
     name: str,
@@ -98,8 +97,8 @@ def model_info(
         channel_names=first.channel_names,
         rgb=first.rgb,
         pixel_size_um=_common_pixel_size_um([p.image for p in pairs]),
-        object_diameter_px=_median_diameter_px(pairs) if isinstance(task, Instances) else None,
-        contrast=object_contrast(pairs) if isinstance(task, Instances) else None,
+        object_diameter_px=_median_diameter_px(pairs) if task.labels_are_objects else None,
+        contrast=object_contrast(pairs) if task.labels_are_objects else None,
         provenance=provenance,
     )
 

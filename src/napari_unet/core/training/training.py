@@ -14,8 +14,7 @@ from napari_unet.core.errors import ModelFileError, SettingsError
 from napari_unet.core.images.pair import Pair
 from napari_unet.core.models.model import Model
 from napari_unet.core.system.device import choose_compute
-from napari_unet.core.tasks.instances import Instances
-from napari_unet.core.tasks.semantic import Semantic
+from napari_unet.core.tasks.base import Task
 from napari_unet.core.training.checks import check_data
 from napari_unet.core.training.events import Event
 from napari_unet.core.training.model_header import model_info
@@ -28,7 +27,7 @@ __all__ = ["resume", "train"]
 
 def train(
     pairs: list[Pair],
-    task: Semantic | Instances,
+    task: Task,
     run_folder: Path | str,
     settings: TrainingSettings | None = None,
     *,

@@ -33,7 +33,7 @@ from napari_unet.core.training.model_header import made_today
 from napari_unet.core.training.run_folder import RunFolder, RunSettings, SavedState
 from napari_unet.core.training.sampling import Batch, PatchSampler, normalized, prefetched
 from napari_unet.core.training.settings import TrainingSettings
-from napari_unet.core.training.validation import Division, ValidationSet, divide, primary_score
+from napari_unet.core.training.validation import Division, ValidationSet, divide
 
 __all__ = ["Loop", "OnPreview", "Preview", "ShouldStop"]
 
@@ -248,7 +248,7 @@ class Loop:
         return loss, {k: v for k, v in scores.items() if math.isfinite(v)}
 
     def _note_improvement(self, scores: dict[str, float]) -> bool:
-        score = scores.get(primary_score(self._task))
+        score = scores.get(self._task.scores.primary.key)
         position = self._position
         if score is None:  # nothing to validate on
             return False

@@ -14,15 +14,14 @@ from napari_unet.core.images.image import Image
 from napari_unet.core.images.pair import Pair, Plane
 from napari_unet.core.models.model import TrainedOn
 from napari_unet.core.models.unet_config import UNetConfig
-from napari_unet.core.tasks.instances import Instances
-from napari_unet.core.tasks.semantic import Semantic
+from napari_unet.core.tasks.base import Task
 
 if TYPE_CHECKING:
     from napari_unet.core.models.blocks import BlockNetwork
 
 Role = Literal["training", "validation", "both"]
 
-__all__ = ["Division", "ValidationSet", "divide", "primary_score"]
+__all__ = ["Division", "ValidationSet", "divide"]
 
 
 @dataclass(frozen=True)
@@ -182,13 +181,6 @@ def _objects(plane: Plane) -> int:
     return int((np.unique(labels) > 0).sum())
 
 
-def primary_score(task: Semantic | Instances) -> str:
-    """Name of the score by which the best model is chosen; higher is better."""
-    if isinstance(task, Instances):
-        return "mean_ap_by_image"
-    return "mean_iou_with_background_pooled"
-
-
 class ValidationSet:
     """Planes that a model is scored on, whole and never augmented.
 
@@ -200,7 +192,7 @@ class ValidationSet:
         Encodes and decodes.
     """
 
-    def __init__(self, planes: list[Plane], task: Semantic | Instances) -> None:
+    def __init__(self, planes: list[Plane], task: Task) -> None:
         self._planes = planes
         self._task = task
 
@@ -225,7 +217,7 @@ class ValidationSet:
             scored = self._score_plane(plane, self._task.decode(outputs))
             objects += scored[0]
             pixels.append(scored[1])
-        names = None if isinstance(self._task, Instances) else self._class_names()
+        names = {c.id: c.name for c in self._task.label_classes} or None
         return float(np.mean(losses)), object_summary(objects) | pixel_summary(pixels, names)
 
     def _run(
@@ -234,7 +226,7 @@ class ValidationSet:
         import torch
 
         from napari_unet.core.models.blocks import network_outputs
-        from napari_unet.core.tasks.losses import activate, loss_for
+        from napari_unet.core.tasks.losses import activate
 
         unchanged = [(0.0, 1.0)] * plane.image.shape[0]
         logits = torch.from_numpy(
@@ -246,14 +238,14 @@ class ValidationSet:
         targets, weight = (
             torch.from_numpy(a)[None] for a in self._task.encode(plane.labels, inside)
         )
-        loss = float(loss_for(self._task)(logits, targets, weight))
+        loss = float(self._task.loss()(logits, targets, weight))
         return loss, activate(self._task, logits)[0].numpy()
 
     def _score_plane(self, plane: Plane, prediction: NDArray[Any]) -> tuple[list[Any], Any]:
         from napari_unet.core.evaluation.metrics import foreground_counts, pixel_counts
         from napari_unet.core.evaluation.object_scores import object_scores
 
-        if isinstance(self._task, Instances):
+        if self._task.labels_are_objects:
             area = plane.annotated
             scores = object_scores(prediction, plane.labels, annotated=area)
             return [scores], foreground_counts(prediction, plane.labels, annotated=area)
@@ -265,12 +257,7 @@ class ValidationSet:
             prediction,
             plane.labels,
             annotated=area,
-            classes=[c.id for c in self._task.classes],
-            background=self._task.background.id,
+            classes=[c.id for c in self._task.label_classes],
+            background=self._task.background_id,
         )
         return [], counts
-
-    def _class_names(self) -> dict[int, str]:
-        if isinstance(self._task, Instances):
-            return {}
-        return {c.id: c.name for c in self._task.classes}

@@ -174,9 +174,7 @@ def model_card(info: ModelInfo) -> str:
 
 
 def _task_words(info: ModelInfo) -> str:
-    if info.task.kind == "instances":
-        return "objects, each with a number of its own"
-    return "classes: " + ", ".join(c.name for c in info.task.classes)
+    return info.task.words.labels
 
 
 def _input_words(info: ModelInfo) -> str:
@@ -199,15 +197,8 @@ def _training_words(info: ModelInfo) -> str:
 
 def _score_words(info: ModelInfo) -> str:
     """The scores that fit the task, over all validation images together."""
-    if info.task.kind == "instances":
-        names = {"ap50": "AP at IoU 0.5", "ap75": "AP at IoU 0.75", "f1_50": "F1 at IoU 0.5"}
-    else:
-        names = {
-            "mean_iou_with_background": "mean IoU",
-            "mean_dice_without_background": "mean Dice without background",
-        }
-    found = {words: info.scores.get(f"{name}_pooled") for name, words in names.items()}
-    return ", ".join(f"{words}: {value:.2f}" for words, value in found.items() if value is not None)
+    card, scores = info.task.scores.card, info.scores
+    return ", ".join(f"{s.label}: {scores[s.key]:.2f}" for s in card if s.key in scores)
 
 
 def _size_words(info: ModelInfo) -> str:

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 from napari_unet.core.images.palette import BLUE, CLEAR, GREEN, ORANGE, SKY, VERMILION, rgb_hex
 
 if TYPE_CHECKING:
-    from napari_unet.core.tasks.instances import Instances
-    from napari_unet.core.tasks.semantic import Semantic
+    from napari_unet.core.tasks.base import Task
 
 __all__ = ["CURVES", "MESSAGES", "OUTLINES", "class_colours"]
 
@@ -27,18 +26,16 @@ OUTLINES = {"truth": "#4df3ff", "prediction": "#ff4fa3"}
 """Bright on grey images, and unlike the colours of errors."""
 
 
-def class_colours(task: Semantic | Instances) -> dict[int, str] | None:
+def class_colours(task: Task) -> dict[int, str] | None:
     """Colours of classes by id, the background clear; None for objects, or where none is chosen.
 
     Classes without one have that of napari's Labels layers beside those that have.
     """
-    if task.kind == "instances":
-        return None
-    classes = [c for c in task.classes if not c.background]
+    classes = [c for c in task.label_classes if not c.background]
     if all(c.color is None for c in classes):
         return None
     colours = {c.id: c.color or _usual_colour(c.id) for c in classes}
-    return colours | {task.background.id: CLEAR}
+    return colours | {task.background_id: CLEAR}
 
 
 def _usual_colour(number: int) -> str:

@@ -14,8 +14,7 @@ if TYPE_CHECKING:
 
     from napari_unet.core.images.image import Image
     from napari_unet.core.images.normalization import IntensityRange, Normalization
-    from napari_unet.core.tasks.instances import Instances
-    from napari_unet.core.tasks.semantic import Semantic
+    from napari_unet.core.tasks.base import Task
 
 __all__ = ["PreviewLayer", "PreviewSource", "preview_source"]
 
@@ -113,7 +112,7 @@ class PreviewLayer:
         self,
         viewer: napari.Viewer,
         source: PreviewSource,
-        task: Semantic | Instances,
+        task: Task,
         metadata: Mapping[str, Any],
         *,
         visible: bool = True,

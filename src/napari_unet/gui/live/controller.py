@@ -28,7 +28,7 @@ from napari_unet.core.live.events import (
     LiveTrouble,
 )
 from napari_unet.core.live.session import LiveSession
-from napari_unet.core.tasks.instances import Instances
+from napari_unet.core.tasks.base import Task
 from napari_unet.core.tasks.semantic import ClassInfo, Semantic
 from napari_unet.gui.app.background import Background
 from napari_unet.gui.app.jobs import QtJob
@@ -74,7 +74,7 @@ class _Run:
     """A live training under way."""
 
     form: LiveForm
-    task: Semantic | Instances
+    task: Task
     previews: LivePreviews
     planes: dict[str, LivePlane] = field(default_factory=dict)
     number: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
@@ -219,9 +219,9 @@ class LiveController(QObject):
     def use_classes(self, classes: Sequence[ClassInfo]) -> None:
         """Take over names, colours and the background that a person chose."""
         run = self._run
-        if run is None or self._qt_job is None or isinstance(run.task, Instances):
+        if run is None or self._qt_job is None or run.task.labels_are_objects:
             return
-        known = {c.id: c.model_copy(update={"background": False}) for c in run.task.classes}
+        known = {c.id: c.model_copy(update={"background": False}) for c in run.task.label_classes}
         known |= {c.id: c for c in classes if c.id}
         self._use_task(run, default_classes(list(known.values()), ()))
 
@@ -440,15 +440,15 @@ class LiveController(QObject):
 
     def _add_classes(self, run: _Run, painted: Sequence[int]) -> None:
         """Tell of classes that are painted for the first time."""
-        if isinstance(run.task, Instances):
+        if run.task.labels_are_objects:
             return
-        self._use_task(run, default_classes(run.task.classes, painted))
+        self._use_task(run, default_classes(run.task.label_classes, painted))
 
     def _check_classes(self, run: _Run, painted: Sequence[int]) -> None:
         """Say what is not learned."""
-        if not isinstance(run.task, Semantic):
+        if run.task.labels_are_objects:
             return
-        if more := {i for i in painted if i > 0} - {*run.task.ids.tolist()}:
+        if more := {i for i in painted if i > 0} - {c.id for c in run.task.label_classes}:
             self._complain(
                 f"Label {min(more)} is not learned: Live tells {MOST_CLASSES} classes apart at "
                 "most. Where each label is an object of its own, stop, choose objects above, and "

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_unet.core.tasks.base import Task
 from napari_unet.core.tasks.instances import Instances
 from napari_unet.core.tasks.semantic import ClassInfo, Semantic
 from napari_unet.gui.live.planes import LivePlane
@@ -69,7 +70,7 @@ class LiveForm:
     notice: str = ""
     absent: Mapping[str, Any] = field(default_factory=dict)
 
-    def task(self, painted: Sequence[int] = ()) -> Semantic | Instances:
+    def task(self, painted: Sequence[int] = ()) -> Task:
         """Say what the labels are; classes that are painted and not in the table are added."""
         return Instances(sparse=True) if self.objects else default_classes(self.classes, painted)
 

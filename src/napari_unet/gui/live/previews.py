@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from napari.layers import Layer
 
     from napari_unet.core.live.events import LivePreview
-    from napari_unet.core.tasks.instances import Instances
-    from napari_unet.core.tasks.semantic import Semantic
+    from napari_unet.core.tasks.base import Task
     from napari_unet.gui.live.planes import LivePlane
 
 __all__ = ["LivePreviews", "MapKind", "is_live_map"]
@@ -64,7 +63,7 @@ class LivePreviews:
         self,
         plane: LivePlane,
         preview: LivePreview,
-        task: Semantic | Instances,
+        task: Task,
         about: Mapping[str, Any],
     ) -> None:
         """Show a part that has come.
@@ -99,7 +98,7 @@ class LivePreviews:
         y, x = preview.origin
         height, width = preview.labels.shape
         part = (slice(y, y + height), slice(x, x + width))
-        if task.kind == "instances":  # objects of another part are not those of this one
+        if task.labels_are_objects:  # objects of another part are not those of this one
             seen.labels.fill(0)
         seen.labels[part] = preview.labels
         self._previews[plane.key].show(seen.labels.copy(), preview.step)
@@ -210,8 +209,7 @@ def is_live_map(layer: Layer) -> bool:
     return title is not None and (layer.name == title or layer.name.startswith(f"{title} ["))
 
 
-def _classes_with_probability(task: Semantic | Instances) -> list[str]:
+def _classes_with_probability(task: Task) -> list[str]:
     """Name the classes that a preview has probabilities of, in its order."""
-    if task.kind == "instances":
-        return [task.object_name]
-    return [c.name for c in task.classes if not c.background]
+    names = [c.name for c in task.label_classes if not c.background]
+    return names or [task.words.object_name]

@@ -14,8 +14,7 @@ if TYPE_CHECKING:
     from napari.layers import Labels
 
     from napari_unet.core.live.events import LiveSuggestion
-    from napari_unet.core.tasks.instances import Instances
-    from napari_unet.core.tasks.semantic import Semantic
+    from napari_unet.core.tasks.base import Task
     from napari_unet.gui.live.planes import LivePlane
 
 __all__ = ["Proposal"]
@@ -41,7 +40,7 @@ class Proposal:
         viewer: napari.Viewer,
         plane: LivePlane,
         suggestion: LiveSuggestion,
-        task: Semantic | Instances,
+        task: Task,
     ) -> None:
         from napari_unet.gui.layers import add_labels, jump_to
         from napari_unet.gui.layers.colours import class_colours
@@ -53,7 +52,7 @@ class Proposal:
         (y, x), (height, width) = suggestion.origin, suggestion.labels.shape
         self.window = (slice(y, y + height), slice(x, x + width))
         labels = suggestion.labels
-        self._objects = task.kind == "instances"
+        self._objects = task.labels_are_objects
         if self._objects:
             labels = _with_free_numbers(labels, plane.layer)
         self._suggested = np.unique(labels)

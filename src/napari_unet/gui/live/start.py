@@ -10,7 +10,6 @@ import numpy as np
 
 from napari_unet.core.errors import ImageError, LabelsError, SettingsError
 from napari_unet.core.live.session import LiveSession
-from napari_unet.core.tasks.semantic import Semantic
 from napari_unet.core.training.run_folder import next_run_folder
 from napari_unet.gui.app.preferences import preferences
 from napari_unet.gui.layers.pair_row import PairRow
@@ -165,13 +164,14 @@ def _resumed(widget: TrainWidget, viewer: napari.Viewer, saved: LiveSession) -> 
     widget.fields.start.choose(start)
     widget.live_started = True
     task = saved.task() if saved.began else None
-    if isinstance(task, Semantic):  # else a change in the table would bring back what it had before
-        widget.classes.set_classes(task.classes, {}, sparse=True)
+    classes = task.label_classes if task is not None else ()
+    if classes:  # else a change in the table would bring back what it had before
+        widget.classes.set_classes(classes, {}, sparse=True)
     return LiveForm(
         rows=rows,
         axes=about.get("axes", planes[0].axes),
         channels=channels,
-        classes=task.classes if isinstance(task, Semantic) else (),
+        classes=classes,
         start=start,
         folder=saved.path,
         name=str(about.get("name") or "live"),

@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from napari_unet.core.errors import ModelFileError, SettingsError
 from napari_unet.core.records.prediction_record import FileSource, PredictionRecord, today
-from napari_unet.core.tasks.semantic import Semantic
+from napari_unet.core.tasks.base import Task
 
 if TYPE_CHECKING:
     from napari_unet.compute import FilesRequest, PredictRequest
     from napari_unet.core.images.contrast import Contrast
     from napari_unet.core.images.image import Image
     from napari_unet.core.models.model import ModelInfo
-    from napari_unet.core.tasks.instances import Instances
 
 __all__ = [
     "PredictForm",
@@ -83,21 +82,18 @@ class PredictForm:
     compute: Mapping[str, Any] = field(default_factory=dict)
 
     @property
-    def task(self) -> Semantic | Instances | None:
+    def task(self) -> Task | None:
         """The model's task with the settings of the form."""
         if self.info is None:
             return None
         task = self.info.task
-        if isinstance(task, Semantic):
-            return task.model_copy(update={"threshold": self.threshold}) if task.binary else task
         known = decoder_values(self.info)
         values = {
             "threshold": self.threshold,
             "min_area_px": self.min_area_px,
             "min_votes": self.min_votes,
         }
-        changes = {name: value for name, value in values.items() if name in known}
-        return task.model_copy(update={"decoder": task.decoder.model_copy(update=changes)})
+        return task.adjusted({name: value for name, value in values.items() if name in known})
 
     @property
     def resizing(self) -> float | Literal["auto"]:
@@ -222,11 +218,7 @@ class PredictForm:
 
 def decoder_values(info: ModelInfo) -> dict[str, float]:
     """Decoder settings of a model that the form can change, by name: threshold and so on."""
-    task = info.task
-    if isinstance(task, Semantic):
-        return {"threshold": task.threshold} if task.binary else {}
-    names = ("threshold", "min_area_px", "min_votes")
-    return {n: getattr(task.decoder, n) for n in names if hasattr(task.decoder, n)}
+    return {a.name: a.value for a in info.task.adjustments}
 
 
 # -- pixels and objects of another size -----------------------------------------------------------

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_unet.core.tasks.semantic import Semantic
+from napari_unet.core.tasks.base import Task
 
 if TYPE_CHECKING:
     import napari
@@ -90,7 +90,7 @@ def show(viewer: napari.Viewer, result: Result, prediction: Prediction) -> None:
     name = result.source.name
     if prediction.probabilities is not None:
         task = prediction.model.task
-        names = [c.name for c in task.classes] if isinstance(task, Semantic) else None
+        names = [c.name for c in task.label_classes] or None
         result.probability = add_probability(
             viewer,
             result.source,
@@ -104,7 +104,7 @@ def show(viewer: napari.Viewer, result: Result, prediction: Prediction) -> None:
         viewer,
         result.source,
         prediction.labels,
-        name=f"{name} {_noun(result.record)}",
+        name=f"{name} {result.record.task.words.results}",
         metadata=metadata,
         colours=class_colours(result.record.task),
         **place,
@@ -155,7 +155,7 @@ def features_of(prediction: Prediction, image: Image) -> list[dict[str, Any]]:
 
         labels = da.asarray(labels)  # type: ignore[no-untyped-call, unused-ignore]
     info = prediction.model
-    if isinstance(info.task, Semantic):
+    if not info.task.labels_are_objects:
         return _class_features(labels, info.task)
     rows = measure_objects(labels, image, confidence=prediction.confidence, ndim=info.unet.ndim)
     stack = bool(image.label_shape[: -info.unet.ndim])
@@ -187,20 +187,13 @@ def _fitted(prediction: Prediction) -> dict[str, Any]:
 
 def _count(result: Result, prediction: Prediction) -> None:
     result.round += 1
-    semantic = isinstance(prediction.model.task, Semantic)
-    result.objects = None if semantic else len(prediction.confidence) - 1
+    objects = prediction.model.task.labels_are_objects
+    result.objects = len(prediction.confidence) - 1 if objects else None
 
 
 def _metadata(record: PredictionRecord) -> dict[str, Any]:
     values: Mapping[str, Any] = record.model_dump(mode="json")
     return {"kind": "prediction", **values}
-
-
-def _noun(record: PredictionRecord) -> str:
-    task = record.task
-    if isinstance(task, Semantic):
-        return "classes"
-    return {"nucleus": "nuclei"}.get(task.object_name, f"{task.object_name}s")
 
 
 def _without_probabilities(prediction: Prediction) -> Prediction:
@@ -209,14 +202,14 @@ def _without_probabilities(prediction: Prediction) -> Prediction:
     return replace(prediction, probabilities=None)
 
 
-def _class_features(labels: Any, task: Semantic) -> list[dict[str, Any]]:
-    counts = dict.fromkeys((c.id for c in task.classes), 0)
+def _class_features(labels: Any, task: Task) -> list[dict[str, Any]]:
+    counts = dict.fromkeys((c.id for c in task.label_classes), 0)
     for plane in labels if labels.ndim > 2 else [labels]:
         ids, numbers = np.unique(np.asarray(plane), return_counts=True)
         for class_id, number in zip(ids.tolist(), numbers.tolist(), strict=True):
             counts[class_id] = counts.get(class_id, 0) + number
     total = max(1, sum(counts.values()))
-    names = {c.id: c.name for c in task.classes}
+    names = {c.id: c.name for c in task.label_classes}
     return [
         {"index": i, "class": names.get(i, ""), "area_px": n, "share": n / total}
         for i, n in counts.items()

@@ -24,8 +24,7 @@ if TYPE_CHECKING:
     from napari_unet.core.images.image import Image
     from napari_unet.core.prediction.prediction import Prediction
     from napari_unet.core.records.prediction_record import PredictionRecord
-    from napari_unet.core.tasks.instances import Instances
-    from napari_unet.core.tasks.semantic import Semantic
+    from napari_unet.core.tasks.base import Task
     from napari_unet.gui.predict.form import PredictForm
 
 __all__ = ["PredictRun"]
@@ -92,7 +91,7 @@ class PredictRun(QObject):
         self._asked: list[Result] = []
         self._job: Job | None = None
         self._decoding: set[str] = set()
-        self._wanted: Semantic | Instances | None = None
+        self._wanted: Task | None = None
         self._fresh: list[tuple[Result, Prediction]] = []
         self._done = self._all = 0
         self._starting = False
@@ -234,7 +233,7 @@ class PredictRun(QObject):
 
     # -- decoding again -------------------------------------------------------------------------
 
-    def redecode(self, task: Semantic | Instances) -> None:
+    def redecode(self, task: Task) -> None:
         """Decode what is shown with other settings; of many calls in a row the last one counts."""
         self._wanted = task
         if not self._decoding and not self.busy:
@@ -253,7 +252,7 @@ class PredictRun(QObject):
                 request = DecodeRequest(result.job, task)
                 QtJob(session().engine.submit(request), self).ended.connect(ended)
 
-    def _decoded(self, result: Result, task: Semantic | Instances, event: Ended) -> None:
+    def _decoded(self, result: Result, task: Task, event: Ended) -> None:
         self._decoding.discard(result.job)
         if event.result is None:
             result.decodable = False
@@ -263,9 +262,7 @@ class PredictRun(QObject):
         if not self._decoding:
             self._decode_next()
 
-    def _show_decoded(
-        self, result: Result, task: Semantic | Instances, prediction: Prediction
-    ) -> None:
+    def _show_decoded(self, result: Result, task: Task, prediction: Prediction) -> None:
         name = _name(result)
         result.record = result.record.model_copy(update={"task": task})
         try:

@@ -12,8 +12,7 @@ from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined, unused-ign
 
 from napari_unet.compute import Ended, Preview, ResumeRequest, TrainRequest
 from napari_unet.core.errors import Cancelled, UNetError
-from napari_unet.core.tasks.instances import Instances
-from napari_unet.core.tasks.semantic import Semantic
+from napari_unet.core.tasks.base import Task
 from napari_unet.core.training.events import Finished
 from napari_unet.gui.app.background import Background
 from napari_unet.gui.app.jobs import QtJob
@@ -33,7 +32,7 @@ class _Run:
     """What is known of the run at hand."""
 
     folder: Path
-    task: Semantic | Instances
+    task: Task
     name: str
     replaces: bool
     sources: Mapping[str, Any]

@@ -64,8 +64,8 @@ def _with_classes(
     if form.meaning == "objects" or len([i for i in counts if i]) > 256:
         return replace(form, classes=()), counts
     known: tuple[ClassInfo, ...] = form.classes
-    if not known and form.start_info is not None and form.start_info.task.kind == "semantic":
-        known = form.start_info.task.classes
+    if not known and form.start_info is not None:
+        known = form.start_info.task.label_classes
     classes = propose_classes(counts, form.meaning == "strokes", known=known)
     return replace(form, classes=classes), counts
 

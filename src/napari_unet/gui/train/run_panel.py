@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_unet.core.tasks.instances import Instances
-from napari_unet.core.tasks.semantic import Semantic
+from napari_unet.core.tasks.base import Task
+from napari_unet.core.tasks.scores import OBJECT_SCORES
 from napari_unet.core.training.events import EpochDone, Finished, FinishReason, Started, StepDone
 from napari_unet.gui.app.preferences import preferences
 from napari_unet.gui.forms import ProgressRow, duration_words, plain_container
@@ -25,9 +25,6 @@ __all__ = ["RunPanel", "ending_words", "score_words"]
 
 _NOTE_EVERY_S = 1.0
 _RESOLUTION = 1000
-
-_SCORES = {"instances": ("mean_ap_by_image", "mean AP"),
-           "semantic": ("mean_iou_with_background_pooled", "mean IoU")}  # fmt: skip
 
 _REASONS = {
     FinishReason.COMPLETED: "Finished after {time}.",
@@ -56,7 +53,7 @@ class RunPanel:
         )
         self.container: Container[Any] = plain_container([self.progress])
         self.curves: CurvePlot | None = None
-        self._score_key, self._score_name = _SCORES["instances"]
+        self._score = OBJECT_SCORES.primary
         self._noted_s = 0.0
         self.device = _only_device()
 
@@ -65,12 +62,12 @@ class RunPanel:
         self.progress.start(text)
         self.progress.show_progress(0, _RESOLUTION, None, text)
 
-    def start(self, task: Semantic | Instances, history: Sequence[Mapping[str, float]]) -> None:
+    def start(self, task: Task, history: Sequence[Mapping[str, float]]) -> None:
         """Show empty curves, or those of the part of a run that is done."""
         from napari_unet.gui.forms.plots import CurvePlot
 
-        self._score_key, self._score_name = _SCORES[task.kind]
-        title = f"{self._score_name}, validation"
+        self._score = task.scores.primary
+        title = f"{self._score.label}, validation"
         if self.curves is not None:
             self.curves.hide()
             self.curves.deleteLater()
@@ -120,25 +117,23 @@ class RunPanel:
             return
         if "validation_loss" in scores:
             self.curves.add("validation_loss", step, scores["validation_loss"])
-        if self._score_key in scores:
-            self.curves.add(f"{self._score_name}, validation", step, scores[self._score_key])
+        if self._score.key in scores:
+            self.curves.add(f"{self._score.label}, validation", step, scores[self._score.key])
 
 
-def score_words(
-    task: Semantic | Instances, scores: Mapping[str, float], validated: Validated | None = None
-) -> str:
+def score_words(task: Task, scores: Mapping[str, float], validated: Validated | None = None) -> str:
     """Say the score by which the best model was chosen, and on what; empty without one."""
-    key, name = _SCORES[task.kind]
-    if key not in scores:
+    primary = task.scores.primary
+    if primary.key not in scores:
         return ""
     where = "the validation images" if validated is None else validated.words()
     doubt = ": too few to trust" if validated is not None and validated.few else ""
-    return f"{name} {scores[key]:.2f} on {where}{doubt}"
+    return f"{primary.label} {scores[primary.key]:.2f} on {where}{doubt}"
 
 
 def ending_words(
     finished: Finished,
-    task: Semantic | Instances,
+    task: Task,
     model: str,
     validated: Validated | None = None,
 ) -> tuple[str, str]:

@@ -18,8 +18,7 @@ from napari_unet.gui.train.validation import without_pixels
 
 if TYPE_CHECKING:
     from napari_unet.core.datasets.label_check import LabelIssue
-    from napari_unet.core.tasks.instances import Instances
-    from napari_unet.core.tasks.semantic import Semantic
+    from napari_unet.core.tasks.base import Task
     from napari_unet.core.training.settings import TrainingSettings
     from napari_unet.core.training.validation import Division
 
@@ -225,7 +224,7 @@ def everywhere_annotated(pairs: Iterable[Pair], form: TrainForm) -> list[Pair]:
 def _check(
     pairs: Sequence[Pair],
     form: TrainForm,
-    task: Semantic | Instances,
+    task: Task,
     settings: TrainingSettings,
 ) -> Division:
     """Raise what training would raise, and say how it would divide the data."""
@@ -268,7 +267,7 @@ def _summary(
     pairs: Sequence[Pair],
     facts: Sequence[LabelFacts],
     form: TrainForm,
-    task: Semantic | Instances,
+    task: Task,
     settings: TrainingSettings,
     division: Division,
     device: str,
@@ -276,10 +275,10 @@ def _summary(
     images = [p.image for p in pairs]
     parts = [_number(len(pairs), "pair"), _axes_and_types(images), *_channels(images[0])]
     parts.append(_pixel_sizes(images))
-    if task.kind == "instances":
+    if task.labels_are_objects:
         parts.append(_number(sum(f.objects for f in facts), "object"))
     else:
-        parts.append(_number(len(task.classes), "class", "classes"))
+        parts.append(_number(len(task.label_classes), "class", "classes"))
     planes, labelled = sum(f.planes for f in facts), sum(f.labelled for f in facts)
     if planes > len(pairs):
         some = planes != labelled and pairs[0].empty_planes == "ignore"
@@ -316,12 +315,12 @@ def _pixel_sizes(images: Sequence[Image]) -> str:
     return f"{y:.3g} {size.unit}" if np.isclose(y, x) else f"{y:.3g} x {x:.3g} {size.unit}"
 
 
-def _validation(division: Division, task: Semantic | Instances) -> str:
+def _validation(division: Division, task: Task) -> str:
     if division.kind == "none":
         return "no validation"
     counts = division.counts
     objects = _number(counts["validation_objects"], "object")
-    holding = f" with {objects}" if task.kind == "instances" else ""
+    holding = f" with {objects}" if task.labels_are_objects else ""
     if division.kind == "block":
         return f"validation: a strip of each image{holding}"
     return f"validation: {_number(counts['validation_images'], 'image')}{holding}"
@@ -349,11 +348,11 @@ def _minutes(seconds: float) -> str:
     return f"{seconds / 3600:.2g} h"
 
 
-def _warning(division: Division, form: TrainForm, task: Semantic | Instances) -> str:
-    if task.kind == "semantic" and len(task.classes) > _MANY_CLASSES:
+def _warning(division: Division, form: TrainForm, task: Task) -> str:
+    if len(task.label_classes) > _MANY_CLASSES:
         return (
-            f"{len(task.classes)} classes are many. If each number is an object of its own, choose "
-            f"'{MEANINGS['objects']}'."
+            f"{len(task.label_classes)} classes are many. If each number is an object of its own, "
+            f"choose '{MEANINGS['objects']}'."
         )
     if division.kind == "none" and form.validation_fraction > 0:
         return (

@@ -15,8 +15,7 @@ if TYPE_CHECKING:
     from napari_unet.compute import TrainRequest
     from napari_unet.core.datasets.splits import Split
     from napari_unet.core.models.unet_config import UNetConfig
-    from napari_unet.core.tasks.instances import Instances
-    from napari_unet.core.tasks.semantic import Semantic
+    from napari_unet.core.tasks.base import Task
     from napari_unet.core.training.settings import TrainingSettings
     from napari_unet.core.training.validation import Division
 
@@ -91,7 +90,7 @@ def validated_by_run(folder: Path, pairs: Sequence[Pair]) -> Validated | None:
 
 def _validated(
     pairs: Sequence[Pair],
-    task: Semantic | Instances,
+    task: Task,
     unet: UNetConfig,
     settings: TrainingSettings,
     split: Split | None,
@@ -106,8 +105,8 @@ def _validated(
     return None if division.kind == "none" else _facts(division, task)
 
 
-def _facts(division: Division, task: Semantic | Instances) -> Validated:
-    objects = division.counts["validation_objects"] if task.kind == "instances" else None
+def _facts(division: Division, task: Task) -> Validated:
+    objects = division.counts["validation_objects"] if task.labels_are_objects else None
     pixels = 0
     for plane in division.validation:
         scored = np.ones(plane.labels.shape, bool) if plane.annotated is None else plane.annotated

@@ -43,7 +43,7 @@ def list_all(context: typer.Context, as_json: JsonOption = False) -> None:
     """List the models at hand, show one, export or import one."""
     if context.invoked_subcommand is not None:
         return
-    from napari_unet.core.models.catalogue import list_models, user_folder
+    from napari_unet.core.models.catalogue import list_models, own_folder
 
     output = Output(as_json)
     entries = list_models()
@@ -55,10 +55,10 @@ def list_all(context: typer.Context, as_json: JsonOption = False) -> None:
         output.table(["name", "from", "for", "score"], rows)
     else:
         output.say("There is no model yet: train one, or put one into the folder below.")
-    output.say(f"Your own models: {user_folder()}")
+    output.say(f"Your own models: {own_folder()}")
     output.result(
         {
-            "folder": user_folder(),
+            "folder": own_folder(),
             "models": [
                 {"name": e.name, "path": e.path, "origin": e.origin, "problem": e.problem}
                 | ({"info": e.info.model_dump(mode="json")} if e.info else {})

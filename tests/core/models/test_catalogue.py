@@ -8,11 +8,12 @@ import torch
 from napari_unet.core.errors import ModelFileError, SettingsError
 from napari_unet.core.images.normalization import Normalization
 from napari_unet.core.models import catalogue
-from napari_unet.core.models.catalogue import add_model, find_model, list_models, user_folder
+from napari_unet.core.models.catalogue import add_model, find_model, list_models, own_folder
 from napari_unet.core.models.model import Model, ModelInfo
 from napari_unet.core.models.model_file import read_info, save_model
 from napari_unet.core.models.unet import UNet
 from napari_unet.core.models.unet_config import UNetConfig
+from napari_unet.core.system.user_folder import user_folder
 from napari_unet.core.tasks.instances import Instances
 
 
@@ -95,20 +96,9 @@ def test_a_name_that_is_not_there_lists_those_that_are(own: Path) -> None:
         find_model("nucleus")
 
 
-@pytest.mark.parametrize(
-    ("platform", "variable", "tail"),
-    [
-        ("linux", "XDG_DATA_HOME", "napari-unet-live/models"),
-        ("win32", "LOCALAPPDATA", "napari-unet-live/models"),
-    ],
-)
-def test_own_models_lie_where_the_system_keeps_data(
-    platform: str, variable: str, tail: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_own_models_lie_in_the_user_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NAPARI_UNET_MODELS", raising=False)
-    monkeypatch.setattr(catalogue.sys, "platform", platform)
-    monkeypatch.setenv(variable, str(tmp_path))
-    assert user_folder() == tmp_path / tail
+    assert own_folder() == user_folder() / "models"
 
 
 def test_a_model_is_added_under_a_name_and_replaces_nothing(own: Path, tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -13,6 +12,7 @@ from napari_unet.core.errors import ModelFileError, SettingsError
 from napari_unet.core.models.model import ModelInfo
 from napari_unet.core.models.model_file import read_info
 from napari_unet.core.system.atomic_files import atomic_write_bytes, exists, file_key
+from napari_unet.core.system.user_folder import user_folder
 
 __all__ = [
     "DEFAULT_MODEL",
@@ -23,9 +23,9 @@ __all__ = [
     "find_model",
     "free_name",
     "list_models",
+    "own_folder",
     "read_card",
     "shipped_folder",
-    "user_folder",
 ]
 
 DEFAULT_MODEL = "nuclei"
@@ -75,20 +75,13 @@ def shipped_folder() -> Path:
     return Path(__file__).resolve().parents[2] / "models"
 
 
-def user_folder() -> Path:
-    """Folder of the user's own models, which need not exist.
+def own_folder() -> Path:
+    """Return the folder of the user's own models, which need not exist.
 
-    The environment variable ``NAPARI_UNET_MODELS``, else where the system keeps data of programs.
+    The environment variable ``NAPARI_UNET_MODELS`` names it, else it lies where the system keeps
+    the data of programs.
     """
-    if named := os.environ.get(_ENVIRONMENT):
-        return Path(named).expanduser()
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Application Support"
-    else:
-        base = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
-    return base / "napari-unet-live" / "models"
+    return user_folder("models", variable=_ENVIRONMENT)
 
 
 def list_models() -> list[CatalogueEntry]:
@@ -103,7 +96,7 @@ def list_models() -> list[CatalogueEntry]:
     """
     entries: dict[str, CatalogueEntry] = {}
     folders: tuple[tuple[Path, Literal["shipped", "own"]], ...] = (
-        (user_folder(), "own"),
+        (own_folder(), "own"),
         (shipped_folder(), "shipped"),
     )
     for folder, origin in folders:
@@ -143,14 +136,14 @@ def add_model(path: Path | str, name: str | None = None, *, replace: bool = Fals
     name = checked_name(info.name if name is None else name)
     if not replace:
         name = free_name(name)
-    copy = user_folder() / f"{name}{_SUFFIX}"
+    copy = own_folder() / f"{name}{_SUFFIX}"
     atomic_write_bytes(copy, Path(path).read_bytes())
     return copy
 
 
 def free_name(name: str) -> str:
     """Return the name, or ``<name>-2``, ``-3``, ... if a model already has it."""
-    folders = (user_folder(), shipped_folder())
+    folders = (own_folder(), shipped_folder())
     taken = {file_key(path.stem) for folder in folders for path in folder.glob(f"*{_SUFFIX}")}
     candidates = itertools.chain([name], (f"{name}-{i}" for i in itertools.count(2)))
     return next(candidate for candidate in candidates if file_key(candidate) not in taken)

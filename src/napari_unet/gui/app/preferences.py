@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from napari_unet.core.system.user_folder import user_folder
+
 __all__ = ["Preferences", "preferences"]
 
 _DEFAULTS: dict[str, str | int] = {
@@ -52,7 +54,7 @@ def preferences() -> Preferences:
     return Preferences(
         device=str(values["device"]),
         address=str(values["address"]).strip(),
-        data_folder=Path(folder).expanduser() if folder else _user_data_folder(),
+        data_folder=Path(folder).expanduser() if folder else user_folder(),
         block_px=int(values["block_px"]),
     )
 
@@ -82,9 +84,3 @@ def _of_environment(environment: Mapping[str, str]) -> dict[str, str | int]:
         elif text.isdecimal() and int(text) > 0:
             found[name] = int(text)
     return found
-
-
-def _user_data_folder() -> Path:
-    import platformdirs
-
-    return platformdirs.user_data_path("napari-unet-live", appauthor=False)

@@ -228,6 +228,6 @@ def _entry_of_file(path: Path) -> CatalogueEntry:
 
 
 def _in_catalogue(path: Path) -> bool:
-    from napari_unet.core.models.catalogue import shipped_folder, user_folder
+    from napari_unet.core.models.catalogue import own_folder, shipped_folder
 
-    return path.parent in (shipped_folder(), user_folder())
+    return path.parent in (shipped_folder(), own_folder())

@@ -228,10 +228,10 @@ class TrainController(QObject):
 
 def _is_of(run: _Run) -> bool:
     """Whether the model of that name is an earlier state of this very run."""
-    from napari_unet.core.models.catalogue import user_folder
+    from napari_unet.core.models.catalogue import own_folder
     from napari_unet.core.models.model_file import read_info
 
-    earlier, last = user_folder() / f"{run.name}.safetensors", run.folder / "last.safetensors"
+    earlier, last = own_folder() / f"{run.name}.safetensors", run.folder / "last.safetensors"
     try:
         ours, theirs = read_info(last), read_info(earlier)
     except UNetError:

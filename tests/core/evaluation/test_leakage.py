@@ -12,7 +12,7 @@ from napari_unet.core.images.pair import Pair
 from napari_unet.core.models.model import ModelInfo
 from napari_unet.core.models.unet_config import UNetConfig
 from napari_unet.core.tasks.instances import Instances
-from napari_unet.core.training.validation import divide
+from napari_unet.core.training.division import divide
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from napari_unet.core.models.model import ModelInfo
 from napari_unet.core.models.unet_config import UNetConfig
 from napari_unet.core.tasks.instances import Instances
 from napari_unet.core.tasks.semantic import ClassInfo
-from napari_unet.core.training.validation import divide
+from napari_unet.core.training.division import divide
 from napari_unet.gui.train.form import (
     EFFORTS,
     TrainForm,

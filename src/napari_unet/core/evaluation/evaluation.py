@@ -16,7 +16,7 @@ from napari_unet.core.evaluation.object_scores import THRESHOLDS, object_scores
 from napari_unet.core.evaluation.report import ImageScores, Kind, Report
 from napari_unet.core.images.labels import check_same_shape, checked_labels, planes
 
-__all__ = ["class_map", "evaluate", "evaluate_many", "scored_area", "with_true_ids"]
+__all__ = ["Sample", "class_map", "evaluate", "evaluate_many", "scored_area", "with_true_ids"]
 
 Sample = tuple[str, ArrayLike, ArrayLike] | tuple[str, ArrayLike, ArrayLike, ArrayLike | None]
 """Name, prediction, truth, and maybe the annotated area."""

@@ -19,7 +19,9 @@ from napari_unet.core.errors import SettingsError
 from napari_unet.core.images.labels import check_same_shape, checked_labels, consecutive
 
 __all__ = [
+    "Category",
     "ErrorCounts",
+    "Indices",
     "ObjectErrors",
     "Overlaps",
     "classify_objects",

@@ -15,6 +15,7 @@ from napari_unet.core.evaluation.object_scores import ObjectScores, object_summa
 __all__ = [
     "DEFINITIONS",
     "ImageScores",
+    "Kind",
     "Report",
     "ScoreRow",
     "format_score",

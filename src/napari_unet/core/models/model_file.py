@@ -25,6 +25,7 @@ __all__ = [
     "expected_weights",
     "load_model",
     "model_hash",
+    "parse_header",
     "read_info",
     "save_model",
 ]

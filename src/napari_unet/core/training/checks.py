@@ -7,7 +7,7 @@ from napari_unet.core.errors import LabelsError, SettingsError
 from napari_unet.core.images.image import Image
 from napari_unet.core.images.pair import Pair
 from napari_unet.core.tasks.base import Task
-from napari_unet.core.training.validation import Division
+from napari_unet.core.training.division import Division
 
 __all__ = ["check_data", "check_division"]
 

@@ -19,6 +19,7 @@ from napari_unet.core.models.model_file import read_info
 from napari_unet.core.system.allocator import keeping_freed_memory
 from napari_unet.core.system.device import Compute
 from napari_unet.core.training.checks import check_division
+from napari_unet.core.training.division import Division, divide
 from napari_unet.core.training.events import (
     CheckpointSaved,
     EpochDone,
@@ -33,7 +34,7 @@ from napari_unet.core.training.model_header import made_today
 from napari_unet.core.training.run_folder import RunFolder, RunSettings, SavedState
 from napari_unet.core.training.sampling import Batch, PatchSampler, normalized, prefetched
 from napari_unet.core.training.settings import TrainingSettings
-from napari_unet.core.training.validation import Division, ValidationSet, divide
+from napari_unet.core.training.validation import ValidationSet
 
 __all__ = ["Loop", "OnPreview", "Preview", "ShouldStop"]
 

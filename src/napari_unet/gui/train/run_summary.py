@@ -19,8 +19,8 @@ from napari_unet.gui.train.validation import without_pixels
 if TYPE_CHECKING:
     from napari_unet.core.datasets.label_check import LabelIssue
     from napari_unet.core.tasks.base import Task
+    from napari_unet.core.training.division import Division
     from napari_unet.core.training.settings import TrainingSettings
-    from napari_unet.core.training.validation import Division
 
 __all__ = [
     "LabelFacts",
@@ -231,7 +231,7 @@ def _check(
     from napari_unet.core.models.catalogue import checked_name
     from napari_unet.core.models.unet_config import UNetConfig
     from napari_unet.core.training.checks import check_data, check_division
-    from napari_unet.core.training.validation import divide
+    from napari_unet.core.training.division import divide
 
     checked_name(form.name)
     stand_ins = everywhere_annotated((without_pixels(p) for p in pairs), form)

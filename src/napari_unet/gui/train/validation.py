@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from napari_unet.core.datasets.splits import Split
     from napari_unet.core.models.unet_config import UNetConfig
     from napari_unet.core.tasks.base import Task
+    from napari_unet.core.training.division import Division
     from napari_unet.core.training.settings import TrainingSettings
-    from napari_unet.core.training.validation import Division
 
 __all__ = ["Validated", "validated_by_request", "validated_by_run", "without_pixels"]
 
@@ -95,7 +95,7 @@ def _validated(
     settings: TrainingSettings,
     split: Split | None,
 ) -> Validated | None:
-    from napari_unet.core.training.validation import divide
+    from napari_unet.core.training.division import divide
 
     if unet.ndim != 2:
         return None

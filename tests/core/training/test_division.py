@@ -11,7 +11,7 @@ from napari_unet.core.images.fingerprint import image_hash
 from napari_unet.core.images.image import Image
 from napari_unet.core.images.pair import Pair
 from napari_unet.core.models.unet_config import UNetConfig
-from napari_unet.core.training.validation import divide
+from napari_unet.core.training.division import divide
 
 SMALL = UNetConfig(depth=1, base_channels=2)
 DEEP = UNetConfig(depth=4)

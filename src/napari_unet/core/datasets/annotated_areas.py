@@ -38,7 +38,7 @@ def with_areas(
     Raises
     ------
     SettingsError
-        When there is no such file or folder, or it belongs to none of the images.
+        If there is no such file or folder, or it belongs to none of the images.
     """
     if areas is None:
         areas = source / FOLDER
@@ -77,7 +77,7 @@ def _owner(path: Path) -> str:
 
 
 def describe_areas(annotated: Sequence[Path | None]) -> str:
-    """Say how many images have an annotated area; empty where none has."""
+    """Describe how many images have an annotated area; empty if none has."""
     count = sum(path is not None for path in annotated)
     if not count:
         return ""

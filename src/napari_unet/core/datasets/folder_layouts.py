@@ -69,11 +69,11 @@ def match_files(source: Path, images: Path | None = None, labels: Path | None = 
     Raises
     ------
     ImageError
-        When a folder is missing.
+        If a folder is missing.
     LabelsError
-        When nothing fits together, or it is open which folder is meant.
+        If nothing fits together, or it is open which folder is meant.
     SettingsError
-        When a table puts an image into two groups.
+        If a table puts an image into two groups.
     """
     with reading(source):
         matches = _match(source, images, labels)
@@ -103,7 +103,7 @@ def read_table(path: Path) -> list[dict[str, str]]:
     Raises
     ------
     ImageError
-        When it cannot be read as text.
+        If it cannot be read as text.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -143,7 +143,7 @@ def named_folders(source: Path) -> tuple[Path | None, Path | None]:
     Raises
     ------
     LabelsError
-        When there are images, and two folders whose names say that they hold labels.
+        If there are images, and two folders whose names say that they hold labels.
     """
     folders = {p.name.lower(): p for p in source.iterdir() if p.is_dir()}
     images = next((folders[name] for name in _IMAGE_FOLDERS if name in folders), None)
@@ -282,7 +282,7 @@ def disambiguated_names(paths: Sequence[Path]) -> list[str]:
 
 
 def _image_files(folder: Path, matches: Matches) -> list[Path]:
-    """Give the images of a folder by name; what else lies there goes to `skipped`."""
+    """Return the images of a folder by name; everything else there goes to `skipped`."""
     files = []
     for path in sorted(folder.iterdir(), key=lambda p: p.name):
         if _is_clutter(path):

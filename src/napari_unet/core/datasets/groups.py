@@ -24,7 +24,7 @@ _GROUPS = ("field", "group")
 def with_groups(
     matches: list[MatchedFiles], groups: Path | str | None = None, pattern: str | None = None
 ) -> list[MatchedFiles]:
-    """Give each image its group.
+    """Add to each image its group.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ def with_groups(
     Raises
     ------
     SettingsError
-        When images are left without a group, or both ways are given.
+        If images are left without a group, or both ways are given.
     """
     if groups is not None and pattern is not None:
         raise SettingsError("Groups come from a table or from a pattern: give one of the two.")
@@ -109,7 +109,7 @@ def read_column(path: Path, columns: Sequence[str], said: str, places: str) -> d
     Raises
     ------
     SettingsError
-        When a column is missing, or an image has two values.
+        If a column is missing, or an image has two values.
     """
     rows = read_table(path)
     there = list(rows[0]) if rows else []

@@ -59,7 +59,7 @@ class Dataset:
         return tuple(pair.group or pair.name for pair in self.pairs)
 
     def describe(self) -> str:
-        """Say how many pairs and groups there are, and what was passed over and why."""
+        """Describe how many pairs and groups there are, and what was passed over and why."""
         text = f"{len(self.pairs)} image(s) with labels"
         if any(pair.group for pair in self.pairs):
             text += f" in {len(set(self.groups))} group(s)"
@@ -107,11 +107,11 @@ def find_pairs(
     Raises
     ------
     ImageError
-        When a folder or file is missing.
+        If a folder or file is missing.
     LabelsError
-        When no image has labels.
+        If no image has labels.
     SettingsError
-        When the grouping leaves images without a group, or the areas belong to none of them.
+        If the grouping leaves images without a group, or the areas belong to none of them.
 
     Examples
     --------
@@ -145,7 +145,7 @@ def load_pairs(
     dataset
         From `find_pairs`.
     channels, axes
-        As in `files.read_image`.
+        As in `napari_unet.core.io.image_files.read_image`.
     progress
         Called with the number of pairs read and of all pairs.
     repair
@@ -156,7 +156,7 @@ def load_pairs(
     Raises
     ------
     ImageError, LabelsError
-        When a file cannot be read, or the images differ in their number of channels.
+        If a file cannot be read, or the images differ in their number of channels.
 
     Examples
     --------
@@ -213,9 +213,9 @@ def pairs_from_arrays(
     Raises
     ------
     LabelsError
-        When there are not as many labels (names, groups) as images, or they do not fit.
+        If there are not as many labels (names, groups) as images, or they do not fit.
     ImageError
-        When an array is no image.
+        If an array is no image.
 
     Examples
     --------

@@ -107,12 +107,12 @@ def add_to_training_set(
     Raises
     ------
     LabelsError
-        When the labels are not labels or do not fit the image, or the folder holds images and
+        If the labels are not labels or do not fit the image, or the folder holds images and
         labels in another layout.
     SettingsError
-        When there is a ``groups.csv`` that is no table of groups.
+        If there is a ``groups.csv`` that is no table of groups.
     StorageError
-        When the folder cannot be written.
+        If the folder cannot be written.
     """
     folder = Path(folder)
     pair = Pair(image, labels)
@@ -146,9 +146,9 @@ def find_training_set(folder: Path | str) -> Dataset:
     Raises
     ------
     ImageError
-        When there is no such folder.
+        If there is no such folder.
     LabelsError
-        When no image has labels.
+        If no image has labels.
     """
     folder = Path(folder)
     dataset = find_pairs(folder)

@@ -87,7 +87,7 @@ def match_labels(
     Raises
     ------
     LabelsError
-        When something is missing, one is a folder and the other a file, or nothing matches.
+        If something is missing, one is a folder and the other a file, or nothing matches.
     SettingsError
         If the areas are not there, or belong to none of the labels.
     """

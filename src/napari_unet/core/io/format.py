@@ -21,6 +21,12 @@ class ReadOptions:
         Leave the pixels on disk: memory-map them, or wrap them in dask.
     indices
         Return the numbers of a palette picture (labels) instead of its colours.
+
+    Examples
+    --------
+    >>> from napari_unet.core.io import ReadOptions
+    >>> ReadOptions(lazy=True)
+    ReadOptions(lazy=True, indices=False)
     """
 
     lazy: bool = False
@@ -58,6 +64,16 @@ class Format:
         The largest label that a file holds.
     requires
         The optional package to install for it, as pip calls it; None if nothing else is needed.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from napari_unet.core.io import Format, RawImage
+    >>> def read(path, options):
+    ...     return RawImage(np.loadtxt(path), axes="YX")
+    >>> text = Format(name="text matrix", suffixes=(".matrix",), read=read)
+    >>> text.is_folder
+    False
     """
 
     name: str

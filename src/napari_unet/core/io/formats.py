@@ -40,6 +40,20 @@ def register_format(format: Format) -> None:
     ------
     SettingsError
         If one of its suffixes belongs to another format, or is not written as expected.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from napari_unet.core.io import Format, RawImage, register_format
+    >>> def read(path, options):
+    ...     return RawImage(np.loadtxt(path), axes="YX")
+    >>> register_format(Format(name="example", suffixes=(".example",), read=read))
+
+    ``FORMATS`` is a list, from which a format can be removed again:
+
+    >>> from napari_unet.core.io.formats import FORMATS
+    >>> FORMATS.pop().name
+    'example'
     """
     for suffix in format.suffixes:
         if not suffix.startswith(".") or suffix != suffix.lower():

@@ -49,20 +49,20 @@ def read_image(
         One letter of ``"TZCYX"`` per axis (``S`` for colour samples), in the order of the file.
         None: what the file says; needed for stacks whose files do not name their axes.
     lazy
-        Leave the pixels on disk: memory-mapped where possible, otherwise a dask array.
+        Leave the pixels on disk: memory-mapped if possible, otherwise a dask array.
 
     Returns
     -------
     Image
         Grey or colour, with axes in the order TZCYX, its pixel size in µm and its channel names
-        where OME, OME-NGFF or ImageJ metadata have them. Plain resolution tags count only where
-        they are not a print resolution. Transparency is dropped.
+        if OME, OME-NGFF or ImageJ metadata have them. Plain resolution tags count only if they
+        are not a print resolution. Transparency is dropped.
 
     Raises
     ------
     ImageError
-        When the file is missing, empty, truncated, of another format, or does not say what its
-        axes are; when a channel does not exist.
+        If the file is missing, empty, truncated, of another format, or does not say what its
+        axes are; if a channel does not exist.
 
     Examples
     --------
@@ -141,7 +141,7 @@ def read_labels(path: str | os.PathLike[str], *, axes: str | None = None) -> NDA
     Raises
     ------
     LabelsError
-        When the file cannot be read, or its pixels are no labels: colours, fractions, negatives.
+        If the file cannot be read, or its pixels are no labels: colours, fractions, negatives.
 
     Examples
     --------
@@ -202,9 +202,9 @@ def write_labels(
     Raises
     ------
     LabelsError
-        When the labels are not labels or do not fit the format.
+        If the labels are not labels or do not fit the format.
     StorageError
-        When the file cannot be written or its suffix is unknown.
+        If the file cannot be written or its suffix is unknown.
 
     Examples
     --------
@@ -257,7 +257,7 @@ def write_image(path: str | os.PathLike[str], image: Image) -> None:
     Raises
     ------
     StorageError
-        When the file cannot be written, or the format cannot hold such an image.
+        If the file cannot be written, or the format cannot hold such an image.
 
     Examples
     --------

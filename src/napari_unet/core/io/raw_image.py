@@ -31,6 +31,13 @@ class RawImage:
         Whether the samples are colours.
     name
         Name of the image, for formats that store one.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from napari_unet.core.io import RawImage
+    >>> RawImage(np.zeros((5, 64, 64)), axes="ZYX", spacing_um={"Y": 0.5, "X": 0.5}).axes
+    'ZYX'
     """
 
     data: Any
@@ -64,7 +71,7 @@ def name_axes(raw: RawImage, axes: str | None, filename: str) -> tuple[Any, str]
     Raises
     ------
     ImageError
-        When neither the file nor the user names the axes, or the user names another number.
+        If neither the file nor the user names the axes, or the user names another number.
     """
     if raw.data.ndim < 2:
         raise ImageError(

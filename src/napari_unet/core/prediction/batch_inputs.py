@@ -60,7 +60,7 @@ def find_inputs(sources: Sequence[str | os.PathLike[str]]) -> BatchInputs:
     Raises
     ------
     ImageError
-        When a source does not exist, or there is no image at all.
+        If a source does not exist, or there is no image at all.
     """
     found: dict[str, Path] = {}
     skipped: list[tuple[Path, str]] = []

@@ -51,7 +51,7 @@ def write_prediction(
     Raises
     ------
     StorageError
-        When they cannot be written.
+        If they cannot be written.
     """
     labels = prediction.labels
     stem = folder / f"{name}_labels"

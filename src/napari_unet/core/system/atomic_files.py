@@ -169,7 +169,7 @@ def exists(path: Path) -> bool:
 
 
 def file_key(name: str) -> str:
-    """Give the same for names that macOS or Windows take for one."""
+    """Return the same key for names that macOS or Windows take for one."""
     return unicodedata.normalize("NFC", name).casefold()
 
 
@@ -191,7 +191,7 @@ def _put_in_place(temporary: Path, path: Path, folder_markers: Collection[str]) 
 
 
 def remove(path: Path) -> None:
-    """Remove a file or a folder with all that is in it, where it is there."""
+    """Remove a file, or a folder and everything in it, if it exists."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     elif path.exists() or path.is_symlink():

@@ -191,4 +191,8 @@ def translated_errors(compute: Compute, advice: str) -> Iterator[None]:
             raise
         problem = f"{compute.device} reports: {str(error).splitlines()[0]} {advice}"
     if problem is not None:
-        raise DeviceError(problem)
+        failure = DeviceError(problem)
+        try:
+            raise failure
+        finally:
+            failure.__context__ = None  # Python attaches what the caller's block raised

@@ -20,6 +20,7 @@ extensions = [
     "sphinx_copybutton",
     "command_line",
     "public_names",
+    "short_types",
 ]
 exclude_patterns = ["_build", "_generated", "make_pictures.py"]
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
@@ -27,9 +28,9 @@ source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
 # A name in single backticks, as docstrings have it, is a link if it is documented here.
 default_role = "py:obj"
 autodoc_member_order = "bysource"
+autodoc_preserve_defaults = True
 autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented_params"
-autodoc_typehints_format = "short"
 autodoc_class_signature = "mixed"
 napoleon_google_docstring = False
 add_module_names = False
@@ -55,6 +56,7 @@ html_theme_options = {
     "footer_start": ["copyright"],
     "footer_end": [],
     "show_prev_next": True,
+    "show_toc_level": 3,
     "pygments_light_style": "a11y-high-contrast-light",
     "pygments_dark_style": "a11y-high-contrast-dark",
 }

@@ -25,7 +25,10 @@ __all__ = ["Head", "Labels", "Loss", "Maps", "Targets", "Task"]
 Labels = NDArray[np.integer[Any]]
 Maps = NDArray[np.float32]
 Targets = tuple[Maps, Maps]
+"""Targets (T, ...) and one weight per head (H, ...), as `Task.encode` returns them."""
+
 Loss = Callable[["Tensor", "Tensor", "Tensor"], "Tensor"]
+"""A function ``loss(logits, targets, weight)`` that returns a scalar."""
 
 
 @dataclass(frozen=True)

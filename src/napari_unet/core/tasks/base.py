@@ -281,5 +281,10 @@ class Task(Settings, ABC):
         known = ", ".join(a.name for a in self.adjustments) or "nothing"
         return f"expected among {known}"
 
+    def __setstate__(self, state: dict[Any, Any]) -> None:
+        """Restore a pickled task. In a new process its class may not be built for writing yet."""
+        type(self).model_rebuild()
+        super().__setstate__(state)
+
     def _with_adjustments(self, values: dict[str, float]) -> Self:
         return parse_settings(type(self), self.model_dump() | values)

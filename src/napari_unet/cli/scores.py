@@ -29,21 +29,14 @@ _CLASSES = {
     "mean_iou_without_background": "mean IoU without background",
     "mean_iou_with_background": "mean IoU with background",
 }
-_SHORT_OBJECTS = {
-    "AP50": "ap50_by_image",
-    "mean AP": "mean_ap_by_image",
-    "Dice": "dice_foreground_by_image",
-}
-_SHORT_CLASSES = {
-    "mean IoU": "mean_iou_with_background_pooled",
-    "Dice": "dice_foreground_by_image",
-}
 
 
 def short_scores(scores: Mapping[str, float]) -> dict[str, float]:
     """Pick the scores for one line, as far as they are there."""
-    keys = _SHORT_OBJECTS if "ap50_by_image" in scores else _SHORT_CLASSES
-    return {name: scores[key] for name, key in keys.items() if key in scores}
+    from napari_unet.core.tasks.scores import CLASS_SCORES, OBJECT_SCORES
+
+    found = OBJECT_SCORES if "ap50_by_image" in scores else CLASS_SCORES
+    return {score.label: scores[score.key] for score in found.line if score.key in scores}
 
 
 def show_scores(output: Output, scores: Mapping[str, float], title: str = "") -> None:

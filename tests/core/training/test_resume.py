@@ -89,7 +89,7 @@ def assert_same_run(one, other):
 def no_curves():
     """The picture of the curves takes longer than these runs; it is tested elsewhere."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("napari_unet.core.training.curves.curves_figure", lambda path, rows: None)
+        patch.setattr("napari_unet.core.training.curves.curves_figure", lambda *_: None)
         yield
 
 
@@ -339,7 +339,7 @@ def slow_replace(self, target):
     time.sleep(0.05)
     replace(self, target)
 storage.Path.replace = slow_replace
-napari_unet.core.training.curves.curves_figure = lambda path, rows: None
+napari_unet.core.training.curves.curves_figure = lambda *_: None
 settings = TrainingSettings(**(TINY | {"epoch_steps": 1}), budget=Budget(steps=6))
 for line in sys.stdin:
     if os.fork() == 0:

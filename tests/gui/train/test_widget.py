@@ -695,7 +695,8 @@ def write_run(request: TrainRequest) -> None:
     run = RunFolder(request.run_folder)
     settings = RunSettings(training=request.settings, info=info, sources=request.sources)
     run.start(settings, list(request.pairs))
-    run.write_history([{"epoch": 1, "step": 20, "train_loss": 1.5, "mean_ap_by_image": 0.4}])
+    rows = [{"epoch": 1, "step": 20, "train_loss": 1.5, "mean_ap_by_image": 0.4}]
+    run.write_history(rows, info.task.scores)
     for name in ("best", "last"):
         (request.run_folder / f"{name}.safetensors").write_bytes(kept)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -15,24 +16,20 @@ from napari_unet.core.images.palette import BLUE, FAINT, GREEN, INK, VERMILION
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from napari_unet.core.tasks.scores import ScoreName
+
 __all__ = ["curves_figure"]
 
 Values = NDArray[np.float64]
 
-_OBJECT_CURVES = {
-    "mean_ap_by_image": ("mean AP 0.50:0.95 by image", BLUE),
-    "ap50_by_image": ("AP at IoU 0.5 by image", VERMILION),
-    "dice_foreground_by_image": ("Dice, foreground, by image", GREEN),
-}
-_CLASS_CURVES = {
-    "mean_iou_with_background_pooled": ("mean IoU, pooled", BLUE),
-    "mean_iou_without_background_pooled": ("… without background", VERMILION),
-    "dice_foreground_by_image": ("Dice, foreground, by image", GREEN),
-}
-"""Validation scores worth a curve: label and colour; the first decides the best."""
+_COLOURS = (BLUE, VERMILION, GREEN)
 
 
-def curves_figure(path: str | os.PathLike[str], history: Sequence[Mapping[str, Any]]) -> None:
+def curves_figure(
+    path: str | os.PathLike[str],
+    history: Sequence[Mapping[str, Any]],
+    curves: Sequence[ScoreName],
+) -> None:
     """Draw the loss and the validation scores of a training over its epochs; save it as PNG.
 
     Parameters
@@ -42,6 +39,9 @@ def curves_figure(path: str | os.PathLike[str], history: Sequence[Mapping[str, A
     history
         A row per epoch, as in ``history.csv``: ``epoch``, ``train_loss``, ``validation_loss`` and
         scores by their flat names. What is missing is left out.
+    curves
+        The scores to draw, as `TaskScores.curves` lists them; the first decides which epoch is
+        the best.
 
     Raises
     ------
@@ -50,9 +50,11 @@ def curves_figure(path: str | os.PathLike[str], history: Sequence[Mapping[str, A
     """
     from matplotlib.figure import Figure
 
-    objects = any("ap50_by_image" in row or "mean_ap_by_image" in row for row in history)
-    curves = _OBJECT_CURVES if objects else _CLASS_CURVES
-    scores = {k: c for k, c in curves.items() if np.isfinite(_column(history, k)).any()}
+    scores = {
+        score.key: (score.title or score.label, colour)
+        for score, colour in zip(curves, itertools.cycle(_COLOURS), strict=False)
+        if np.isfinite(_column(history, score.key)).any()
+    }
     n = 2 if scores else 1
     figure = Figure(figsize=(5 * n, 3.4), dpi=DPI, facecolor="white")
     margins = {"left": 0.55 / (5 * n), "right": 1 - 0.15 / (5 * n), "bottom": 0.15, "top": 0.9}

@@ -41,6 +41,8 @@ from napari_unet.core.training.settings import TrainingSettings
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from napari_unet.core.tasks.scores import TaskScores
+
 __all__ = ["RunFolder", "RunSettings", "SavedState", "next_run_folder"]
 
 _STATE_KEY = "napari_unet_state"
@@ -239,13 +241,13 @@ class RunFolder:
         except ValueError:
             raise ModelFileError(f"{self._state} is damaged. Start a new run.") from None
 
-    def write_history(self, rows: list[dict[str, Any]]) -> None:
-        """Write the history and its picture."""
+    def write_history(self, rows: list[dict[str, Any]], scores: TaskScores) -> None:
+        """Write the history, and a picture of the loss and of the task's scores."""
         from napari_unet.core.training.curves import curves_figure
 
         if rows:
             atomic_write_csv(self.path / "history.csv", rows)
-            curves_figure(self.curves, rows)
+            curves_figure(self.curves, rows, scores.curves)
 
     def read_history(self) -> list[dict[str, float]]:
         """Read the history; empty cells (no validation) are left out.

@@ -294,7 +294,7 @@ class Loop:
     def _save(self, model: Model) -> None:
         """Write the checkpoint. The state comes last: whatever it describes is on disk then."""
         self._folder.save_last(model)
-        self._folder.write_history(self._position.history)
+        self._folder.write_history(self._position.history, self._task.scores)
         self._folder.save_state(self._state())
         self._saved = time.monotonic()
 

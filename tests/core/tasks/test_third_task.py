@@ -86,9 +86,9 @@ def drawn_pair(seed: int) -> Pair:
 def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[object]]:
     folder = tmp_path_factory.mktemp("third") / "run"
     settings = TrainingSettings(
-        budget=Budget(epochs=2),
+        budget=Budget(epochs=1),
         epoch_steps=60,
-        patch_px=64,
+        patch_px=48,
         batch_size=2,
         depth=2,
         base_channels=8,

@@ -87,7 +87,7 @@ evaluate.fields.prediction.layer, evaluate.fields.truth.layer = result, viewer.l
 evaluate.evaluate()
 wait(lambda: evaluate.error_layer is not None and not evaluate.running, "an evaluation")
 
-wait(lambda: train.train_button.enabled and not train._timer.isActive(), "a form to train")
+wait(lambda: train.train_button.enabled and not train.looking, "a form to train")
 train.train_button.native.click()
 wait(lambda: "cells preview" in viewer.layers and train.panel.curves is not None
      and train.panel.curves.points("train_loss")[0], "training with a preview")
@@ -202,7 +202,7 @@ def train_widget(viewer: ViewerModel, steps: int) -> TrainWidget:
     more.unit.value, more.budget.value = "steps", steps
     more.depth.value, more.base_channels.value, more.patch_px.value = 1, 4, 64
     more.validation.value, more.device.value = 0, "cpu"
-    wait(lambda: widget.summary and not widget._timer.isActive() and not widget._looking, "a form")
+    wait(lambda: widget.summary and not widget.looking, "a form")
     return widget
 
 
@@ -231,7 +231,7 @@ def test_training_and_prediction_outlive_a_killed_worker(
     assert train.result.kind == "error"
     assert "saved up to its last checkpoint" in train.result.text
     assert all((run / name).is_file() for name in (state.name, "settings.json", "labels.npz"))
-    train._resume_last()
+    train._resuming.resume_last()
     wait(lambda: train.controller._qt_job is not None, "the run again")
     before = last_step(train)
     wait(lambda: last_step(train) > before > 0, "steps")
@@ -293,7 +293,7 @@ def test_starting_and_stopping_again_and_again_uses_nothing_up(
         widget.stop()
         wait(lambda: not widget.controller.busy, f"the end of {cycle}")
         assert "everything is kept" in widget.result.text
-        wait(lambda: not widget._timer.isActive() and not widget._looking, "a form")
+        wait(lambda: not widget.looking, "a form")
         sizes.append(used(own_engine))
         print(sizes[-1])
     warm = sizes[len(sizes) // 3]  # the first runs import and allocate what all need

@@ -47,7 +47,7 @@ def ready_widget(viewer: Any, steps: int) -> TrainWidget:
     widget.more.patch_px.value = 64
     widget.more.validation.value = 0
     widget.more.device.value = "cpu"
-    wait(lambda: widget.summary and not widget._timer.isActive() and not widget._looking)
+    wait(lambda: widget.summary and not widget.looking)
     return widget
 
 
@@ -72,7 +72,7 @@ def test_strokes_are_trained_on_stopped_and_resumed(qtbot) -> None:
     steps = entry.info.provenance["steps"]
     assert steps >= 3
     viewer.layers["strokes"].data[:] = 0  # the run has a snapshot of its own
-    widget._resume_last()
+    widget._resuming.resume_last()
     wait(lambda: is_training(widget) and widget.panel.curves.points("train_loss")[0][-1] > steps)
     widget.stop()
     wait(lambda: not widget.controller.busy)

@@ -456,7 +456,7 @@ def test_it_says_that_it_looks_until_there_is_an_answer(
 ) -> None:
     begin()
     widget.live.suggest()
-    widget.live._told_s = 0.0
+    widget.live.notices.progress_shown_s = 0.0
     engine.say()
     soon(lambda: widget.live._run.state is not None)
     engine.preview()

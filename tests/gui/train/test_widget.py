@@ -88,7 +88,7 @@ def wait(condition: Callable[[], Any], seconds: float = 50) -> None:
 
 def settle(widget: TrainWidget) -> None:
     """Wait until the form has looked at the data."""
-    wait(lambda: not widget._timer.isActive() and not widget._looking)
+    wait(lambda: not widget.looking)
 
 
 @pytest.fixture
@@ -581,7 +581,7 @@ def test_the_model_has_a_name_and_a_score_and_others_hear_of_it(make, viewer, pl
         "too few to trust. 'my nuclei' is ready in Predict."
     )
     assert widget.result.kind == "warning"
-    assert widget.train_button.enabled or widget._looking or widget._timer.isActive()
+    assert widget.train_button.enabled or widget.looking
     # the next model gets a name of its own
     settle(widget)
     assert widget.more.name_of_model.value not in ("my nuclei", "")

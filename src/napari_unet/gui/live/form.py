@@ -1,4 +1,4 @@
-"""TODO: gui/live/form.py."""
+"""What a live training begins with, as plain values."""
 
 from __future__ import annotations
 
@@ -27,9 +27,18 @@ _DEFAULT_CLASSES = (
 )
 
 
+_PAINT_CLASSES = (
+    "Live: paint a stroke of at least two classes. To count objects, stop, and choose them above."
+)
+_PAINT_OBJECTS = (
+    "Live: paint some background with label 1, and a few objects, each whole and with a label of "
+    "its own from 2 on (M takes the next)."
+)
+
+
 @dataclass(frozen=True)
 class LiveForm:
-    """What the form says.
+    """What a live training begins with.
 
     Parameters
     ----------
@@ -69,6 +78,11 @@ class LiveForm:
     device: str = "auto"
     notice: str = ""
     absent: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def hint(self) -> str:
+        """What to paint first."""
+        return _PAINT_OBJECTS if self.objects else _PAINT_CLASSES
 
     def task(self, painted: Sequence[int] = ()) -> Task:
         """Say what the labels are; classes that are painted and not in the table are added."""

@@ -114,6 +114,11 @@ class LivePreviews:
             whole[part] = values / np.float32(255)
         self._show_wanted(moved=moved)
 
+    @property
+    def wanted(self) -> frozenset[MapKind]:
+        """The kinds of maps that are shown."""
+        return frozenset(self._wanted)
+
     def forget_colours(self) -> None:
         """Take the colours of the classes as they are now from the next preview on."""
         self._hide()

@@ -1,4 +1,4 @@
-"""The Train widget's controls, and how they lie below each other."""
+"""The Train widget's controls: how they lie below each other, and what they are set to."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ from napari_unet.gui.forms import (
     HelpButton,
     Message,
     narrow,
+    parse_channels,
     plain_container,
     row,
 )
 from napari_unet.gui.train.class_table import ClassTable
-from napari_unet.gui.train.fields import DataFields, MoreFields, StartFields
+from napari_unet.gui.train.data import DataChoice
+from napari_unet.gui.train.fields import DataFields, MoreFields, StartFields, form_of
+from napari_unet.gui.train.form import TrainForm
 from napari_unet.gui.train.pair_table import PairTable
 from napari_unet.gui.train.run_panel import RunPanel
 
@@ -32,11 +35,50 @@ class TrainLayout(Form):
     ----------
     device
         Where to compute unless another device is chosen.
+
+    Attributes
+    ----------
+    guess_meaning, guess_name
+        Whether the meaning of labels, and the name of the model, are proposed; else the user chose.
+    live_started
+        Whether Live was started: from then on no model to start from is proposed.
+    repair
+        What to repair in the labels of a folder when they are read.
     """
 
     def __init__(self, device: str) -> None:
+        self.guess_meaning = self.guess_name = True
+        self.live_started = False
+        self.repair: tuple[str, ...] = ()
         self._make_fields(device)
         super().__init__(name="train", widgets=self._laid_out())
+
+    @property
+    def from_folder(self) -> bool:
+        """Whether the training data is a folder, not open layers."""
+        return bool(self.source.value == FOLDER)
+
+    @property
+    def wants_objects(self) -> bool:
+        """Whether the user, not a guess, says that labels are objects."""
+        return not self.guess_meaning and self.fields.meaning.value == "objects"
+
+    def choice(self) -> DataChoice:
+        """Return what is chosen about the data."""
+        return DataChoice(
+            rows=() if self.from_folder else tuple(self.pairs.rows),
+            folder=self.folder.folder if self.from_folder else None,
+            axes=self.data.axes.value.strip() or None,
+            channels=parse_channels(self.data.channels.value),
+            empty_planes=self.data.empty_planes.value,
+            separate=bool(self.data.separate.value),
+            repair=self.repair,
+        )
+
+    def form(self) -> TrainForm:
+        """Return what is chosen about the training."""
+        start = self.fields.start
+        return form_of(self.fields, start.info, self.classes.classes, self.more, {})
 
     def _make_fields(self, device: str) -> None:
         self.source: Any = w.ComboBox(
@@ -136,9 +178,9 @@ class TrainLayout(Form):
             self.repair_button,
             self.outlook,
             plain_container(
-                [self.train_button, self.live_button, self.live_help, self.resume_button],
-                layout="horizontal",
+                [self.train_button, self.live_button, self.live_help], layout="horizontal"
             ),
+            self.resume_button,
             self.live_row,
             self.maps_row,
             self.result,

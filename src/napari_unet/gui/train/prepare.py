@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +31,26 @@ if TYPE_CHECKING:
     from napari_unet.gui.layers.pair_row import PairRow
     from napari_unet.gui.layers.preview import PreviewSource
 
-__all__ = ["look", "prepare", "prepare_resume", "repaired"]
+__all__ = ["Look", "look", "prepare", "prepare_resume", "repaired"]
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a look at the data found.
+
+    Parameters
+    ----------
+    summary
+        What would happen.
+    form
+        The form, with the meaning of labels and the classes filled in.
+    pairs
+        The data.
+    """
+
+    summary: RunSummary
+    form: TrainForm
+    pairs: Sequence[TracedPair]
 
 
 def look(
@@ -41,13 +60,13 @@ def look(
     form: TrainForm,
     guess: bool,
     device: str,
-) -> tuple[RunSummary, TrainForm, list[TracedPair]]:
+) -> Look:
     """Look at the data; runs on another thread."""
-    sourced = library.gather(choice, versions)
-    form, _ = _with_classes(library, sourced, form, guess)
-    pairs = [s.pair for s in sourced]
-    outlook = summarise_run(pairs, form, library.facts(sourced, form), device=device)
-    return outlook, form, sourced
+    traced = library.gather(choice, versions)
+    form, _ = _with_classes(library, traced, form, guess)
+    pairs = [s.pair for s in traced]
+    summary = summarise_run(pairs, form, library.facts(traced, form), device=device)
+    return Look(summary, form, traced)
 
 
 def _with_classes(

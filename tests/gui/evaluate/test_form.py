@@ -12,8 +12,8 @@ from napari_unet.gui.evaluate.form import (
     EvaluateValues,
     notes_on_layers,
     parse_classes,
+    prepare_comparison,
     problem,
-    request_from,
 )
 from napari_unet.gui.evaluate.overlay import overlay
 from napari_unet.gui.layers.geometry import to_layer_order
@@ -33,7 +33,7 @@ def values(**changes: object) -> EvaluateValues:
 
 
 def layer_request(chosen: EvaluateValues) -> EvaluateRequest:
-    request = request_from(chosen)
+    request = prepare_comparison(chosen).request
     assert isinstance(request, EvaluateRequest)
     return request
 
@@ -90,7 +90,7 @@ def test_two_folders_make_a_request(tmp_path: Path) -> None:
         empty_planes="background",
     )
     assert problem(chosen) == ""
-    request = request_from(chosen)
+    request = prepare_comparison(chosen).request
     assert isinstance(request, EvaluateFilesRequest)
     assert request.settings["empty_planes"] == "background"
     assert "same folder" in problem(replace(chosen, truth_folder=tmp_path / "predicted"))
@@ -142,7 +142,7 @@ def problem_of_request(chosen: EvaluateValues) -> str:
     from napari_unet.core.errors import UNetError
 
     with pytest.raises(UNetError) as error:
-        request_from(chosen)
+        prepare_comparison(chosen)
     return str(error.value)
 
 
@@ -172,3 +172,19 @@ def test_a_truth_that_began_as_a_prediction_is_said() -> None:
 def test_layers_that_lie_apart_are_said() -> None:
     (note,) = notes_on_layers(values(prediction=labels(name="p", scale=(2, 2))))
     assert "does not lie on" in note
+
+
+def test_a_click_reads_each_layer_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    from napari_unet.gui.evaluate import overlay as module
+
+    read: list[str] = []
+
+    def counted(layer: Labels) -> np.ndarray:
+        read.append(layer.name)
+        return layer.data
+
+    monkeypatch.setattr(module, "layer_data", counted)
+    comparison = prepare_comparison(values())
+    assert sorted(read) == ["prediction", "truth"]
+    assert comparison.placed is not None
+    assert comparison.placed.layer.name == "truth"

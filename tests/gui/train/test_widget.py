@@ -31,7 +31,7 @@ from napari_unet.core.tasks.instances import Instances
 from napari_unet.core.tasks.semantic import Semantic
 from napari_unet.core.training.events import EpochDone, Finished, FinishReason, Started, StepDone
 from napari_unet.gui.app.session import session
-from napari_unet.gui.layers import is_ours
+from napari_unet.gui.layers import is_ours, labels_from_layer
 from napari_unet.gui.train.data import DataChoice, PairCache, pairs_of_run
 from napari_unet.gui.train.widget import TrainWidget
 
@@ -781,3 +781,17 @@ def test_torch_is_not_needed_here() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]
     assert torch.__version__
+
+
+def test_a_click_reads_the_labels_once(make, viewer, played, monkeypatch) -> None:
+    widget = make(viewer)
+    read = []
+
+    def counted(labels_layer: Any, *place: Any) -> np.ndarray:
+        read.append(labels_layer.name)
+        return labels_from_layer(labels_layer, *place)
+
+    monkeypatch.setattr("napari_unet.gui.layers.pairs.labels_from_layer", counted)
+    begin(widget, played)
+    settle(widget)
+    assert sorted(read) == ["cells labels", "more labels"]

@@ -19,12 +19,13 @@ if TYPE_CHECKING:
     from napari_unet.core.images.image import Image as CoreImage
 
 __all__ = [
+    "Comparison",
     "EvaluateValues",
     "made_by",
     "notes_on_layers",
     "parse_classes",
+    "prepare_comparison",
     "problem",
-    "request_from",
 ]
 
 
@@ -88,29 +89,52 @@ def problem(values: EvaluateValues) -> str:
     return ""
 
 
-def request_from(values: EvaluateValues) -> EvaluateRequest | EvaluateFilesRequest:
-    """Make the request that a worker gets.
+@dataclass(frozen=True)
+class Comparison:
+    """A comparison that can be made.
+
+    Parameters
+    ----------
+    request
+        What the worker gets.
+    placed
+        The layers, brought to one shape; None: folders are compared.
+    """
+
+    request: EvaluateRequest | EvaluateFilesRequest
+    placed: Overlay | None = None
+
+
+def prepare_comparison(values: EvaluateValues) -> Comparison:
+    """Check what is chosen, and make the request of it; each layer is read once.
 
     Raises
     ------
     UNetError
         With the sentence of `problem`.
     """
-    from napari_unet.compute.requests import EvaluateFilesRequest, EvaluateRequest
+    from napari_unet.compute.requests import EvaluateFilesRequest
 
-    _check(values)
+    placed = _check(values)
     if values.from_folders:
         assert values.prediction_folder is not None
         assert values.truth_folder is not None
-        return EvaluateFilesRequest(
-            values.prediction_folder,
-            values.truth_folder,
-            settings=_settings(values),
-            model=values.model,
+        return Comparison(
+            EvaluateFilesRequest(
+                values.prediction_folder,
+                values.truth_folder,
+                settings=_settings(values),
+                model=values.model,
+            )
         )
+    assert placed is not None
+    return Comparison(_layers_request(values, placed), placed)
+
+
+def _layers_request(values: EvaluateValues, placed: Overlay) -> EvaluateRequest:
+    from napari_unet.compute.requests import EvaluateRequest
+
     assert values.prediction is not None
-    assert values.truth is not None
-    placed = overlay(values.prediction, values.truth)
     return EvaluateRequest(
         prediction=_snapshot(placed.prediction),
         truth=_snapshot(placed.truth),
@@ -172,12 +196,14 @@ def notes_on_layers(values: EvaluateValues) -> list[str]:
     return notes
 
 
-def _check(values: EvaluateValues) -> None:
+def _check(values: EvaluateValues) -> Overlay | None:
+    """Raise what keeps the comparison from being made; return the layers on each other."""
     names = parse_classes(values.classes) if values.kind == "semantic" else {}
+    placed = None
     if values.from_folders:
         _check_folders(values)
     else:
-        _check_layers(values)
+        placed = _check_layers(values)
     if values.kind == "semantic" and values.sparse and values.background == 0:
         raise SettingsError(
             "0 in the truth means 'not painted', so it is not the background, too: set the id "
@@ -188,9 +214,10 @@ def _check(values: EvaluateValues) -> None:
             f"The background is {values.background}, which has no name among {sorted(names)}: add "
             f"it, for example {values.background}=background."
         )
+    return placed
 
 
-def _check_layers(values: EvaluateValues) -> None:
+def _check_layers(values: EvaluateValues) -> Overlay:
     if values.prediction is None or values.truth is None:
         which = "prediction" if values.prediction is None else "truth"
         raise LabelsError(
@@ -220,6 +247,7 @@ def _check_layers(values: EvaluateValues) -> None:
             f"{tuple(placed.truth.shape[-2:])} pixels: choose the image that belongs to them, or "
             "none."
         )
+    return placed
 
 
 def _check_folders(values: EvaluateValues) -> None:

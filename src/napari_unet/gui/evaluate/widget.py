@@ -14,12 +14,13 @@ from napari_unet.gui.app.jobs import QtJob
 from napari_unet.gui.app.session import session, start_engine_soon
 from napari_unet.gui.evaluate.fields import EvaluateFields
 from napari_unet.gui.evaluate.form import (
+    Comparison,
     EvaluateValues,
     notes_on_layers,
+    prepare_comparison,
     problem,
-    request_from,
 )
-from napari_unet.gui.evaluate.overlay import Overlay, overlay
+from napari_unet.gui.evaluate.overlay import Overlay
 from napari_unet.gui.evaluate.results import ResultsView
 from napari_unet.gui.evaluate.views import Views
 from napari_unet.gui.forms import Form, Message, ProgressRow
@@ -85,13 +86,13 @@ class EvaluateWidget(Form):
         """Compare what is chosen; None, and a sentence in the widget, where that cannot be."""
         values = self.values
         try:
-            request = request_from(values)
+            comparison = prepare_comparison(values)
         except UNetError as error:
             self._message.say(str(error), "error")
             return None
         self._message.clear()
-        self._asked = _Asked.of(values)
-        job = session().engine.submit(request)
+        self._asked = _Asked.of(values, comparison)
+        job = session().engine.submit(comparison.request)
         self._job = QtJob(job, self.native)
         self._job.event.connect(self._on_event)
         self._job.ended.connect(self._on_ended)
@@ -262,11 +263,11 @@ class _Asked:
     notes: tuple[str, ...]
 
     @classmethod
-    def of(cls, values: EvaluateValues) -> _Asked:
-        if values.from_folders or values.prediction is None or values.truth is None:
+    def of(cls, values: EvaluateValues, comparison: Comparison) -> _Asked:
+        if comparison.placed is None or values.prediction is None:
             return cls(values, None, "", ())
-        placed = overlay(values.prediction, values.truth)
-        return cls(values, placed, values.prediction.name, tuple(notes_on_layers(values)))
+        notes = tuple(notes_on_layers(values))
+        return cls(values, comparison.placed, values.prediction.name, notes)
 
     def describe(self) -> dict[str, Any]:
         """Plain values that say what was compared, for metadata and tables."""

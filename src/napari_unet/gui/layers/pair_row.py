@@ -1,4 +1,4 @@
-"""TODO: gui/layers/pair_row.py."""
+"""One row of the table of pairs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TODO: gui/layers/pairs.py."""
+"""Pairs from layers: a snapshot of what is painted, and which layers belong together."""
 
 from __future__ import annotations
 

@@ -1,7 +1,5 @@
 """What is written is read back, and what cannot be read is answered with a sentence."""
 
-import json
-
 import numpy as np
 import pytest
 import tifffile
@@ -46,121 +44,10 @@ def test_grey_plane_keeps_values_and_type(tmp_path, rng, dtype, suffix):
     np.testing.assert_array_equal(image.data, data)
 
 
-@pytest.mark.parametrize("mode", ["L", "LA", "1", "I;16", "RGB", "RGBA", "P"])
-def test_png_of_every_kind(tmp_path, rng, mode):
-    grey = noise(rng, 20, 30)
-    colour = noise(rng, 20, 30, 3)
-    expected = grey
-    if mode == "1":
-        expected = grey > 100
-        picture = PilImage.fromarray(expected)
-    elif mode == "I;16":
-        expected = grey.astype(np.uint16) * 300
-        picture = PilImage.fromarray(expected)
-    elif mode in ("RGB", "RGBA"):
-        expected = np.moveaxis(colour, -1, 0)
-        picture = PilImage.fromarray(colour).convert(mode)
-    elif mode == "P":
-        expected = np.stack([grey, 255 - grey, grey // 2])
-        picture = PilImage.fromarray(grey)
-        ramp = np.arange(256)
-        picture.putpalette(np.stack([ramp, 255 - ramp, ramp // 2], 1).astype(np.uint8).tobytes())
-    else:
-        picture = PilImage.fromarray(grey).convert(mode)
-    picture.save(tmp_path / "a.png")
-    image = read_image(tmp_path / "a.png")
-    np.testing.assert_array_equal(image.data, expected)
-    assert image.rgb == (expected.ndim == 3)
-    assert image.data.dtype == expected.dtype
-
-
-def test_palette_png_with_grey_palette_is_grey(tmp_path, rng):
-    grey = noise(rng, 20, 30)
-    picture = PilImage.fromarray(grey)
-    picture.putpalette(np.repeat(np.arange(256, dtype=np.uint8), 3).tobytes())
-    picture.save(tmp_path / "a.png")
-    image = read_image(tmp_path / "a.png")
-    assert image.axes == "YX"
-    np.testing.assert_array_equal(image.data, grey)
-
-
-def test_jpeg(tmp_path):
-    PilImage.fromarray(np.full((20, 30, 3), 90, np.uint8)).save(tmp_path / "a.JPG")
-    image = read_image(tmp_path / "a.JPG")
-    assert image.sizes == {"C": 3, "Y": 20, "X": 30}
-    assert image.rgb
-
-
 def test_grey_saved_as_rgb_stays_rgb(tmp_path, rng):
     grey = noise(rng, 20, 30)
     tifffile.imwrite(tmp_path / "a.tif", np.stack([grey] * 3, -1), photometric="rgb")
     assert read_image(tmp_path / "a.tif").rgb
-
-
-def test_samples_that_are_no_colours_are_channels(tmp_path, rng):
-    data = noise(rng, 20, 30, 5)
-    tifffile.imwrite(tmp_path / "a.tif", data, photometric="minisblack", planarconfig="contig")
-    image = read_image(tmp_path / "a.tif", channels=[4, 0])
-    assert not image.rgb
-    np.testing.assert_array_equal(image.data, np.moveaxis(data, -1, 0)[[4, 0]])
-
-
-def test_imagej_hyperstack(tmp_path, rng):
-    data = noise(rng, 3, 4, 2, 20, 30, dtype=np.uint16)
-    tifffile.imwrite(
-        tmp_path / "a.tif",
-        data,
-        imagej=True,
-        resolution=(1 / 0.65, 1 / 0.5),
-        metadata={
-            "axes": "TZCYX",
-            "unit": "micron",
-            "spacing": 2.0,
-            "Labels": ["DAPI", "GFP"] * 12,
-        },
-    )
-    image = read_image(tmp_path / "a.tif", channels=["GFP"])
-    assert image.sizes == {"T": 3, "Z": 4, "C": 1, "Y": 20, "X": 30}
-    assert image.channel_names == ("GFP",)
-    assert image.pixel_size.spacing == pytest.approx((2.0, 0.5, 0.65))
-    assert image.pixel_size.unit == "µm"
-    np.testing.assert_array_equal(image.data, data[:, :, 1:])
-
-
-def test_imagej_without_unit_has_unknown_pixel_size(tmp_path, rng):
-    tifffile.imwrite(tmp_path / "a.tif", noise(rng, 20, 30), imagej=True, resolution=(2, 2))
-    assert read_image(tmp_path / "a.tif").pixel_size is None
-
-
-def test_ome_tiff(tmp_path, rng):
-    data = noise(rng, 2, 20, 30)
-    tifffile.imwrite(
-        tmp_path / "a.ome.tif",
-        data,
-        metadata={
-            "axes": "CYX",
-            "PhysicalSizeX": 650.0,
-            "PhysicalSizeXUnit": "nm",
-            "PhysicalSizeY": 0.5,
-            "Channel": {"Name": ["DAPI", "GFP"]},
-        },
-    )
-    image = read_image(tmp_path / "a.ome.tif")
-    assert image.name == "a"
-    assert image.axes == "CYX"
-    assert image.channel_names == ("DAPI", "GFP")
-    assert image.pixel_size.spacing == pytest.approx((0.5, 0.65))
-
-
-@pytest.mark.parametrize(
-    ("per_unit", "unit", "expected_um"),
-    [(20_000, "CENTIMETER", 0.5), (300, "INCH", None), (2, "NONE", None)],
-)
-def test_resolution_tags_count_only_with_a_real_unit(tmp_path, rng, per_unit, unit, expected_um):
-    path = tmp_path / "a.tif"
-    tifffile.imwrite(path, noise(rng, 20, 30), resolution=(per_unit, per_unit), resolutionunit=unit)
-    size = read_image(path).pixel_size
-    assert (size and size.yx[0]) == (expected_um and pytest.approx(expected_um))
 
 
 @pytest.mark.parametrize("metadata", [None, {}])
@@ -188,44 +75,6 @@ def test_axes_of_length_one_go_away(tmp_path, rng):
     assert read_image(tmp_path / "a.npy", axes="YX").axes == "YX"
 
 
-def test_ngff_group(tmp_path, rng):
-    data = noise(rng, 2, 20, 30)
-    group = zarr.open_group(str(tmp_path / "a.ome.zarr"), mode="w")
-    group.create_array("s0", data=data)
-    group.attrs["ome"] = {
-        "version": "0.5",
-        "multiscales": [
-            {
-                "axes": [
-                    {"name": "c", "type": "channel"},
-                    {"name": "y", "type": "space", "unit": "micrometer"},
-                    {"name": "x", "type": "space", "unit": "nanometer"},
-                ],
-                "datasets": [
-                    {
-                        "path": "s0",
-                        "coordinateTransformations": [{"type": "scale", "scale": [1, 0.5, 250]}],
-                    }
-                ],
-                "coordinateTransformations": [{"type": "scale", "scale": [1, 2, 2]}],
-            }
-        ],
-        "omero": {"channels": [{"label": "DAPI"}, {"label": "GFP"}]},
-    }
-    image = read_image(tmp_path / "a.ome.zarr", channels=["DAPI"])
-    assert (image.name, image.axes) == ("a", "CYX")
-    assert image.pixel_size.spacing == pytest.approx((1.0, 0.5))
-    np.testing.assert_array_equal(image.data, data[:1])
-
-
-def test_zarr_group_without_one_image(tmp_path, rng):
-    group = zarr.open_group(str(tmp_path / "a.zarr"), mode="w")
-    for name in "xy":
-        group.create_array(name, data=noise(rng, 4, 4))
-    with pytest.raises(ImageError, match="it holds x, y"):
-        read_image(tmp_path / "a.zarr")
-
-
 @pytest.mark.parametrize("kind", ["plain", "compressed", "tiled", "npy", "zarr"])
 def test_lazy_gives_the_same_without_reading(tmp_path, rng, kind):
     data = noise(rng, 3, 64, 64)
@@ -244,21 +93,6 @@ def test_lazy_gives_the_same_without_reading(tmp_path, rng, kind):
 
 
 # --- what cannot be read -------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("options", [{}, {"metadata": None}, {"imagej": True}, {"ome": True}])
-@pytest.mark.parametrize("compression", [None, "zlib"])
-@pytest.mark.parametrize("left", [0.5, 0.05, 0.002])
-@pytest.mark.parametrize("lazy", [False, True])
-def test_truncated_tiff(tmp_path, rng, options, compression, left, lazy):
-    path = tmp_path / "a.tif"
-    if not (options.get("imagej") and compression):
-        options = options | {"compression": compression}
-    tifffile.imwrite(path, noise(rng, 5, 64, 64), **options)
-    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * left)])
-    with pytest.raises(ImageError, match=r"cut off") as caught:
-        read_image(path, axes="TYX", lazy=lazy)
-    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".npy"])
@@ -301,42 +135,7 @@ def test_missing_channel(tmp_path, rng):
         read_image(tmp_path / "a.npy", channels=[2], axes="CYX")
 
 
-def test_pickles_are_never_loaded(tmp_path):
-    np.save(tmp_path / "a.npy", np.array([{"masks": 1}], dtype=object), allow_pickle=True)
-    with pytest.raises(ImageError, match="can run code"):
-        read_image(tmp_path / "a.npy")
-    (tmp_path / "a.npy").rename(tmp_path / "a_seg.npy")
-    with pytest.raises(LabelsError, match="Save masks as PNG/tif"):
-        read_labels(tmp_path / "a_seg.npy")
-
-
-@pytest.mark.parametrize("colour_type", [2, 4, 6])
-def test_16_bit_png_with_colour_or_transparency_is_not_cut_to_8_bits(tmp_path, colour_type):
-    header = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR" + bytes(
-        [0, 0, 0, 1, 0, 0, 0, 1, 16, colour_type, 0, 0, 0]
-    )
-    (tmp_path / "a.png").write_bytes(header + bytes(30))
-    with pytest.raises(ImageError, match="16-bit PNG with colour or transparency"):
-        read_image(tmp_path / "a.png")
-
-
-def test_several_positions_in_one_file(tmp_path, rng):
-    with tifffile.TiffWriter(tmp_path / "a.ome.tif", ome=True) as tif:
-        for _ in range(3):
-            tif.write(noise(rng, 20, 30), metadata={"axes": "YX"})
-    with pytest.raises(ImageError, match="holds 3 images"):
-        read_image(tmp_path / "a.ome.tif")
-
-
 # --- labels ------------------------------------------------------------------------------------
-
-
-def test_palette_png_gives_the_numbers_of_labels(tmp_path):
-    labels = np.arange(12, dtype=np.uint8).reshape(3, 4)
-    picture = PilImage.fromarray(labels)
-    picture.putpalette(np.random.default_rng(0).integers(0, 255, 768, np.uint8).tobytes())
-    picture.save(tmp_path / "a.png")
-    np.testing.assert_array_equal(read_labels(tmp_path / "a.png"), labels)
 
 
 def test_grey_mask_saved_as_colour_is_taken_and_colours_are_not(tmp_path, rng):
@@ -384,19 +183,6 @@ def test_labels_come_back(tmp_path, largest, axes, suffix):
         assert image.pixel_size.yx == pytest.approx((0.5, 0.25))
 
 
-def test_label_tiff_is_what_fiji_opens(tmp_path):
-    labels = np.arange(24, dtype=np.int64).reshape(2, 3, 4)
-    write_labels(tmp_path / "a.tif", labels, "ZYX", PixelSize((2.0, 0.5, 0.25)))
-    with tifffile.TiffFile(tmp_path / "a.tif") as tif:
-        assert tif.is_imagej
-        assert tif.pages.first.dtype == np.uint16
-        assert tif.imagej_metadata["unit"] == "um"
-        assert tif.imagej_metadata["spacing"] == 2.0
-        assert tif.imagej_metadata["slices"] == 2
-        numerator, denominator = tif.pages.first.tags["XResolution"].value
-        assert numerator / denominator == pytest.approx(4.0)
-
-
 def test_labels_that_no_file_holds(tmp_path):
     with pytest.raises(LabelsError, match="up to 65,535"):
         write_labels(tmp_path / "a.png", np.array([[70_000]]))
@@ -437,10 +223,3 @@ def test_colour_comes_back(tmp_path, rng):
 def test_bare_name(tmp_path):
     names = {"a.ome.tif": "a", "a.b.tif": "a.b", "a.ome.zarr": "a", "a.b": "a.b"}
     assert {n: bare_name(tmp_path / n) for n in names} == names
-
-
-def test_ngff_metadata_is_plain_json(tmp_path):
-    write_labels(tmp_path / "a.zarr", np.ones((4, 4), int), pixel_size=PixelSize((0.5, 0.5)))
-    attributes = json.loads((tmp_path / "a.zarr" / ".zattrs").read_text())
-    axes = attributes["multiscales"][0]["axes"]
-    assert axes[0] == {"name": "y", "type": "space", "unit": "micrometer"}

@@ -40,6 +40,7 @@ from napari_unet.core.models.unet import UNet
 from napari_unet.core.models.unet_config import UNetConfig
 from napari_unet.core.prediction.batch import BatchOptions, predict_files
 from napari_unet.core.prediction.batch_inputs import find_inputs
+from napari_unet.core.prediction.options import PredictOptions
 from napari_unet.core.prediction.prediction import predict
 from napari_unet.core.system.allocator import keeping_freed_memory
 from napari_unet.core.system.device import choose_compute
@@ -151,7 +152,10 @@ def predict_one(model_name: str, path: Path, block: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         image = read_image(path, axes="YX", lazy=True)
         result = predict(
-            load_model(find_model(model_name)), image, block_px=block, folder=Path(folder)
+            load_model(find_model(model_name)),
+            image,
+            PredictOptions(block_px=block),
+            folder=Path(folder),
         )
         seconds = time.perf_counter() - start
     done.set()

@@ -32,6 +32,7 @@ from napari_unet.core.images.image import Image
 from napari_unet.core.models.catalogue import find_model
 from napari_unet.core.models.model import Model
 from napari_unet.core.models.model_file import load_model
+from napari_unet.core.prediction.options import PredictOptions
 from napari_unet.core.prediction.prediction import Prediction, predict
 
 DIAMETERS = (8, 12, 16, 24, 40, 60, 80, 100, 120)
@@ -129,7 +130,7 @@ def draw(diameter: int, seed: int, **options: Any) -> tuple[Pixels, Pixels]:
 
 
 def as_shipped(model: Model, image: Pixels) -> Prediction:
-    return predict(model, Image.from_array(image, "YX"), scale="auto")
+    return predict(model, Image.from_array(image, "YX"), PredictOptions(scale="auto"))
 
 
 def count(prediction: Prediction) -> int:
@@ -183,7 +184,7 @@ def empty(model: Model) -> list[str]:
     broken = []
     for name, image in empty_images():
         shipped = as_shipped(model, image)
-        plain = predict(model, Image.from_array(image, "YX"), contrast="as-is")
+        plain = predict(model, Image.from_array(image, "YX"), PredictOptions(contrast="as-is"))
         print(f"{name:>22}{count(shipped):14}{count(plain):10}", flush=True)
         if count(shipped) or count(plain):
             found = f"{count(shipped)} as shipped, {count(plain)} at scale 1"

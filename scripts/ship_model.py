@@ -21,6 +21,7 @@ from napari_unet.core.models.blocks import BlockNetwork
 from napari_unet.core.models.catalogue import find_model, shipped_folder
 from napari_unet.core.models.model import Model
 from napari_unet.core.models.model_file import save_model
+from napari_unet.core.prediction.options import PredictOptions
 from napari_unet.core.system.device import choose_compute
 
 LARGEST_BYTES = 8_000_000
@@ -78,7 +79,10 @@ def scores(model: Model, source: Path) -> dict[str, float]:
     pairs = [pair for pair in data.load(data.find()) if pair.name in names]
     if len(pairs) != len(names):
         raise SystemExit(f"{source} holds {len(pairs)} of the {len(names)} validation images.")
-    labels = (np.asarray(predict(model, p.image, precision="float32").labels) for p in pairs)
+    labels = (
+        np.asarray(predict(model, p.image, PredictOptions(precision="float32")).labels)
+        for p in pairs
+    )
     found = ((p.name, predicted, p.labels) for p, predicted in zip(pairs, labels, strict=True))
     return {k: v for k, v in evaluate_many(found).summary().items() if k in model.info.scores}
 

@@ -19,6 +19,7 @@ from napari_unet.core.images.image import Image
 from napari_unet.core.io.image_files import read_labels, write_labels
 from napari_unet.core.models.model_file import load_model
 from napari_unet.core.prediction.batch import FileFailed, FilePredicted
+from napari_unet.core.prediction.options import PredictOptions
 from napari_unet.core.prediction.prediction import predict
 from napari_unet.core.tasks.instances import Instances
 from napari_unet.core.training.events import Finished, FinishReason
@@ -254,7 +255,7 @@ def test_an_odd_image_trains_and_predicts(here, image):
     data = cases.pairs_from_arrays([image], [labels])
     *_, last = train(data, Instances(), here / "run", cases.tiny())
     assert isinstance(last, Finished)
-    found = predict(load_model(last.last_model), Image(image, "YX"), device="cpu")
+    found = predict(load_model(last.last_model), Image(image, "YX"), PredictOptions(device="cpu"))
     assert found.labels.shape == image.shape
     assert all(w.isfinite().all() for w in load_model(last.last_model).weights.values())
 

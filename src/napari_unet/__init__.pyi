@@ -18,7 +18,9 @@ from .core.models.catalogue import find_model, list_models
 from .core.models.model import Model, ModelInfo
 from .core.models.model_file import load_model, save_model
 from .core.models.unet_config import UNetConfig
-from .core.prediction.prediction import Prediction, predict
+from .core.prediction.batch import predict_files
+from .core.prediction.options import PredictOptions
+from .core.prediction.prediction import Prediction, predict, redecode
 from .core.tasks.instances import Instances
 from .core.tasks.semantic import Semantic
 from .core.training.settings import Budget, TrainingSettings
@@ -36,6 +38,7 @@ __all__ = [
     "Normalization",
     "Pair",
     "PixelSize",
+    "PredictOptions",
     "Prediction",
     "Report",
     "Semantic",
@@ -58,8 +61,10 @@ __all__ = [
     "measure_objects",
     "pairs_from_arrays",
     "predict",
+    "predict_files",
     "read_image",
     "read_labels",
+    "redecode",
     "repair_labels",
     "resume",
     "save_model",

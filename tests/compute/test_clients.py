@@ -40,7 +40,7 @@ SCRIPT = """
     prediction = PredictRequest(model, image, device="cpu", keep_outputs=True)
     job = engine.submit(prediction)
     found = job.wait(60)
-    engine.submit(DecodeRequest(job.id, Instances())).wait(60)
+    engine.submit(DecodeRequest(job.id, {})).wait(60)
     engine.submit(EvaluateRequest(found.labels, labels)).wait(60)
     try:
         bad = Image(np.zeros((3, 8, 8), np.uint8), "CYX")

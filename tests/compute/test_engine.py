@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import zarr
 
-from napari_unet import Image, Instances, Pair, Semantic, write_labels
+from napari_unet import Image, Pair, write_labels
 from napari_unet.compute import (
     ComputeError,
     DecodeRequest,
@@ -27,6 +27,7 @@ from napari_unet.compute import (
 from napari_unet.core.errors import Cancelled, ModelFileError, SettingsError
 from napari_unet.core.io.image_files import read_labels, write_image
 from napari_unet.core.prediction.batch import BatchOptions, FileFailed, FilePredicted
+from napari_unet.core.prediction.options import PredictOptions
 from napari_unet.core.training.events import EpochDone, Finished, FinishReason, Started, StepDone
 
 
@@ -123,7 +124,9 @@ def test_a_preview_that_cannot_be_made_ends_no_training(engine, small, tmp_path)
 
 
 def test_prediction_gives_labels_that_can_be_painted_in(engine, small, trained) -> None:
-    job = engine.submit(PredictRequest(trained, small.image, probabilities=True, device="cpu"))
+    job = engine.submit(
+        PredictRequest(trained, small.image, PredictOptions(device="cpu"), probabilities=True)
+    )
     events = listen(job)
     found = job.wait(50)
     assert found.labels.shape == (96, 96)
@@ -146,7 +149,7 @@ def test_lazy_images_give_what_arrays_give(engine, small, trained, tmp_path, kin
         lazy[:] = data
         lazy = da.from_zarr(lazy) if kind == "dask of zarr" else lazy
     whole, by_parts = (
-        engine.submit(PredictRequest(trained, image, device="cpu"))
+        engine.submit(PredictRequest(trained, image, PredictOptions(device="cpu")))
         for image in (small.image, Image.from_array(lazy, "YX"))
     )
     np.testing.assert_array_equal(by_parts.wait(50).labels, whole.wait(50).labels)
@@ -161,7 +164,12 @@ def test_lazy_pairs_train(engine, small, tmp_path) -> None:
 def test_functions_of_a_notebook_travel_with_a_lazy_image(engine, small, trained) -> None:
     lazy = da.from_array(small.image.data, chunks=96).map_blocks(lambda x: x + 1)
     image = Image(lazy, "YX")
-    assert engine.submit(PredictRequest(trained, image, device="cpu")).wait(50).labels.max() >= 2
+    assert (
+        engine.submit(PredictRequest(trained, image, PredictOptions(device="cpu")))
+        .wait(50)
+        .labels.max()
+        >= 2
+    )
 
 
 def test_what_cannot_be_sent_is_a_sentence(engine, trained) -> None:
@@ -173,32 +181,30 @@ def test_what_cannot_be_sent_is_a_sentence(engine, trained) -> None:
 
 
 def test_decoding_again_needs_no_network(engine, small, trained) -> None:
-    request = PredictRequest(trained, small.image, device="cpu", keep_outputs=True)
+    request = PredictRequest(trained, small.image, PredictOptions(device="cpu"), keep_outputs=True)
     job = engine.submit(request)
     found = job.wait(50)
     assert found.outputs.size == 0
-    decoder = found.model.task.decoder.model_copy(update={"min_area_px": 5000})
-    strict = found.model.task.model_copy(update={"decoder": decoder})
     assert found.labels.max() >= 2
-    again = engine.submit(DecodeRequest(job.id, strict)).wait(20)
+    again = engine.submit(DecodeRequest(job.id, {"min_area_px": 5000})).wait(20)
     assert again.labels.max() == 0
     assert again.labels.shape == found.labels.shape
-    same = engine.submit(DecodeRequest(job.id, found.model.task)).wait(20)
+    same = engine.submit(DecodeRequest(job.id, {})).wait(20)
     np.testing.assert_array_equal(same.labels, found.labels)
 
 
 def test_decoding_what_was_not_kept_says_predict_again(engine, small, trained) -> None:
-    job = engine.submit(PredictRequest(trained, small.image, device="cpu"))
+    job = engine.submit(PredictRequest(trained, small.image, PredictOptions(device="cpu")))
     assert job.wait(50).outputs is None
     with pytest.raises(SettingsError, match="Predict again"):
-        engine.submit(DecodeRequest(job.id, Instances())).wait(20)
+        engine.submit(DecodeRequest(job.id, {})).wait(20)
 
 
 def test_files_are_predicted_one_by_one(engine, small, trained, tmp_path) -> None:
     for name in ("a", "b"):
         write_image(tmp_path / "in" / f"{name}.tif", small.image)
     (tmp_path / "in" / "broken.tif").write_bytes(b"nothing")
-    options = BatchOptions(tmp_path / "out", device="cpu")
+    options = BatchOptions(tmp_path / "out", prediction=PredictOptions(device="cpu"))
     job = engine.submit(FilesRequest(trained, (str(tmp_path / "in"),), options))
     events = listen(job)
     done = job.wait(50)
@@ -282,7 +288,8 @@ def test_prediction_does_not_wait_for_training(engine, small, trained, tmp_path)
     events = [listen(job) for job in trainings]
     wait_for(lambda: all(of(StepDone, found) for found in events))
     predictions = [
-        engine.submit(PredictRequest(trained, small.image, device="cpu")) for _ in range(3)
+        engine.submit(PredictRequest(trained, small.image, PredictOptions(device="cpu")))
+        for _ in range(3)
     ]
     assert all(job.wait(30).labels.max() >= 2 for job in predictions)
     assert [job.status for job in trainings] == ["running", "running"]
@@ -300,14 +307,14 @@ def test_errors_cross_as_sentences(engine, small, trained, tmp_path) -> None:
     assert job.status == "failed"
     with pytest.raises(ModelFileError, match="There is no model file"):
         engine.submit(PredictRequest(tmp_path / "none.safetensors", small.image)).wait(30)
-    classes = Semantic.from_labels([small.pair.labels])
-    with pytest.raises(SettingsError, match="Change decoder settings only"):
-        engine.submit(PredictRequest(trained, small.image, task=classes)).wait(30)
+    options = PredictOptions(adjustments={"softness": 2})
+    with pytest.raises(SettingsError, match="no softness: expected among threshold"):
+        engine.submit(PredictRequest(trained, small.image, options)).wait(30)
 
 
 def test_a_cancelled_prediction_ends_with_cancelled(engine, small, trained) -> None:
     wide = Image(np.tile(small.image.data, (20, 20)), "YX")
-    job = engine.submit(PredictRequest(trained, wide, block_px=64, device="cpu"))
+    job = engine.submit(PredictRequest(trained, wide, PredictOptions(block_px=64, device="cpu")))
     events = listen(job)
     wait_for(lambda: of(Progress, events))
     job.stop()

@@ -20,6 +20,7 @@ from napari_unet.compute.worker import Failure, _failure, fetch_preview
 from napari_unet.core.errors import DeviceError, SettingsError, UNetError
 from napari_unet.core.models.model import Model
 from napari_unet.core.models.model_file import load_model, save_model
+from napari_unet.core.prediction.options import PredictOptions
 from napari_unet.core.prediction.prediction import Prediction
 from napari_unet.core.training.events import CheckpointSaved, StepDone
 
@@ -125,11 +126,14 @@ def builds(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 
 
 def test_the_network_is_built_once_for_many_layers(trained, small, builds, tmp_path) -> None:
-    request = PredictRequest(trained, small.image, device="cpu")
+    request = PredictRequest(trained, small.image, PredictOptions(device="cpu"))
     context = JobContext("job", lambda event: None)
     first = work(request, context)
-    second = work(replace(request, task=first.model.task), context)
-    averaged = replace(request, test_time_augmentation=True)
+    second = work(
+        replace(request, options=PredictOptions(device="cpu", adjustments={"threshold": 0.5})),
+        context,
+    )
+    averaged = replace(request, options=PredictOptions(device="cpu", test_time_augmentation=True))
     work(averaged, context)
     assert builds == [first.model.name]
     np.testing.assert_array_equal(first.labels, second.labels)
@@ -141,7 +145,7 @@ def test_the_network_is_built_once_for_many_layers(trained, small, builds, tmp_p
 
 def test_another_model_is_built_and_the_first_released(trained, small, builds, tmp_path) -> None:
     context = JobContext("job", lambda event: None)
-    request = PredictRequest(trained, small.image, device="cpu")
+    request = PredictRequest(trained, small.image, PredictOptions(device="cpu"))
     work(request, context)
     model = load_model(trained)
     other = tmp_path / "other.safetensors"
@@ -154,7 +158,7 @@ def test_another_model_is_built_and_the_first_released(trained, small, builds, t
 def test_the_network_is_released_when_nobody_predicts(trained, builds) -> None:
     keeper = KeptModel(idle_s=0.05)
     model = keeper.load(trained)
-    keeper.build(model, "cpu", "float32", False)
+    keeper.build(model, PredictOptions(device="cpu", precision="float32"))
     assert keeper.load(trained) is model
     held = weakref.ref(model)
     del model
@@ -171,7 +175,7 @@ def test_large_results_lie_in_the_folder_or_come_whole(
 ) -> None:
     monkeypatch.setattr("napari_unet.core.prediction.prediction.IN_MEMORY_BYTES", 1000)
     context = JobContext("job", lambda event: None)
-    request = PredictRequest(trained, small.image, probabilities=True, device="cpu")
+    request = PredictRequest(trained, small.image, PredictOptions(device="cpu"), probabilities=True)
     monkeypatch.setattr(JobContext, "should_stop", lambda self: False)
     on_disk = unpack(pack(work(replace(request, folder=tmp_path), context)))
     whole = unpack(pack(work(request, context)))

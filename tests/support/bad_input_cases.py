@@ -31,7 +31,7 @@ from napari_unet.core.models.unet import UNet
 from napari_unet.core.models.unet_config import UNetConfig
 from napari_unet.core.prediction.batch import BatchOptions, predict_files
 from napari_unet.core.prediction.batch_inputs import find_inputs
-from napari_unet.core.prediction.decoder_options import decode_with
+from napari_unet.core.prediction.options import PredictOptions
 from napari_unet.core.prediction.prediction import predict
 from napari_unet.core.settings import parse_settings
 from napari_unet.core.system.atomic_files import atomic_write_csv
@@ -602,7 +602,7 @@ def no_budget(here: Path, patch: pytest.MonkeyPatch) -> Call:
 
 def block_of_no_size(here: Path, patch: pytest.MonkeyPatch) -> Call:
     image = Image(pixels(), "YX", "cells")
-    return lambda: predict(tiny_model(), image, device="cpu", block_px=0)
+    return lambda: predict(tiny_model(), image, PredictOptions(device="cpu", block_px=0))
 
 
 def unknown_device(here: Path, patch: pytest.MonkeyPatch) -> Call:
@@ -626,7 +626,7 @@ def two_budgets(here: Path, patch: pytest.MonkeyPatch) -> Call:
 
 
 def threshold_above_one(here: Path, patch: pytest.MonkeyPatch) -> Call:
-    return lambda: decode_with(tiny_model(), threshold=50)
+    return lambda: tiny_model().info.adjusted({"threshold": 50})
 
 
 def validation_share_of_one(here: Path, patch: pytest.MonkeyPatch) -> Call:
@@ -645,19 +645,19 @@ def nan_in_a_training_image(here: Path, patch: pytest.MonkeyPatch) -> Call:
 def nan_in_one_plane(here: Path, patch: pytest.MonkeyPatch) -> Call:
     movie = pixels((3, *SIZE), "float32")
     movie[1, 3, 4] = np.nan
-    return lambda: predict(tiny_model(), Image(movie, "TYX", "movie"), device="cpu")
+    return lambda: predict(tiny_model(), Image(movie, "TYX", "movie"), PredictOptions(device="cpu"))
 
 
 def infinity_in_an_image(here: Path, patch: pytest.MonkeyPatch) -> Call:
     image = pixels(dtype="float32")
     image[3] = np.inf
-    return lambda: predict(tiny_model(), Image(image, "YX", "cells"), device="cpu")
+    return lambda: predict(tiny_model(), Image(image, "YX", "cells"), PredictOptions(device="cpu"))
 
 
 def values_that_mean_no_data(here: Path, patch: pytest.MonkeyPatch) -> Call:
     image = pixels(dtype="float32")
     image[3, :5] = np.finfo(np.float32).min
-    return lambda: predict(tiny_model(), Image(image, "YX", "cells"), device="cpu")
+    return lambda: predict(tiny_model(), Image(image, "YX", "cells"), PredictOptions(device="cpu"))
 
 
 # -- models -------------------------------------------------------------------------------------
@@ -739,11 +739,13 @@ def foreign_weights(here: Path, patch: pytest.MonkeyPatch) -> Call:
 
 def colour_image_for_a_grey_model(here: Path, patch: pytest.MonkeyPatch) -> Call:
     image = Image.from_array(pixels((*SIZE, 3)), name="stain")
-    return lambda: predict(tiny_model(), image, device="cpu")
+    return lambda: predict(tiny_model(), image, PredictOptions(device="cpu"))
 
 
 def plane_for_a_model_of_volumes(here: Path, patch: pytest.MonkeyPatch) -> Call:
-    return lambda: predict(tiny_model(ndim=3), Image(pixels(), "YX", "cells"), device="cpu")
+    return lambda: predict(
+        tiny_model(ndim=3), Image(pixels(), "YX", "cells"), PredictOptions(device="cpu")
+    )
 
 
 def start_from_a_model_of_volumes(here: Path, patch: pytest.MonkeyPatch) -> Call:
@@ -940,9 +942,15 @@ def unknown_format_to_write(here: Path, patch: pytest.MonkeyPatch) -> Call:
 
 
 def predict_into(here: Path, inputs: Sequence[Path], **options: object) -> Call:
-    fields = {"folder": here / "results", "device": "cpu", "precision": "float32"} | options
+    values = {"device": "cpu", "precision": "float32"} | options
+    own = {k: v for k, v in values.items() if k in PredictOptions.model_fields}
+    others = {k: v for k, v in values.items() if k not in own}
     files = find_inputs(inputs).files
-    return lambda: list(predict_files(tiny_model(), files, BatchOptions(**fields)))
+    return lambda: list(
+        predict_files(
+            tiny_model(), files, BatchOptions(here / "results", PredictOptions(**own), **others)
+        )
+    )
 
 
 def no_images_in_a_folder(here: Path, patch: pytest.MonkeyPatch) -> Call:

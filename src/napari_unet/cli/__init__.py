@@ -63,5 +63,5 @@ for _module, _command in (
     (evaluate, evaluate.evaluate),
     (demo, demo.demo),
 ):
-    app.command(epilog=_module.EPILOG)(_command)
+    app.command(epilog=_module.EPILOG, cls=_module.COMMAND)(_command)
 app.add_typer(models.app, name="models", epilog=models.EPILOG)

@@ -8,13 +8,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from napari_unet.cli.console import Output, in_sentences
-from napari_unet.cli.options import DeviceOption, JsonOption, ThreadsOption, use_threads
+from napari_unet.cli.options import JsonOption, ThreadsOption, use_threads
+from napari_unet.cli.settings_options import (
+    Option,
+    given_settings,
+    settings_command,
+    settings_options,
+)
 from napari_unet.core.errors import SettingsError
 
 if TYPE_CHECKING:
     from napari_unet.core.training.settings import TrainingSettings
 
-__all__ = ["EPILOG", "demo"]
+__all__ = ["COMMAND", "EPILOG", "demo"]
 
 EPILOG = """
 **Examples**
@@ -27,8 +33,18 @@ EPILOG = """
 _SECONDS = 45
 
 
+def _options() -> list[Option]:
+    from napari_unet.core.prediction.options import PredictOptions
+
+    return settings_options(PredictOptions, ("device",))
+
+
+COMMAND = settings_command(_options)
+
+
 @in_sentences
 def demo(
+    context: typer.Context,
     out: Annotated[
         Path, typer.Option(metavar="FOLDER", help="Where everything is written.")
     ] = Path("napari-unet-demo"),
@@ -40,19 +56,20 @@ def demo(
         float | None, typer.Option(min=1, help="How long to train, with --train.  [default: 45]")
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the images and the training.")] = 0,
-    device: DeviceOption = "auto",
     threads: ThreadsOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Predict and evaluate synthetic nuclei: offline, with exact truth."""
     from napari_unet.cli import demo_run
+    from napari_unet.core.prediction.options import PredictOptions
 
     output = Output(as_json)
     use_threads(threads)
     if seconds is not None and not train:
         raise SettingsError("--seconds says how long to train: add --train, or leave it out.")
-    settings = demo_settings(seconds or _SECONDS, seed, device) if train else None
-    demo_run.run(output, out, seed, device, settings)
+    options = PredictOptions(**given_settings(context, ("device",)))
+    settings = demo_settings(seconds or _SECONDS, seed, options.device) if train else None
+    demo_run.run(output, out, seed, options, settings)
 
 
 def demo_settings(seconds: float, seed: int, device: str) -> TrainingSettings:

@@ -17,6 +17,7 @@ from napari_unet.core.system.command_line import command_line
 from napari_unet.core.training.events import FinishReason
 
 if TYPE_CHECKING:
+    from napari_unet.core.prediction.options import PredictOptions
     from napari_unet.core.training.settings import TrainingSettings
 
 __all__ = ["run"]
@@ -26,7 +27,11 @@ _TRAIN, _TEST = 12, 4
 
 
 def run(
-    output: Output, folder: Path, seed: int, device: str, settings: TrainingSettings | None
+    output: Output,
+    folder: Path,
+    seed: int,
+    options: PredictOptions,
+    settings: TrainingSettings | None,
 ) -> None:
     """Run the demo in a folder; an earlier demo there is replaced.
 
@@ -38,8 +43,8 @@ def run(
         Where everything is written.
     seed
         Of the images.
-    device
-        Where to compute.
+    options
+        How to predict.
     settings
         How to train a model of one's own first; None: the shipped one predicts.
     """
@@ -50,7 +55,7 @@ def run(
         raise typer.Exit(INTERRUPTED)
     model = str(folder / "run") if settings is not None else DEFAULT_MODEL
     output.say(f"Predicting with the model '{model}'.")
-    _predict(folder, model, device)
+    _predict(folder, model, options)
     table = ClassTable("instances")
     evaluation = score_files(
         output, folder / "results", folder / "test" / "masks", folder / "test" / "images", table
@@ -108,14 +113,14 @@ def _train(output: Output, folder: Path, settings: TrainingSettings) -> FinishRe
         return follow(output, events).reason
 
 
-def _predict(folder: Path, name: str, device: str) -> None:
+def _predict(folder: Path, name: str, how: PredictOptions) -> None:
     from napari_unet.core.models.catalogue import find_model
     from napari_unet.core.models.model_file import load_model
     from napari_unet.core.prediction.batch import BatchOptions, FileFailed, predict_files
     from napari_unet.core.prediction.batch_inputs import find_inputs
 
     model = load_model(find_model(name))
-    options = BatchOptions(folder=folder / "results", device=device)
+    options = BatchOptions(folder=folder / "results", prediction=how)
     found = find_inputs([folder / "test" / "images"])
     for result in predict_files(model, found.files, options):
         if isinstance(result, FileFailed):

@@ -14,14 +14,12 @@ from napari_unet.cli.options import (
     BackgroundOption,
     ChannelsOption,
     ClassOption,
-    DeviceOption,
     EmptyPlanes,
     EmptyPlanesOption,
     FractionOption,
     GroupPatternOption,
     GroupsOption,
     JsonOption,
-    PrecisionOption,
     RepairOption,
     SparseOption,
     TaskKind,
@@ -31,9 +29,15 @@ from napari_unet.cli.options import (
     parse_classes,
     use_threads,
 )
+from napari_unet.cli.settings_options import (
+    Option,
+    given_settings,
+    settings_command,
+    settings_options,
+)
 from napari_unet.core.errors import SettingsError
 
-__all__ = ["EPILOG", "evaluate"]
+__all__ = ["COMMAND", "EPILOG", "evaluate"]
 
 EPILOG = """
 **Examples**
@@ -58,6 +62,9 @@ Results: scores.csv, scores_by_image.csv and comparison.png in the folder of --o
 _ONLY_FILES = {"images", "task", "sparse", "background"}
 """Options that mean nothing together with ``--model``, which knows."""
 
+_PREDICTING = ("test_time_augmentation", "device", "precision")
+"""Options of the prediction."""
+
 _ONLY_MODEL = {
     "split",
     "validation_fraction",
@@ -66,12 +73,19 @@ _ONLY_MODEL = {
     "group_pattern",
     "channels",
     "repair",
-    "tta",
-    "device",
-    "precision",
+    *_PREDICTING,
     "threads",
 }
 """Options that mean nothing where predictions are there already."""
+
+
+def _options() -> list[Option]:
+    from napari_unet.core.prediction.options import PredictOptions
+
+    return settings_options(PredictOptions, _PREDICTING)
+
+
+COMMAND = settings_command(_options)
 
 
 @in_sentences
@@ -117,12 +131,9 @@ def evaluate(
     channels: ChannelsOption = None,
     axes: AxesOption = None,
     repair: RepairOption = None,
-    tta: Annotated[bool, typer.Option("--tta", help="Average over flips and turns.")] = False,
     definitions: Annotated[
         bool, typer.Option("--definitions", help="Say what each score means.")
     ] = False,
-    device: DeviceOption = "auto",
-    precision: PrecisionOption = "auto",
     threads: ThreadsOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -142,14 +153,16 @@ def evaluate(
         evaluation = scoring.score_files(output, paths[0], paths[1], images, table, axes, annotated)
     else:
         from napari_unet.core.evaluation.scored_images import ImageChoice
+        from napari_unet.core.prediction.options import PredictOptions
+        from napari_unet.core.settings import parse_settings
 
         use_threads(threads)
         data = data_source(
             paths[0], channels, axes, groups, group_pattern, repair, annotated, empty_planes
         )
         chosen = ImageChoice(split, validation_fraction, seed)
-        computing = scoring.Computing(device, precision, tta)
-        evaluation = scoring.score_model(output, model, data, chosen, computing, names)
+        options = parse_settings(PredictOptions, given_settings(context, _PREDICTING))
+        evaluation = scoring.score_model(output, model, data, chosen, options, names)
     scoring.show(output, evaluation, out, definitions)
 
 

@@ -19,17 +19,14 @@ __all__ = [
     "AnnotatedOption",
     "AxesOption",
     "BackgroundOption",
-    "BlockOption",
     "ChannelsOption",
     "ClassOption",
-    "DeviceOption",
     "EmptyPlanes",
     "EmptyPlanesOption",
     "FractionOption",
     "GroupPatternOption",
     "GroupsOption",
     "JsonOption",
-    "PrecisionOption",
     "RepairOption",
     "SparseOption",
     "TaskKind",
@@ -72,25 +69,9 @@ AxesOption = Annotated[
         rich_help_panel="Data",
     ),
 ]
-DeviceOption = Annotated[
-    str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.", rich_help_panel="Computing")
-]
-PrecisionOption = Annotated[
-    str,
-    typer.Option(help="auto, float32, bfloat16 or float16.", rich_help_panel="Computing"),
-]
 ThreadsOption = Annotated[
     int | None,
     typer.Option(min=1, help="CPU threads; all by default.", rich_help_panel="Computing"),
-]
-BlockOption = Annotated[
-    int,
-    typer.Option(
-        min=16,
-        metavar="PX",
-        help="Side of the blocks in which large images are computed; the result stays the same.",
-        rich_help_panel="Computing",
-    ),
 ]
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print one JSON object for machines, and nothing else.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -11,34 +10,31 @@ import typer
 from napari_unet.cli.console import FAILED, INTERRUPTED, Output, in_sentences, stoppable
 from napari_unet.cli.options import (
     AxesOption,
-    BlockOption,
     ChannelsOption,
-    DeviceOption,
     JsonOption,
-    PrecisionOption,
     ThreadsOption,
     parse_channels,
     use_threads,
 )
+from napari_unet.cli.settings_options import (
+    Option,
+    adjustment_options,
+    given_settings,
+    settings_command,
+    settings_options,
+)
 from napari_unet.core.errors import Cancelled, SettingsError
 
 if TYPE_CHECKING:
-    from napari_unet.core.models.model import Model
+    from napari_unet.core.models.model import Model, ModelInfo
     from napari_unet.core.prediction.batch import BatchOptions, FileFailed, FilePredicted
     from napari_unet.core.prediction.batch_inputs import BatchInputs
+    from napari_unet.core.prediction.options import PredictOptions
 
-__all__ = ["EPILOG", "ContrastChoice", "predict"]
-
-
-class ContrastChoice(StrEnum):
-    """Whether images are inverted for the network."""
-
-    AUTO = "auto"
-    AS_IS = "as-is"
-    INVERTED = "inverted"
+__all__ = ["COMMAND", "EPILOG", "predict"]
 
 
-_SIZE = "Objects of another size than the model knows"
+_SIZE = "Objects of another size than in the training images"
 
 EPILOG = """
 **Examples**
@@ -67,8 +63,19 @@ Results: NAME_labels.tif for each image, objects.csv and summary.csv.
 """
 
 
+def _options() -> list[Option]:
+    from napari_unet.core.prediction.options import PredictOptions
+    from napari_unet.core.tasks.any_task import possible_adjustments
+
+    return [*adjustment_options(possible_adjustments()), *settings_options(PredictOptions)]
+
+
+COMMAND = settings_command(_options)
+
+
 @in_sentences
 def predict(
+    context: typer.Context,
     model: Annotated[
         str, typer.Argument(help="Model file, folder of a run, or name (see napari-unet models).")
     ],
@@ -81,27 +88,6 @@ def predict(
     probability: Annotated[
         bool, typer.Option("--probability", help="Write NAME_probability.tif too.")
     ] = False,
-    tta: Annotated[
-        bool,
-        typer.Option("--tta", help="Average over flips and turns: 8 times as slow, a bit better."),
-    ] = False,
-    threshold: Annotated[
-        float | None, typer.Option(help="Probability above which a pixel is foreground.")
-    ] = None,
-    min_area: Annotated[
-        int | None, typer.Option(metavar="PX", help="Drop smaller objects (after resizing).")
-    ] = None,
-    min_votes: Annotated[
-        float | None,
-        typer.Option(metavar="N", help="Votes an object needs: more merge, fewer split objects."),
-    ] = None,
-    scale: Annotated[
-        float | None,
-        typer.Option(
-            help="Resize images by this factor for the network; labels keep the image's size.",
-            rich_help_panel=_SIZE,
-        ),
-    ] = None,
     diameter: Annotated[
         str | None,
         typer.Option(
@@ -119,21 +105,11 @@ def predict(
             rich_help_panel=_SIZE,
         ),
     ] = False,
-    contrast: Annotated[
-        ContrastChoice,
-        typer.Option(
-            help="Invert images for the network: where they show dark objects and the model knows "
-            "bright ones or the other way round (auto), never (as-is), or all."
-        ),
-    ] = ContrastChoice.AUTO,
     channels: ChannelsOption = None,
     axes: AxesOption = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace what is there already of these files.")
     ] = False,
-    block: BlockOption = 1024,
-    device: DeviceOption = "auto",
-    precision: PrecisionOption = "auto",
     threads: ThreadsOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -142,23 +118,18 @@ def predict(
     from napari_unet.core.models.model_file import load_model
     from napari_unet.core.prediction.batch import BatchOptions
     from napari_unet.core.prediction.batch_inputs import find_inputs
-    from napari_unet.core.prediction.decoder_options import decode_with
 
     output = Output(as_json)
     use_threads(threads)
-    loaded = decode_with(load_model(find_model(model)), threshold, min_area, min_votes)
+    loaded = load_model(find_model(model))
+    prediction = _prediction(context, loaded, diameter, rescale)
     found = find_inputs(inputs)
     options = BatchOptions(
         folder=out,
+        prediction=prediction,
         channels=parse_channels(channels),
         axes=axes,
         probabilities=probability,
-        test_time_augmentation=tta,
-        block_px=block,
-        device=device,
-        precision=precision,
-        scale=_scale(loaded, scale, diameter, rescale),
-        contrast=contrast.value,
         rescale=rescale,
         overwrite=overwrite,
     )
@@ -176,28 +147,37 @@ def predict(
         raise typer.Exit(FAILED)
 
 
-def _scale(
-    model: Model, scale: float | None, diameter: str | None, rescale: bool
-) -> float | Literal["auto"]:
-    """By which factor all images are enlarged; also where their pixel size is not known."""
-    from napari_unet.core.prediction.diameter import check_estimable
-    from napari_unet.core.prediction.rescale import check_scale
-    from napari_unet.core.prediction.scale import scale_for_diameter
+def _prediction(
+    context: typer.Context, model: Model, diameter: str | None, rescale: bool
+) -> PredictOptions:
+    """Collect how images are predicted; raises before the first one is if it cannot be."""
+    from napari_unet.core.prediction.options import PredictOptions
+    from napari_unet.core.settings import parse_settings
+    from napari_unet.core.tasks.any_task import possible_adjustments
 
-    if sum((scale is not None, diameter is not None, rescale)) > 1:
+    values = given_settings(context, PredictOptions.model_fields)
+    if sum(("scale" in values, diameter is not None, rescale)) > 1:
         raise SettingsError("--scale, --diameter and --rescale exclude each other: choose one.")
-    if diameter == "auto":
-        check_estimable(model.info)
-        return "auto"
     if diameter is not None:
-        scale = scale_for_diameter(model.info, _number(diameter))
+        values["scale"] = _scale(model.info, diameter)
     elif rescale and model.info.pixel_size_um is None:
         raise SettingsError(
             f"--rescale: the model '{model.info.name}' does not say its pixel size. Give --scale "
             "or --diameter instead."
         )
-    check_scale(1.0 if scale is None else scale)
-    return 1.0 if scale is None else scale
+    adjustments = given_settings(context, [a.name for a in possible_adjustments()])
+    model.info.adjusted(adjustments)
+    return parse_settings(PredictOptions, values | {"adjustments": adjustments})
+
+
+def _scale(info: ModelInfo, diameter: str) -> float | Literal["auto"]:
+    from napari_unet.core.prediction.diameter import check_estimable
+    from napari_unet.core.prediction.scale import scale_for_diameter
+
+    if diameter != "auto":
+        return scale_for_diameter(info, _number(diameter))
+    check_estimable(info)
+    return "auto"
 
 
 def _number(diameter: str) -> float:

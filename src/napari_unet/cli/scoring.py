@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from napari_unet.core.images.image import Image
     from napari_unet.core.images.pair import Pair
     from napari_unet.core.models.model import Model, ModelInfo
+    from napari_unet.core.prediction.options import PredictOptions
 
 __all__ = [
     "ClassTable",
-    "Computing",
     "Evaluation",
     "score_files",
     "score_model",
@@ -58,15 +58,6 @@ class ClassTable:
             "classes": self.names or None,
             "background": self.background,
         }
-
-
-@dataclass(frozen=True)
-class Computing:
-    """How to predict."""
-
-    device: str = "auto"
-    precision: str = "auto"
-    test_time_augmentation: bool = False
 
 
 @dataclass(frozen=True)
@@ -120,7 +111,7 @@ def score_model(
     name: str,
     data: DataSource,
     choice: ImageChoice,
-    computing: Computing,
+    options: PredictOptions,
     names: dict[int, str],
 ) -> Evaluation:
     """Predict images with labels and score the predictions."""
@@ -139,14 +130,14 @@ def score_model(
         output.warn(choice_made.warning)
     chosen = [pairs[i] for i in choice_made.indices]
     title = f"Model '{path}' on {len(chosen)} image(s) of '{data.source}'"
-    return score_pairs(output, model, chosen, computing, title, names)
+    return score_pairs(output, model, chosen, options, title, names)
 
 
 def score_pairs(
     output: Output,
     model: Model,
     pairs: Sequence[Pair],
-    computing: Computing,
+    options: PredictOptions,
     title: str,
     names: dict[int, str] | None = None,
 ) -> Evaluation:
@@ -171,7 +162,7 @@ def score_pairs(
 
         def samples() -> Iterator[tuple[str, Any, Any, Any]]:
             for i, pair in enumerate(pairs, start=1):
-                predictions[pair.name] = _predict(model, pair, computing, should_stop)
+                predictions[pair.name] = _predict(model, pair, options, should_stop)
                 yield pair.name, predictions[pair.name], pair.labels, pair.annotated
                 progress(i, len(pairs))
 
@@ -256,7 +247,7 @@ def _picture(
     return image
 
 
-def _predict(model: Model, pair: Pair, computing: Computing, should_stop: Any) -> Any:
+def _predict(model: Model, pair: Pair, options: PredictOptions, should_stop: Any) -> Any:
     import numpy as np
 
     from napari_unet.core.prediction.prediction import predict
@@ -265,9 +256,7 @@ def _predict(model: Model, pair: Pair, computing: Computing, should_stop: Any) -
         prediction = predict(
             model,
             pair.image,
-            test_time_augmentation=computing.test_time_augmentation,
-            device=computing.device,
-            precision=computing.precision,
+            options,
             folder=Path(folder),
             should_stop=should_stop,
         )

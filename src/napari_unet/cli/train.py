@@ -16,14 +16,11 @@ from napari_unet.cli.options import (
     BackgroundOption,
     ChannelsOption,
     ClassOption,
-    DeviceOption,
     EmptyPlanes,
     EmptyPlanesOption,
-    FractionOption,
     GroupPatternOption,
     GroupsOption,
     JsonOption,
-    PrecisionOption,
     RepairOption,
     SparseOption,
     TaskKind,
@@ -33,9 +30,15 @@ from napari_unet.cli.options import (
     parse_classes,
     use_threads,
 )
+from napari_unet.cli.settings_options import (
+    Option,
+    given_settings,
+    settings_command,
+    settings_options,
+)
 from napari_unet.core.errors import SettingsError
 
-__all__ = ["EPILOG", "train"]
+__all__ = ["COMMAND", "EPILOG", "train"]
 
 EPILOG = """
 **Examples**
@@ -82,21 +85,21 @@ class Variation(StrEnum):
     STANDARD = "standard"
 
 
-class Norm(StrEnum):
-    """Normalisation layers of the network."""
-
-    BATCH = "batch"
-    NONE = "none"
+_DATA, _TRAINING = "Data", "Training"
+_NETWORK = ("depth", "base_channels", "norm", "upsampling", "dropout")
+"""Settings that a model to start from decides."""
 
 
-class Upsampling(StrEnum):
-    """How the network doubles the size."""
+def _options() -> list[Option]:
+    from napari_unet.core.training.settings import Budget, TrainingSettings
 
-    TRANSPOSED = "transposed"
-    RESIZE = "resize"
+    return [
+        *settings_options(Budget, ("minutes", "epochs", "steps"), with_defaults=False),
+        *settings_options(TrainingSettings, with_defaults=False),
+    ]
 
 
-_DATA, _TRAINING, _NETWORK, _COMPUTING = "Data", "Training", "Network", "Computing"
+COMMAND = settings_command(_options)
 
 
 @in_sentences
@@ -138,15 +141,6 @@ def train(
             rich_help_panel=_TRAINING,
         ),
     ] = PresetName.STANDARD,
-    minutes: Annotated[
-        float | None, typer.Option(help="Train this long.", rich_help_panel=_TRAINING)
-    ] = None,
-    epochs: Annotated[
-        int | None, typer.Option(help="Train this many epochs.", rich_help_panel=_TRAINING)
-    ] = None,
-    steps: Annotated[
-        int | None, typer.Option(help="Train this many steps.", rich_help_panel=_TRAINING)
-    ] = None,
     augmentation: Annotated[
         Variation | None,
         typer.Option(
@@ -154,28 +148,6 @@ def train(
             rich_help_panel=_TRAINING,
         ),
     ] = None,
-    patch: Annotated[
-        int | None, typer.Option(metavar="PX", help="Side of a patch.", rich_help_panel=_TRAINING)
-    ] = None,
-    batch: Annotated[
-        int | None, typer.Option(help="Patches per step.", rich_help_panel=_TRAINING)
-    ] = None,
-    lr: Annotated[
-        float | None, typer.Option(help="Learning rate.", rich_help_panel=_TRAINING)
-    ] = None,
-    patience: Annotated[
-        int | None,
-        typer.Option(
-            help="Stop after this many epochs without improvement.", rich_help_panel=_TRAINING
-        ),
-    ] = None,
-    epoch_steps: Annotated[
-        int | None,
-        typer.Option(help="Steps between two validations.", rich_help_panel=_TRAINING),
-    ] = None,
-    seed: Annotated[
-        int, typer.Option(help="Seed of everything random.", rich_help_panel=_TRAINING)
-    ] = 0,
     split: Annotated[
         str,
         typer.Option(
@@ -185,7 +157,6 @@ def train(
             rich_help_panel=_DATA,
         ),
     ] = "group",
-    validation_fraction: FractionOption = 0.15,
     groups: GroupsOption = None,
     group_pattern: GroupPatternOption = None,
     annotated: AnnotatedOption = None,
@@ -208,30 +179,6 @@ def train(
     name: Annotated[
         str | None, typer.Option(help="What the model is called; as its folder by default.")
     ] = None,
-    base_channels: Annotated[
-        int | None,
-        typer.Option(
-            help="Channels at full size; doubled at each halving.", rich_help_panel=_NETWORK
-        ),
-    ] = None,
-    depth: Annotated[
-        int | None, typer.Option(help="How often the size is halved.", rich_help_panel=_NETWORK)
-    ] = None,
-    norm: Annotated[
-        Norm | None, typer.Option(help="Normalisation layers.", rich_help_panel=_NETWORK)
-    ] = None,
-    upsampling: Annotated[
-        Upsampling | None,
-        typer.Option(
-            help="Transposed convolution, or resize and 1x1 convolution.", rich_help_panel=_NETWORK
-        ),
-    ] = None,
-    dropout: Annotated[
-        float | None,
-        typer.Option(help="Share of the bottleneck dropped.", rich_help_panel=_NETWORK),
-    ] = None,
-    device: DeviceOption = "auto",
-    precision: PrecisionOption = "auto",
     threads: ThreadsOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -247,6 +194,7 @@ def train(
         start_model,
         training_settings,
     )
+    from napari_unet.core.training.settings import Budget, TrainingSettings
 
     output = Output(as_json)
     if resume is not None:
@@ -261,29 +209,12 @@ def train(
     data = data_source(
         source, channels, axes, groups, group_pattern, repair, annotated, empty_planes
     )
-    network = {
-        "depth": depth,
-        "base_channels": base_channels,
-        "norm": norm,
-        "upsampling": upsampling,
-        "dropout": dropout,
-    }
-    values = network | {
-        "patch_px": patch,
-        "batch_size": batch,
-        "learning_rate": lr,
-        "patience": patience,
-        "epoch_steps": epoch_steps,
-        "validation_fraction": validation_fraction,
-        "precision": precision,
-        "device": device,
-        "seed": seed,
-        "normalization": parse_range(intensity_range),
-    }
-    budget = {"minutes": minutes, "epochs": epochs, "steps": steps}
+    values = given_settings(context, TrainingSettings.model_fields)
+    values["normalization"] = parse_range(intensity_range)
+    budget = given_settings(context, Budget.model_fields)
     settings = training_settings(values, budget, preset, augmentation, from_model is not None)
     start = start_model(from_model)
-    if start is not None and (given := given_options(context, {*network, "intensity_range"})):
+    if start is not None and (given := given_options(context, {*_NETWORK, "intensity_range"})):
         raise SettingsError(
             f"The network and its intensities are those of '{from_model}': leave "
             f"{', '.join(given)} out, or --from."

@@ -110,8 +110,8 @@ def training_settings(
     named: Any = preset
     given = preset_values(named, fine_tuning=fine_tuning)
     given |= {k: v for k, v in values.items() if v is not None}
-    if chosen := {k: v for k, v in budget.items() if v is not None}:
-        given["budget"] = parse_settings(Budget, chosen)
+    if budget:
+        given["budget"] = parse_settings(Budget, budget)
     if augmentation is not None:
         varied: Any = augmentation
         given["augmentation"] = Augmentation.preset(varied)

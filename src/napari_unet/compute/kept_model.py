@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from napari_unet.core.models.blocks import BlockNetwork
     from napari_unet.core.models.model import Model
+    from napari_unet.core.prediction.options import PredictOptions
 
 __all__ = ["KeptModel", "kept_model"]
 
@@ -53,17 +54,15 @@ class KeptModel:
             self._model, self._sha256 = model, sha256
         return model
 
-    def build(self, model: Model, device: str, precision: str, augmented: bool) -> None:
+    def build(self, model: Model, options: PredictOptions) -> None:
         """Build the network of a model and keep it; does nothing if it is kept already.
 
         Parameters
         ----------
         model
-            From `load`, possibly with other decoder settings.
-        device, precision
-            See `napari_unet.core.system.device.choose_compute`.
-        augmented
-            Whether outputs are averaged over flips and turns.
+            From `load`.
+        options
+            Its device, precision and test-time augmentation are used.
 
         Raises
         ------
@@ -73,8 +72,8 @@ class KeptModel:
         from napari_unet.core.models.blocks import block_network
         from napari_unet.core.system.device import choose_compute
 
-        compute = choose_compute(device, precision)
-        network = block_network(model, compute, augmented)
+        compute = choose_compute(options.device, options.precision)
+        network = block_network(model, compute, options.test_time_augmentation)
         with self._lock:
             if self._model is not None and network.is_of(self._model, compute):
                 self._network = network

@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from napari_unet.core.datasets.splits import Split
     from napari_unet.core.evaluation.error_map import ErrorMap
     from napari_unet.core.evaluation.report import Report
-    from napari_unet.core.images.contrast import Contrast
     from napari_unet.core.images.image import Image
     from napari_unet.core.images.normalization import IntensityRange
     from napari_unet.core.images.pair import Pair
     from napari_unet.core.live.commands import LiveImage
     from napari_unet.core.live.settings import LiveSettings
     from napari_unet.core.prediction.batch import BatchOptions, FileFailed, FilePredicted
+    from napari_unet.core.prediction.options import PredictOptions
     from napari_unet.core.tasks.base import Task
     from napari_unet.core.training.settings import TrainingSettings
 
@@ -126,10 +126,8 @@ class PredictRequest:
     ----------
     model
         Model file.
-    image, probabilities, test_time_augmentation, block_px, device, scale, contrast
+    image, options, probabilities
         As for `napari_unet.core.prediction.prediction.predict`.
-    task
-        The model's task with other decoder settings; None: as the model says.
     keep_outputs
         Let the worker keep the network's outputs for a `DecodeRequest`. The result's ``outputs``
         are then an empty array, or None where they are too large to be kept.
@@ -140,13 +138,8 @@ class PredictRequest:
 
     model: Path
     image: Image
+    options: PredictOptions | None = None
     probabilities: bool = False
-    task: Task | None = None
-    test_time_augmentation: bool = False
-    block_px: int = 1024
-    device: str = "auto"
-    scale: float | Literal["auto"] = 1.0
-    contrast: Contrast = "auto"
     keep_outputs: bool = False
     folder: Path | None = None
 
@@ -159,12 +152,12 @@ class DecodeRequest:
     ----------
     prediction
         `Job.id` of a `PredictRequest` with `keep_outputs`.
-    task
-        The model's task with other decoder settings.
+    adjustments
+        Decoder settings, as for `napari_unet.core.prediction.prediction.redecode`.
     """
 
     prediction: str
-    task: Task
+    adjustments: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -179,14 +172,11 @@ class FilesRequest:
         Files, folders and patterns, as for `napari_unet.core.prediction.batch_inputs.find_inputs`.
     options
         How, and where to; see `napari_unet.core.prediction.batch.BatchOptions`.
-    task
-        The model's task with other decoder settings; None: as the model says.
     """
 
     model: Path
     sources: tuple[str, ...]
     options: BatchOptions
-    task: Task | None = None
 
 
 class FilesDone(NamedTuple):

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from napari_unet.compute.job_context import JobContext
     from napari_unet.core.models.model import Model
     from napari_unet.core.prediction.prediction import Prediction
-    from napari_unet.core.tasks.base import Task
     from napari_unet.core.training.events import Event, Finished
 
 __all__ = ["work"]
@@ -111,10 +110,13 @@ def _previewer(
     request: ask.TrainRequest | ask.ResumeRequest, device: str, context: JobContext
 ) -> Callable[[Model, int], None] | None:
     """Make what shows the model in training on an image; a failure there ends no training."""
+    from napari_unet.core.prediction.options import PredictOptions
+
     image, ranges = request.preview, request.preview_ranges
     if image is None:
         return None
     broken = False
+    options = PredictOptions(contrast="as-is", device=device)  # the contrast as in training
 
     def show(model: Model, step: int) -> None:
         nonlocal broken
@@ -127,9 +129,8 @@ def _previewer(
                 found = predict(
                     model,
                     image,
-                    contrast="as-is",  # as in training
+                    options,
                     ranges=ranges,
-                    device=device,
                     folder=Path(folder),
                     should_stop=context.should_stop,
                 )
@@ -149,21 +150,18 @@ def _previewer(
 
 
 def _predict(request: ask.PredictRequest, context: JobContext) -> Prediction:
+    from napari_unet.core.prediction.options import PredictOptions
     from napari_unet.core.prediction.prediction import predict
 
     folder = request.folder or Path(tempfile.mkdtemp(prefix="napari-unet-results-"))
     try:
-        model = _load_model(request.model, request.task)
-        kept_model.build(model, request.device, "auto", request.test_time_augmentation)
+        model = kept_model.load(request.model)
+        kept_model.build(model, request.options or PredictOptions())
         found = predict(
             model,
             request.image,
+            request.options,
             probabilities=request.probabilities,
-            test_time_augmentation=request.test_time_augmentation,
-            block_px=request.block_px,
-            device=request.device,
-            scale=request.scale,
-            contrast=request.contrast,
             keep_outputs=request.keep_outputs,
             folder=folder,
             progress=context.progress,
@@ -184,19 +182,7 @@ def _predict(request: ask.PredictRequest, context: JobContext) -> Prediction:
 def _decode(request: ask.DecodeRequest, context: JobContext) -> Prediction:
     from napari_unet.core.prediction.prediction import redecode
 
-    return kept.without_outputs(redecode(kept.find(request.prediction), request.task))
-
-
-def _load_model(path: Path, task: Task | None) -> Model:
-    model = kept_model.load(path)
-    if task is None:
-        return model
-    if task.heads != model.info.task.heads:
-        raise SettingsError(
-            f"The model '{model.info.name}' predicts {model.info.task.kind}, asked for is "
-            f"{task.kind} with other outputs. Change decoder settings only."
-        )
-    return replace(model, info=model.info.model_copy(update={"task": task}))
+    return kept.without_outputs(redecode(kept.find(request.prediction), request.adjustments))
 
 
 def _in_memory(found: Prediction) -> Prediction:
@@ -213,7 +199,7 @@ def _predict_files(request: ask.FilesRequest, context: JobContext) -> ask.FilesD
     from napari_unet.core.prediction.batch import FileFailed, FilePredicted, predict_files
     from napari_unet.core.prediction.batch_inputs import find_inputs
 
-    model = _load_model(request.model, request.task)
+    model = kept_model.load(request.model)
     kept_model.release_when_idle()
     found = find_inputs(request.sources)
     total = len(found.files)

@@ -1,15 +1,33 @@
-"""Base class of all settings, and errors about them that read as sentences."""
+"""Base class of all settings, and what the command line and forms show of their fields."""
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import NoneType
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.fields import FieldInfo
 
 from napari_unet.core.errors import SettingsError
 
-__all__ = ["Settings", "parse_settings"]
+__all__ = [
+    "AUTO",
+    "Device",
+    "Precision",
+    "Settings",
+    "SettingsField",
+    "Shown",
+    "fields_to_show",
+    "parse_settings",
+    "settings_error",
+]
 
+AUTO = "auto"
+"""What a number may be instead, if the program is to find it."""
+
+_UNITS = ("px", "um", "s")
 
 S = TypeVar("S", bound=BaseModel)
 
@@ -21,7 +39,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
-def parse_settings(kind: type[S], values: dict[str, Any]) -> S:
+def parse_settings(kind: type[S], values: Mapping[str, Any]) -> S:
     """Build settings from plain values, with errors that read as sentences.
 
     Raises
@@ -29,13 +47,16 @@ def parse_settings(kind: type[S], values: dict[str, Any]) -> S:
     SettingsError
         Naming each value that is not allowed and what would be.
     """
-    from pydantic import ValidationError
-
     try:
-        return kind.model_validate(values)
+        return kind.model_validate(dict(values))
     except ValidationError as error:
-        parts = [_complaint(kind, dict(e)) for e in error.errors()]
-        raise SettingsError(f"Settings not usable: {'; '.join(parts)}.") from None
+        raise settings_error(kind, error) from None
+
+
+def settings_error(kind: type[BaseModel], error: ValidationError) -> SettingsError:
+    """Turn what pydantic found wrong with values into sentences."""
+    parts = [_complaint(kind, dict(e)) for e in error.errors()]
+    return SettingsError(f"Settings not usable: {'; '.join(parts)}.")
 
 
 def _complaint(kind: type[BaseModel], error: dict[str, Any]) -> str:
@@ -43,3 +64,166 @@ def _complaint(kind: type[BaseModel], error: dict[str, Any]) -> str:
     if error["type"] == "extra_forbidden" and len(error["loc"]) == 1:
         return f"{where}: there is no such setting, expected among {', '.join(kind.model_fields)}"
     return f"{where}: {error['msg'].lower()}, got {error['input']!r}"
+
+
+# -- what is shown of a setting -------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Mark a field of settings as an option of the command line and a field of forms.
+
+    Put it into the field's annotation; title, description and bounds are those of the field.
+
+    Parameters
+    ----------
+    flag
+        Name of the command-line option; empty: the field's name without its unit.
+    panel
+        Heading below which the command line's help lists it.
+    metavar
+        What stands for the value in the help; empty: its type, or its unit.
+    step
+        Step of the field in a form.
+    choices
+        How a form words the allowed values.
+    auto
+        Title and description of the check box that sets the field to ``"auto"``.
+    """
+
+    flag: str = ""
+    panel: str = ""
+    metavar: str = ""
+    step: float | None = None
+    choices: Mapping[str, str] = field(default_factory=dict)
+    auto: tuple[str, str] = ("Automatic", "")
+
+
+Device = Annotated[
+    str,
+    Field(title="Device", description="auto, cpu, cuda, cuda:1 or mps."),
+    Shown(panel="Computing"),
+]
+"""Where to compute, as training and prediction have it."""
+
+Precision = Annotated[
+    Literal["auto", "float32", "bfloat16", "float16"],
+    Field(title="Precision", description="Number format of the network; float16 needs a GPU."),
+    Shown(panel="Computing"),
+]
+"""Number format of the network, as training and prediction have it."""
+
+
+@dataclass(frozen=True)
+class SettingsField:
+    """A field of settings, as a command line and a form need it.
+
+    Parameters
+    ----------
+    name
+        Name of the field.
+    kind
+        Type of its value: bool, int, float or str.
+    default
+        Value if nothing is chosen.
+    title
+        Label of its row in a form.
+    description
+        One or two sentences for a tooltip and the help of the command line.
+    shown
+        What its class declares for the command line and forms.
+    choices
+        The allowed values, if there are a few only.
+    auto
+        Whether a number may be ``"auto"``.
+    minimum, maximum
+        Bounds of a number, allowed themselves; None: none.
+    """
+
+    name: str
+    kind: type
+    default: Any
+    title: str
+    description: str
+    shown: Shown
+    choices: tuple[str, ...] = ()
+    auto: bool = False
+    minimum: float | None = None
+    maximum: float | None = None
+
+    @property
+    def flag(self) -> str:
+        """Name of the command-line option, such as ``"--block"`` for ``block_px``."""
+        words = self.name.split("_")
+        words = words[:-1] if self.unit else words
+        return self.shown.flag or "--" + "-".join(words)
+
+    @property
+    def unit(self) -> str:
+        """Unit at the end of the name, such as ``"px"``; empty if it has none."""
+        last = self.name.rpartition("_")[2]
+        return last if last in _UNITS else ""
+
+
+def fields_to_show(
+    kind: type[BaseModel], names: Sequence[str] | None = None
+) -> tuple[SettingsField, ...]:
+    """List the fields of settings that are marked `Shown`.
+
+    Parameters
+    ----------
+    kind
+        A class of settings.
+    names
+        Which of them, in this order; None: all.
+    """
+    fields = (f for name, info in kind.model_fields.items() for f in _shown(name, info))
+    found = {field.name: field for field in fields}
+    return tuple(found.values()) if names is None else tuple(found[name] for name in names)
+
+
+def _shown(name: str, info: FieldInfo) -> Iterator[SettingsField]:
+    marks = [m for m in info.metadata if isinstance(m, Shown)]
+    if not marks:
+        return
+    types, choices, constraints = _parts(info.annotation)
+    limits = [*constraints, *info.metadata]
+    number = int in types or float in types
+    yield SettingsField(
+        name=name,
+        kind=types[0] if types else str,
+        default=info.get_default(call_default_factory=True),
+        title=info.title or name,
+        description=info.description or "",
+        shown=marks[-1],
+        choices=() if number else choices,
+        auto=number and AUTO in choices,
+        minimum=_limit(limits, "ge", "gt"),
+        maximum=_limit(limits, "le", "lt"),
+    )
+
+
+def _parts(annotation: Any) -> tuple[list[type], tuple[str, ...], list[Any]]:
+    """Take an annotation apart: plain types, values of literals, constraints on any part."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if annotation is NoneType:
+        return [], (), []
+    if origin is Literal:
+        return [], arguments, []
+    if origin is Annotated:
+        types, choices, constraints = _parts(arguments[0])
+        inner = [m for a in arguments[1:] for m in getattr(a, "metadata", [a])]
+        return types, choices, constraints + inner
+    if not arguments:
+        return [annotation], (), []
+    parts = [_parts(argument) for argument in arguments]
+    return (
+        [t for types, _, _ in parts for t in types],
+        tuple(c for _, choices, _ in parts for c in choices),
+        [c for _, _, constraints in parts for c in constraints],
+    )
+
+
+def _limit(constraints: Sequence[Any], *names: str) -> float | None:
+    found = (getattr(c, name, None) for c in constraints for name in names)
+    return next((limit for limit in found if limit is not None), None)

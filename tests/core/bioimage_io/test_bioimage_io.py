@@ -26,6 +26,7 @@ from napari_unet.core.models.model import Model, ModelInfo
 from napari_unet.core.models.model_file import load_model, save_model
 from napari_unet.core.models.unet import UNet
 from napari_unet.core.models.unet_config import UNetConfig
+from napari_unet.core.prediction.options import PredictOptions
 from napari_unet.core.prediction.prediction import predict
 from napari_unet.core.tasks.instances import Instances
 from napari_unet.core.tasks.semantic import ClassInfo, Semantic
@@ -133,7 +134,9 @@ def outputs(model, pixels):
         "ZCYX" if volume else "CYX",
         rgb=model.info.rgb,
     )
-    return predict(model, image, device="cpu", precision="float32", keep_outputs=True).outputs
+    return predict(
+        model, image, PredictOptions(device="cpu", precision="float32"), keep_outputs=True
+    ).outputs
 
 
 def bioimage_io_outputs(package, pixels, weight_format):

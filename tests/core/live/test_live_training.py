@@ -17,6 +17,7 @@ from napari_unet.core.models.model import Model, ModelInfo
 from napari_unet.core.models.model_file import load_model, save_model
 from napari_unet.core.models.tensor_file import write_tensors
 from napari_unet.core.models.unet_config import UNetConfig
+from napari_unet.core.prediction.options import PredictOptions
 from napari_unet.core.prediction.prediction import predict
 from napari_unet.core.records.methods_text import trained_on_text
 from napari_unet.core.tasks.instances import Instances
@@ -312,7 +313,12 @@ def test_a_plane_of_a_stack_is_seen_as_it_will_be_predicted(cells, strokes):
     training.put("cells", stack[:1], strokes, ranges=training.ranges(stack[None], False))
     learn(training, 20)
     image = Image(stack, "ZYX")
-    whole = predict(training.model(), image, probabilities=True, device="cpu", precision="float32")
+    whole = predict(
+        training.model(),
+        image,
+        PredictOptions(device="cpu", precision="float32"),
+        probabilities=True,
+    )
     expected = np.asarray(whole.probabilities)[0, ..., :, :]
     np.testing.assert_allclose(training.outputs("cells")[1], np.squeeze(expected), atol=1e-4)
     training.put("cells", stack[:1], strokes)

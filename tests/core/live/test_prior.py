@@ -12,6 +12,7 @@ from napari_unet.core.live.strokes import Canvas
 from napari_unet.core.live.trainer import LiveTraining
 from napari_unet.core.models.model import Model
 from napari_unet.core.models.model_file import load_model
+from napari_unet.core.prediction.options import PredictOptions
 from napari_unet.core.prediction.prediction import predict
 from napari_unet.core.tasks.semantic import ClassInfo, Semantic
 from napari_unet.core.training.sampling import Batch
@@ -85,7 +86,9 @@ def test_what_is_rare_is_predicted_about_as_often_as_it_occurs(learned, cells):
     image = Image(cells[0], "CYX")
     shares, dice = [], []
     for some in (model, unshifted):
-        result = predict(some, image, device="cpu", precision="float32", probabilities=True)
+        result = predict(
+            some, image, PredictOptions(device="cpu", precision="float32"), probabilities=True
+        )
         found = result.labels == 2
         shares.append(result.probabilities[-1].mean())
         dice.append(2 * (found & cells[1]).sum() / (found.sum() + true * found.size))
@@ -130,7 +133,9 @@ def test_it_is_looked_not_far_from_what_is_painted(shape):
 
 
 def test_what_is_left_of_live_predicts_as_its_preview(learned, cells):
-    found = predict(learned.model(), Image(cells[0], "CYX"), device="cpu", precision="float32")
+    found = predict(
+        learned.model(), Image(cells[0], "CYX"), PredictOptions(device="cpu", precision="float32")
+    )
     np.testing.assert_array_equal(found.labels == 2, learned.outputs("cells")[1] > 0.5)
 
 

@@ -17,6 +17,7 @@ from napari_unet.core.models.model import FORMAT_VERSION, Model, ModelInfo, Trai
 from napari_unet.core.models.model_file import load_model, model_hash, read_info, save_model
 from napari_unet.core.models.unet import UNet
 from napari_unet.core.models.unet_config import UNetConfig
+from napari_unet.core.prediction.options import PredictOptions
 from napari_unet.core.prediction.prediction import predict
 from napari_unet.core.tasks.instances import Instances
 from napari_unet.core.tasks.semantic import Semantic
@@ -82,8 +83,8 @@ def test_a_saved_model_predicts_the_same(tmp_path, task):
     loaded = load_model(tmp_path / "model.safetensors")
     assert loaded.info == model.info == read_info(tmp_path / "model.safetensors")
     image = Image(synthetic_nuclei((50, 70), 5)[0], "YX")
-    options = {"probabilities": True, "device": "cpu", "precision": "float32"}
-    before, after = predict(model, image, **options), predict(loaded, image, **options)
+    options = PredictOptions(device="cpu", precision="float32")
+    before, after = (predict(m, image, options, probabilities=True) for m in (model, loaded))
     np.testing.assert_array_equal(after.labels, before.labels)
     np.testing.assert_array_equal(after.probabilities, before.probabilities)
     assert float(np.std(before.probabilities)) > 0
@@ -236,7 +237,7 @@ def test_half_precision_weights_are_used(path):
         path, tensors=lambda t: {k: w.half() if w.is_floating_point() else w for k, w in t.items()}
     )
     image = Image(synthetic_nuclei((32, 32), 3)[0], "YX")
-    result = predict(load_model(path), image, device="cpu", precision="float32")
+    result = predict(load_model(path), image, PredictOptions(device="cpu", precision="float32"))
     assert result.labels.shape == (32, 32)
 
 

@@ -17,6 +17,7 @@ from napari_unet.core.prediction.adaptation import (
     fit_image,
 )
 from napari_unet.core.prediction.diameter import check_estimable, fitting_scale
+from napari_unet.core.prediction.options import PredictOptions
 from napari_unet.core.prediction.scale_trial import Trial, TrialPlane, find_windows, probe_scale
 from napari_unet.core.tasks.instances import Instances
 from napari_unet.core.tasks.semantic import Semantic
@@ -72,13 +73,13 @@ def network(monkeypatch):
 def fitter(image, **kwargs):
     model = model_of(**kwargs)
     image = image if isinstance(image, Image) else Image.from_array(image, "YX", name="picture")
-    return ImageAdapter(model, image, "cpu", "float32")
+    return ImageAdapter(model, image, PredictOptions(device="cpu", precision="float32"))
 
 
 @pytest.mark.parametrize("diameter_px", [8, 14, 22, 45, 80, 110])
 def test_the_diameter_is_found_whatever_the_size(diameter_px):
     image = Image.from_array(discs(diameter_px), "YX")
-    found = estimate_diameter(model_of(), image, device="cpu", precision="float32")
+    found = estimate_diameter(model_of(), image, PredictOptions(device="cpu", precision="float32"))
     assert found == pytest.approx(diameter_px, rel=0.1)
 
 
@@ -162,7 +163,9 @@ def test_the_contrast_can_be_said():
 def test_ranges_that_are_given_say_the_contrast():
     model, image = model_of(), Image.from_array(discs(20, inverted=True), "YX")
     given = Ranges(model.info, image, [(0.0, 255.0)])
-    assert not fit_image(ImageAdapter(model, image, "cpu", ranges=given)).inverted
+    assert not fit_image(
+        ImageAdapter(model, image, PredictOptions(device="cpu"), ranges=given)
+    ).inverted
 
 
 @pytest.mark.parametrize(
@@ -187,7 +190,7 @@ def test_a_model_that_knows_no_diameter_needs_a_scale():
 def test_looking_can_be_stopped():
     image = Image.from_array(discs(20), "YX")
     with pytest.raises(Cancelled):
-        estimate_diameter(model_of(), image, device="cpu", should_stop=lambda: True)
+        estimate_diameter(model_of(), image, PredictOptions(device="cpu"), should_stop=lambda: True)
 
 
 def test_windows_lie_where_objects_are():

@@ -28,7 +28,7 @@ from napari_unet.core.prediction import batch, prediction
 from napari_unet.core.prediction.batch import BatchOptions, FileFailed, FilePredicted, predict_files
 from napari_unet.core.prediction.batch_inputs import find_inputs
 from napari_unet.core.prediction.batch_tables import measure_prediction
-from napari_unet.core.prediction.decoder_options import decode_with
+from napari_unet.core.prediction.options import PredictOptions
 from napari_unet.core.tasks.decoders import VoteDecoder
 from napari_unet.core.tasks.instances import Instances
 from napari_unet.core.tasks.semantic import ClassInfo, Semantic
@@ -81,7 +81,9 @@ def test_the_network_is_made_once_for_a_folder_and_not_kept(
         make(self, *args)
 
     monkeypatch.setattr(blocks.BlockNetwork, "__init__", making)
-    options = BatchOptions(folder=tmp_path / "out", test_time_augmentation=augmented)
+    options = BatchOptions(
+        folder=tmp_path / "out", prediction=PredictOptions(test_time_augmentation=augmented)
+    )
     done = list(predict_files(classes_model, find_inputs([folder]).files, options))
     assert [type(one) for one in done] == [FilePredicted, FilePredicted]
     assert len(made) == 1
@@ -265,7 +267,9 @@ def test_what_exceeds_memory_becomes_zarr_with_the_same_content(
     inputs = find_inputs([path]).files
     (small,) = predict_files(model, inputs, BatchOptions(tmp_path / "small", probabilities=True))
     monkeypatch.setattr(prediction, "IN_MEMORY_BYTES", 0)
-    options = BatchOptions(tmp_path / "large", probabilities=True, block_px=64)
+    options = BatchOptions(
+        tmp_path / "large", prediction=PredictOptions(block_px=64), probabilities=True
+    )
     (large,) = predict_files(model, inputs, options)
     assert (large.labels.name, small.labels.name) == ("large_labels.zarr", "large_labels.tif")
     np.testing.assert_array_equal(read_labels(large.labels), read_labels(small.labels))
@@ -477,19 +481,32 @@ def test_progress_counts_blocks_of_each_file(
 
 
 def test_decoder_settings_replace_those_of_the_model(classes_model: Model) -> None:
-    model = make_model(Instances())
-    changed = decode_with(model, threshold=0.7, min_area_px=5).info.task.decoder
+    info = make_model(Instances()).info
+    changed = info.adjusted({"threshold": 0.7, "min_area_px": 5}).task.decoder
     assert (changed.threshold, changed.min_area_px) == (0.7, 5)
-    assert changed.steps == model.info.task.decoder.steps
-    assert decode_with(classes_model, threshold=0.2).info.task.threshold == 0.2
-    assert decode_with(model) is model
+    assert changed.steps == info.task.decoder.steps
+    assert classes_model.info.adjusted({"threshold": 0.2}).task.threshold == 0.2
+    assert info.adjusted({}) is info
 
 
 def test_decoder_settings_that_make_no_sense_are_refused(classes_model: Model) -> None:
     with pytest.raises(SettingsError, match="threshold"):
-        decode_with(make_model(Instances()), threshold=2)
+        make_model(Instances()).info.adjusted({"threshold": 2})
     with pytest.raises(SettingsError, match="classes have no objects"):
-        decode_with(classes_model, min_area_px=5)
+        classes_model.info.adjusted({"min_area_px": 5})
     three = Semantic(classes=(*CLASSES, ClassInfo(id=3, name="border")))
     with pytest.raises(SettingsError, match="most probable"):
-        decode_with(make_model(three), threshold=0.5)
+        make_model(three).info.adjusted({"threshold": 0.5})
+
+
+def test_decoder_settings_that_do_not_fit_stop_a_batch_before_it_begins(
+    folder: Path, tmp_path: Path, classes_model: Model
+) -> None:
+    how = PredictOptions(adjustments={"min_area_px": 5})
+    with pytest.raises(SettingsError, match="classes have no objects"):
+        list(
+            predict_files(
+                classes_model, find_inputs([folder]).files, BatchOptions(tmp_path / "out", how)
+            )
+        )
+    assert not (tmp_path / "out").exists()

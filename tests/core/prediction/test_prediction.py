@@ -19,6 +19,7 @@ from napari_unet.core.models.model import Model, ModelInfo
 from napari_unet.core.models.unet import UNet
 from napari_unet.core.models.unet_config import UNetConfig
 from napari_unet.core.prediction import prediction as prediction_module
+from napari_unet.core.prediction.options import PredictOptions
 from napari_unet.core.prediction.prediction import predict, redecode
 from napari_unet.core.prediction.rescale import rescaled
 from napari_unet.core.system.device import choose_compute
@@ -26,7 +27,13 @@ from napari_unet.core.tasks.decoders import VoteDecoder
 from napari_unet.core.tasks.instances import Instances
 from napari_unet.core.tasks.semantic import Semantic
 
-CPU = {"device": "cpu", "precision": "float32"}
+
+def cpu(**options):
+    """Options that compute on the CPU in float32."""
+    return PredictOptions(device="cpu", precision="float32", **options)
+
+
+CPU = cpu()
 COMPUTE = choose_compute("cpu", "float32")
 TWO = Semantic.from_labels([np.array([0, 3])])
 THREE = Semantic.from_labels([np.array([0, 3, 300])])
@@ -126,8 +133,8 @@ def test_tiled_equals_whole_in_three_dimensions():
 def test_labels_do_not_depend_on_the_block_size(task, block_px):
     model = random_model(task)
     image = Image(synthetic_nuclei((150, 210), 20)[0], "YX")
-    whole = predict(model, image, **CPU)
-    tiled = predict(model, image, block_px=block_px, **CPU)
+    whole = predict(model, image, CPU)
+    tiled = predict(model, image, cpu(block_px=block_px))
     np.testing.assert_array_equal(tiled.labels, whole.labels)
     assert len(np.unique(whole.labels)) == len(task.classes)
 
@@ -138,10 +145,10 @@ def test_objects_decoded_on_disk_are_those_decoded_in_memory(tmp_path, monkeypat
     _, labels = synthetic_nuclei((200, 260), 60, seed=seed, diameter_px=(9, 18), touching=0.6)
     model = copying_model(OBJECTS)
     image = Image(logits_of(OBJECTS, labels), "CYX")
-    whole = predict(model, image, probabilities=True, **CPU)
+    whole = predict(model, image, CPU, probabilities=True)
     assert whole.labels.max() == labels.max()
     monkeypatch.setattr(prediction_module, "IN_MEMORY_BYTES", 0)
-    tiled = predict(model, image, block_px=block_px, folder=tmp_path, probabilities=True, **CPU)
+    tiled = predict(model, image, cpu(block_px=block_px), folder=tmp_path, probabilities=True)
     np.testing.assert_array_equal(tiled.labels[:], whole.labels)
     np.testing.assert_array_equal(np.asarray(tiled.probabilities), whole.probabilities)
     np.testing.assert_array_equal(tiled.confidence, whole.confidence)
@@ -176,9 +183,9 @@ def test_blocks_begin_at_multiples_and_exceed_the_halo():
 def test_dask_images_are_read_as_numpy_ones():
     model = random_model(in_channels=2)
     image = np.stack([synthetic_nuclei((120, 90), 20, seed=s)[0] for s in (0, 1)])
-    eager = predict(model, Image(image, "CYX"), block_px=40, **CPU)
+    eager = predict(model, Image(image, "CYX"), cpu(block_px=40))
     lazy = Image(da.from_array(image, chunks=(1, 33, 50)), "CYX")
-    np.testing.assert_array_equal(predict(model, lazy, block_px=40, **CPU).labels, eager.labels)
+    np.testing.assert_array_equal(predict(model, lazy, cpu(block_px=40)).labels, eager.labels)
 
 
 # -- test-time augmentation ----------------------------------------------------------------------
@@ -226,9 +233,9 @@ def test_with_augmentation_the_outputs_turn_with_the_image(turns, flip):
 def test_with_augmentation_a_turned_image_has_turned_labels(turns, flip):
     model = random_model(THREE)
     image = synthetic_nuclei((96, 64), 12)[0]
-    before = predict(model, Image(image, "YX"), test_time_augmentation=True, **CPU).labels
+    before = predict(model, Image(image, "YX"), cpu(test_time_augmentation=True)).labels
     image = Image(turned(image, turns, flip), "YX")
-    after = predict(model, image, test_time_augmentation=True, **CPU).labels
+    after = predict(model, image, cpu(test_time_augmentation=True)).labels
     assert (after == turned(before, turns, flip)).mean() > 0.999
 
 
@@ -236,7 +243,7 @@ def test_augmentation_of_sizes_that_are_no_multiple_keeps_every_pixel_in_its_pla
     _, labels = synthetic_nuclei((77, 61), 10, seed=2)
     task = TWO
     image = Image(np.where(labels > 0, 6, -6).astype(np.float32)[None], "CYX")
-    found = predict(copying_model(task), image, test_time_augmentation=True, **CPU).labels
+    found = predict(copying_model(task), image, cpu(test_time_augmentation=True)).labels
     np.testing.assert_array_equal(found, np.where(labels > 0, 3, 0))
 
 
@@ -248,7 +255,7 @@ def test_ids_are_unique_over_a_stack_and_confidences_follow_them():
     planes.insert(1, np.zeros_like(planes[0]))
     logits = np.stack([logits_of(OBJECTS, p) for p in planes])
     logits[3, 0] *= 0.25  # less sure of the last plane
-    result = predict(copying_model(OBJECTS), Image(logits, "TCYX"), probabilities=True, **CPU)
+    result = predict(copying_model(OBJECTS), Image(logits, "TCYX"), CPU, probabilities=True)
     assert result.labels.shape == result.probabilities.shape == (4, 80, 90)
     first = 0
     for found, truth in zip(result.labels, planes, strict=True):
@@ -267,10 +274,10 @@ def test_ids_are_unique_over_a_stack_and_confidences_follow_them():
 def test_time_and_depth_of_a_stack_keep_their_places():
     image = np.stack([synthetic_nuclei((40, 48), 4, seed=s)[0] for s in range(6)])
     stack = Image(image.reshape(2, 3, 40, 48), "TZYX")
-    labels = predict(random_model(), stack, **CPU).labels
+    labels = predict(random_model(), stack, CPU).labels
     for i, plane in enumerate(image):
         ranges = Normalization().ranges(stack.scope({"T": i // 3, "Z": i % 3}))
-        single = predict(random_model(), Image(plane, "YX"), ranges=ranges, **CPU)
+        single = predict(random_model(), Image(plane, "YX"), CPU, ranges=ranges)
         np.testing.assert_array_equal(labels[divmod(i, 3)], single.labels)
 
 
@@ -283,17 +290,17 @@ def test_depth_is_normalised_as_one_and_each_time_for_itself():
     info = model.info.model_copy(update={"normalization": Normalization()})
     model.weights["head.bias"].fill_(-0.5)  # foreground: above half of the range
     model = replace(model, info=info)
-    depth = predict(model, Image(faint, "ZYX"), **CPU).labels
-    time = predict(model, Image(faint, "TYX"), **CPU).labels
+    depth = predict(model, Image(faint, "ZYX"), CPU).labels
+    time = predict(model, Image(faint, "TYX"), CPU).labels
     assert (depth[0] > 0).mean() > 0.05
     assert (depth[1] > 0).sum() == 0
-    np.testing.assert_array_equal(time[1], predict(model, Image(faint[1], "YX"), **CPU).labels)
+    np.testing.assert_array_equal(time[1], predict(model, Image(faint[1], "YX"), CPU).labels)
     assert (time[1] > 0).mean() > 0.05
 
 
 def test_ranges_for_other_channels_are_a_sentence():
     with pytest.raises(SettingsError, match=r"2 intensity range\(s\) for 1 channel\(s\)"):
-        predict(random_model(), Image(np.zeros((9, 9)), "YX"), ranges=[(0, 1)] * 2, **CPU)
+        predict(random_model(), Image(np.zeros((9, 9)), "YX"), CPU, ranges=[(0, 1)] * 2)
 
 
 def many_dots(n):
@@ -310,7 +317,7 @@ def test_more_objects_than_16_bits_hold_in_a_stack_of_which_each_plane_holds_les
     task = Instances(decoder=decoder)
     labels = many_dots(33_000)
     logits = np.stack([logits_of(task, labels)] * 2)
-    result = predict(copying_model(task), Image(logits, "ZCYX"), **CPU)
+    result = predict(copying_model(task), Image(logits, "ZCYX"), CPU)
     n = int(labels.max())
     assert 2 * n > 65_535 > n
     assert result.labels.dtype == np.uint32
@@ -321,8 +328,8 @@ def test_more_objects_than_16_bits_hold_in_a_stack_of_which_each_plane_holds_les
 
 def test_ids_of_classes_are_kept_in_the_smallest_type():
     image = Image(synthetic_nuclei((50, 60), 5)[0], "YX")
-    assert predict(random_model(TWO), image, **CPU).labels.dtype == np.uint8
-    result = predict(random_model(THREE), image, probabilities=True, **CPU)
+    assert predict(random_model(TWO), image, CPU).labels.dtype == np.uint8
+    result = predict(random_model(THREE), image, CPU, probabilities=True)
     assert result.labels.dtype == np.uint16
     assert set(np.unique(result.labels)) == {0, 3, 300}
     assert result.probabilities.shape == (3, 50, 60)
@@ -331,7 +338,7 @@ def test_ids_of_classes_are_kept_in_the_smallest_type():
 
 @pytest.mark.parametrize("value", [0, 7])
 def test_a_constant_image_is_predicted_without_complaint(value):
-    result = predict(random_model(), Image(np.full((33, 50), value, np.uint8), "YX"), **CPU)
+    result = predict(random_model(), Image(np.full((33, 50), value, np.uint8), "YX"), CPU)
     assert result.labels.shape == (33, 50)
 
 
@@ -349,11 +356,10 @@ def test_stopping_leaves_nothing(tmp_path, monkeypatch, on_disk):
             predict(
                 random_model(OBJECTS),
                 image,
-                block_px=50,
+                cpu(block_px=50),
                 folder=folder,
                 progress=lambda done, total, seen=seen: seen.append((done, total)),
                 should_stop=lambda seen=seen: len(seen) >= 3,
-                **CPU,
             )
         assert [done for done, _ in seen] == [1, 2, 3]
         assert sorted(p.name for p in tmp_path.rglob("*")) == ["mine.txt", "temporary"]
@@ -367,10 +373,10 @@ def test_planes_before_the_one_that_is_stopped_leave_nothing_either(tmp_path, mo
         predict(
             random_model(OBJECTS),
             stack,
+            CPU,
             folder=tmp_path,
             progress=lambda done, total: steps.append((done, total)),
             should_stop=lambda: bool(steps) and steps[-1][0] == steps[-1][1] - 1,
-            **CPU,
         )
     assert len({done for done, _ in steps}) > 6, "two planes are done"
     assert list(tmp_path.iterdir()) == []
@@ -382,8 +388,14 @@ def test_large_planes_are_stopped_in_any_pass(tmp_path, monkeypatch, task):
     monkeypatch.setattr(prediction_module, "IN_MEMORY_BYTES", 0)
     image = Image(synthetic_nuclei((100, 130), 9)[0], "YX")
     seen = []
-    options = {"block_px": 50, "folder": tmp_path / "out"} | CPU
-    predict(random_model(task), image, progress=lambda *n: seen.append(n), **options)
+    options = cpu(block_px=50)
+    predict(
+        random_model(task),
+        image,
+        options,
+        folder=tmp_path / "out",
+        progress=lambda *n: seen.append(n),
+    )
     passes = 3 if task is OBJECTS else 2
     assert len(seen) == seen[0][1]
     assert len(seen) % passes == 0
@@ -394,8 +406,9 @@ def test_large_planes_are_stopped_in_any_pass(tmp_path, monkeypatch, task):
             predict(
                 random_model(task),
                 image,
+                options,
+                folder=tmp_path / "stopped",
                 should_stop=lambda asked=asked, last=last: len(asked) == last or asked.append(1),
-                **(options | {"folder": tmp_path / "stopped"}),
             )
         assert len(asked) == last
         assert list((tmp_path / "stopped").iterdir()) == []
@@ -411,10 +424,9 @@ def test_progress_counts_every_block_once(monkeypatch, tmp_path, on_disk):
     predict(
         random_model(),
         image,
-        block_px=40,
+        cpu(block_px=40),
         folder=tmp_path,
         progress=lambda done, total: seen.append((done, total)),
-        **CPU,
     )
     total = seen[0][1]
     assert total > 4
@@ -427,15 +439,15 @@ def test_the_wrong_number_of_channels_is_a_sentence():
         ModelFileError,
         match=r"'cells' has 3 channel\(s\), the model 'random' was trained on 1.*Choose 1 channel",
     ):
-        predict(random_model(), image, **CPU)
+        predict(random_model(), image, CPU)
 
 
 def test_a_volume_model_wants_depth():
     model = random_model(ndim=3, depth=1)
     with pytest.raises(ModelFileError, match=r"'cells' has axes YX.*was trained on ZYX"):
-        predict(model, Image(np.zeros((32, 32), np.uint8), "YX", name="cells"), **CPU)
+        predict(model, Image(np.zeros((32, 32), np.uint8), "YX", name="cells"), CPU)
     stack = Image(np.zeros((3, 8, 32, 32), np.uint8), "TZYX")
-    assert predict(model, stack, **CPU).labels.shape == (3, 8, 32, 32)
+    assert predict(model, stack, CPU).labels.shape == (3, 8, 32, 32)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
@@ -443,7 +455,7 @@ def test_values_that_are_not_finite_are_named_with_their_plane(bad):
     data = np.zeros((2, 32, 32), np.float32)
     data[1, 3, 3] = bad
     with pytest.raises(ImageError, match="'cells T=1' holds 1 values that are NaN or infinite"):
-        predict(random_model(), Image(data, "TYX", name="cells"), **CPU)
+        predict(random_model(), Image(data, "TYX", name="cells"), CPU)
 
 
 # -- another scale -------------------------------------------------------------------------------
@@ -465,10 +477,10 @@ def nuclei_seen_at(scale):
 
 def test_objects_of_another_size_are_found_at_the_right_scale_on_the_images_grid():
     image, labels = nuclei_seen_at(0.4)
-    result = predict(copying_model(OBJECTS), image, scale=0.4, probabilities=True, **CPU)
+    result = predict(copying_model(OBJECTS), image, cpu(scale=0.4), probabilities=True)
     assert result.scale == 0.4
     assert result.labels.shape == result.probabilities.shape == (400, 480)
-    seen = predict(copying_model(OBJECTS), Image(logits_of(OBJECTS, labels), "CYX"), **CPU).labels
+    seen = predict(copying_model(OBJECTS), Image(logits_of(OBJECTS, labels), "CYX"), CPU).labels
     assert set(np.unique(result.labels)) == set(np.unique(seen)) == set(range(labels.max() + 1))
     # The same ids as on the network's grid, in the same places.
     coarse, fine = result.labels[1::5, 1::5], seen[::2, ::2]
@@ -487,12 +499,12 @@ def test_a_scaled_image_is_the_same_on_disk_in_blocks_and_in_memory(
     model, image = random_model(task), Image(synthetic_nuclei((150, 210), 20)[0], "YX")
     if task is OBJECTS:
         model, image = copying_model(task), nuclei_seen_at(scale)[0]
-    whole = predict(model, image, scale=scale, probabilities=True, **CPU)
+    whole = predict(model, image, cpu(scale=scale), probabilities=True)
     assert whole.labels.shape == image.label_shape
     assert len(np.unique(whole.labels)) >= 2
     monkeypatch.setattr(prediction_module, "IN_MEMORY_BYTES", 0)
-    options = {"scale": scale, "probabilities": True, "block_px": 64, "folder": tmp_path}
-    tiled = predict(model, image, **options, **CPU)
+    options = cpu(scale=scale, block_px=64)
+    tiled = predict(model, image, options, probabilities=True, folder=tmp_path)
     np.testing.assert_array_equal(np.asarray(tiled.labels), whole.labels)
     np.testing.assert_allclose(np.asarray(tiled.probabilities), whole.probabilities, atol=1e-5)
     np.testing.assert_allclose(tiled.confidence, whole.confidence, rtol=1e-4)
@@ -502,7 +514,7 @@ def test_a_scale_of_a_class_model_gives_the_image_back():
     _, labels = synthetic_nuclei((90, 120), 12, seed=1)
     image = Image(np.where(labels > 0, 6, -6).astype(np.float32)[None], "CYX")
     for scale in (0.5, 2):
-        found = predict(copying_model(TWO), image, scale=scale, **CPU).labels
+        found = predict(copying_model(TWO), image, cpu(scale=scale)).labels
         assert found.dtype == np.uint8
         dice = 2 * ((found == 3) & (labels > 0)).sum() / ((found == 3).sum() + (labels > 0).sum())
         assert dice > 0.95
@@ -514,10 +526,8 @@ def test_scaled_stacks_count_their_blocks_and_keep_ids_unique():
     result = predict(
         copying_model(OBJECTS),
         Image(np.stack([image.data] * 2), "TCYX"),
-        scale=0.4,
-        block_px=40,
+        cpu(scale=0.4, block_px=40),
         progress=lambda done, total: seen.append((done, total)),
-        **CPU,
     )
     assert seen == [(i, len(seen)) for i in range(1, len(seen) + 1)]
     assert result.labels.max() == 2 * labels.max()
@@ -526,7 +536,7 @@ def test_scaled_stacks_count_their_blocks_and_keep_ids_unique():
 
 def test_a_scale_that_makes_no_sense_is_a_sentence():
     with pytest.raises(SettingsError, match=r"Scale -2: expected a number from 0\.05 to 20"):
-        predict(random_model(), Image(np.zeros((9, 9)), "YX"), scale=-2, **CPU)
+        predict(random_model(), Image(np.zeros((9, 9)), "YX"), cpu(scale=-2))
 
 
 # -- decoding again ------------------------------------------------------------------------------
@@ -538,49 +548,52 @@ def test_decoding_again_is_predicting_again(axes, scale):
     image = np.stack([synthetic_nuclei((90, 110), 14, seed=s)[0] for s in range(4)])
     shaped = {"YX": image[0], "ZYX": image, "TZYX": image.reshape(2, 2, 90, 110)}[axes]
     model = random_model(OBJECTS)
-    first = predict(model, Image(shaped, axes), scale=scale, keep_outputs=True, **CPU)
-    decoder = OBJECTS.decoder.model_copy(update={"threshold": 0.7, "min_area_px": 30})
-    task = OBJECTS.model_copy(update={"decoder": decoder})
-    other = replace(model, info=model.info.model_copy(update={"task": task}))
-    second = predict(other, Image(shaped, axes), scale=scale, probabilities=True, **CPU)
+    first = predict(model, Image(shaped, axes), cpu(scale=scale), keep_outputs=True)
+    changes = {"threshold": 0.7, "min_area_px": 30}
+    options = cpu(scale=scale, adjustments=changes)
+    second = predict(model, Image(shaped, axes), options, probabilities=True)
+    decoder = OBJECTS.decoder.model_copy(update=changes)
+    assert second.model.task == OBJECTS.model_copy(update={"decoder": decoder})
     assert second.outputs is None
-    again = redecode(first, task)
+    again = redecode(first, changes)
     np.testing.assert_array_equal(again.labels, second.labels)
     np.testing.assert_array_equal(again.confidence, second.confidence)
     assert again.labels.max() < first.labels.max()
     assert again.model == second.model
     assert again.scale == scale
-    np.testing.assert_array_equal(redecode(again, OBJECTS).labels, first.labels)
+    np.testing.assert_array_equal(
+        redecode(again, {"threshold": 0.5, "min_area_px": 4}).labels, first.labels
+    )
 
 
 def test_decoding_classes_again_at_another_threshold():
     image = Image(synthetic_nuclei((60, 70), 9)[0], "YX")
-    first = predict(random_model(TWO), image, keep_outputs=True, **CPU)
+    first = predict(random_model(TWO), image, CPU, keep_outputs=True)
     assert first.outputs.shape == (1, 60, 70)
-    again = redecode(first, TWO.model_copy(update={"threshold": 0.8}))
+    again = redecode(first, {"threshold": 0.8})
     np.testing.assert_array_equal(again.labels, np.where(first.outputs[0] > 0.8, 3, 0))
 
 
 def test_what_cannot_be_decoded_again_is_a_sentence(monkeypatch):
     image = Image(synthetic_nuclei((60, 70), 9)[0], "YX")
-    kept = predict(random_model(TWO), image, keep_outputs=True, **CPU)
-    with pytest.raises(SettingsError, match="Change decoder settings only"):
-        redecode(kept, OBJECTS)
+    kept = predict(random_model(TWO), image, CPU, keep_outputs=True)
+    with pytest.raises(SettingsError, match=r"'random'.*no min-area: classes have no objects"):
+        redecode(kept, {"min_area_px": 9})
     with pytest.raises(SettingsError, match=r"were not kept.*Predict once more"):
-        redecode(predict(random_model(TWO), image, **CPU), TWO)
+        redecode(predict(random_model(TWO), image, CPU), {})
     monkeypatch.setattr(prediction_module, "KEPT_BYTES", 1000)
-    assert predict(random_model(TWO), image, keep_outputs=True, **CPU).outputs is None
+    assert predict(random_model(TWO), image, CPU, keep_outputs=True).outputs is None
 
 
 def test_decoding_again_needs_no_torch(tmp_path):
     image = Image(synthetic_nuclei((60, 70), 9)[0], "YX")
-    first = predict(random_model(OBJECTS), image, keep_outputs=True, **CPU)
+    first = predict(random_model(OBJECTS), image, CPU, keep_outputs=True)
     (tmp_path / "prediction").write_bytes(pickle.dumps(replace(first, scale=1.0)))
     code = (
         "import pickle, sys; from pathlib import Path\n"
         "from napari_unet.core.prediction.prediction import redecode\n"
         f"first = pickle.loads(Path({str(tmp_path / 'prediction')!r}).read_bytes())\n"
-        "assert redecode(first, first.model.task).labels.max() > 2\n"
+        "assert redecode(first, {}).labels.max() > 2\n"
         "print('torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -590,9 +603,9 @@ def test_decoding_again_needs_no_torch(tmp_path):
 def test_inverted_is_the_prediction_of_the_negative():
     image, _ = synthetic_nuclei((96, 80), 8, seed=2)
     model = random_model(OBJECTS)
-    negative = predict(model, Image.from_array(255 - image, "YX"), probabilities=True, **CPU)
+    negative = predict(model, Image.from_array(255 - image, "YX"), CPU, probabilities=True)
     found = predict(
-        model, Image.from_array(image, "YX"), contrast="inverted", probabilities=True, **CPU
+        model, Image.from_array(image, "YX"), cpu(contrast="inverted"), probabilities=True
     )
     np.testing.assert_allclose(found.probabilities, negative.probabilities, atol=1e-5)
     assert (found.inverted, negative.inverted) == (True, False)
@@ -605,17 +618,17 @@ def test_an_estimated_scale_is_a_number_that_predicts_the_same():
     info = model.info.model_copy(update={"object_diameter_px": 12.0, "contrast": "bright"})
     model = replace(model, info=info)
     picture = Image.from_array(image, "YX")
-    found = predict(model, picture, scale="auto", **CPU)
+    found = predict(model, picture, cpu(scale="auto"))
     assert isinstance(found.scale, float)
     assert any("'image'" in note for note in found.notes)
     contrast = "inverted" if found.inverted else "as-is"
-    again = predict(model, picture, scale=found.scale, contrast=contrast, **CPU)
+    again = predict(model, picture, cpu(scale=found.scale, contrast=contrast))
     np.testing.assert_array_equal(again.labels, found.labels)
 
 
 def test_a_contrast_that_does_not_exist_is_refused():
     with pytest.raises(SettingsError, match="expected auto"):
-        predict(random_model(), Image(np.zeros((16, 16)), "YX"), contrast="negative", **CPU)
+        predict(random_model(), Image(np.zeros((16, 16)), "YX"), cpu(contrast="negative"))
 
 
 def test_a_model_of_colour_images_takes_grey_ones():
@@ -624,10 +637,13 @@ def test_a_model_of_colour_images_takes_grey_ones():
     grey = np.random.default_rng(0).random((3, 40, 50)).astype(np.float32)
     stack = Image(grey, "TYX", name="grey")
     same = Image(np.repeat(grey[:, None], 3, 1), "TCYX", rgb=True)
-    found, expected = (predict(colour, i, probabilities=True, device="cpu") for i in (stack, same))
+    found, expected = (
+        predict(colour, i, PredictOptions(device="cpu"), probabilities=True) for i in (stack, same)
+    )
     np.testing.assert_array_equal(found.probabilities, expected.probabilities)
     assert found.labels.shape == (3, 40, 50)
-    given = predict(colour, stack, ranges=[(0.0, 1.0)], device="cpu")
+    given = predict(colour, stack, PredictOptions(device="cpu"), ranges=[(0.0, 1.0)])
     np.testing.assert_array_equal(
-        given.labels, predict(colour, same, ranges=[(0.0, 1.0)] * 3, device="cpu").labels
+        given.labels,
+        predict(colour, same, PredictOptions(device="cpu"), ranges=[(0.0, 1.0)] * 3).labels,
     )

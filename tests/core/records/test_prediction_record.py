@@ -19,6 +19,7 @@ from napari_unet.core.io.image_files import read_image, read_labels, write_image
 from napari_unet.core.models.model import Model, ModelInfo
 from napari_unet.core.models.model_file import load_model, model_hash, save_model
 from napari_unet.core.models.unet_config import UNetConfig
+from napari_unet.core.prediction.options import PredictOptions
 from napari_unet.core.prediction.prediction import predict
 from napari_unet.core.records.methods_text import methods_text
 from napari_unet.core.records.prediction_record import (
@@ -77,7 +78,9 @@ def own_labels(record: PredictionRecord, image: Image) -> np.ndarray:
     """What the widget shows: the prediction with the record's settings."""
     model = load_model(record.model)
     model = replace(model, info=model.info.model_copy(update={"task": record.task}))
-    labels = predict(model, image, scale=record.scale, contrast=record.contrast).labels
+    labels = predict(
+        model, image, PredictOptions(scale=record.scale, contrast=record.contrast)
+    ).labels
     assert len(np.unique(labels)) > 1
     return labels
 

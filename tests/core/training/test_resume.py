@@ -22,6 +22,7 @@ from napari_unet.core.errors import ModelFileError, SettingsError
 from napari_unet.core.images.image import Image
 from napari_unet.core.images.pair import Pair
 from napari_unet.core.models.model_file import load_model
+from napari_unet.core.prediction.options import PredictOptions
 from napari_unet.core.prediction.prediction import predict
 from napari_unet.core.tasks.instances import Instances
 from napari_unet.core.tasks.semantic import Semantic
@@ -135,7 +136,7 @@ def test_previews_change_nothing(tmp_path, uninterrupted, variant):
         steps.append(step)
         torch.rand(3)
         np.random.rand(3)  # noqa: NPY002
-        predict(model, pairs[0].image, device="cpu", precision="float32")
+        predict(model, pairs[0].image, PredictOptions(device="cpu", precision="float32"))
         for weights in model.weights.values():
             weights.zero_()
 

@@ -21,6 +21,7 @@ from napari_unet.core.images.image import Image, PixelSize
 from napari_unet.core.images.normalization import Normalization
 from napari_unet.core.images.pair import Pair
 from napari_unet.core.models.model_file import load_model
+from napari_unet.core.prediction.options import PredictOptions
 from napari_unet.core.prediction.prediction import predict
 from napari_unet.core.settings import parse_settings
 from napari_unet.core.tasks.instances import Instances
@@ -92,7 +93,7 @@ def test_two_images_are_learned_by_heart(tmp_path):
     losses = [e.loss for e in events if isinstance(e, StepDone)]
     assert np.mean(losses[-5:]) < 0.5 * np.mean(losses[:5])
     model = load_model(events[-1].last_model)
-    found = [predict(model, pair.image, **CPU).labels for pair in pairs]
+    found = [predict(model, pair.image, PredictOptions(**CPU)).labels for pair in pairs]
     pixels = [foreground_counts(f, p.labels) for f, p in zip(found, pairs, strict=True)]
     objects = [object_scores(f, p.labels) for f, p in zip(found, pairs, strict=True)]
     assert pixel_summary(pixels)["dice_foreground_by_image"] > 0.85

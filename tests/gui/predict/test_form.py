@@ -6,17 +6,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from napari_unet.core.errors import SettingsError
 from napari_unet.core.images.image import Image, PixelSize
 from napari_unet.core.images.normalization import Normalization
 from napari_unet.core.models.model import ModelInfo
 from napari_unet.core.models.unet_config import UNetConfig
+from napari_unet.core.prediction.options import PredictOptions
 from napari_unet.core.records.prediction_record import as_command
 from napari_unet.core.tasks.instances import Instances
 from napari_unet.core.tasks.semantic import ClassInfo, Semantic
 from napari_unet.gui.predict.form import (
     PredictForm,
     channel_layers,
-    decoder_values,
     rescale_offer,
     summary,
 )
@@ -43,33 +44,37 @@ def form_of(info: ModelInfo | None = None, **kwargs) -> PredictForm:
 
 
 def test_the_request_has_what_the_form_is_set_to() -> None:
-    form = form_of(
-        threshold=0.3,
-        min_area_px=5,
-        min_votes=7,
-        probabilities=True,
+    options = PredictOptions(
+        adjustments={"threshold": 0.3, "min_area_px": 5, "min_votes": 7},
         test_time_augmentation=True,
         scale=0.5,
-        compute={"device": "cpu", "block_px": 512},
+        device="cpu",
+        block_px=512,
     )
+    form = form_of(options=options, probabilities=True)
     request = form.request(IMAGE)
-    assert (request.model, request.image, request.scale) == (Path("m.safetensors"), IMAGE, 0.5)
-    assert (request.probabilities, request.test_time_augmentation) == (True, True)
-    assert (request.device, request.block_px, request.keep_outputs) == ("cpu", 512, True)
-    decoder = request.task.decoder
+    assert (request.model, request.image) == (Path("m.safetensors"), IMAGE)
+    assert request.options == options
+    assert (request.probabilities, request.keep_outputs) == (True, True)
+    assert form.task is not None
+    decoder = form.task.decoder
     assert (decoder.threshold, decoder.min_area_px, decoder.min_votes) == (0.3, 5, 7)
 
 
 def test_only_settings_that_the_task_knows_are_changed() -> None:
     binary = Semantic(classes=CLASSES[:2])
-    assert form_of(info_of(binary), threshold=0.2).task == Semantic(
+    lower = PredictOptions(adjustments={"threshold": 0.2})
+    assert form_of(info_of(binary), options=lower).task == Semantic(
         classes=CLASSES[:2], threshold=0.2
     )
     several = Semantic(classes=CLASSES)
-    assert form_of(info_of(several), threshold=0.2).task == several
-    assert decoder_values(info_of(several)) == {}
-    assert list(decoder_values(info_of(binary))) == ["threshold"]
-    assert list(decoder_values(info_of())) == ["threshold", "min_area_px", "min_votes"]
+    assert form_of(info_of(several)).task == several
+    with pytest.raises(SettingsError, match="most probable"):
+        _ = form_of(info_of(several), options=lower).task
+    assert several.adjustments == ()
+    assert [a.name for a in binary.adjustments] == ["threshold"]
+    names = [a.name for a in Instances().adjustments]
+    assert names == ["threshold", "min_area_px", "min_votes"]
 
 
 def test_files_are_asked_for_as_the_command_line_would(tmp_path: Path) -> None:
@@ -79,7 +84,7 @@ def test_files_are_asked_for_as_the_command_line_would(tmp_path: Path) -> None:
     request = form.files_request()
     assert request.sources == (str(tmp_path),)
     assert (request.options.folder, request.options.channels) == (tmp_path / "out", (1,))
-    assert request.task == form.task
+    assert request.options.prediction == form.options
     command = as_command(form.record("folder", "abc"))
     assert f"{tmp_path} --out {tmp_path / 'out'} --axes TCYX --channels 1" in command
 
@@ -91,7 +96,6 @@ def test_files_are_asked_for_as_the_command_line_would(tmp_path: Path) -> None:
         (form_of(), [], "No image is open"),
         (form_of(scope="selected"), [], "selected in the layer list"),
         (form_of(info_of(channels=2)), [IMAGE], "1 channel(s)"),
-        (form_of(scale=0.0), [IMAGE], "scale"),
         (form_of(scope="folder"), [], "folder with the images"),
         (form_of(scope="folder", source="/nowhere"), [], "for the results"),
         (form_of(scope="folder", source="/nowhere", out="x"), [], "no folder '/nowhere'"),
@@ -156,17 +160,18 @@ def test_the_line_before_the_run_says_what_will_happen() -> None:
     assert "4 planes, one by one" in summary(form_of(), [IMAGE])
     assert "movie: TYX 4 x 32 x 32 uint16" in summary(form_of(), [IMAGE])
     assert "T = 3" in summary(form_of(), [IMAGE], {"T": 3})
-    assert "resized by 0.5" in summary(form_of(scale=0.5), [IMAGE])
+    assert "resized by 0.5" in summary(form_of(options=PredictOptions(scale=0.5)), [IMAGE])
     assert "results go to 'out'" in summary(form_of(scope="folder", source="in", out="out"), [])
 
 
 def test_an_estimated_diameter_and_the_contrast_are_asked_for(tmp_path: Path) -> None:
-    form = form_of(estimate=True, scale=3.0, contrast="inverted")
-    request = form.request(IMAGE)
-    assert (request.scale, request.contrast) == ("auto", "inverted")
+    form = form_of(options=PredictOptions(scale="auto", contrast="inverted"))
+    options = form.request(IMAGE).options
+    assert options is not None
+    assert (options.scale, options.contrast) == ("auto", "inverted")
     assert "estimated diameter" in summary(form, [IMAGE])
     folder = replace(form, scope="folder", source=str(tmp_path), out=str(tmp_path / "out"))
-    options = folder.files_request().options
+    options = folder.files_request().options.prediction
     assert (options.scale, options.contrast) == ("auto", "inverted")
     command = as_command(folder.record("plates", ""))
     assert "--diameter auto" in command
@@ -174,5 +179,5 @@ def test_an_estimated_diameter_and_the_contrast_are_asked_for(tmp_path: Path) ->
 
 
 def test_the_diameter_of_classes_cannot_be_estimated() -> None:
-    form = form_of(info_of(Semantic(classes=CLASSES)), estimate=True)
+    form = form_of(info_of(Semantic(classes=CLASSES)), options=PredictOptions(scale="auto"))
     assert "predicts classes" in form.problem([IMAGE])

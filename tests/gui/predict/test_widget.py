@@ -146,15 +146,15 @@ def test_sliders_act_on_the_result_in_place_without_the_network(
     viewer.add_image(squares(2), name="cells")
     finish()
     (labels,) = labels_of(viewer)
-    widget.decoding.min_area_px.value = 210
+    widget.decoding["min_area_px"].value = 210
     qtbot.waitUntil(lambda: labels.data.max() == 1, timeout=PATIENCE_MS)
     assert labels_of(viewer) == [labels]
     wait_for_features(qtbot, labels, 1)
     assert labels.metadata["napari-unet"]["task"]["decoder"]["min_area_px"] == 210
-    widget.decoding.min_area_px.value = 10
+    widget.decoding["min_area_px"].value = 10
     qtbot.waitUntil(lambda: labels.data.max() == 2, timeout=PATIENCE_MS)
     before = (labels.data > 0).sum()
-    widget.decoding.threshold.value = 0.95
+    widget.decoding["threshold"].value = 0.95
     qtbot.waitUntil(lambda: (labels.data > 0).sum() < before, timeout=PATIENCE_MS)
 
 
@@ -166,13 +166,13 @@ def test_a_result_that_a_person_edited_is_never_written_again(
     (edited,) = labels_of(viewer)
     edited.paint((90, 5), 7)
     mine = edited.data.copy()
-    widget.decoding.min_area_px.value = 210
+    widget.decoding["min_area_px"].value = 210
     qtbot.waitUntil(lambda: len(labels_of(viewer)) == 2, timeout=PATIENCE_MS)
     other = labels_of(viewer)[1]
     assert other.data.max() == 1
     assert (edited.data == mine).all()
     assert "edited" in widget.message.text
-    widget.decoding.min_area_px.value = 10
+    widget.decoding["min_area_px"].value = 10
     qtbot.waitUntil(lambda: other.data.max() == 2, timeout=PATIENCE_MS)
     assert len(labels_of(viewer)) == 2
     assert (edited.data == mine).all()
@@ -183,7 +183,7 @@ def test_a_slider_that_is_moved_in_mid_run_counts(
 ) -> None:
     viewer.add_image(squares(2), name="cells")
     widget.predict()
-    widget.decoding.min_area_px.value = 210
+    widget.decoding["min_area_px"].value = 210
     qtbot.waitUntil(lambda: [x.data.max() for x in labels_of(viewer)] == [1], timeout=PATIENCE_MS)
     assert labels_of(viewer)[0].metadata["napari-unet"]["task"]["decoder"]["min_area_px"] == 210
 
@@ -196,7 +196,7 @@ def test_sliders_of_another_model_leave_a_result_alone(
     viewer.add_image(squares(2), name="cells")
     widget.predict()
     widget.model.choose(other)  # while the first one works
-    widget.decoding.min_area_px.value = 210
+    widget.decoding["min_area_px"].value = 210
     qtbot.waitUntil(lambda: not widget.run.busy, timeout=PATIENCE_MS)
     qtbot.wait(300)  # longer than a slider waits
     (labels,) = labels_of(viewer)
@@ -233,7 +233,7 @@ def test_all_selected_layers_are_predicted_each_into_its_own(
     viewer.layers.selection = set(layers[:2])
     finish()
     assert [x.name for x in labels_of(viewer)] == ["field 0 nuclei", "field 1 nuclei"]
-    widget.decoding.min_area_px.value = 210
+    widget.decoding["min_area_px"].value = 210
     qtbot.waitUntil(
         lambda: [x.data.max() for x in labels_of(viewer)] == [1, 1], timeout=PATIENCE_MS
     )
@@ -285,7 +285,7 @@ def test_an_image_that_is_gone_or_renamed_in_mid_run_does_no_harm(
     qtbot.waitUntil(lambda: not widget.run.busy, timeout=30_000)
     assert [layer.data.max() for layer in labels_of(viewer)] == [2, 2]
     viewer.layers.remove(labels_of(viewer)[0])
-    widget.decoding.min_area_px.value = 210
+    widget.decoding["min_area_px"].value = 210
     qtbot.waitUntil(lambda: labels_of(viewer)[0].data.max() == 1, timeout=PATIENCE_MS)
     assert len(labels_of(viewer)) == 1
 

@@ -88,6 +88,7 @@ def example(model: Model, image: Image | None = None) -> Example:
     ModelFileError
         When the model does not fit the image.
     """
+    from napari_unet.core.prediction.options import PredictOptions
     from napari_unet.core.prediction.prediction import predict
 
     info = model.info
@@ -102,7 +103,9 @@ def example(model: Model, image: Image | None = None) -> Example:
         name=image.name,
         rgb=info.rgb,
     )
-    found = predict(model, seen, device="cpu", precision="float32", keep_outputs=True)
+    found = predict(
+        model, seen, PredictOptions(device="cpu", precision="float32"), keep_outputs=True
+    )
     assert found.outputs is not None  # never as large as what is not kept
     advice = (
         "Choose an image with more objects in it, or none: one is drawn then."

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field
 
-from napari_unet.core.errors import ModelFileError
+from napari_unet.core.errors import ModelFileError, SettingsError
 from napari_unet.core.images.image import Image
 from napari_unet.core.images.normalization import Normalization
 from napari_unet.core.models.unet_config import UNetConfig
@@ -100,6 +101,27 @@ class ModelInfo(Settings):
     scores: dict[str, float] = Field(default_factory=dict)
     trained_on: tuple[TrainedOn, ...] = ()
     provenance: dict[str, Any] = Field(default_factory=dict)
+
+    def adjusted(self, adjustments: Mapping[str, float]) -> Self:
+        """Return the header with other decoder settings.
+
+        Parameters
+        ----------
+        adjustments
+            Values by name, as for `napari_unet.core.tasks.Task.adjusted`.
+
+        Raises
+        ------
+        SettingsError
+            If a value is out of range, or the task has no setting of that name.
+        """
+        if not adjustments:
+            return self
+        try:
+            task = self.task.adjusted(adjustments)
+        except SettingsError as error:
+            raise SettingsError(f"Model '{self.name}': {error}") from None
+        return self.model_copy(update={"task": task})
 
     def check_image(self, image: Image) -> None:
         """Raise `ModelFileError` when the model cannot be used on an image."""

@@ -1,6 +1,19 @@
-from .prediction import Prediction, predict
+from .adaptation import estimate_diameter
+from .batch import BatchOptions, FileFailed, FilePredicted, predict_files
+from .batch_inputs import BatchInputs, find_inputs
+from .options import PredictOptions
+from .prediction import Prediction, predict, redecode
 
 __all__ = [
+    "BatchInputs",
+    "BatchOptions",
+    "FileFailed",
+    "FilePredicted",
+    "PredictOptions",
     "Prediction",
+    "estimate_diameter",
+    "find_inputs",
     "predict",
+    "predict_files",
+    "redecode",
 ]

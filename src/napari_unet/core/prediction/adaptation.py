@@ -18,6 +18,7 @@ from napari_unet.core.prediction.diameter import (
     check_estimable,
     fitting_scale,
 )
+from napari_unet.core.prediction.options import PredictOptions
 from napari_unet.core.prediction.scale_trial import Trial, TrialPlane, probe_scale
 
 if TYPE_CHECKING:
@@ -154,8 +155,8 @@ class ImageAdapter:
         A model.
     image
         An image that it can be used on.
-    device, precision
-        See `napari_unet.core.system.device.choose_compute`.
+    options
+        Its device, precision and decoder settings are used; None: the defaults.
     ranges
         Its intensity ranges; None: what the model's normalisation finds.
     should_stop
@@ -166,18 +167,17 @@ class ImageAdapter:
         self,
         model: Model,
         image: Image,
-        device: str = "auto",
-        precision: str = "auto",
+        options: PredictOptions | None = None,
         *,
         ranges: Ranges | None = None,
         should_stop: Callable[[], bool] = lambda: False,
     ) -> None:
-        self.info = model.info
+        self._options = options or PredictOptions()
+        self.info = model.info.adjusted(self._options.adjustments)
         self.name = image.name
         self._model = model
         self._image = image
-        self._compute = device, precision
-        self._ranges = ranges or Ranges(model.info, image)
+        self._ranges = ranges or Ranges(self.info, image)
         self._should_stop = should_stop
         self._network: Any = None
         self._planes: dict[bool, list[TrialPlane]] = {}
@@ -259,16 +259,16 @@ class ImageAdapter:
             from napari_unet.core.models.blocks import block_network
             from napari_unet.core.system.device import choose_compute
 
-            self._network = block_network(self._model, choose_compute(*self._compute))
+            compute = choose_compute(self._options.device, self._options.precision)
+            self._network = block_network(self._model, compute)
         return self._network
 
 
 def estimate_diameter(
     model: Model,
     image: Image,
+    options: PredictOptions | None = None,
     *,
-    device: str = "auto",
-    precision: str = "auto",
     should_stop: Callable[[], bool] = lambda: False,
 ) -> float | None:
     """Estimate how wide the objects in an image are.
@@ -282,8 +282,8 @@ def estimate_diameter(
         A 2-D model of objects.
     image
         Axes any subset of TZCYX with Y and X; of a stack some planes are looked at.
-    device, precision
-        See `napari_unet.core.system.device.choose_compute`.
+    options
+        Its device, precision and decoder settings are used; None: the defaults.
     should_stop
         Asked before each scale.
 
@@ -304,12 +304,8 @@ def estimate_diameter(
     Cancelled
         When `should_stop` said so.
     """
-    from napari_unet.core.prediction.adaptation import ImageAdapter
-
     check_estimable(model.info)
     model.info.check_image(image)
     if model.info.takes_grey(image):
         image = image.as_rgb()
-    return ImageAdapter(model, image, device, precision, should_stop=should_stop).diameter_px(
-        "auto"
-    )
+    return ImageAdapter(model, image, options, should_stop=should_stop).diameter_px()

@@ -6,19 +6,19 @@ import shutil
 import tempfile
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from napari_unet.core.datasets.matched_files import MatchedFiles
 from napari_unet.core.errors import Cancelled, DeviceError, SettingsError, StorageError, UNetError
-from napari_unet.core.images.contrast import Contrast
 from napari_unet.core.io.image_files import read_image
 from napari_unet.core.prediction.batch_tables import (
     BatchTables,
     is_table_of_batch,
     measure_prediction,
 )
+from napari_unet.core.prediction.options import PredictOptions
 from napari_unet.core.prediction.result_files import result_paths, write_prediction
 from napari_unet.core.prediction.scale import pixel_size_note, scale_for_pixel_size
 from napari_unet.core.system.atomic_files import remove_empty, storage_error
@@ -37,34 +37,31 @@ _LAZY_BYTES = 256 << 20
 
 @dataclass(frozen=True)
 class BatchOptions:
-    """How to predict files.
+    """Which part of files is predicted, how, and where results go.
 
     Parameters
     ----------
     folder
         Where results are written; made if missing.
+    prediction
+        How each image is predicted.
     channels, axes
         As in `napari_unet.core.io.image_files.read_image`.
-    probabilities, test_time_augmentation, scale, contrast, block_px, device, precision
-        As in `napari_unet.core.prediction.prediction.predict`.
+    probabilities
+        Whether probabilities are written, too.
     overwrite
-        Whether results that are there already are replaced.
+        Whether existing results are replaced.
     rescale
-        Whether images whose pixel size is known are enlarged to that of the model; the others by
-        `scale`.
+        Whether images whose pixel size is known are resized to that of the model; the others by
+        the scale of `prediction`.
     """
 
     folder: Path
+    prediction: PredictOptions = field(default_factory=PredictOptions)
     channels: Sequence[str | int] | None = None
     axes: str | None = None
     probabilities: bool = False
-    test_time_augmentation: bool = False
-    block_px: int = 1024
-    device: str = "auto"
-    precision: str = "auto"
     overwrite: bool = False
-    scale: float | Literal["auto"] = 1.0
-    contrast: Contrast = "auto"
     rescale: bool = False
 
 
@@ -141,8 +138,10 @@ def predict_files(
 
     _check_free(inputs, options)
     tables = BatchTables(options.folder, {item.row_name for item in inputs})
-    compute = choose_compute(options.device, options.precision)
-    network = block_network(model, compute, options.test_time_augmentation)  # held: made only once
+    model.info.adjusted(options.prediction.adjustments)  # raises before anything is written
+    how = options.prediction
+    compute = choose_compute(how.device, how.precision)
+    network = block_network(model, compute, how.test_time_augmentation)  # held: made only once
     with keeping_freed_memory():  # from one file to the next
         for index, item in enumerate(inputs):
             on_block = _progress_of(index, progress)
@@ -214,20 +213,15 @@ def _predict_file(
 
     lazy = _is_lazy(item.path)
     image = read_image(item.path, options.channels, axes=options.axes, lazy=lazy)
-    scale = _scale(model, image, options)
+    how = options.prediction.model_copy(update={"scale": _scale(model, image, options)})
     missing = [f for f in (options.folder, *options.folder.parents) if not f.exists()]
     scratch = _scratch_folder(options.folder)
     try:
         prediction = predict(
             model,
             image,
+            how,
             probabilities=options.probabilities,
-            test_time_augmentation=options.test_time_augmentation,
-            scale=scale,
-            contrast=options.contrast,
-            block_px=options.block_px,
-            device=options.device,
-            precision=options.precision,
             folder=scratch,
             progress=progress,
             should_stop=should_stop,
@@ -240,16 +234,16 @@ def _predict_file(
         shutil.rmtree(scratch, ignore_errors=True)
         remove_empty(missing)
     # Objects that were measured say more than pixels do.
-    note = "" if scale == "auto" else pixel_size_note(model.info, image, scale)
+    note = "" if how.scale == "auto" else pixel_size_note(model.info, image, how.scale)
     return FilePredicted(item.path, labels, probabilities, summary, note, prediction.notes)
 
 
 def _fitted_columns(prediction: Prediction, options: BatchOptions) -> dict[str, Any]:
     """How the image was fitted to the model, as far as that is not the same for all."""
     columns: dict[str, Any] = {}
-    if options.rescale or options.scale != 1:
+    if options.rescale or options.prediction.scale != 1:
         columns["scale"] = prediction.scale
-    if options.scale == "auto":
+    if options.prediction.scale == "auto":
         columns["diameter_px"] = prediction.diameter_px
     if prediction.model.contrast is not None or prediction.inverted:
         columns["inverted"] = prediction.inverted
@@ -258,7 +252,7 @@ def _fitted_columns(prediction: Prediction, options: BatchOptions) -> dict[str, 
 
 def _scale(model: Model, image: Image, options: BatchOptions) -> float | Literal["auto"]:
     fitting = scale_for_pixel_size(model.info, image) if options.rescale else None
-    return options.scale if fitting is None else fitting
+    return options.prediction.scale if fitting is None else fitting
 
 
 def _scratch_folder(folder: Path) -> Path:

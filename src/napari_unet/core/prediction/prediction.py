@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet.core.errors import Cancelled, SettingsError
-from napari_unet.core.images.contrast import Contrast, check_contrast
 from napari_unet.core.images.image import Image
 from napari_unet.core.images.normalization import IntensityRange
 from napari_unet.core.models.model import Model, ModelInfo
 from napari_unet.core.prediction.adaptation import Adaptation, ImageAdapter, Ranges, fit_image
 from napari_unet.core.prediction.blockwise import decode_blockwise, pass_count
+from napari_unet.core.prediction.options import PredictOptions
 from napari_unet.core.prediction.plane_labels import (
     PlaneLabels,
     decode_plane,
@@ -26,10 +26,9 @@ from napari_unet.core.prediction.plane_labels import (
     stack_planes,
     stacked,
 )
-from napari_unet.core.prediction.rescale import check_scale, rescaled, scaled_shape
+from napari_unet.core.prediction.rescale import rescaled, scaled_shape
 from napari_unet.core.system.allocator import keeping_freed_memory, return_freed_memory
 from napari_unet.core.system.atomic_files import storage_error
-from napari_unet.core.tasks.base import Task
 
 if TYPE_CHECKING:
     import dask.array as da
@@ -101,14 +100,9 @@ class Prediction:
 def predict(
     model: Model,
     image: Image,
+    options: PredictOptions | None = None,
     *,
     probabilities: bool = False,
-    test_time_augmentation: bool = False,
-    block_px: int = 1024,
-    device: str = "auto",
-    precision: str = "auto",
-    scale: float | Literal["auto"] = 1.0,
-    contrast: Contrast = "auto",
     keep_outputs: bool = False,
     ranges: Sequence[IntensityRange] | None = None,
     folder: Path | None = None,
@@ -120,29 +114,14 @@ def predict(
     Parameters
     ----------
     model
-        Model to use. Other decoder settings: replace ``model.info.task``.
+        Model to use.
     image
         Axes any subset of TZCYX with Y and X; a 2-D model treats T and Z plane by plane. A model
-        of RGB images takes grey ones too.
+        of RGB images also takes grey ones.
+    options
+        Scale, contrast, decoder settings and so on; None: the defaults.
     probabilities
         Whether to return them.
-    test_time_augmentation
-        Average over flips and quarter turns: eight times as slow, a little better.
-    block_px
-        Side of the blocks in which large planes are computed. The result does not depend on it.
-    device, precision
-        See `napari_unet.core.system.device.choose_compute`.
-    scale
-        By which factor the image is enlarged (below 1: shrunk) before the network sees it, for
-        objects of another size than those of the training images. Lengths and areas of the
-        decoder count on that grid; labels and probabilities are on the image's own grid.
-        ``"auto"`` estimates the diameter of the objects first (see
-        `napari_unet.core.prediction.adaptation.estimate_diameter`), and fits them to the size the
-        model knows.
-    contrast
-        ``"inverted"`` shows the negative to the network, ``"as-is"`` the image. ``"auto"``
-        inverts where dark objects are on a bright background and the model knows bright ones, or
-        the other way round; models that do not say what they know see the image as it is.
     keep_outputs
         Whether to return the network's outputs, so that `redecode` can decode them again.
     ranges
@@ -186,28 +165,29 @@ def predict(
     from napari_unet.core.models.blocks import block_network
     from napari_unet.core.system.device import choose_compute
 
-    if scale != "auto":
-        check_scale(scale)
-    check_contrast(contrast)
-    model.info.check_image(image)
-    network = block_network(model, choose_compute(device, precision), test_time_augmentation)
+    options = options or PredictOptions()
+    info = model.info.adjusted(options.adjustments)
+    info.check_image(image)
+    compute = choose_compute(options.device, options.precision)
+    network = block_network(model, compute, options.test_time_augmentation)
     if ranges is not None and len(ranges) != image.channels:
         raise SettingsError(
             f"{len(ranges)} intensity range(s) for {image.channels} channel(s): expected one each."
         )
-    if model.info.takes_grey(image):
+    if info.takes_grey(image):
         image, ranges = image.as_rgb(), ranges and [*ranges] * 3
-    found = Ranges(model.info, image, ranges)
+    found = Ranges(info, image, ranges)
     with keeping_freed_memory():
-        fitter = ImageAdapter(
-            model, image, device, precision, ranges=found, should_stop=should_stop
+        adapter = ImageAdapter(model, image, options, ranges=found, should_stop=should_stop)
+        contrast = "as-is" if ranges is not None else options.contrast
+        adaptation = fit_image(adapter, options.scale, contrast)
+        run = _Run(
+            info, network, options.block_px, adaptation, found, folder, should_stop, progress
         )
-        fitted = fit_image(fitter, scale, "as-is" if ranges is not None else contrast)
-        run = _Run(model.info, network, block_px, fitted, found, folder, should_stop, progress)
         return run.predict(image, probabilities, keep_outputs)
 
 
-def redecode(prediction: Prediction, task: Task) -> Prediction:
+def redecode(prediction: Prediction, adjustments: Mapping[str, float]) -> Prediction:
     """Turn the outputs of a prediction into labels once more, with other decoder settings.
 
     Needs neither the model's weights nor torch.
@@ -216,8 +196,9 @@ def redecode(prediction: Prediction, task: Task) -> Prediction:
     ----------
     prediction
         Made with ``keep_outputs=True``.
-    task
-        The model's task with other decoder settings.
+    adjustments
+        Values of decoder settings by name, as in `PredictOptions`; those left out stay as they
+        were.
 
     Returns
     -------
@@ -227,20 +208,15 @@ def redecode(prediction: Prediction, task: Task) -> Prediction:
     Raises
     ------
     SettingsError
-        When the outputs were not kept, or the task has other ones.
+        If the outputs were not kept, or the task has no setting of that name or value.
     """
-    info = prediction.model
     if prediction.outputs is None:
         raise SettingsError(
             "The outputs of this prediction were not kept: the image is too large, or it was not "
             "asked for. Predict once more with the new settings."
         )
-    if task.heads != info.task.heads:
-        raise SettingsError(
-            f"The prediction was made with the task {info.task.kind} of {info.unet.out_channels} "
-            f"outputs, this is {task.kind} with others. Change decoder settings only."
-        )
-    info = info.model_copy(update={"task": task})
+    info = prediction.model.adjusted(adjustments)
+    task = info.task
     ndim = info.unet.ndim
     shape = prediction.labels.shape
     maps = prediction.outputs.reshape(-1, *prediction.outputs.shape[-ndim - 1 :])

@@ -28,12 +28,14 @@ Float = NDArray[np.float32]
 
 
 def check_scale(scale: float) -> None:
-    """Raise `SettingsError` where a scale makes no sense."""
-    if not 1 / LARGEST_SCALE <= scale <= LARGEST_SCALE:  # NaN too
+    """Raise `SettingsError` if a scale is no number, or far too small or large."""
+    number = isinstance(scale, int | float)
+    if not number or not 1 / LARGEST_SCALE <= scale <= LARGEST_SCALE:  # NaN too
         raise SettingsError(
-            f"Scale {scale:g}: expected a number from {1 / LARGEST_SCALE:g} to {LARGEST_SCALE:g}; "
-            "2 shows the image to the network at twice its size, 1 as it is. Check the object "
-            "diameters or pixel sizes that it was calculated from."
+            f"Scale {f'{scale:g}' if number else repr(scale)}: expected a number from "
+            f"{1 / LARGEST_SCALE:g} to {LARGEST_SCALE:g}; 2 shows the image to the network at "
+            "twice its size, 1 as it is. Check the object diameters or pixel sizes that it was "
+            "calculated from."
         )
 
 

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
 from napari_unet.core.errors import ImageError, SettingsError
-from napari_unet.core.images.contrast import Contrast
 from napari_unet.core.images.image import Image
-from napari_unet.core.settings import Settings
+from napari_unet.core.prediction.options import PredictOptions
+from napari_unet.core.settings import Settings, SettingsField, fields_to_show
 from napari_unet.core.system.command_line import command_line
 from napari_unet.core.tasks.any_task import AnyTask
 
 __all__ = [
+    "LOCAL_OPTIONS",
     "FileSource",
     "PredictionRecord",
     "as_command",
@@ -25,6 +26,10 @@ __all__ = [
     "find_file_source",
     "today",
 ]
+
+
+LOCAL_OPTIONS = {"block_px", "device"}
+"""Options that depend on the computer and do not change the result."""
 
 
 class FileSource(Settings):
@@ -45,8 +50,11 @@ class FileSource(Settings):
     channels: tuple[str | int, ...] | None = None
 
 
-class PredictionRecord(Settings):
-    """Everything that made a result what it is: plain values, to be kept with the result.
+class PredictionRecord(PredictOptions):
+    """Everything that made a result what it is: plain values, stored with the result.
+
+    The fields of `PredictOptions` are stored with those below. Decoder settings are those of
+    `task`, so that ``adjustments`` stay empty.
 
     Parameters
     ----------
@@ -74,15 +82,10 @@ class PredictionRecord(Settings):
         Axes of the array in that layer, in its order (``S`` for colour samples).
     position
         Index along each axis that was cut, where only one plane was predicted.
-    scale
-        Factor by which the image was resized for the network; ``"auto"`` for files, each by its
-        own.
     diameter_px
         Estimated diameter of the objects, where the scale was found from it.
-    contrast
-        As in `napari_unet.core.prediction.prediction.predict`; ``"inverted"`` where an image was.
-    probabilities, test_time_augmentation
-        As in `napari_unet.core.prediction.prediction.predict`.
+    probabilities
+        Whether probabilities were wanted.
     folder
         Folder, file or pattern whose files were predicted, instead of one image.
     out
@@ -104,18 +107,22 @@ class PredictionRecord(Settings):
     layers: tuple[str, ...] = ()
     axes: str = "YX"
     position: dict[str, int] = Field(default_factory=dict)
-    scale: float | Literal["auto"] = 1.0
     diameter_px: float | None = None
-    contrast: Contrast = "auto"
     probabilities: bool = False
-    test_time_augmentation: bool = False
     folder: str | None = None
     out: str | None = None
     rescale: bool = False
 
-    def decoding(self) -> dict[str, Any]:
-        """Settings that turn the network's outputs into labels, by name."""
-        return {a.name: a.value for a in self.task.adjustments}
+    @property
+    def options(self) -> PredictOptions:
+        """The options that predict the same once more; computer-specific ones are left out."""
+        names = PredictOptions.model_fields.keys() - LOCAL_OPTIONS
+        own = {name: getattr(self, name) for name in names}
+        return PredictOptions(**own | {"adjustments": self.decoding()})
+
+    def decoding(self) -> dict[str, float]:
+        """Return the settings that turn the network's outputs into labels, by name."""
+        return {adjustment.name: adjustment.value for adjustment in self.task.adjustments}
 
 
 def today() -> str:
@@ -204,30 +211,34 @@ def as_command(record: PredictionRecord) -> str:
         words += ["--axes", record.file.axes] if record.file.axes else []
         if record.file.channels is not None:
             words += ["--channels", ",".join(map(str, record.file.channels))]
-    names = {"threshold": "--threshold", "min_area_px": "--min-area", "min_votes": "--min-votes"}
-    for name, value in record.decoding().items():
-        words += [names[name], f"{value:.12g}"]
-    if record.rescale:
-        words.append("--rescale")
-    elif record.scale == "auto":
-        words += ["--diameter", "auto"]
-    elif record.scale != 1:
-        words += ["--scale", f"{record.scale:.12g}"]
-    words += ["--contrast", record.contrast] if record.contrast != "auto" else []
-    words += ["--tta"] if record.test_time_augmentation else []
+    for adjustment in record.task.adjustments:
+        words += [adjustment.flag, f"{adjustment.value:.12g}"]
+    words += ["--rescale"] if record.rescale else []
+    for field in fields_to_show(PredictOptions):
+        value = getattr(record.options, field.name)
+        if value != field.default and not (field.name == "scale" and record.rescale):
+            words += _command_words(field, value)
     words += ["--probability"] if record.probabilities else []
     return command_line(words)
+
+
+def _command_words(field: SettingsField, value: Any) -> list[str]:
+    if field.name == "scale" and value == "auto":
+        return ["--diameter", "auto"]
+    if field.kind is bool:
+        return [field.flag]
+    return [field.flag, f"{value:.12g}" if isinstance(value, float) else str(value)]
 
 
 # -- Python -------------------------------------------------------------------------------------
 
 
 def _python_image(record: PredictionRecord) -> str:
-    names = ["load_model", "predict", "write_labels"]
+    options, needed = _python_options(record)
+    names = ["load_model", "predict", "write_labels", *needed]
     names.append("read_image" if record.file else "Image")
-    lines = [f"from napari_unet import {', '.join(sorted(names))}"]
-    lines += ["from napari_unet.core.prediction.batch import decode_with", ""]
-    lines += [_load_model(record), *_read_lines(record)]
+    lines = [f"from napari_unet import {', '.join(sorted(names))}", ""]
+    lines += [f"model = load_model({record.model!r})", *_read_lines(record)]
     if record.position:
         lines.insert(0, "from dataclasses import replace\n")
         lines += [
@@ -236,11 +247,10 @@ def _python_image(record: PredictionRecord) -> str:
             'axes = "".join(axis for axis in image.axes if axis not in position)',
             "image = replace(image, data=plane, axes=axes)",
         ]
-    options: dict[str, Any] = {"probabilities": True} if record.probabilities else {}
-    options |= {"scale": record.scale} if record.scale != 1 else {}
-    options |= {"contrast": record.contrast} if record.contrast != "auto" else {}
-    options |= {"test_time_augmentation": True} if record.test_time_augmentation else {}
-    lines.append(f"prediction = predict(model, image{_keywords(options)})")
+    lines += [f"options = {options}"] if options else []
+    given = ", options" if options else ""
+    given += ", probabilities=True" if record.probabilities else ""
+    lines.append(f"prediction = predict(model, image{given})")
     lines.append("labels = prediction.labels  # axes of the image without C")
     target = f"{_plain(record.image)}_labels.tif"
     lines.append(f"write_labels({target!r}, labels, image.label_axes, image.pixel_size)")
@@ -278,35 +288,36 @@ def _read_lines(record: PredictionRecord) -> list[str]:
 
 
 def _python_folder(record: PredictionRecord) -> str:
-    options: dict[str, Any] = {}
+    options, needed = _python_options(record)
+    given: dict[str, Any] = {}
     if record.file is not None:
         given = {"axes": record.file.axes, "channels": record.file.channels}
-        options |= {name: value for name, value in given.items() if value is not None}
-    options |= {"probabilities": True} if record.probabilities else {}
-    options |= {"scale": record.scale} if record.scale != 1 else {}
-    options |= {"contrast": record.contrast} if record.contrast != "auto" else {}
-    options |= {"rescale": True} if record.rescale else {}
-    options |= {"test_time_augmentation": True} if record.test_time_augmentation else {}
+    given |= {"probabilities": record.probabilities, "rescale": record.rescale}
+    settings = _keywords({name: value for name, value in given.items() if value})
+    prediction = f", {options}" if options else ""
+    names = ["load_model", "predict_files", *needed]
     lines = [
         "from pathlib import Path",
         "",
-        "from napari_unet import load_model",
-        "from napari_unet.core.prediction.batch import BatchOptions, decode_with, predict_files",
-        "from napari_unet.core.prediction.batch_inputs import find_inputs",
+        f"from napari_unet import {', '.join(sorted(names))}",
+        "from napari_unet.core.prediction import BatchOptions, find_inputs",
         "",
-        _load_model(record),
+        f"model = load_model({record.model!r})",
         f"files = find_inputs([{record.folder!r}]).files",
-        f"options = BatchOptions(Path({record.out or 'results'!r}){_keywords(options)})",
+        f"options = BatchOptions(Path({record.out or 'results'!r}){prediction}{settings})",
         "for result in predict_files(model, files, options):",
         "    print(result.input)",
     ]
     return "\n".join(lines) + "\n"
 
 
-def _load_model(record: PredictionRecord) -> str:
-    settings = record.decoding()
-    load = f"load_model({record.model!r})"
-    return f"model = decode_with({load}{_keywords(settings)})" if settings else f"model = {load}"
+def _python_options(record: PredictionRecord) -> tuple[str, list[str]]:
+    """Write the options that differ from the defaults, and list what they need imported."""
+    default = PredictOptions()
+    values = {name: value for name, value in record.options if value != getattr(default, name)}
+    if not values:
+        return "", []
+    return f"PredictOptions({_keywords(values).removeprefix(', ')})", ["PredictOptions"]
 
 
 def _keywords(values: dict[str, Any]) -> str:

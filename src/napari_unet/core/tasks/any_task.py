@@ -76,6 +76,7 @@ def possible_adjustments() -> tuple[Adjustment, ...]:
 
 def _build(value: Any, _: Any) -> Task:
     if isinstance(value, Task):
+        type(value).model_rebuild()  # an unpickled task may be the first of its class
         return value
     kind = value.get("kind") if isinstance(value, Mapping) else None
     if kind not in _KINDS:

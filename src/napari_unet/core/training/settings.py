@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from napari_unet.core.augmentation.settings import Augmentation
 from napari_unet.core.errors import SettingsError
 from napari_unet.core.images.normalization import Normalization
-from napari_unet.core.settings import Settings
+from napari_unet.core.settings import Device, Precision, Settings, Shown
 
 __all__ = ["Budget", "TrainingSettings"]
 
@@ -29,9 +29,21 @@ class Budget(Settings):
     napari_unet.core.errors.SettingsError: Budget names steps and minutes: ...
     """
 
-    steps: Annotated[int, Field(ge=1)] | None = None
-    epochs: Annotated[int, Field(ge=1)] | None = None
-    minutes: Annotated[float, Field(gt=0)] | None = None
+    steps: Annotated[
+        Annotated[int, Field(ge=1)] | None,
+        Field(title="Steps", description="Train this many steps."),
+        Shown(panel="Training"),
+    ] = None
+    epochs: Annotated[
+        Annotated[int, Field(ge=1)] | None,
+        Field(title="Epochs", description="Train this many epochs."),
+        Shown(panel="Training"),
+    ] = None
+    minutes: Annotated[
+        Annotated[float, Field(gt=0)] | None,
+        Field(title="Minutes", description="Train this long."),
+        Shown(panel="Training"),
+    ] = None
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Budget:
@@ -103,15 +115,59 @@ class TrainingSettings(Settings):
     """
 
     budget: Budget = Field(default_factory=lambda: Budget(epochs=100))
-    depth: Annotated[int, Field(ge=1, le=7)] = 4
-    base_channels: Annotated[int, Field(ge=1, le=256)] = 16
-    norm: Literal["batch", "none"] = "batch"
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    upsampling: Literal["transposed", "resize"] = "transposed"
-    patch_px: Annotated[int, Field(ge=16, le=4096)] = 192
-    batch_size: Annotated[int, Field(ge=1, le=1024)] = 4
+    depth: Annotated[
+        int,
+        Field(ge=1, le=7, title="Depth", description="How often the size is halved."),
+        Shown(panel="Network"),
+    ] = 4
+    base_channels: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=256,
+            title="Base channels",
+            description="Channels at full size; doubled at each halving.",
+        ),
+        Shown(panel="Network"),
+    ] = 16
+    norm: Annotated[
+        Literal["batch", "none"],
+        Field(title="Normalisation", description="Normalisation layers."),
+        Shown(panel="Network"),
+    ] = "batch"
+    dropout: Annotated[
+        float,
+        Field(ge=0, lt=1, title="Dropout", description="Share of the bottleneck dropped."),
+        Shown(panel="Network"),
+    ] = 0.0
+    upsampling: Annotated[
+        Literal["transposed", "resize"],
+        Field(
+            title="Upsampling", description="Transposed convolution, or resize and 1x1 convolution."
+        ),
+        Shown(panel="Network"),
+    ] = "transposed"
+    patch_px: Annotated[
+        int,
+        Field(
+            ge=16,
+            le=4096,
+            title="Patch (px)",
+            description="Training patch size in pixels; must be a multiple of 2^depth.",
+        ),
+        Shown(panel="Training"),
+    ] = 192
+    batch_size: Annotated[
+        int,
+        Field(ge=1, le=1024, title="Batch size", description="Patches per step."),
+        Shown(flag="--batch", panel="Training"),
+    ] = 4
     optimizer: Literal["adam", "adamw"] = "adamw"
-    learning_rate: Annotated[float, Field(gt=0, le=1)] = 3e-3
+    learning_rate: Annotated[
+        float,
+        Field(gt=0, le=1, title="Learning rate", description="Learning rate."),
+        Shown(flag="--lr", panel="Training"),
+    ] = 3e-3
     weight_decay: Annotated[float, Field(ge=0)] = 1e-4
     warmup: Annotated[float, Field(ge=0, le=0.5)] = 0.1
     gradient_clip: Annotated[float, Field(ge=0)] = 1.0
@@ -119,12 +175,30 @@ class TrainingSettings(Settings):
     augmentation: Augmentation = Field(default_factory=lambda: Augmentation.preset("standard"))
     normalization: Normalization = Field(default_factory=Normalization)
     foreground_patches: Annotated[float, Field(ge=0, le=1)] = 0.5
-    validation_fraction: Annotated[float, Field(ge=0, le=0.5)] = 0.15
-    epoch_steps: Annotated[int, Field(ge=1)] | None = None
-    patience: Annotated[int, Field(ge=1)] | None = None
-    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    device: str = "auto"
-    seed: Annotated[int, Field(ge=0)] = 0
+    validation_fraction: Annotated[
+        float,
+        Field(
+            ge=0, le=0.5, title="Validation", description="Share of the images used for validation."
+        ),
+        Shown(panel="Data"),
+    ] = 0.15
+    epoch_steps: Annotated[
+        Annotated[int, Field(ge=1)] | None,
+        Field(title="Epoch (steps)", description="Steps between two validations."),
+        Shown(panel="Training"),
+    ] = None
+    patience: Annotated[
+        Annotated[int, Field(ge=1)] | None,
+        Field(title="Patience", description="Stop after this many epochs without improvement."),
+        Shown(panel="Training"),
+    ] = None
+    precision: Precision = "auto"
+    device: Device = "auto"
+    seed: Annotated[
+        int,
+        Field(ge=0, title="Seed", description="Seed of everything random."),
+        Shown(panel="Training"),
+    ] = 0
 
     @model_validator(mode="after")
     def _patch_fits_depth(self) -> TrainingSettings:

@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, Any
 from magicgui import widgets as w
 
 from napari_unet.core.io.formats import format_names
+from napari_unet.core.prediction.options import PredictOptions
+from napari_unet.core.tasks.any_task import possible_adjustments
 from napari_unet.gui.forms import FolderField, parse_channels, row
-from napari_unet.gui.predict.form import decoder_values
+from napari_unet.gui.forms.settings_fields import SettingsFields, adjustment_slider
 
 if TYPE_CHECKING:
     from napari_unet.core.models.model import ModelInfo
+    from napari_unet.core.tasks.adjustments import Adjustment
 
-__all__ = ["CONTRASTS", "SCOPES", "Decoding", "Folders", "More"]
+__all__ = ["SCOPES", "Decoding", "Folders", "More"]
 
 SCOPES = {
     "the whole image": "stack",
@@ -24,67 +27,72 @@ SCOPES = {
 }
 """What can be predicted, as the form says it."""
 
-CONTRASTS = {"automatic": "auto", "as it is": "as-is", "inverted": "inverted"}
-"""Whether images are inverted for the network, as the form says it."""
+_RARELY_SET = {"min_votes"}
+"""Adjustments that are folded away."""
 
-_DEFAULT_DIAMETER_PX = 25.0
+_AT_ONCE = "After a prediction the slider acts at once."
 
 
 class Decoding:
-    """Sliders that turn outputs into labels."""
+    """Sliders for what the task of a model lets a user adjust after a prediction.
+
+    Attributes
+    ----------
+    sliders
+        The sliders by the name of what they set.
+    """
 
     def __init__(self) -> None:
-        self.threshold = w.FloatSlider(name="threshold", min=0.02, max=0.98, step=0.01, value=0.5)
-        self.min_area_px = w.Slider(name="min_area_px", max=1000, value=24)
-        self.min_votes = w.FloatSlider(name="min_votes", max=200, step=1, value=20)
+        adjustments = possible_adjustments()
+        self.sliders: dict[str, Any] = {a.name: adjustment_slider(a) for a in adjustments}
         self._own: dict[str, tuple[float, float]] = {}
-        self.rows = {
-            "threshold": row(
-                "Threshold",
-                self.threshold,
-                tooltip="Probability above which a pixel belongs to an object. Lower: more and "
-                "larger objects. After a prediction the slider acts at once.",
-            ),
-            "min_area_px": row(
-                "Min. area (px)",
-                self.min_area_px,
-                tooltip="Objects of fewer pixels are dropped. Acts at once after a prediction.",
-            ),
-            "min_votes": row(
-                "Min. votes",
-                self.min_votes,
-                tooltip="Each pixel votes for the centre of its object; a centre needs so many "
-                "votes. Higher: fewer, joined objects. Lower: touching objects are split more.",
-            ),
+        self._shown: set[str] = set()
+        self._rows = {
+            a.name: row(
+                a.title, self.sliders[a.name], tooltip=f"{a.description} {_AT_ONCE}".strip()
+            )
+            for a in adjustments
         }
 
-    @property
-    def sliders(self) -> dict[str, Any]:
-        """The sliders by the name of what they set."""
-        return {name: getattr(self, name) for name in self.rows}
+    def __getitem__(self, name: str) -> Any:
+        """Return the slider of an adjustment."""
+        return self.sliders[name]
 
     @property
-    def values(self) -> dict[str, Any]:
-        """What is set: of a slider that nobody moved, the model's own value without rounding."""
-        found = {name: slider.value for name, slider in self.sliders.items()}
+    def main_rows(self) -> list[Any]:
+        """Rows of what is often set."""
+        return [row for name, row in self._rows.items() if name not in _RARELY_SET]
+
+    @property
+    def rare_rows(self) -> list[Any]:
+        """Rows of what is rarely set."""
+        return [row for name, row in self._rows.items() if name in _RARELY_SET]
+
+    @property
+    def values(self) -> dict[str, float]:
+        """What is set; of a slider that was not moved, the model's value without rounding."""
+        found = {name: self.sliders[name].value for name in self.sliders if name in self._shown}
         own = self._own
-        return {n: own[n][1] if n in own and v == own[n][0] else v for n, v in found.items()}
+        return {n: own[n][1] if v == own[n][0] else v for n, v in found.items()}
 
     def follow(self, info: ModelInfo | None) -> None:
-        """Take over a model's own settings, and hide what it does not know."""
-        known = {} if info is None else decoder_values(info)
+        """Take over a model's own settings, and hide what its task cannot adjust."""
+        adjustments = {} if info is None else {a.name: a for a in info.task.adjustments}
         self._own = {}
-        diameter = (info.object_diameter_px if info else None) or _DEFAULT_DIAMETER_PX
-        area = math.pi / 4 * diameter**2
-        largest = {"threshold": 0.98, "min_area_px": 2 * area, "min_votes": area}
+        self._shown = adjustments.keys() & self.sliders.keys()
         for name, slider in self.sliders.items():
-            self.rows[name].visible = name in known
-            if name in known:
-                with slider.changed.blocked():
-                    end = _round_up(largest[name]) if largest[name] > 1 else largest[name]
-                    slider.max = max(end, known[name])
-                    slider.value = known[name]
-                self._own[name] = (slider.value, known[name])
+            self._rows[name].visible = name in self._shown
+            if name in self._shown:
+                diameter_px = info.object_diameter_px if info else None
+                self._set_up(slider, adjustments[name], diameter_px)
+
+    def _set_up(self, slider: Any, adjustment: Adjustment, diameter_px: float | None) -> None:
+        largest = adjustment.maximum_for(diameter_px)
+        with slider.changed.blocked():
+            slider.max = max(_round_up(largest) if largest > 1 else largest, adjustment.value)
+            slider.min = min(slider.min, adjustment.value)
+            slider.value = adjustment.value
+        self._own[adjustment.name] = (slider.value, adjustment.value)
 
 
 class Folders:
@@ -150,27 +158,18 @@ class More:
         self.diameter_px = w.FloatSpinBox(name="diameter_px", max=10_000, value=0)
         self.diameter_px.native.setSpecialValueText("not known")  # at 0
         self.channels.native.setPlaceholderText("all")
-        self.scale = w.FloatSpinBox(name="scale", min=0.05, max=16, step=0.05, value=1)
-        self.estimate = w.CheckBox(
-            name="estimate",
-            text="Estimate the diameter",
-            tooltip="Measure the objects of each image first, and resize it so that they have the "
-            "size the model knows. Takes the place of the scale.",
+        self.options = SettingsFields(
+            PredictOptions, ("test_time_augmentation", "scale", "contrast")
         )
-        self.contrast = w.ComboBox(name="contrast", choices=list(CONTRASTS.items()))
+        self.scale = self.options.widgets["scale"]
         self.probabilities = w.CheckBox(
             name="probabilities",
             text="Add the probability as a layer",
             tooltip="How sure the network is at each pixel, from 0 to 1.",
         )
-        self.average = w.CheckBox(
-            name="average",
-            text="Test-time augmentation",
-            tooltip="Average over turned and flipped images: a little better, eight times slower.",
-        )
         self.rows: list[w.Widget] = [
             self.probabilities,
-            self.average,
+            *self.options.rows("test_time_augmentation"),
             row(
                 "Axes",
                 self.axes,
@@ -189,28 +188,14 @@ class More:
                 tooltip="How wide the objects in your image are, where you know it. "
                 "If the model was trained on objects of another size, resizing is offered.",
             ),
-            row(
-                "Scale",
-                self.scale,
-                tooltip="The image is resized by this factor for the network; the result has the "
-                "size of the image again. Below 1 where objects are larger than the model knows.",
-            ),
-            self.estimate,
-            row(
-                "Contrast",
-                self.contrast,
-                tooltip="Models of bright objects need images inverted that show dark ones, and "
-                "the other way round. 'automatic' finds out; it needs a model that says what it "
-                "was trained on.",
-            ),
+            *self.options.rows("scale", "contrast"),
         ]
 
     @property
     def fields(self) -> list[Any]:
         """The controls."""
-        named = [self.axes, self.channels, self.diameter_px, self.scale]
-        named += [self.estimate, self.contrast]
-        return [self.probabilities, self.average, *named]
+        own = [self.probabilities, self.axes, self.channels, self.diameter_px]
+        return [*own, *self.options.fields]
 
     def propose_axes(self, axes: str) -> None:
         """Write the axes that are proposed; until somebody changes them, they are not given."""
@@ -226,13 +211,9 @@ class More:
 
     @property
     def values(self) -> dict[str, Any]:
-        """What is set, as fields of `PredictForm`."""
+        """What is set, as fields of `PredictForm`, but for the options."""
         return {
             "probabilities": self.probabilities.value,
-            "test_time_augmentation": self.average.value,
-            "scale": float(self.scale.value),
-            "estimate": self.estimate.value,
-            "contrast": self.contrast.value,
             "channels": parse_channels(self.channels.value),
         }
 

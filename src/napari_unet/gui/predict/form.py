@@ -11,20 +11,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from napari_unet.core.errors import ModelFileError, SettingsError
+from napari_unet.core.prediction.options import PredictOptions
+from napari_unet.core.prediction.rescale import LARGEST_SCALE
 from napari_unet.core.records.prediction_record import FileSource, PredictionRecord, today
-from napari_unet.core.tasks.base import Task
 
 if TYPE_CHECKING:
     from napari_unet.compute import FilesRequest, PredictRequest
-    from napari_unet.core.images.contrast import Contrast
     from napari_unet.core.images.image import Image
     from napari_unet.core.models.model import ModelInfo
+    from napari_unet.core.tasks.base import Task
 
 __all__ = [
     "PredictForm",
     "Rescale",
     "channel_layers",
-    "decoder_values",
     "rescale_offer",
     "short",
     "summary",
@@ -43,14 +43,10 @@ class PredictForm:
         The model's file and its header; None where none is chosen.
     scope
         What is predicted: the plane in view, the whole image, every selected layer, or a folder.
-    threshold, min_area_px, min_votes
-        Settings of the decoder; those that the task does not know are not used.
-    scale
-        Factor by which images are resized for the network.
-    estimate
-        Whether that factor is found from the estimated diameter of the objects instead.
-    contrast
-        Whether images are inverted for the network.
+    options
+        How each image is predicted.
+    probabilities
+        Whether probabilities are shown or written, too.
     rescale
         Whether files are resized to the model's pixel size, where both are known.
     source, out, overwrite
@@ -65,40 +61,19 @@ class PredictForm:
     model: Path | None = None
     info: ModelInfo | None = None
     scope: Scope = "plane"
-    threshold: float = 0.5
-    min_area_px: int = 24
-    min_votes: float = 20.0
+    options: PredictOptions = field(default_factory=PredictOptions)
     probabilities: bool = False
-    test_time_augmentation: bool = False
-    scale: float = 1.0
-    estimate: bool = False
-    contrast: Contrast = "auto"
     rescale: bool = False
     source: str = ""
     out: str = ""
     overwrite: bool = False
     channels: tuple[str | int, ...] | None = None
     axes: str | None = None
-    compute: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def task(self) -> Task | None:
         """The model's task with the settings of the form."""
-        if self.info is None:
-            return None
-        task = self.info.task
-        known = decoder_values(self.info)
-        values = {
-            "threshold": self.threshold,
-            "min_area_px": self.min_area_px,
-            "min_votes": self.min_votes,
-        }
-        return task.adjusted({name: value for name, value in values.items() if name in known})
-
-    @property
-    def resizing(self) -> float | Literal["auto"]:
-        """The scale as `napari_unet.core.prediction.prediction.predict` takes it."""
-        return "auto" if self.estimate else self.scale
+        return None if self.info is None else self.info.adjusted(self.options.adjustments).task
 
     def problem(self, images: Sequence[Image] = ()) -> str:
         """Say in a sentence what is missing or does not fit; empty where it can start.
@@ -110,9 +85,7 @@ class PredictForm:
         """
         if self.model is None or self.info is None:
             return "There is no model yet: train one, or choose a model file."
-        if not 0 < self.scale <= 16:
-            return f"The scale {self.scale:g} is not usable: expected a factor from 0.05 to 16."
-        if self.estimate and (problem := self._estimate_problem()):
+        if self.options.scale == "auto" and (problem := self._estimate_problem()):
             return problem
         if self.scope == "folder":
             return self._folder_problem()
@@ -157,13 +130,9 @@ class PredictForm:
         return PredictRequest(
             model=self._model(),
             image=image,
+            options=self.options,
             probabilities=self.probabilities,
-            task=self.task,
-            test_time_augmentation=self.test_time_augmentation,
-            scale=self.resizing,
-            contrast=self.contrast,
             keep_outputs=keep_outputs,
-            **self.compute,
         )
 
     def files_request(self) -> FilesRequest:
@@ -173,17 +142,14 @@ class PredictForm:
 
         options = BatchOptions(
             folder=Path(self.out),
+            prediction=self.options,
             channels=self.channels,
             axes=self.axes,
             probabilities=self.probabilities,
-            test_time_augmentation=self.test_time_augmentation,
-            scale=self.resizing,
-            contrast=self.contrast,
             overwrite=self.overwrite,
             rescale=self.rescale,
-            **self.compute,
         )
-        return FilesRequest(self._model(), (self.source,), options, self.task)
+        return FilesRequest(self._model(), (self.source,), options)
 
     def record(self, image: str, sha256: str, **facts: Any) -> PredictionRecord:
         """Note how a result comes about; `facts` are the other fields of the record."""
@@ -203,22 +169,14 @@ class PredictForm:
             model_sha256=sha256,
             task=self.task or self.info.task,
             image=image,
-            scale=self.resizing,
-            contrast=self.contrast,
             probabilities=self.probabilities,
-            test_time_augmentation=self.test_time_augmentation,
-            **facts,
+            **self.options.model_dump(exclude={"adjustments"}) | facts,
         )
 
     def _model(self) -> Path:
         if self.model is None:
             raise ModelFileError(self.problem())
         return self.model
-
-
-def decoder_values(info: ModelInfo) -> dict[str, float]:
-    """Decoder settings of a model that the form can change, by name: threshold and so on."""
-    return {a.name: a.value for a in info.task.adjustments}
 
 
 # -- pixels and objects of another size -----------------------------------------------------------
@@ -276,7 +234,8 @@ def rescale_offer(
 
 
 def _offer(why: str, scale: float) -> Rescale | None:
-    return Rescale(why, float(f"{scale:.3g}")) if 0.05 <= scale <= 16 else None
+    possible = 1 / LARGEST_SCALE <= scale <= LARGEST_SCALE
+    return Rescale(why, float(f"{scale:.3g}")) if possible else None
 
 
 # -- channels -------------------------------------------------------------------------------------
@@ -326,10 +285,11 @@ def summary(
         text += f"; {planes} planes, one by one" if ndim == 2 else f"; {planes} volumes"
     if position:
         text += "; " + ", ".join(f"{axis} = {index}" for axis, index in position.items())
-    if form.estimate:
-        text += "; resized as the estimated diameter says"
-    elif form.scale != 1:
-        text += f"; resized by {form.scale:g}"
+    scale = form.options.scale
+    if scale == "auto":
+        text += "; resized to fit the estimated diameter"
+    elif scale != 1:
+        text += f"; resized by {scale:g}"
     return text + "."
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from napari_unet.core.errors import ImageError, ModelFileError
-from napari_unet.core.records.prediction_record import PredictionRecord
+from napari_unet.core.prediction.options import PredictOptions
+from napari_unet.core.records.prediction_record import LOCAL_OPTIONS, PredictionRecord
 from napari_unet.gui.predict.form import PredictForm, short
 from napari_unet.gui.predict.results import Result, hash_of
 
@@ -144,7 +145,8 @@ def _differs(form: PredictForm, record: PredictionRecord) -> bool:
     if form.model is None or form.info is None:
         return True
     planned = form.record(record.image, record.model_sha256)
-    names = ["model", "task", "test_time_augmentation", "folder", "out", "rescale"]
+    names = ["model", "task", "folder", "out", "rescale"]
+    names += PredictOptions.model_fields.keys() - {"scale", "contrast", *LOCAL_OPTIONS}
     if not (planned.scale == "auto" and record.diameter_px is not None):  # it was estimated
         names.append("scale")
     if (planned.contrast, record.contrast) != ("auto", "inverted"):  # that was found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from napari_unet.core.images.image import Image
     from napari_unet.core.prediction.prediction import Prediction
     from napari_unet.core.records.prediction_record import PredictionRecord
-    from napari_unet.core.tasks.base import Task
     from napari_unet.gui.predict.form import PredictForm
 
 __all__ = ["PredictRun"]
@@ -91,7 +90,7 @@ class PredictRun(QObject):
         self._asked: list[Result] = []
         self._job: Job | None = None
         self._decoding: set[str] = set()
-        self._wanted: Task | None = None
+        self._wanted: Mapping[str, float] | None = None
         self._fresh: list[tuple[Result, Prediction]] = []
         self._done = self._all = 0
         self._starting = False
@@ -233,38 +232,39 @@ class PredictRun(QObject):
 
     # -- decoding again -------------------------------------------------------------------------
 
-    def redecode(self, task: Task) -> None:
+    def redecode(self, adjustments: Mapping[str, float]) -> None:
         """Decode what is shown with other settings; of many calls in a row the last one counts."""
-        self._wanted = task
+        self._wanted = adjustments
         if not self._decoding and not self.busy:
             self._decode_next()
 
     def _decode_next(self) -> None:
-        task = self._wanted
+        adjustments = self._wanted
         shown = [r for r in self.results if r.layer is not None and r.layer in self._viewer.layers]
         self.results = shown
-        if task is None:
+        if adjustments is None:
             return
         for result in shown:
-            if result.decodable and result.record.task != task:
+            now = result.record.decoding()
+            if result.decodable and now != now | dict(adjustments):
                 self._decoding.add(result.job)
-                ended = partial(self._decoded, result, task)
-                request = DecodeRequest(result.job, task)
+                ended = partial(self._decoded, result)
+                request = DecodeRequest(result.job, adjustments)
                 QtJob(session().engine.submit(request), self).ended.connect(ended)
 
-    def _decoded(self, result: Result, task: Task, event: Ended) -> None:
+    def _decoded(self, result: Result, event: Ended) -> None:
         self._decoding.discard(result.job)
         if event.result is None:
             result.decodable = False
             self.told.emit(f"{event.error} Press Predict to apply the settings.", "warning")
         elif result in self.results and result.layer in self._viewer.layers:
-            self._show_decoded(result, task, event.result)
+            self._show_decoded(result, event.result)
         if not self._decoding:
             self._decode_next()
 
-    def _show_decoded(self, result: Result, task: Task, prediction: Prediction) -> None:
+    def _show_decoded(self, result: Result, prediction: Prediction) -> None:
         name = _name(result)
-        result.record = result.record.model_copy(update={"task": task})
+        result.record = result.record.model_copy(update={"task": prediction.model.task})
         try:
             written = show_again(self._viewer, result, prediction)
         except UNetError as error:

@@ -10,6 +10,7 @@ from magicgui import widgets as w
 from qtpy.QtCore import QTimer
 
 from napari_unet.core.errors import UNetError
+from napari_unet.core.prediction.options import PredictOptions
 from napari_unet.gui.app.session import preferences, start_engine_soon
 from napari_unet.gui.forms import (
     Collapsible,
@@ -81,7 +82,6 @@ class PredictWidget(Form):
         self._image_row = row("Image", self.image, tooltip="The image layer to predict.")
         about = self.model.about  # in the row it would be narrow
         self.model.remove(about)
-        votes = self.decoding.rows["min_votes"]
         super().__init__(
             [
                 row("Model", self.model, self.help, tooltip="Shipped models, your own, or a file."),
@@ -93,10 +93,12 @@ class PredictWidget(Form):
                 self.run_button,
                 self.progress,
                 self.message,
-                self.decoding.rows["threshold"],
-                self.decoding.rows["min_area_px"],
+                *self.decoding.main_rows,
                 about,
-                Collapsible("More settings", [votes, *self.folders.more, *self.more.rows]),
+                Collapsible(
+                    "More settings",
+                    [*self.decoding.rare_rows, *self.folders.more, *self.more.rows],
+                ),
                 self.reproduce,
                 self.retrain,
             ],
@@ -116,16 +118,24 @@ class PredictWidget(Form):
     @property
     def form(self) -> PredictForm:
         """What the form is set to."""
-        wished = preferences()
         return PredictForm(
             model=self.model.path,
             info=self.model.info,
             scope=self.scope.value,
             axes=self.more.given_axes,
-            compute={"device": wished.device, "block_px": wished.block_px},
-            **self.decoding.values,
+            options=self._options,
             **self.folders.values,
             **self.more.values,
+        )
+
+    @property
+    def _options(self) -> PredictOptions:
+        wished = preferences()
+        return PredictOptions(
+            device=wished.device,
+            block_px=wished.block_px,
+            adjustments=self.decoding.values,
+            **self.more.options.values,
         )
 
     def inputs(self) -> list[Result]:
@@ -136,19 +146,23 @@ class PredictWidget(Form):
         UNetError
             When layers and settings do not fit together.
         """
-        form = self.form
+        return self._inputs(self.form)
+
+    def _inputs(self, form: PredictForm) -> list[Result]:
         if form.info is None:
             return []
         layers = chosen_layers(self._viewer, form.scope, self.image.layer)
         return [read_input(self._viewer, form, layer) for layer in layers]
 
     def check(self) -> str:
-        """Say what will be predicted, or what is wrong; the latter is returned, too."""
-        if self.run.busy:
-            return ""
-        form, inputs = self.form, []
+        """Show what will be predicted, or what is wrong; return the latter."""
+        return "" if self.run.busy else self._check(self.form)[1]
+
+    def _check(self, form: PredictForm) -> tuple[list[Result], str]:
+        """Read what would be predicted, and show it or what is wrong; both are returned."""
+        inputs: list[Result] = []
         try:
-            inputs = self.inputs()
+            inputs = self._inputs(form)
             problem = form.problem([result.image for result in inputs])
         except UNetError as error:
             problem = str(error)
@@ -159,16 +173,18 @@ class PredictWidget(Form):
             self.message.say(text, "warning" if problem else "info")
             self._said = text
         self._offer_rescale(form, images)
-        return problem
+        return inputs, problem
 
     # -- predicting ------------------------------------------------------------------------------
 
     def predict(self) -> None:
         """Start; what comes of it is shown as new layers."""
-        if self.run.busy or self.check():
+        if self.run.busy:
             return
         form = self.form
-        assert form.model is not None
+        inputs, problem = self._check(form)
+        if problem or form.model is None:
+            return
         # The hash is ready when the first result is.
         threading.Thread(target=hash_of, args=(form.model,), daemon=True).start()
         self.reproduce.message.clear()
@@ -177,12 +193,11 @@ class PredictWidget(Form):
             self.run.start_files(form.files_request(), record)
             return
         self._measured_px = None
-        self.run.start(form, self.inputs())
+        self.run.start(form, inputs)
 
     def _redecode(self) -> None:
-        task = self.form.task
-        if task is not None and self.run.results:
-            self.run.redecode(task)
+        if self.model.info is not None and self.run.results:
+            self.run.redecode(self.decoding.values)
 
     # -- reacting --------------------------------------------------------------------------------
 
@@ -273,13 +288,14 @@ class PredictWidget(Form):
 
     def _offer_rescale(self, form: PredictForm, images: list[Image]) -> None:
         offer = None
-        if form.info is not None and len(images) == 1 and not form.estimate:
+        scale = form.options.scale
+        if form.info is not None and len(images) == 1 and scale != "auto":
             given = float(self.more.diameter_px.value) or None
-            offer = rescale_offer(form.info, images[0], given, form.scale)
+            offer = rescale_offer(form.info, images[0], given, scale)
             unknown = images[0].pixel_size is None or form.info.pixel_size_um is None
             if offer is None and given is None and unknown and self._measured_px:
                 offer = rescale_offer(
-                    form.info, None, self._measured_px, form.scale, _MEASURED_TOLERANCE
+                    form.info, None, self._measured_px, scale, _MEASURED_TOLERANCE
                 )
         self.offer.say("" if offer is None else offer.why, "warning")
         self.rescale_button.visible = offer is not None

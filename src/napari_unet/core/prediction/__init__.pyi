@@ -1,11 +1,10 @@
 from .adaptation import estimate_diameter
 from .batch import BatchOptions, FileFailed, FilePredicted, predict_files
-from .batch_inputs import BatchInputs, find_inputs
+from .batch_inputs import find_inputs
 from .options import PredictOptions
 from .prediction import Prediction, predict, redecode
 
 __all__ = [
-    "BatchInputs",
     "BatchOptions",
     "FileFailed",
     "FilePredicted",

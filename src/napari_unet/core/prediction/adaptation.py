@@ -303,6 +303,14 @@ def estimate_diameter(
         When the image holds NaN or infinite values.
     Cancelled
         When `should_stop` said so.
+
+    Examples
+    --------
+    >>> from napari_unet import Image, find_model, load_model, synthetic_nuclei
+    >>> pixels, _ = synthetic_nuclei((128, 128), n=10)
+    >>> diameter = estimate_diameter(load_model(find_model("nuclei")), Image(pixels, "YX"))
+    >>> 10 < diameter < 50
+    True
     """
     check_estimable(model.info)
     model.info.check_image(image)

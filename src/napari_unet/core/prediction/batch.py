@@ -54,6 +54,13 @@ class BatchOptions:
     rescale
         Whether images whose pixel size is known are resized to that of the model; the others by
         the scale of `prediction`.
+
+    Examples
+    --------
+    >>> from napari_unet import PredictOptions
+    >>> how = PredictOptions(scale="auto", adjustments={"min_area_px": 50})
+    >>> BatchOptions(Path("results"), how, channels=("DAPI",)).prediction.scale
+    'auto'
     """
 
     folder: Path
@@ -71,6 +78,12 @@ class FilePredicted:
 
     `note` says where the pixel size is another than the model's; `fitted`, in sentences, how the
     image was fitted to the model.
+
+    Examples
+    --------
+    >>> found = FilePredicted(Path("a.tif"), Path("a_labels.tif"), None, {"objects": 12})
+    >>> found.summary["objects"]
+    12
     """
 
     input: Path
@@ -83,7 +96,13 @@ class FilePredicted:
 
 @dataclass(frozen=True)
 class FileFailed:
-    """A file could not be predicted, and why."""
+    """A file could not be predicted, and why.
+
+    Examples
+    --------
+    >>> FileFailed(Path("a.tif"), "It is cut off.").problem
+    'It is cut off.'
+    """
 
     input: Path
     problem: str
@@ -131,6 +150,17 @@ def predict_files(
         When the folder cannot be written.
     Cancelled
         When `should_stop` said so; what was finished before is kept.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from napari_unet import Image, find_model, load_model, synthetic_nuclei, write_image
+    >>> from napari_unet.core.prediction import BatchOptions, find_inputs, predict_files
+    >>> write_image("a.tif", Image(synthetic_nuclei((128, 128), n=10)[0], "YX"))
+    >>> files = find_inputs(["*.tif"]).files
+    >>> model = load_model(find_model("nuclei"))
+    >>> [r.labels.name for r in predict_files(model, files, BatchOptions(Path("results")))]
+    ['a_labels.tif']
     """
     from napari_unet.core.models.blocks import block_network
     from napari_unet.core.system.allocator import keeping_freed_memory

@@ -61,6 +61,13 @@ def find_inputs(sources: Sequence[str | os.PathLike[str]]) -> BatchInputs:
     ------
     ImageError
         If a source does not exist, or there is no image at all.
+
+    Examples
+    --------
+    >>> from napari_unet import Image, synthetic_nuclei, write_image
+    >>> write_image("a.tif", Image(synthetic_nuclei((64, 64), n=3)[0], "YX"))
+    >>> [file.name for file in find_inputs(["*.tif"]).files]
+    ['a']
     """
     found: dict[str, Path] = {}
     skipped: list[tuple[Path, str]] = []

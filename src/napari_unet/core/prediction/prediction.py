@@ -209,6 +209,14 @@ def redecode(prediction: Prediction, adjustments: Mapping[str, float]) -> Predic
     ------
     SettingsError
         If the outputs were not kept, or the task has no setting of that name or value.
+
+    Examples
+    --------
+    >>> from napari_unet import Image, find_model, load_model, predict, redecode, synthetic_nuclei
+    >>> image = Image(synthetic_nuclei((128, 128), n=10)[0], "YX")
+    >>> found = predict(load_model(find_model("nuclei")), image, keep_outputs=True)
+    >>> redecode(found, {"min_area_px": 100_000}).labels.max()  # no object is so large
+    0
     """
     if prediction.outputs is None:
         raise SettingsError(

@@ -215,7 +215,7 @@ def redecode(prediction: Prediction, adjustments: Mapping[str, float]) -> Predic
     >>> from napari_unet import Image, find_model, load_model, predict, redecode, synthetic_nuclei
     >>> image = Image(synthetic_nuclei((128, 128), n=10)[0], "YX")
     >>> found = predict(load_model(find_model("nuclei")), image, keep_outputs=True)
-    >>> redecode(found, {"min_area_px": 100_000}).labels.max()  # no object is so large
+    >>> int(redecode(found, {"min_area_px": 100_000}).labels.max())  # no object is so large
     0
     """
     if prediction.outputs is None:

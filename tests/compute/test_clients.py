@@ -23,7 +23,7 @@ SCRIPT = """
     import sys, time
     from pathlib import Path
     import numpy as np
-    from napari_unet import Budget, Image, Instances, Pair, TrainingSettings
+    from napari_unet import Budget, Image, Instances, Pair, PredictOptions, TrainingSettings
     from napari_unet.compute import *
 
     labels = np.zeros((64, 64), np.uint8)
@@ -37,7 +37,7 @@ SCRIPT = """
     run = Path(sys.argv[1])
     training = TrainRequest((Pair(image, labels),), Instances(), run, settings, preview=image)
     model = Path(engine.submit(training).wait(60).last_model)
-    prediction = PredictRequest(model, image, device="cpu", keep_outputs=True)
+    prediction = PredictRequest(model, image, PredictOptions(device="cpu"), keep_outputs=True)
     job = engine.submit(prediction)
     found = job.wait(60)
     engine.submit(DecodeRequest(job.id, {})).wait(60)

@@ -16,6 +16,7 @@ from napari_unet.core.images.pair import Pair
 from napari_unet.core.models.model import Model
 from napari_unet.core.models.model_file import load_model, save_model
 from napari_unet.core.prediction import prediction as prediction_module
+from napari_unet.core.prediction.options import PredictOptions
 from napari_unet.core.prediction.prediction import predict, redecode
 from napari_unet.core.records.methods_text import trained_on_text
 from napari_unet.core.tasks import any_task
@@ -124,7 +125,7 @@ def test_it_trains_and_is_validated_by_its_primary_score(
 
 def test_it_finds_objects_that_evaluate_counts(model: Model) -> None:
     pair = drawn_pair(9)
-    found = predict(model, pair.image, device="cpu", precision="float32")
+    found = predict(model, pair.image, PredictOptions(device="cpu", precision="float32"))
     report = evaluate(np.asarray(found.labels), pair.labels, kind="instances")
     assert report.summary()["ap50_pooled"] > 0.4
     assert len(found.confidence) == found.labels.max() + 1
@@ -136,9 +137,14 @@ def test_blocks_give_the_labels_of_the_whole(
 ) -> None:
     data, _ = synthetic_nuclei((200, 160), 40, (12, 20), 3)
     image = Image(data, "YX", name="large")
-    whole = predict(model, image, device="cpu", precision="float32")
+    whole = predict(model, image, PredictOptions(device="cpu", precision="float32"))
     monkeypatch.setattr(prediction_module, "IN_MEMORY_BYTES", 1)
-    blocks = predict(model, image, block_px=64, device="cpu", precision="float32", folder=tmp_path)
+    blocks = predict(
+        model,
+        image,
+        PredictOptions(block_px=64, device="cpu", precision="float32"),
+        folder=tmp_path,
+    )
     assert not isinstance(blocks.labels, np.ndarray)
     np.testing.assert_array_equal(np.asarray(blocks.labels[:]), whole.labels)
     np.testing.assert_allclose(blocks.confidence, whole.confidence, atol=1e-6)
@@ -146,16 +152,20 @@ def test_blocks_give_the_labels_of_the_whole(
 
 def test_labels_come_back_on_the_grid_of_the_image(model: Model) -> None:
     pair = drawn_pair(5)
-    found = predict(model, pair.image, scale=2, device="cpu", precision="float32")
+    found = predict(model, pair.image, PredictOptions(scale=2, device="cpu", precision="float32"))
     assert found.labels.shape == pair.labels.shape
     assert found.labels.any()
 
 
 def test_it_is_adjusted_afterwards(model: Model) -> None:
     image = drawn_pair(9).image
-    kept = predict(model, image, device="cpu", precision="float32", keep_outputs=True)
+    kept = predict(
+        model, image, PredictOptions(device="cpu", precision="float32"), keep_outputs=True
+    )
     task = kept.model.task.adjusted({"cut": 0.8})
-    assert (redecode(kept, task).labels > 0).sum() < (kept.labels > 0).sum()
+    again = redecode(kept, {"cut": 0.8})
+    assert again.model.task == task
+    assert (again.labels > 0).sum() < (kept.labels > 0).sum()
     assert "cut" in [a.name for a in possible_adjustments()]
     with pytest.raises(SettingsError, match="cut: input should be less than 1"):
         task.adjusted({"cut": 2})

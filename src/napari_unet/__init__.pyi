@@ -14,6 +14,10 @@ from .core.images.image import Image, PixelSize
 from .core.images.normalization import Normalization
 from .core.images.pair import Pair
 from .core.io.image_files import read_image, read_labels, write_image, write_labels
+from .core.live.commands import LiveImage
+from .core.live.loop import run_live
+from .core.live.session import LiveSession
+from .core.live.settings import LiveSettings
 from .core.models.catalogue import find_model, list_models
 from .core.models.model import Model, ModelInfo
 from .core.models.model_file import load_model, save_model
@@ -22,7 +26,7 @@ from .core.prediction.batch import predict_files
 from .core.prediction.options import PredictOptions
 from .core.prediction.prediction import Prediction, predict, redecode
 from .core.tasks.instances import Instances
-from .core.tasks.semantic import Semantic
+from .core.tasks.semantic import ClassInfo, Semantic
 from .core.training.settings import Budget, TrainingSettings
 from .core.training.training import resume, train
 from .version import __version__
@@ -30,9 +34,13 @@ from .version import __version__
 __all__ = [
     "Augmentation",
     "Budget",
+    "ClassInfo",
     "Dataset",
     "Image",
     "Instances",
+    "LiveImage",
+    "LiveSession",
+    "LiveSettings",
     "Model",
     "ModelInfo",
     "Normalization",
@@ -67,6 +75,7 @@ __all__ = [
     "redecode",
     "repair_labels",
     "resume",
+    "run_live",
     "save_model",
     "synthetic_nuclei",
     "train",

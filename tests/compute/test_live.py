@@ -1,5 +1,6 @@
 """A live training in the computing process: it hears every stroke, shows the view, and is kept."""
 
+import queue
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -313,17 +314,17 @@ def test_a_device_that_is_not_there_is_said(engine, cells, tmp_path):
 def test_what_was_painted_before_an_error_is_saved(cells, tmp_path, monkeypatch):
     pixels, truth = cells
     strokes = some_rows(truth)
-    learn, told = LiveTraining.step, []
+    learn, told = LiveTraining.step, queue.SimpleQueue()
 
     def fail_at_last(training: LiveTraining) -> float:
         if training.steps == 2:
-            told.append(Paint("a", (50, 0), truth[50:53], number=1))  # while it computes
+            told.put(Paint("a", (50, 0), truth[50:53], number=1))  # while it computes
             raise DeviceError("the device is gone")
         return learn(training)
 
     monkeypatch.setattr(LiveTraining, "step", fail_at_last)
     context = SimpleNamespace(
-        should_stop=lambda: False, messages=told.copy, emit=lambda _: None, preview_waits=False
+        should_stop=lambda: False, commands=told, emit=lambda _: None, preview_waits=False
     )
     request = LiveRequest(TASK, {"a": LiveImage(pixels, strokes)}, tmp_path / "live", QUICK)
     with pytest.raises(DeviceError, match="gone"):

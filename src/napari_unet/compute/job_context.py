@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import pickle
 import queue
 import threading
@@ -26,6 +25,17 @@ _EVENT_S = 0.05
 stops: dict[str, threading.Event] = {}
 previews: dict[str, bytes] = {}
 inboxes: dict[str, queue.SimpleQueue[Parcel]] = {}
+
+
+@dataclass(frozen=True)
+class Inbox:
+    """Unpacks what a client sends to a job."""
+
+    parcels: queue.SimpleQueue[Parcel]
+
+    def get_nowait(self) -> Any:
+        """Return what was sent next; raise `queue.Empty` if there is nothing."""
+        return open_parcel(self.parcels.get_nowait())
 
 
 @dataclass
@@ -84,14 +94,10 @@ class JobContext:
         """Whether the latest preview was not fetched yet."""
         return self.id in previews
 
-    def messages(self) -> list[Any]:
-        """Return the commands sent to the job since the last call, in order."""
-        inbox = inboxes[self.id]
-        found = []
-        with contextlib.suppress(queue.Empty):
-            while True:
-                found.append(open_parcel(inbox.get_nowait()))
-        return found
+    @property
+    def commands(self) -> Inbox:
+        """What the client sends to the job while it runs."""
+        return Inbox(inboxes[self.id])
 
 
 def open_parcel(parcel: Parcel) -> Any:

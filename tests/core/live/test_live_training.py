@@ -8,7 +8,8 @@ from napari_unet.core.errors import LabelsError, ModelFileError, SettingsError
 from napari_unet.core.evaluation.leakage import seen_by
 from napari_unet.core.images.image import Image
 from napari_unet.core.images.normalization import Normalization
-from napari_unet.core.live import trainer
+from napari_unet.core.live import judge, suggestions
+from napari_unet.core.live.network import LiveNetwork
 from napari_unet.core.live.session import LiveSession
 from napari_unet.core.live.settings import LiveSettings
 from napari_unet.core.live.trainer import LiveTraining
@@ -248,21 +249,21 @@ def test_it_says_where_it_is_least_certain_and_nothing_is_painted(cells, strokes
 
 
 def test_large_images_are_asked_about_in_part(cells, strokes, monkeypatch):
-    monkeypatch.setattr(trainer, "_TILE_PX", 32)
-    monkeypatch.setattr(trainer, "_MOST_TILES", 3)
-    monkeypatch.setattr(trainer, "_JUDGED_PX", 48)
+    monkeypatch.setattr(suggestions, "_TILE_PX", 32)
+    monkeypatch.setattr(suggestions, "_MOST_TILES", 3)
+    monkeypatch.setattr(judge, "_JUDGED_PX", 48)
     image, _ = cells
     training = LiveTraining(TASK, settings=QUICK)
     training.put("cells", image, strokes)
     learn(training, 3)
     asked: list[tuple[slice, slice]] = []
-    outputs = training._outputs_of
+    predict = LiveNetwork.predict
 
-    def noted(network, name, region):
+    def noted(network, canvas, region, predictor=None):
         asked.append(region)
-        return outputs(network, name, region)
+        return predict(network, canvas, region, predictor)
 
-    monkeypatch.setattr(training, "_outputs_of", noted)
+    monkeypatch.setattr(LiveNetwork, "predict", noted)
     window = training.least_certain("cells", 16)
     assert len(asked) == 3
     assert any(r.start <= w.start < w.stop <= r.stop for w in window[:1] for r, _ in asked)
@@ -335,15 +336,15 @@ def test_what_began_in_the_midst_of_a_stroke_begins_anew_when_more_is_painted(ce
     training = LiveTraining(TASK, start.model(), QUICK)
     training.put("cells", cells[0], first)
     learn(training, 3)
-    learner = training._learner
+    learner = training._network._learner
     training.edit("cells", (0, 0), np.where(first > 0, first, strokes))
     learn(training, 1)
-    assert training._learner is learner  # the brush may go on
+    assert training._network._learner is learner  # the brush may go on
     learn(training, 3)
-    assert training._learner is not learner
-    learner = training._learner
+    assert training._network._learner is not learner
+    learner = training._network._learner
     learn(training, 2)
-    assert training._learner is learner
+    assert training._network._learner is learner
 
 
 def test_with_another_class_it_holds_on_to_the_start_model_and_to_none_from_scratch(cells, strokes):

@@ -14,10 +14,14 @@ __all__ = [
     "LiveImage",
     "Paint",
     "PutImage",
+    "Region",
     "RemoveImage",
     "ShowView",
     "Suggest",
 ]
+
+Region = tuple[int, int, int, int]
+"""Part of a plane: its first pixel (y, x), and its size (height, width)."""
 
 
 @dataclass(frozen=True)
@@ -27,9 +31,9 @@ class LiveImage:
     Parameters
     ----------
     pixels
-        Raw values, axes CYX.
+        Raw values, axes CYX, or YX for a single channel.
     labels
-        Axes YX, 0 where nothing is painted.
+        Axes YX, 0 where nothing is painted; None: nothing is painted yet.
     rgb
         Whether the channels are red, green and blue.
     scope
@@ -41,7 +45,7 @@ class LiveImage:
     """
 
     pixels: Any
-    labels: Any
+    labels: Any = None
     rgb: bool = False
     scope: Any = None
     scope_name: str = ""
@@ -109,13 +113,13 @@ class ShowView(Command):
     name
         The image; empty: stop previewing.
     region
-        The part in view, (y, x, height, width) in pixels.
+        The part in view, (y, x, height, width) in pixels; None: all of it.
     probability
         Whether previews include probabilities.
     """
 
     name: str
-    region: tuple[int, int, int, int] = (0, 0, 0, 0)
+    region: Region | None = None
     probability: bool = False
 
 

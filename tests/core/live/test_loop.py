@@ -1,9 +1,11 @@
 """Live training in a script: strokes in, previews out, a model at the end, no other process."""
 
 import queue
+import re
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -36,6 +38,7 @@ from napari_unet.core.models.model_file import load_model, read_info
 from napari_unet.core.prediction.prediction import predict
 from napari_unet.core.tasks.semantic import ClassInfo, Semantic
 
+DOCS = Path(__file__).resolve().parents[3] / "docs"
 CLASSES = (ClassInfo(id=1, name="rest", background=True), ClassInfo(id=2, name="nuclei"))
 TASK = Semantic(classes=CLASSES, sparse=True)
 QUICK = LiveSettings(
@@ -124,6 +127,15 @@ print(last.model.is_file(), last.steps, others & {"distributed", "napari", "qtpy
     command = [sys.executable, "-c", code, str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "True 3 set() []"
+
+
+def test_the_example_of_the_documentation_runs(cells, tmp_path, monkeypatch):
+    page = (DOCS / "guide" / "live-in-python.md").read_text("utf-8")
+    (example,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    exec(example, names)
+    assert (names["labels"] == cells[1]).mean() > 0.9
 
 
 def test_it_resumes_where_it_stopped(cells, strokes, tmp_path):

@@ -42,6 +42,14 @@ class LiveImage:
         otherwise that of the plane.
     scope_name
         The stack that contains the plane; empty if there is none.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from napari_unet import LiveImage
+    >>> image = LiveImage(np.zeros((64, 64), np.uint8))
+    >>> image.rgb
+    False
     """
 
     pixels: Any
@@ -73,6 +81,14 @@ class Paint(Command):
     ----------
     name, origin, block, judged, continues
         As for `napari_unet.core.live.trainer.LiveTraining.edit`.
+
+    Examples
+    --------
+    A stroke of class 2, 3 pixels high and 20 long:
+
+    >>> import numpy as np
+    >>> from napari_unet.core.live import Paint
+    >>> stroke = Paint("cells", (10, 5), np.full((3, 20), 2))
     """
 
     name: str
@@ -84,7 +100,14 @@ class Paint(Command):
 
 @dataclass(frozen=True)
 class PutImage(Command):
-    """Add an image, or replace the one of the same name."""
+    """Add an image, or replace the one of the same name.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from napari_unet.core.live import LiveImage, PutImage
+    >>> command = PutImage("more cells", LiveImage(np.zeros((64, 64), np.uint8)))
+    """
 
     name: str
     image: LiveImage
@@ -92,14 +115,30 @@ class PutImage(Command):
 
 @dataclass(frozen=True)
 class RemoveImage(Command):
-    """Stop training on an image; its labels stay in the session."""
+    """Stop training on an image; its labels stay in the session.
+
+    Examples
+    --------
+    >>> from napari_unet.core.live import RemoveImage
+    >>> RemoveImage("cells", number=7)
+    RemoveImage(number=7, name='cells')
+    """
 
     name: str
 
 
 @dataclass(frozen=True)
 class ChangeClasses(Command):
-    """Train for another task: other classes, or the same ones renamed."""
+    """Train for another task: other classes, or the same ones renamed.
+
+    Examples
+    --------
+    >>> from napari_unet import ClassInfo, Semantic
+    >>> from napari_unet.core.live import ChangeClasses
+    >>> names = "background", "nucleus", "debris"
+    >>> classes = [ClassInfo(id=i, name=n, background=i == 1) for i, n in enumerate(names, 1)]
+    >>> command = ChangeClasses(Semantic(classes=classes, sparse=True))
+    """
 
     task: Task
 
@@ -116,6 +155,12 @@ class ShowView(Command):
         The part in view, (y, x, height, width) in pixels; None: all of it.
     probability
         Whether previews include probabilities.
+
+    Examples
+    --------
+    >>> from napari_unet.core.live import ShowView
+    >>> ShowView("cells", (0, 0, 256, 256)).region
+    (0, 0, 256, 256)
     """
 
     name: str
@@ -125,6 +170,13 @@ class ShowView(Command):
 
 @dataclass(frozen=True)
 class Suggest(Command):
-    """Ask where in an image painting would help most; the answer is a `LiveSuggestion`."""
+    """Ask where in an image painting would help most; the answer is a `LiveSuggestion`.
+
+    Examples
+    --------
+    >>> from napari_unet.core.live import Suggest
+    >>> Suggest("cells").name
+    'cells'
+    """
 
     name: str

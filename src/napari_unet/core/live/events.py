@@ -41,6 +41,15 @@ class LivePreview:
         Steps taken before the prediction.
     applied
         Number of the last command that had been applied.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from napari_unet.core.live import LivePreview
+    >>> labels = np.ones((64, 64), np.uint8)
+    >>> preview = LivePreview("cells", (0, 0), labels, 0 * labels, None, step=20, applied=3)
+    >>> preview.labels.shape
+    (64, 64)
     """
 
     name: str
@@ -68,6 +77,13 @@ class LiveState:
         See `napari_unet.core.live.strokes.StrokeScores`.
     ready
         Whether at least two classes are painted.
+
+    Examples
+    --------
+    >>> from napari_unet.core.live import LiveState
+    >>> state = LiveState(120, 0.31, 5, {}, score=0.87, counts={1: 4, 2: 3}, ready=True)
+    >>> f"Step {state.step}: {state.score:.0%} of the latest strokes were predicted."
+    'Step 120: 87% of the latest strokes were predicted.'
     """
 
     step: int
@@ -93,6 +109,12 @@ class LiveSuggestion:
         Suggested labels in the window, axes YX, 0 where there is no suggestion.
     reason
         Why there is no window: a sentence.
+
+    Examples
+    --------
+    >>> from napari_unet.core.live import LiveSuggestion
+    >>> LiveSuggestion("cells", None, None, "Everything is painted.").reason
+    'Everything is painted.'
     """
 
     name: str
@@ -103,7 +125,14 @@ class LiveSuggestion:
 
 @dataclass(frozen=True)
 class LiveTrouble:
-    """Why a command, or saving the session, failed: a sentence. The training continues."""
+    """Why a command, or saving the session, failed: a sentence. The training continues.
+
+    Examples
+    --------
+    >>> from napari_unet.core.live import LiveTrouble
+    >>> LiveTrouble("The disk is full.").sentence
+    'The disk is full.'
+    """
 
     sentence: str
 
@@ -120,6 +149,13 @@ class LiveFinished:
         Steps taken.
     score
         As in `LiveState`.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from napari_unet.core.live import LiveFinished
+    >>> LiveFinished(Path("session/last.safetensors"), 240, 0.87).model.name
+    'last.safetensors'
     """
 
     model: Path | None

@@ -50,6 +50,21 @@ class LiveTraining:
     ------
     SettingsError
         If the task is not sparse, or the start model is one of volumes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from napari_unet import Semantic, synthetic_nuclei
+    >>> from napari_unet.core.live import LiveSettings, LiveTraining
+    >>> pixels, nuclei = synthetic_nuclei((64, 64), 6)
+    >>> strokes = np.where(nuclei > 0, 2, 1).astype(np.uint8)
+    >>> strokes[20:] = 0  # not painted
+    >>> task = Semantic.from_labels([strokes], sparse=True, background=1)
+    >>> settings = LiveSettings(patch_px=32, depth=1, base_channels=2, device="cpu")
+    >>> training = LiveTraining(task, settings=settings)
+    >>> training.put("cells", pixels[np.newaxis], strokes)
+    >>> training.ready
+    True
     """
 
     def __init__(

@@ -355,16 +355,16 @@ def test_with_another_class_it_holds_on_to_the_start_model_and_to_none_from_scra
     held = LiveTraining(TASK, scratch.model(), QUICK)
     held.put("cells", cells[0], strokes)
     learn(held, 3)
-    before = dict(held._learner.held)
+    before = dict(held._network._learner.held)
     assert before
     for training in (scratch, held):
         training.set_task(three)
         training.edit("cells", (0, 0), np.full((2, 40), 3, np.uint8))
         learn(training, 2)
-    assert not scratch._learner.held
-    assert held._learner.held.keys() == before.keys()
+    assert not scratch._network._learner.held
+    assert held._network._learner.held.keys() == before.keys()
     for name, weight in before.items():
-        assert weight.equal(held._learner.held[name])
+        assert weight.equal(held._network._learner.held[name])
 
 
 def test_the_model_says_what_it_comes_from(cells, strokes, tmp_path):

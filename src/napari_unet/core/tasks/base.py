@@ -92,12 +92,6 @@ class Task(Settings, ABC):
     kind: str
     sparse: bool = False
 
-    def __setstate__(self, state: dict[Any, Any]) -> None:
-        # Classes are built when they first validate, which unpickling does not; and unlike other
-        # calls, saving a model that holds the task does not build them either.
-        type(self).model_rebuild()
-        super().__setstate__(state)
-
     # -- what the network predicts ---------------------------------------------------------------
 
     @property

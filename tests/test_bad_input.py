@@ -145,8 +145,8 @@ def pickled_model(here):
     cases.pickled_model(here, None)
     cases.save(here / "cells.tif", cases.pixels())
     return ["predict", "model.safetensors", "cells.tif"], (
-        "model.safetensors is a pickled PyTorch file, which could run code when opened and is "
-        "refused. Export it as .safetensors with napari-unet."
+        "model.safetensors is a pickled PyTorch file, which is refused because opening it could "
+        "run code. Export it as .safetensors with napari-unet."
     )
 
 

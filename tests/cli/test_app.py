@@ -30,7 +30,7 @@ from napari_unet.cli import app
         (f"evaluate {'x' * 300} .", "There is no file or folder 'xxx"),
         (f"train {'x' * 300}", "File name too long"),
         (f"train . --out {'x' * 300}", "No image with labels"),
-        ("predict . .", "holds no best.safetensors"),
+        ("predict . .", "contains no best.safetensors"),
         ("train . --class-weight 2=x", "such as 2=0.5"),
         ("train . --intensity-range 5", "such as 0,4095"),
         ("train . --intensity-range 9,5", "the low value first"),

@@ -31,7 +31,7 @@ def test_a_model_goes_to_bioimage_io_and_comes_back(
     options = "--author 'A. User' --licence CC0-1.0 --cite 'A. User, 2020=10.1234/abc'"
     done = cli(f"models export {{}} --out {{}} --image {{}} {options}", run, package, image)
     assert "cells.zip passes the test of bioimageio.core" in done.stdout
-    assert "is there already" in cli("models export {} --out {}", run, package, code=1).stderr
+    assert "already exists" in cli("models export {} --out {}", run, package, code=1).stderr
     assert "at hand as 'cells'" in cli("models import {} --name cells", package).stdout
     again = cli("models import {} --name cells --json", package)
     assert json.loads(again.stdout)["name"] == "cells-2"

@@ -1,4 +1,4 @@
-"""Packages of bioimage.io: bioimageio.core judges what we export, and import gives it back."""
+"""Packages of bioimage.io: bioimageio.core checks each export, and import restores the model."""
 
 import ast
 import builtins
@@ -32,7 +32,7 @@ from napari_unet.core.tasks.instances import Instances
 from napari_unet.core.tasks.semantic import ClassInfo, Semantic
 
 pytestmark = [
-    # The libraries warn of themselves: TorchScript is old, and bioimageio.spec leaves files open.
+    # The libraries' own warnings: TorchScript is deprecated, bioimageio.spec leaves files open.
     pytest.mark.filterwarnings(
         "ignore::DeprecationWarning",
         "ignore::ResourceWarning",
@@ -40,7 +40,7 @@ pytestmark = [
     ),
     pytest.mark.timeout(
         300
-    ),  # on a busy machine importing bioimageio.core alone takes half a minute
+    ),  # importing bioimageio.core alone takes half a minute on a busy machine
 ]
 
 BINARY = Semantic(
@@ -70,7 +70,7 @@ ARCHITECTURE = {"in_channels", "ndim", "norm", "upsampling"}
 
 
 def random_model(task=BINARY, **values):
-    """A network of random weights whose outputs vary over the image."""
+    """Build a model with random weights whose outputs vary over the image."""
     channels = sum(head.channels for head in task.heads)
     architecture = {k: values.pop(k) for k in ARCHITECTURE & values.keys()}
     config = UNetConfig(depth=2, base_channels=4, out_channels=channels, **architecture)
@@ -81,7 +81,7 @@ def random_model(task=BINARY, **values):
     with torch.no_grad():
         for name, tensor in net.state_dict().items():
             if name.endswith("running_var"):
-                tensor.uniform_(0.1, 0.3)  # as if trained: statistics that are not 0 and 1
+                tensor.uniform_(0.1, 0.3)  # statistics other than 0 and 1, as after training
             elif name.endswith("running_mean"):
                 tensor.uniform_(-0.1, 0.1)
         net.head.weight.mul_(6)
@@ -90,7 +90,7 @@ def random_model(task=BINARY, **values):
 
 @pytest.fixture(scope="module", autouse=True)
 def _quick_garbage_collection():
-    """bioimageio.core collects garbage after each prediction: not that of all tests before."""
+    """Exempt the objects of earlier tests from bioimageio.core's collection of garbage."""
     import bioimageio.core  # noqa: F401
 
     gc.collect()
@@ -101,7 +101,7 @@ def _quick_garbage_collection():
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory):
-    """Give the model and the package of a kind, each made once."""
+    """Return a function that exports a kind of model, once, and returns model and package."""
     made = {}
 
     def export(kind):
@@ -127,7 +127,7 @@ def array(package, name):
 
 
 def outputs(model, pixels):
-    """Our own outputs for an array C[Z]YX, by the way every prediction goes."""
+    """Compute the outputs for an array C[Z]YX as in every prediction of this plugin."""
     volume = model.info.unet.ndim == 3
     image = Image(
         pixels.swapaxes(0, 1) if volume else pixels,
@@ -148,7 +148,7 @@ def bioimage_io_outputs(package, pixels, weight_format):
     return np.asarray(sample.members["outputs"].data)[0]
 
 
-# -- what is exported ----------------------------------------------------------------------------
+# -- export --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", MODELS)
@@ -258,7 +258,7 @@ def test_the_architecture_needs_nothing_of_ours():
     torch.testing.assert_close(net(torch.rand(1, 1, 5, 7)).sum(1), torch.ones(1, 5, 7))
 
 
-# -- there and back ------------------------------------------------------------------------------
+# -- import --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", ["instances", "binary", "three classes", "rgb", "two channels"])
@@ -283,11 +283,11 @@ def test_import_needs_no_extra(exported, monkeypatch):
     assert import_bioimage_io(package).info == model.info
 
 
-# -- what cannot be ------------------------------------------------------------------------------
+# -- errors --------------------------------------------------------------------------------------
 
 
 def change(package, target, **members):
-    """Copy a package with other contents; None leaves a file out."""
+    """Copy a package with some members replaced; None omits a member."""
     changed = {name.replace("__", "."): content for name, content in members.items()}
     with zipfile.ZipFile(package) as old, zipfile.ZipFile(target, "w") as new:
         for name in old.namelist():
@@ -298,7 +298,7 @@ def change(package, target, **members):
 
 
 class Trap:
-    """Leaves a folder behind when it is unpickled."""
+    """An object that creates a folder when it is unpickled."""
 
     def __init__(self, path):
         self.path = path
@@ -321,10 +321,10 @@ def test_files_that_are_no_packages(tmp_path):
     path = tmp_path / "x.zip"
     assert "There is no package" in refusal(path)
     path.write_bytes(b"something else")
-    assert "no zip file" in refusal(path)
+    assert "not a zip file" in refusal(path)
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("holiday.png", b"")
-    assert "no package of bioimage.io" in refusal(path)
+    assert "not a bioimage.io package" in refusal(path)
 
 
 def test_a_package_of_others_is_not_run(tmp_path):
@@ -332,7 +332,7 @@ def test_a_package_of_others_is_not_run(tmp_path):
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("rdf.yaml", "type: model")
         archive.writestr("weights.pt", pickle.dumps(Trap(tmp_path / "ran")))
-    assert "code of its authors would have to be run" in refusal(path)
+    assert "would require running its authors' code" in refusal(path)
     assert not (tmp_path / "ran").exists()
 
 
@@ -340,7 +340,7 @@ def test_a_package_of_others_is_not_run(tmp_path):
 def test_a_truncated_package(exported, tmp_path, eighths):
     content = exported("binary")[1].read_bytes()
     (tmp_path / "x.zip").write_bytes(content[: len(content) * eighths // 8])
-    assert "is damaged or no zip file" in refusal(tmp_path / "x.zip")
+    assert "is damaged or not a zip file" in refusal(tmp_path / "x.zip")
 
 
 def test_damaged_members(exported, tmp_path):
@@ -352,9 +352,10 @@ def test_damaged_members(exported, tmp_path):
     header = json.loads(member(package, "napari_unet.json"))
     header["unet"]["depth"] = 1
     changed = change(package, path, napari_unet__json=json.dumps(header))
-    assert "does not fit its own header" in refusal(changed)
+    assert "does not match its own header" in refusal(changed)
     huge = bytes(10 << 20)
-    assert "make sense for this model" in refusal(change(package, path, weights__pt=huge))
+    sentence = refusal(change(package, path, weights__pt=huge))
+    assert "has 10,485,760 bytes: expected at most" in sentence
     content = bytearray(package.read_bytes())
     content[content.index(b"weights.pt") + 2000] ^= 255
     path.write_bytes(content)
@@ -393,7 +394,7 @@ def cells(shape, axes="YX", **options):
     [
         ({"package": "m.bin"}, SettingsError, "ends in .zip"),
         ({"package": "file/m.zip"}, StorageError, "Cannot write"),
-        ({"package": "there.zip"}, StorageError, "is there already"),
+        ({"package": "there.zip"}, StorageError, "already exists"),
         ({"licence": "mine"}, SettingsError, "expected an SPDX identifier"),
         ({"citations": {"A paper": "nowhere"}}, SettingsError, "expected a DOI"),
         ({"image": cells(np.s_[:40])}, ImageError, "at least 64 x 64 px"),
@@ -410,7 +411,7 @@ def cells(shape, axes="YX", **options):
         (
             {"image": Image(np.random.default_rng(0).normal(100, 3, (96, 96)), "YX", "noise")},
             ImageError,
-            "knows no noise floor",
+            "has no noise floor",
         ),
     ],
 )

@@ -1,4 +1,4 @@
-"""Finding models: by name, file or run, and what is wrong with those that cannot be used."""
+"""Finding models by name, file or run, and the problems of models that cannot be used."""
 
 from pathlib import Path
 
@@ -132,7 +132,7 @@ def test_what_is_no_model_is_not_added(own: Path, tmp_path: Path) -> None:
 
 
 def test_a_name_in_other_letters_is_taken_too(own: Path, tmp_path: Path) -> None:
-    """On macOS and Windows it would be the same file."""
+    """Both names are the same file on macOS and Windows."""
     model = write_model(tmp_path / "m.safetensors")
     add_model(model, "Zellen")
     assert add_model(model, "zellen").name == "zellen-2.safetensors"

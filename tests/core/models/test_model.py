@@ -44,7 +44,7 @@ def test_an_image_that_does_not_fit_is_named():
     info.check_image(Image(np.zeros((2, 8, 8), np.uint8), "CYX"))
     with pytest.raises(
         ModelFileError,
-        match=r"'cells' has 1 channel\(s\), the model 'nuclei' was trained on 2 \(DNA, actin\)",
+        match=r"'cells' has 1 channel\(s\), but the model 'nuclei' was trained on 2 \(DNA, actin\)",
     ):
         info.check_image(Image(np.zeros((8, 8), np.uint8), "YX", name="cells"))
     volumes = random_model(ndim=3).info

@@ -64,7 +64,7 @@ def rewrite(path, header=None, tensors=lambda t: t, key=KEY, **changes):
 
 
 def refusal(path):
-    """Say with which sentence both ways of reading refuse a file."""
+    """Return the error message with which both ways of reading refuse a file."""
     with pytest.raises(ModelFileError) as error:
         load_model(path)
     sentence = str(error.value)
@@ -101,7 +101,7 @@ def test_saving_replaces_a_file_and_leaves_nothing_else(path):
 def test_truncated(path, eighths):
     content = path.read_bytes()
     path.write_bytes(content[: len(content) * eighths // 8])
-    assert "is truncated or no .safetensors file" in refusal(path)
+    assert "is truncated or not a .safetensors file" in refusal(path)
     with pytest.raises(ModelFileError, match="truncated"):
         read_info(path)
 
@@ -128,17 +128,17 @@ def test_hdf5(path):
 
 def test_text(path):
     path.write_text("<html>404: not found</html>" * 50)
-    assert "no .safetensors file" in refusal(path)
+    assert "not a .safetensors file" in refusal(path)
 
 
 @pytest.mark.parametrize("zipped", [True, False])
 def test_torchs_own_format_in_disguise(path, zipped):
     torch.save({"a": torch.ones(3)}, path, _use_new_zipfile_serialization=zipped)
-    assert "is a pickled PyTorch file, which could run code" in refusal(path)
+    assert "is a pickled PyTorch file, which is refused because" in refusal(path)
 
 
 class Malicious:
-    """Leaves a trace when it is unpickled."""
+    """An object that leaves a trace when it is unpickled."""
 
     def __init__(self, trace):
         self.trace = trace
@@ -157,15 +157,15 @@ def test_a_malicious_pickle_is_not_run(path, dump):
     with path.open("rb") as file:
         pickle_loader = pickle.load if dump is pickle.dump else torch.load
         options = {} if dump is pickle.dump else {"weights_only": False}
-        pickle_loader(file, **options)  # the trap is a real one
+        pickle_loader(file, **options)  # check that it does run code when it is unpickled
     assert trace.exists()
 
 
 def test_a_file_of_somebody_else(path):
     save_file({"weight": torch.ones(3)}, path)
-    assert "no header of this plugin" in refusal(path)
+    assert "not the header that describes how to use them" in refusal(path)
     save_file({"weight": torch.ones(3)}, path, metadata={"format": "pt"})
-    assert "no header of this plugin" in refusal(path)
+    assert "not the header that describes how to use them" in refusal(path)
 
 
 @pytest.mark.parametrize(
@@ -219,17 +219,17 @@ def test_a_header_that_makes_no_sense(path, changes, where):
 )
 def test_weights_that_do_not_fit_the_header(path, changes, tensors):
     rewrite(path, tensors=tensors, **changes)
-    assert "does not fit its own header" in refusal(path)
+    assert "does not match its own header" in refusal(path)
 
 
 def test_weights_of_a_training_that_diverged(path):
     rewrite(path, tensors=lambda t: t | {"head.bias": torch.full((1,), torch.nan)})
-    assert "holds NaN or infinite weights, in head.bias" in refusal(path)
+    assert "contains NaN or infinite weights in head.bias" in refusal(path)
 
 
 def test_outputs_that_do_not_fit_the_task(path):
     rewrite(path, task=json.loads(Instances().model_dump_json()))
-    assert "1 outputs, the task needs 4" in refusal(path)
+    assert "1 outputs, but the task needs 4" in refusal(path)
 
 
 def test_half_precision_weights_are_used(path):

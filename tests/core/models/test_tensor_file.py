@@ -1,4 +1,4 @@
-"""Files of tensors: what is written is read back, and other files are called what they are."""
+"""Files of tensors: reading returns what was saved, and errors describe files of other kinds."""
 
 from pathlib import Path
 
@@ -25,11 +25,11 @@ def test_tensors_and_header_come_back_whatever_their_layout(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        (b"PK\x03\x04", "pickled PyTorch file, which could run code"),
+        (b"PK\x03\x04", "pickled PyTorch file, which is refused because"),
         (b"\x80\x02}q", "pickled PyTorch file"),
         (b"\x89HDF\r\n", r"HDF5 \(Keras\) file"),
         (b"", "is empty"),
-        (b"hello world", "truncated or no .safetensors file"),
+        (b"hello world", "truncated or not a .safetensors file"),
     ],
 )
 def test_other_files_are_called_what_they_are(

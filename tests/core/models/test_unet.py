@@ -8,7 +8,7 @@ from napari_unet.core.models.unet_config import UNetConfig
 
 
 def random_unet(**values):
-    """A network in evaluation mode whose batch normalisation has statistics as after training."""
+    """Build a network in evaluation mode, with batch statistics as after training."""
     torch.manual_seed(0)
     net = UNet(UNetConfig(**({"base_channels": 2} | values))).eval()
     for module in net.modules():
@@ -58,7 +58,7 @@ def test_three_dimensions(upsampling):
 def test_nothing_is_seen_beyond_the_receptive_radius(depth, upsampling):
     net = random_unet(depth=depth, upsampling=upsampling).double()
     for parameter in net.parameters():
-        parameter.data.abs_()  # so that no ReLU is dead and a change reaches as far as it can
+        parameter.data.abs_()  # so that no ReLU is dead and changes spread as far as possible
     radius = net.config.receptive_radius_px
     # Every phase of the down-sampling along one axis, at a random one along the other.
     size = 2 * radius + 3 * net.config.multiple
@@ -74,7 +74,7 @@ def test_nothing_is_seen_beyond_the_receptive_radius(depth, upsampling):
             before = net(image)
             furthest = max(furthest, *(changed - y).abs().tolist())
     assert furthest <= radius
-    # And it is no wasteful bound: a wider halo than needed costs time in every prediction.
+    # The bound is not wasteful either: a halo wider than needed slows down every prediction.
     assert furthest >= 0.6 * radius
 
 
@@ -110,7 +110,7 @@ def test_each_level_doubles_the_channels():
 
 @pytest.mark.parametrize("ndim", [2, 3])
 def test_upsampling_learns_as_a_transposed_convolution_does(ndim):
-    """Its bias gets the gradient in a quicker way."""
+    """The gradient of its bias is computed in a faster way."""
     torch.manual_seed(0)
     up = UNet(UNetConfig(ndim=ndim, depth=1, base_channels=4)).train().up[0]
     x = torch.randn(2, 8, *[5] * ndim)

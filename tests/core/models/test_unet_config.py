@@ -1,4 +1,4 @@
-"""The network's architecture as numbers."""
+"""Settings of the network's architecture."""
 
 import pytest
 from pydantic import ValidationError

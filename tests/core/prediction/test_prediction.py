@@ -176,7 +176,7 @@ def test_blocks_begin_at_multiples_and_exceed_the_halo():
         assert all(n % 8 == 0 for n in chunks[:-1])
         assert len(chunks) == 1 or min(chunks) >= network.halo_px
         assert max(chunks) <= max(56, network.halo_px) + network.halo_px
-    with pytest.raises(SettingsError, match="Block size 0 px: expected at least 1"):
+    with pytest.raises(SettingsError, match="The block size is 0 px: expected at least 1"):
         block_chunks(100, 0, network)
 
 
@@ -437,7 +437,8 @@ def test_the_wrong_number_of_channels_is_a_sentence():
     image = Image(np.zeros((3, 32, 32), np.uint8), "CYX", name="cells")
     with pytest.raises(
         ModelFileError,
-        match=r"'cells' has 3 channel\(s\), the model 'random' was trained on 1.*Choose 1 channel",
+        match=r"'cells' has 3 channel\(s\), but the model 'random' was trained on 1.*"
+        r"Choose 1 channel",
     ):
         predict(random_model(), image, CPU)
 

@@ -1,4 +1,4 @@
-"""Exchange models with bioimage.io: write and read its packages."""
+"""Model exchange with bioimage.io: writing and reading of its packages."""
 
 import lazy_loader as lazy
 

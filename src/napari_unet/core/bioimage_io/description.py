@@ -1,4 +1,4 @@
-"""What a bioimage.io package says of a model: its description and its documentation."""
+"""The description and the documentation of a model in a bioimage.io package."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ TORCHSCRIPT_FILE = "weights_torchscript.pt"
 WEIGHTS_FILE = "weights.pt"
 
 _FORMAT = "0.5.4"
-"""Old enough for every program that reads packages with named axes."""
+"""Version of the format; every program that reads packages with named axes supports it."""
 
 _UNET_PAPERS = {
     2: ("Ronneberger et al., U-Net, MICCAI 2015", "10.1007/978-3-319-24574-4_28"),
     3: ("Çiçek et al., 3D U-Net, MICCAI 2016", "10.1007/978-3-319-46723-8_49"),
 }
-_NOBODY = "the user of napari-unet-live"
+_DEFAULT_AUTHOR = "the user of napari-unet-live"
 
 
 def description(
@@ -54,20 +54,20 @@ def description(
     citations: Mapping[str, str],
     torch_version: str,
 ) -> dict[str, Any]:
-    """Describe a model as bioimage.io's format wants it, in plain values.
+    """Describe a model in bioimage.io's format, as plain values.
 
     Parameters
     ----------
     info
         Header of the model.
     authors
-        Names; none: a neutral one.
+        Names of the authors; empty: "the user of napari-unet-live".
     licence
         SPDX identifier or None.
     citations
-        DOI or address of each text to cite.
+        DOI or URL of each text to cite.
     torch_version
-        What the weights were written with.
+        Version of torch that wrote the weights.
     """
     from napari_unet.version import __version__
 
@@ -77,7 +77,7 @@ def description(
         "format_version": _FORMAT,
         "name": _name(info.name),
         "description": _summary(info),
-        "authors": [{"name": name} for name in authors or (_NOBODY,)],
+        "authors": [{"name": name} for name in authors or (_DEFAULT_AUTHOR,)],
         "cite": [_citation(t, s) for t, s in {paper: doi, **citations}.items()],
         "license": licence,
         "tags": _tags(info),
@@ -99,7 +99,7 @@ def description(
 
 
 def channel_names(info: ModelInfo) -> list[str]:
-    """Name the channels of the input."""
+    """Return the names of the input channels."""
     if info.channel_names:
         return list(info.channel_names)
     if info.rgb:
@@ -108,12 +108,12 @@ def channel_names(info: ModelInfo) -> list[str]:
 
 
 def output_names(info: ModelInfo) -> list[str]:
-    """Name the channels of the output."""
+    """Return the names of the output channels."""
     return [channel.name for channel in info.task.output_channels]
 
 
 def documentation(info: ModelInfo, card: str = "") -> str:
-    """Write the documentation: the model card where there is one, and how to use the package."""
+    """Write the documentation: the model card, if any, and how to use the package."""
     parts = [card.strip() or f"# {info.name}\n\n{_summary(info)}", _inputs_text(info)]
     parts += [_outputs_text(info), _use_text(info)]
     parts.append(f"## Validation\n\n{trained_on_text(info)}")
@@ -123,7 +123,7 @@ def documentation(info: ModelInfo, card: str = "") -> str:
 
 
 def _name(name: str) -> str:
-    """Keep the letters that bioimage.io allows in names."""
+    """Return the name with only the characters that bioimage.io allows."""
     allowed = re.sub(r"[^A-Za-z0-9_+() -]+", "-", name)[:64].strip()
     return allowed if len(allowed) >= 5 else f"{allowed} U-Net".strip()
 
@@ -147,7 +147,7 @@ def _input(info: ModelInfo) -> dict[str, Any]:
     axes = [axis | {"size": {"min": SMALLEST_PX[axis["id"]], "step": 1}} for axis in _space(info)]
     return {
         "id": "image",
-        "description": "raw intensities; normalisation is part of the package",
+        "description": "raw intensities; the package includes the normalisation",
         "axes": [{"type": "batch"}, _channels(channel_names(info)), *axes],
         "data": {"type": "float32"},
         "test_tensor": {"source": INPUT_FILE},
@@ -166,7 +166,7 @@ def _output(info: ModelInfo) -> dict[str, Any]:
     ]
     return {
         "id": "outputs",
-        "description": "what the network says of each pixel; see the documentation",
+        "description": "outputs of the network for each pixel; see the documentation",
         "axes": [{"type": "batch"}, _channels(output_names(info)), *axes],
         "data": data,
         "test_tensor": {"source": OUTPUT_FILE},
@@ -178,13 +178,13 @@ def _channels(names: list[str]) -> dict[str, Any]:
 
 
 def _identifier(name: str) -> str:
-    """Make a name of letters, digits and underscores, as the format wants it of channels."""
+    """Convert a name to letters, digits and underscores, as the format requires for channels."""
     plain = re.sub(r"\W+", "_", name).strip("_") or "channel"
     return f"_{plain}" if plain[0].isdigit() or keyword.iskeyword(plain) else plain
 
 
 def _space(info: ModelInfo) -> list[dict[str, Any]]:
-    """The spatial axes, with the size of a pixel where it is known."""
+    """Describe the spatial axes, with the pixel size if it is known."""
     axes = []
     sizes = dict(zip("yx", info.pixel_size_um or (), strict=False))
     for name in "zyx"[3 - info.unet.ndim :]:
@@ -233,15 +233,19 @@ def _weights(info: ModelInfo, torch_version: str) -> dict[str, Any]:
 
 
 def _halo_px(info: ModelInfo) -> int:
-    """Receptive radius, rounded up to a multiple of 2^depth."""
+    """Compute the halo: the receptive radius, rounded up to a multiple of 2^depth."""
     return -(-info.unet.receptive_radius_px // info.unet.multiple) * info.unet.multiple
 
 
 def _inputs_text(info: ModelInfo) -> str:
     channels = ", ".join(channel_names(info))
-    text = f"## Input\n\nChannels: {channels}. Raw intensities, any size from 64 pixels on."
+    text = (
+        f"## Input\n\nChannels: {channels}. Intensities are raw; each side may have any size of at "
+        "least 64 pixels."
+    )
     if info.pixel_size_um:
-        text += f" Pixel size {' x '.join(f'{s:g}' for s in info.pixel_size_um)} µm (Y x X)."
+        size = " x ".join(f"{s:g}" for s in info.pixel_size_um)
+        text += f" The pixel size is {size} µm (Y x X)."
     if info.object_diameter_px:
         text += f" Objects are about {info.object_diameter_px:g} pixels wide."
     return f"{text}\n\n{_normalisation_text(info)}"
@@ -250,33 +254,38 @@ def _inputs_text(info: ModelInfo) -> str:
 def _normalisation_text(info: ModelInfo) -> str:
     norm = info.normalization
     if norm.manual is not None:
-        return f"Intensities {norm.manual[0]:g} and {norm.manual[1]:g} become 0 and 1."
+        return f"Intensities {norm.manual[0]:g} and {norm.manual[1]:g} are mapped to 0 and 1."
     if norm.mode == "none":
-        return "Intensities are not normalised: give what the model was trained on."
-    scope = "all three channels together" if info.rgb else "each channel for itself"
+        return "Intensities are not normalised: use the same scale as the training images."
+    scope = "of all three channels together" if info.rgb else "of each channel separately"
     return f"""\
-Percentiles {norm.low:g} and {norm.high:g} of the whole image, {scope}, become 0 and 1
-(`scale_range`): of the whole image, not of a tile. napari-unet-live does the same, but for three
-things by which its result can differ:
+Percentiles {norm.low:g} and {norm.high:g} {scope} are mapped to 0 and 1 (`scale_range`). They are
+computed from the whole image, not from a tile. napari-unet-live does the same with three
+differences, so its results can deviate:
 
-- its percentile is the value of a pixel, `scale_range` interpolates between two;
-- it never takes a range below {norm.noise_floor:g} standard deviations of the image's noise, and
-  in a nearly empty field it takes the far end of the histogram instead of the high percentile;
+- its percentiles are values of pixels, whereas `scale_range` interpolates between two pixels;
+- its range is at least {norm.noise_floor:g} standard deviations of the image's noise, and in a
+  nearly empty field it uses the far end of the histogram instead of the high percentile;
   `scale_range` does neither, and stretches the noise of an image without objects to full contrast;
-- the planes of a stack have one range; `scale_range` takes one for each plane given alone."""
+- it uses one range for all planes of a stack; `scale_range` uses one range for each plane that is
+  passed alone."""
 
 
 def _outputs_text(info: ModelInfo) -> str:
     table = "\n".join(f"| {c.name} | {c.meaning} |" for c in info.task.output_channels)
-    return f"## Output\n\nOne tensor; its channels:\n\n| channel | meaning |\n|---|---|\n{table}"
+    return (
+        "## Output\n\nThe output is one tensor with these channels:\n\n"
+        f"| channel | meaning |\n|---|---|\n{table}"
+    )
 
 
 def _use_text(info: ModelInfo) -> str:
     return f"""\
 ## Use
 
-Whole images need no overlap. Let tiles begin at multiples of {info.unet.multiple} pixels and
-overlap by {_halo_px(info)} pixels on each side; then tiled equals whole.
+Whole images need no overlap. Tiles should start at multiples of {info.unet.multiple} pixels and
+overlap by {_halo_px(info)} pixels on each side; the tiled result then equals that of the whole
+image.
 
-{info.task.words.decoding}: `napari-unet models import PACKAGE`, then
+{info.task.words.decoding}. To compute them, use `napari-unet models import PACKAGE` and
 `napari-unet predict`."""

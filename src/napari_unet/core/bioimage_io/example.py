@@ -1,4 +1,4 @@
-"""The test tensors and the cover of a bioimage.io package: an image and what a model says of it."""
+"""The test tensors and the cover of a bioimage.io package: an image and its prediction."""
 
 from __future__ import annotations
 
@@ -18,32 +18,32 @@ __all__ = ["SCALE_RANGE_EPS", "SMALLEST_PX", "TOLERANCE", "Example", "drawn_imag
 Float = NDArray[np.float32]
 
 TOLERANCE = 1e-4
-"""The most by which outputs may differ between our normalisation and bioimage.io's."""
+"""Largest difference of outputs allowed between our normalisation and bioimage.io's."""
 
 SCALE_RANGE_EPS = 1e-6
-"""What bioimage.io's scale_range adds to the range before it divides by it."""
+"""Number that bioimage.io's scale_range adds to the range before dividing by it."""
 
 SMALLEST_PX = {"z": 1, "y": 64, "x": 64}
-"""Shortest side of an image that a package promises to take, by axis."""
+"""Shortest side of an image that a package accepts, by axis."""
 
 _MOST_PX = {2: 512, 3: 128}
-"""Longest side of the test image by the network's dimensions: the package stays small."""
+"""Longest side of the test image, by the network's dimensions; it keeps the package small."""
 
 _COVER_PX = 256
 
 
 @dataclass(frozen=True)
 class Example:
-    """An image and what a model says of it.
+    """An image and its prediction by a model.
 
     Parameters
     ----------
     image
         Raw values as float32, axes C[Z]YX.
     outputs
-        The model's outputs, float32, (channels, [Z,] Y, X).
+        Outputs of the model, (channels, [Z,] Y, X) float32.
     labels
-        What they are decoded to, axes [Z]YX.
+        Labels decoded from the outputs, axes [Z]YX.
     """
 
     image: Float
@@ -51,7 +51,7 @@ class Example:
     labels: NDArray[Any]
 
     def write_cover(self, path: Path, info: ModelInfo) -> None:
-        """Draw image and result side by side as PNG, twice as wide as high."""
+        """Draw the image and its labels side by side as a PNG, twice as wide as high."""
         from PIL import Image as Picture
 
         from napari_unet.core.evaluation.figures import image_and_labels
@@ -71,22 +71,22 @@ class Example:
 
 
 def example(model: Model, image: Image | None = None) -> Example:
-    """Predict an image as bioimage.io would, and make sure that it does.
+    """Predict an image as bioimage.io would, and check that its normalisation agrees with ours.
 
     Parameters
     ----------
     model
-        The model.
+        The model to run.
     image
-        A plane, or a volume for a 3-D model, of which the middle is taken; None: one is drawn.
+        A plane, or a volume for a 3-D model; its centre is used. None: a drawn image.
 
     Raises
     ------
     ImageError
-        When the image is too small, a stack, or one on which bioimage.io's normalisation comes to
-        other values than ours; when the model finds nothing at all in it.
+        If the image is too small or a stack, if bioimage.io's normalisation of it differs from
+        ours, or if the model finds nothing in it.
     ModelFileError
-        When the model does not fit the image.
+        If the model does not fit the image.
     """
     from napari_unet.core.prediction.options import PredictOptions
     from napari_unet.core.prediction.prediction import predict
@@ -106,23 +106,23 @@ def example(model: Model, image: Image | None = None) -> Example:
     found = predict(
         model, seen, PredictOptions(device="cpu", precision="float32"), keep_outputs=True
     )
-    assert found.outputs is not None  # never as large as what is not kept
+    assert found.outputs is not None  # the image is too small for outputs to be dropped
     advice = (
-        "Choose an image with more objects in it, or none: one is drawn then."
+        "Choose an image with more objects, or leave the image out to use a drawn one."
         if given
-        else "Name an image of yours, in which the model finds objects."
+        else "Choose an image in which the model finds objects."
     )
     if np.abs(found.outputs).max() < TOLERANCE:
         raise ImageError(
             f"The model '{info.name}' finds nothing in '{image.name}': its outputs are 0 "
-            f"everywhere, and bioimage.io could test nothing. {advice}"
+            f"everywhere, so bioimage.io would have nothing to test. {advice}"
         )
     _check_agreement(model, pixels, found.outputs, image.name, advice)
     return Example(pixels, found.outputs, np.asarray(found.labels))
 
 
 def drawn_image(info: ModelInfo) -> Image:
-    """Draw an image of nuclei of the size that a model knows, in as many channels as it needs."""
+    """Draw an image of nuclei of the model's object size, with as many channels as it needs."""
     from napari_unet.core.datasets.synthetic import synthetic_nuclei
 
     side = 256 if info.unet.ndim == 2 else 64
@@ -133,7 +133,7 @@ def drawn_image(info: ModelInfo) -> Image:
         sizes = (0.75 * diameter, 1.25 * diameter)
         return synthetic_nuclei((side, side), count, sizes, seed, inverted=info.rgb)[0]
 
-    if info.rgb:  # dark blue on white, as a stain
+    if info.rgb:  # dark blue on white, like a stain
         dark = 255.0 - plane(0)
         data = np.stack([np.rint(255 - dark * tint) for tint in (1.0, 0.8, 0.4)])
     else:
@@ -151,21 +151,21 @@ def drawn_image(info: ModelInfo) -> Image:
 
 
 def _middle(image: Image, info: ModelInfo) -> Float:
-    """Cut out the middle, axes C[Z]YX."""
+    """Crop the centre of the image, axes C[Z]YX."""
     ndim = info.unet.ndim
     planes = [plane for _, plane in image.planes(ndim)]
     if len(planes) != 1:
         wanted = "a single plane" if ndim == 2 else "a single volume"
         raise ImageError(
-            f"'{image.name}' has axes {image.axes} with {len(planes)} planes or times: the package "
-            f"is tested on {wanted}. Save one as an image of its own."
+            f"'{image.name}' has axes {image.axes} with {len(planes)} planes or time points, but "
+            f"the package is tested on {wanted}. Save one of them as a separate image."
         )
     sizes, least = planes[0].shape[1:], [SMALLEST_PX[a] for a in "zyx"[3 - ndim :]]
     if any(size < n for size, n in zip(sizes, least, strict=True)):
         is_, wanted = (" x ".join(map(str, n)) for n in (sizes, least))
         raise ImageError(
             f"'{image.name}' is {is_} px: expected a test image of at least {wanted} px. Choose a "
-            "larger one, or none: one is drawn then."
+            "larger one, or leave the image out to use a drawn one."
         )
     window: list[slice] = [slice(None)]
     for size in sizes:
@@ -175,9 +175,10 @@ def _middle(image: Image, info: ModelInfo) -> Float:
 
 
 def _with_percentiles_of_pixels(pixels: Float, info: ModelInfo) -> Float:
-    """Make both percentiles values of pixels, by changing one pixel for each of them.
+    """Change one pixel per percentile so that both percentiles are values of pixels.
 
-    Ours is the value of the pixel at that rank, bioimage.io's lies between it and the next one.
+    Our percentile is the value of the pixel at that rank; bioimage.io interpolates between it and
+    the next one.
     """
     norm = info.normalization
     if norm.mode != "percentile":
@@ -192,7 +193,7 @@ def _with_percentiles_of_pixels(pixels: Float, info: ModelInfo) -> Float:
 
 
 def _check_agreement(model: Model, pixels: Float, outputs: Float, name: str, advice: str) -> None:
-    """Compare with what the network makes of the image as bioimage.io normalises it."""
+    """Raise `ImageError` if outputs differ under bioimage.io's normalisation of the image."""
     from napari_unet.core.models.blocks import BlockNetwork
     from napari_unet.core.system.device import choose_compute
 
@@ -206,7 +207,7 @@ def _check_agreement(model: Model, pixels: Float, outputs: Float, name: str, adv
     difference = float(np.abs(network(scaled.astype(np.float32)) - outputs).max())
     if difference > TOLERANCE:
         raise ImageError(
-            f"For '{name}' the model's normalisation comes to another range of intensities than "
-            "bioimage.io's scale_range, which knows no noise floor: the outputs differ by up to "
-            f"{difference:.2g}, at most {TOLERANCE:g} is allowed. {advice}"
+            f"For '{name}' the model's normalisation uses another range of intensities than "
+            "bioimage.io's scale_range, which has no noise floor: the outputs differ by up to "
+            f"{difference:.2g}, but at most {TOLERANCE:g} is allowed. {advice}"
         )

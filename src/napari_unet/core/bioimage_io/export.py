@@ -1,6 +1,7 @@
-"""Packages of bioimage.io: export a model of ours as one.
+"""Export of models as bioimage.io packages.
 
-Needs the optional package bioimageio.core, whose own test a package must pass before it is kept.
+The export needs the optional package bioimageio.core. A package is kept only if it passes the test
+of bioimageio.core.
 """
 
 from __future__ import annotations
@@ -39,43 +40,44 @@ def export_bioimage_io(
 ) -> Path:
     """Write a model as a package for bioimage.io, tested by bioimageio.core.
 
-    The package holds the weights as a PyTorch state dict (with the network's source) and as
-    TorchScript, test tensors, a cover, documentation, and what `napari_unet.import_bioimage_io`
-    needs to give exactly this model back. It computes in float32.
+    The package contains the weights as a PyTorch state dict (with the network's source) and as
+    TorchScript, test tensors, a cover, documentation, and everything that
+    `napari_unet.import_bioimage_io` needs to restore exactly this model. It computes in float32.
 
     Parameters
     ----------
     model
-        The model file. A model card beside it becomes the documentation.
+        Path of the model file. A model card beside it becomes the documentation.
     package
-        The ``.zip`` to write.
+        Path of the ``.zip`` file to write.
     image
-        What the package is tested on and what its cover shows, of which the middle is taken: a
-        plane, or a volume for a 3-D model. None: nuclei are drawn.
+        Image to test the package on and to show on its cover: a plane, or a volume for a 3-D model;
+        its centre is used. None: drawn nuclei.
     authors
-        Names of the authors; none: "the user of napari-unet-live".
+        Names of the authors; empty: "the user of napari-unet-live".
     licence
-        SPDX identifier such as ``"CC-BY-4.0"``; None: the model's own, if it is one.
+        SPDX identifier such as ``"CC-BY-4.0"``; None: the model's own, if it is an SPDX identifier.
     citations
-        What to cite besides the U-Net: text, and its DOI or address.
+        Texts to cite besides the U-Net, each with its DOI or URL.
     overwrite
-        Whether to replace a file of that name.
+        Whether to replace an existing file.
 
     Returns
     -------
     Path
-        The package.
+        Path of the package.
 
     Raises
     ------
     SettingsError
-        When bioimageio.core is missing, or a name, licence or citation is none.
+        If bioimageio.core is missing, or a name, licence or citation is not valid.
     ModelFileError
-        When the model cannot be used, or the package does not pass bioimage.io's test.
+        If the model cannot be used, or the package does not pass bioimage.io's test.
     ImageError
-        When the image cannot serve as a test; see `napari_unet.core.bioimage_io.example.example`.
+        If the image is not suitable as a test; see
+        `napari_unet.core.bioimage_io.example.example`.
     StorageError
-        When the package is there already or cannot be written.
+        If the package already exists or cannot be written.
 
     Examples
     --------
@@ -91,19 +93,20 @@ def export_bioimage_io(
         raise SettingsError(f"Package '{target}': expected a name that ends in .zip.")
     if exists(target) and not overwrite:
         raise StorageError(
-            f"'{target}' is there already. Choose another name, or have it replaced (--overwrite)."
+            f"'{target}' already exists. Choose another name, or replace it (--overwrite)."
         )
     loaded = load_model(model)
     if licence is None:
         licence = loaded.info.licence if _is_spdx(loaded.info.licence) else None
     elif not _is_spdx(licence):
         raise SettingsError(
-            f"Licence '{licence}': expected an SPDX identifier, such as CC-BY-4.0 or BSD-3-Clause."
+            f"The licence is '{licence}': expected an SPDX identifier, such as CC-BY-4.0 or "
+            "BSD-3-Clause."
         )
     for text, source in (citations or {}).items():
         if not re.match(r"10\.\d+/|https?://", source):
             raise SettingsError(
-                f"Citation '{text}' with the source '{source}': expected a DOI or an address, such "
+                f"The citation '{text}' has the source '{source}': expected a DOI or a URL, such "
                 "as 10.1038/s41592-019-0612-7."
             )
     shown = example(loaded, image)
@@ -111,7 +114,7 @@ def export_bioimage_io(
     with tempfile.TemporaryDirectory() as folder:
         _write_files(Path(folder), loaded, shown, read_card(Path(model)))
         with atomic_path(target) as temporary, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of the libraries, about themselves
+            warnings.simplefilter("ignore")  # the libraries warn about their own code
             _pack(content, Path(folder), temporary)
             _test(temporary, loaded.info.name)
     return target
@@ -122,7 +125,7 @@ def _require_bioimageio() -> None:
         import bioimageio.core  # noqa: F401
     except ImportError as error:
         raise SettingsError(
-            "The export to bioimage.io needs the package bioimageio.core, which cannot be loaded "
+            "Exporting to bioimage.io needs the package bioimageio.core, which cannot be loaded "
             f'({error}). Install it: pip install "napari-unet-live[bioimageio]".'
         ) from None
 
@@ -154,7 +157,7 @@ def _description(
 
 
 def _write_files(folder: Path, model: Model, shown: Example, card: str) -> None:
-    """Write all that the description names."""
+    """Write all files that the description refers to."""
     import numpy as np
     import torch
 
@@ -180,7 +183,7 @@ def _write_files(folder: Path, model: Model, shown: Example, card: str) -> None:
 
 
 def _pack(content: dict[str, Any], folder: Path, target: Path) -> None:
-    """Zip the files with their description, which names the hash of each of them."""
+    """Zip the files together with their description, which includes the hash of each file."""
     import yaml
 
     text = yaml.safe_dump(_with_hashes(content, folder), sort_keys=False, allow_unicode=True)
@@ -202,18 +205,18 @@ def _with_hashes(value: Any, folder: Path) -> Any:
 
 
 def _test(package: Path, name: str) -> None:
-    """Let bioimageio.core check the format and repeat the prediction with both kinds of weights."""
+    """Test a package with bioimageio.core: its format, and a prediction with both weight files."""
     from bioimageio.core import test_description
 
     summary = test_description(package, devices=["cpu"], expected_type="model")
-    gc.collect()  # it leaves the file open, which then could not be moved on Windows
+    gc.collect()  # bioimageio.core leaves the file open, and Windows moves no open files
     if summary.status == "passed":
         return
     errors = [error for detail in summary.details for error in detail.errors]
     problems = [f"{'.'.join(map(str, error.loc))}: {error.msg}" for error in errors]
     raise ModelFileError(
-        f"The package of the model '{name}' does not pass the test of bioimageio.core, and was not "
-        f"kept: {_one_line((problems or [summary.status])[0])}."
+        f"The package of the model '{name}' failed the test of bioimageio.core and was not kept: "
+        f"{_one_line((problems or [summary.status])[0])}."
     )
 
 

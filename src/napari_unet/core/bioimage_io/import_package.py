@@ -1,7 +1,7 @@
-"""Packages of bioimage.io: read a model from one that we exported.
+"""Import of models from bioimage.io packages that this plugin exported.
 
-No code of a package is run: what is read is our own header in it, and the weights as plain tensors.
-Nothing but the base of this plugin is needed.
+No code of a package is run: only this plugin's header and the weights, as plain tensors, are read.
+The import needs no optional packages.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ _YAML_NAMES = ("bioimageio.yaml", "rdf.yaml", "model.yaml")
 def import_bioimage_io(package: Path | str) -> Model:
     """Read a model from a package that `export_bioimage_io` wrote.
 
-    No code of the package is run, and its weights are read as plain tensors. That is why packages
-    of others cannot be used: their network is a program.
+    No code of the package is run, and its weights are read as plain tensors. Packages from other
+    programs therefore cannot be used: their networks are code.
 
     Raises
     ------
     ModelFileError
-        When there is no such package, or it is damaged, or not one of ours.
+        If the package does not exist, is damaged, or was not exported by this plugin.
 
     Examples
     --------
@@ -53,7 +53,7 @@ def import_bioimage_io(package: Path | str) -> Model:
         with zipfile.ZipFile(path) as archive:
             return _read_model(archive, path)
     except zipfile.BadZipFile:
-        problem = "is damaged or no zip file: expected a package of bioimage.io"
+        problem = "is damaged or not a zip file: expected a bioimage.io package"
     except (EOFError, NotImplementedError, RuntimeError, zlib.error) as error:
         problem = f"cannot be unpacked ({error})"
     except OSError as error:
@@ -80,41 +80,41 @@ def _read_model(archive: zipfile.ZipFile, path: Path) -> Model:
 def _not_ours(names: list[str], path: Path) -> ModelFileError:
     if any(PurePosixPath(name).name.endswith(_YAML_NAMES) for name in names):
         return ModelFileError(
-            f"'{path}' is a package of bioimage.io that napari-unet-live did not write. To run it, "
-            "code of its authors would have to be run, which this plugin does not do. Run it with "
+            f"'{path}' is a bioimage.io package that napari-unet-live did not write. Using it "
+            "would require running its authors' code, which this plugin does not do. Run it with "
             "bioimageio.core, or import a package that was exported with 'napari-unet models "
             "export'."
         )
     return ModelFileError(
-        f"'{path}' is a zip file but no package of bioimage.io. Choose one that was exported with "
+        f"'{path}' is a zip file but not a bioimage.io package. Choose one that was exported with "
         "'napari-unet models export'."
     )
 
 
 def _read(archive: zipfile.ZipFile, name: str, most_bytes: int, path: Path) -> bytes:
-    """Read a member that is not larger than it can have reason to be."""
+    """Read a member of the archive; raise `ModelFileError` if it is missing or too large."""
     try:
         member = archive.getinfo(name)
     except KeyError:
         raise ModelFileError(f"'{path}' lacks the file {name}. Get the package again.") from None
     if member.file_size > most_bytes:
         raise ModelFileError(
-            f"'{path}' holds {member.file_size:,} bytes as {name}, at most {most_bytes:,} make "
-            "sense for this model. Get the package again."
+            f"The file {name} in '{path}' has {member.file_size:,} bytes: expected at most "
+            f"{most_bytes:,} for this model. Get the package again."
         )
     return archive.read(member)
 
 
 def _plain_tensors(content: bytes, path: Path) -> dict[str, Tensor]:
-    """Read a state dict with nothing but tensors in it; never unpickles anything else."""
+    """Read a state dict that contains only tensors; nothing else is ever unpickled."""
     import torch
 
     try:
         found = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except Exception as error:  # whatever a damaged or hostile file leads to
+    except Exception as error:  # a damaged or hostile file may raise anything
         raise ModelFileError(
-            f"'{path}' holds weights that are damaged, or more than tensors: they are not opened "
-            f"({' '.join(str(error).split())[:100]}). Get the package again."
+            f"The weights in '{path}' are damaged or contain more than tensors, so they were not "
+            f"opened ({' '.join(str(error).split())[:100]}). Get the package again."
         ) from None
     plain = isinstance(found, dict) and all(
         isinstance(name, str)
@@ -125,6 +125,6 @@ def _plain_tensors(content: bytes, path: Path) -> dict[str, Tensor]:
     )
     if not plain:
         raise ModelFileError(
-            f"'{path}' holds weights that are no state dict of tensors. Get the package again."
+            f"The weights in '{path}' are not a state dict of tensors. Get the package again."
         )
     return {str(name): tensor.detach().clone() for name, tensor in found.items()}

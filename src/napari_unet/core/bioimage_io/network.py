@@ -1,4 +1,4 @@
-"""The network as a bioimage.io package runs it, and its source as one file of its own."""
+"""The network in the form that a bioimage.io package runs, and its source as a single file."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class ActivatedUNet(UNet):
     unet
         Depth, width and the rest of the architecture, by name.
     heads
-        Channels and activation of each group of outputs, in their order.
+        Channels and activation of each group of outputs, in order.
     """
 
     def __init__(self, unet: dict[str, Any], heads: list[dict[str, Any]]) -> None:
@@ -54,7 +54,7 @@ class UNetConfig(SimpleNamespace):
 
     @property
     def multiple(self) -> int:
-        """Sizes inside the network are multiples of this."""
+        """Number of pixels that sizes inside the network are multiples of, 2^depth."""
         return 1 << self.depth
 
 
@@ -62,9 +62,9 @@ class UNetConfig(SimpleNamespace):
 
 
 def architecture_source() -> str:
-    """Write the network as one Python file that needs nothing but torch.
+    """Return the source of the network as one Python file that needs only torch.
 
-    It is the source that runs here, so that the two cannot come apart.
+    It is the source of the code that runs here, so the two cannot diverge.
     """
     from napari_unet.version import __version__
 
@@ -80,7 +80,7 @@ def architecture_source() -> str:
 
 
 def architecture_arguments(info: ModelInfo) -> dict[str, Any]:
-    """Give the arguments of `ActivatedUNet` for a model, as plain values."""
+    """Return the arguments of `ActivatedUNet` for a model, as plain values."""
     heads = [{"channels": h.channels, "activation": h.activation} for h in info.task.heads]
     return {"unet": info.unet.model_dump(mode="json"), "heads": heads}
 
@@ -94,11 +94,11 @@ def activated_network(model: Model) -> ActivatedUNet:
 
 
 def as_torchscript(net: ActivatedUNet) -> torch.jit.ScriptModule:
-    """Record a network as TorchScript that takes images of any size, as the network does."""
+    """Trace a network as TorchScript that accepts images of any size, as the network does."""
     config = net.config
-    # No multiple of 2^depth: only then padding and cropping are recorded, with the size left open.
+    # Not a multiple of 2^depth, so that padding and cropping are traced, for any size.
     example = torch.zeros(1, config.in_channels, *(config.multiple + 1,) * config.ndim)
     with warnings.catch_warnings(), torch.no_grad():
-        # That a branch is recorded is meant; that TorchScript is old does not help its readers.
+        # Users cannot act on the warnings: a branch is traced on purpose, TorchScript is old.
         warnings.simplefilter("ignore")
         return cast(torch.jit.ScriptModule, torch.jit.trace(net, example, check_trace=False))

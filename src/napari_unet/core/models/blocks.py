@@ -1,11 +1,11 @@
-"""The network over planes of any size: blocks with a halo, as one dask array.
+"""The network applied to planes of any size: blocks with a halo, combined in one dask array.
 
 +---------------------+
 |        halo         |   Each block is read with a halo as wide as the network's receptive
 |    +-----------+    |   field, and the halo is cut off the result. Block origins are
-|    |   block   |    |   multiples of 2^depth. So an output pixel sees the same pixels at the
-|    +-----------+    |   same phase, whatever the block size: tiled equals whole.
-|                     |
+|    |   block   |    |   multiples of 2^depth. Every output pixel therefore depends on the same
+|    +-----------+    |   input pixels at the same phase, whatever the block size: a tiled
+|                     |   prediction equals an untiled one.
 +---------------------+
 """
 
@@ -38,7 +38,7 @@ __all__ = ["BlockNetwork", "block_chunks", "block_network", "network_outputs"]
 
 Maps = NDArray[np.float32]
 
-_ADVICE = "Choose a smaller block size, or the device cpu."
+_ADVICE = "Choose a smaller block size or the device 'cpu'."
 _built: weakref.WeakSet[BlockNetwork] = weakref.WeakSet()
 _built_lock = threading.Lock()
 
@@ -72,7 +72,7 @@ class BlockNetwork:
         self._turns = _turns(test_time_augmentation)
 
     def is_of(self, model: Model, compute: Compute) -> bool:
-        """Whether it was built of the weights of this model, whatever its decoder settings."""
+        """Return whether it was built from this model's weights, whatever its decoder settings."""
         if compute != self._compute:
             return False
         mine, weights = [ref() for ref in self._weights], [*model.weights.values()]
@@ -115,7 +115,7 @@ class BlockNetwork:
 
     def _outputs(self, x: Tensor) -> Tensor:
         size = x.shape[2:]
-        # Padded here, before the image is turned: the phase of the down-sampling stays the same.
+        # Padded before the image is rotated, so that the phase of the down-sampling stays the same.
         x = self._compute.place(pad_to_multiple(x, self.unet.multiple))
         total: Tensor | None = None
         for turns, flip in self._turns:
@@ -127,7 +127,7 @@ class BlockNetwork:
         return crop_to(total, size)
 
     def _turn_back(self, outputs: Tensor, turns: int, flip: bool) -> Tensor:
-        """Undo a flip and quarter turns, also in the direction of vectors."""
+        """Undo a flip and quarter turns, including those of vector directions."""
         if not turns and not flip:
             return outputs
         outputs = torch.rot90(outputs, -turns, (-2, -1))
@@ -145,17 +145,17 @@ class BlockNetwork:
 
 
 def _turns(augmented: bool) -> list[tuple[int, bool]]:
-    """Quarter turns, and whether the image is flipped before."""
+    """List quarter turns, each with whether the image is flipped first."""
     return [(k, flip) for k in range(4) for flip in (False, True)] if augmented else [(0, False)]
 
 
 def block_network(
     model: Model, compute: Compute, test_time_augmentation: bool = False
 ) -> BlockNetwork:
-    """Build a `BlockNetwork`, or return one that has the same weights on the same device.
+    """Build a `BlockNetwork`, or return an existing one with the same weights on the same device.
 
-    It is found again only as long as the caller holds it: hold the returned network while you
-    predict many images with one model.
+    A network is reused only while a caller keeps a reference to it: keep the returned network while
+    you predict many images with one model.
     """
     with _built_lock:
         found = (n for n in _built if n.is_of(model, compute))
@@ -174,27 +174,27 @@ def network_outputs(
     *,
     activated: bool = True,
 ) -> da.Array:
-    """Build the array of a plane's outputs; nothing is computed yet.
+    """Build the lazy array of a plane's outputs; nothing is computed yet.
 
     Parameters
     ----------
     network
-        What to apply.
+        The network to apply.
     plane
-        Raw values, axes CYX or CZYX; numpy, memory-mapped or dask.
+        Raw values, axes CYX or CZYX; a numpy, memory-mapped or dask array.
     ranges
-        Normalisation, one (low, high) per channel.
+        Intensity range of each channel, (low, high), to normalise with.
     block_px
-        Side of the blocks; rounded up to a multiple of 2^depth.
+        Side of the blocks in pixels; rounded up to a multiple of 2^depth.
     on_block
-        Called before each block; may raise to stop.
+        Function called before each block; it may raise an exception to stop.
     activated
-        Whether to return outputs or logits.
+        Whether to return activated outputs instead of logits.
 
     Returns
     -------
     dask.array.Array
-        (channels, ...) float32.
+        Outputs, (channels, ...) float32.
     """
     import dask.array as da
     from dask.array.overlap import overlap, trim_overlap
@@ -208,13 +208,13 @@ def network_outputs(
     if not isinstance(plane, da.Array):
         plane = da.from_array(plane, chunks=(-1, *chunks), name=False)
     source = plane.rechunk((-1, *chunks))
-    # An axis that is not cut needs no halo, and may be shorter than it.
+    # An axis of one block needs no halo, and may be shorter than the halo.
     halos = (network.halo_px if len(sizes) > 1 else 0 for sizes in chunks)
     depth = {0: 0} | dict(enumerate(halos, start=1))
     padded = overlap(source, depth=depth, boundary="none", allow_rechunk=False)
     outputs = padded.map_blocks(
         apply,
-        name=f"outputs-{uuid.uuid4().hex}",  # or dask would pickle and hash the whole network
+        name=f"outputs-{uuid.uuid4().hex}",  # otherwise dask pickles and hashes the whole network
         dtype=np.float32,
         chunks=((network.channels,), *padded.chunks[1:]),
         meta=np.empty((0,) * padded.ndim, np.float32),
@@ -223,9 +223,11 @@ def network_outputs(
 
 
 def block_chunks(length: int, block_px: int, network: BlockNetwork) -> tuple[int, ...]:
-    """Cut an axis into blocks whose origins are multiples of 2^depth and which exceed the halo."""
+    """Split an axis into blocks that start at multiples of 2^depth and are not below the halo."""
     if block_px < 1:
-        raise SettingsError(f"Block size {block_px} px: expected at least 1.")
+        raise SettingsError(
+            f"The block size is {block_px} px: expected at least 1. Choose a larger one."
+        )
     multiple = network.unet.multiple
     size = max(-(-block_px // multiple) * multiple, network.halo_px)
     blocks = [size] * (length // size)

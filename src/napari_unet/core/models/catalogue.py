@@ -1,4 +1,4 @@
-"""The models at hand: those that ship with the package, the user's own, and any file."""
+"""The available models: those that ship with the package, the user's own, and any model file."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 DEFAULT_MODEL = "nuclei"
-"""The shipped model that most people want."""
+"""The shipped model that is used by default."""
 
 _SUFFIX = ".safetensors"
 _ENVIRONMENT = "NAPARI_UNET_MODELS"
@@ -42,15 +42,15 @@ class CatalogueEntry:
     Parameters
     ----------
     name
-        Its file's name without suffix: what to call it by.
+        Name of the model: the name of its file without suffix.
     path
-        The file.
+        Path of the model file.
     origin
-        Whether it came with the package or is the user's own.
+        Whether it ships with the package or is the user's own.
     info
-        Its header; None where the file cannot be used.
+        Header of the model; None if the file cannot be used.
     problem
-        Why it cannot be used.
+        Reason why it cannot be used.
     """
 
     name: str
@@ -60,32 +60,32 @@ class CatalogueEntry:
     problem: str = ""
 
     def card(self) -> str:
-        """Read the model card that lies beside the file, or give nothing."""
+        """Read the model card beside the file; return an empty text if there is none."""
         return read_card(self.path)
 
 
 def read_card(model: Path) -> str:
-    """Read the model card beside a model file, or give nothing."""
+    """Read the model card beside a model file; return an empty text if there is none."""
     path = model.with_suffix(".md")
     return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
 
 
 def shipped_folder() -> Path:
-    """Folder of the models that come with the package."""
+    """Return the folder of the models that ship with the package."""
     return Path(__file__).resolve().parents[2] / "models"
 
 
 def own_folder() -> Path:
     """Return the folder of the user's own models, which need not exist.
 
-    The environment variable ``NAPARI_UNET_MODELS`` names it, else it lies where the system keeps
-    the data of programs.
+    It is the folder that the environment variable ``NAPARI_UNET_MODELS`` names, otherwise a folder
+    in the system's usual place for application data.
     """
     return user_folder("models", variable=_ENVIRONMENT)
 
 
 def list_models() -> list[CatalogueEntry]:
-    """List the models by name, the user's own first: they hide shipped ones of the same name.
+    """List the models by name, the user's own first; those hide shipped models of the same name.
 
     Examples
     --------
@@ -106,29 +106,29 @@ def list_models() -> list[CatalogueEntry]:
 
 
 def add_model(path: Path | str, name: str | None = None, *, replace: bool = False) -> Path:
-    """Copy a model file into the user's folder, whole or not at all.
+    """Copy a model file into the user's folder, completely or not at all.
 
     Parameters
     ----------
     path
-        The model file.
+        Path of the model file.
     name
         Name of the copy; None: the name in its header.
     replace
-        Whether it takes the place of a model of that name. Without, that one stays and this one
-        becomes ``<name>-2``.
+        Whether to replace an existing model of that name. If False, the existing one is kept and
+        the copy is named ``<name>-2``.
 
     Returns
     -------
     Path
-        The copy.
+        Path of the copy.
 
     Raises
     ------
     ModelFileError
-        If the file is no model.
+        If the file is not a model.
     SettingsError
-        If the name cannot be the name of a file.
+        If the name is not a valid file name.
     StorageError
         If the folder cannot be written.
     """
@@ -150,24 +150,24 @@ def free_name(name: str) -> str:
 
 
 def checked_name(name: str) -> str:
-    """Return the name of a model without blanks around it.
+    """Return the name of a model without surrounding blanks.
 
     Raises
     ------
     SettingsError
-        If it cannot be the name of a file, here or on another system.
+        If it is not a valid file name on this or another system.
     """
     name = name.strip()
     if not name or name[0] == "." or len(name) > 100 or set(name) & set('/\\:*?"<>|\n\t\0'):
         raise SettingsError(
-            f"A model cannot be called {name!r}: expected a name of up to 100 characters that can "
-            "also be the name of a file, for example 'nuclei-10x'."
+            f"A model cannot be called {name!r}: expected a name of up to 100 characters that is "
+            "also a valid file name, for example 'nuclei-10x'."
         )
     return name
 
 
 def find_entry(name: str) -> CatalogueEntry | None:
-    """Find a model of the catalogue by its name."""
+    """Find a model in the catalogue by its name."""
     return next((entry for entry in list_models() if entry.name == name), None)
 
 
@@ -177,8 +177,8 @@ def find_model(model: str | os.PathLike[str]) -> Path:
     Parameters
     ----------
     model
-        A file; the folder of a run, of which the best model is taken, or the last one where
-        nothing was validated; or a name in the catalogue.
+        A model file, a name in the catalogue, or the folder of a training run. In a run folder, the
+        best model is used, or the last one if there was no validation.
 
     Raises
     ------
@@ -197,24 +197,24 @@ def find_model(model: str | os.PathLike[str]) -> Path:
         return run
     if there and path.suffix == _SUFFIX:
         return path
-    if entry := find_entry(str(model)):  # whatever else of that name lies in the folder at hand
+    if entry := find_entry(str(model)):  # takes precedence over anything else of that name here
         return entry.path
     if there and path.is_dir():
         raise ModelFileError(
-            f"The folder '{path}' holds no best{_SUFFIX} and no last{_SUFFIX}: expected the folder "
-            "of a training run, or a model file."
+            f"The folder '{path}' contains no best{_SUFFIX} and no last{_SUFFIX}: expected the "
+            "folder of a training run, or a model file."
         )
     if there:
         return path
     names = ", ".join(e.name for e in list_models()) or "none yet"
     raise ModelFileError(
         f"There is no model '{model}': expected a {_SUFFIX} file, the folder of a training run, or "
-        f"one of the models at hand ({names})."
+        f"one of the available models ({names})."
     )
 
 
 def _model_of_run(folder: Path) -> Path | None:
-    """Model of a run, if this is the folder of one."""
+    """Return the model file of a run, if this is a run folder."""
     files = (folder / f"{name}{_SUFFIX}" for name in ("best", "last"))
     return next((path for path in files if path.is_file()), None)
 

@@ -26,18 +26,19 @@ FORMAT_VERSION = 1
 
 
 class TrainedOn(Settings):
-    """One image that a model has seen.
+    """One image that a model was trained or validated on.
 
     Parameters
     ----------
     name, group
-        As in the training data.
+        Its name and group in the training data.
     role
-        Whether it was trained on or validated on; ``"both"`` where a part was kept for validation.
+        Whether it was used for training or validation; ``"both"`` if a part of it was held out for
+        validation.
     sha256
         Hash of its raw pixels, shape and type.
     planes
-        Short hashes of its planes (YX, each channel for itself) where there are several.
+        Short hashes of its YX planes, one for each channel, if there are several.
     """
 
     name: str
@@ -53,30 +54,30 @@ class ModelInfo(Settings):
     Parameters
     ----------
     unet
-        The architecture.
+        Architecture of the network.
     task
-        What it predicts.
+        Meaning of the labels, with the settings of the decoder.
     normalization
-        What it expects of intensities.
+        Normalisation of the input intensities.
     name, description, licence
-        For people.
+        Texts to show to people.
     channel_names
-        Names of the input channels in their order, where known.
+        Names of the input channels in their order, if known.
     rgb
-        Whether the input is red, green and blue.
+        Whether the input channels are red, green and blue.
     pixel_size_um
-        Size of a pixel of the training images along Y and X in µm, where known.
+        Pixel size of the training images along Y and X in µm, if known.
     object_diameter_px
-        Median diameter of the training objects in pixels, where there are objects.
+        Median diameter of the training objects in pixels, if the labels are objects.
     contrast
-        Whether the training objects are brighter or darker than what is around them; None: not
-        known, or not the same in all images.
+        Whether the training objects are brighter or darker than their surroundings; None: unknown,
+        or not the same in all images.
     scores
         Validation scores by name; empty without validation.
     trained_on
-        The images it has seen.
+        The images of training and validation.
     provenance
-        Version, date, settings, duration: plain values.
+        Version, date, settings and duration, as plain values.
 
     Examples
     --------
@@ -124,12 +125,12 @@ class ModelInfo(Settings):
         return self.model_copy(update={"task": task})
 
     def check_image(self, image: Image) -> None:
-        """Raise `ModelFileError` when the model cannot be used on an image."""
+        """Raise `ModelFileError` if the model cannot be used on an image."""
         wanted = self.unet.in_channels
         if image.channels != wanted and not self.takes_grey(image):
             names = f" ({', '.join(self.channel_names)})" if self.channel_names else ""
             raise ModelFileError(
-                f"'{image.name}' has {image.channels} channel(s), the model '{self.name}' was "
+                f"'{image.name}' has {image.channels} channel(s), but the model '{self.name}' was "
                 f"trained on {wanted}{names}. Choose {wanted} channel(s) of the image, or "
                 "another model."
             )
@@ -140,20 +141,20 @@ class ModelInfo(Settings):
             and self.channel_names != image.channel_names
         ):
             raise ModelFileError(
-                f"'{image.name}' has the channels {', '.join(image.channel_names)}, the model "
+                f"'{image.name}' has the channels {', '.join(image.channel_names)}, but the model "
                 f"'{self.name}' expects them in the order {', '.join(self.channel_names)}. Choose "
                 "the channels in that order."
             )
         self._check_depth(image)
 
     def takes_grey(self, image: Image) -> bool:
-        """Whether an image is grey and the model for colour: it is then shown as a grey RGB."""
+        """Return whether an image is grey and must be converted to grey RGB for this model."""
         return self.rgb and image.channels == 1
 
     def check_start(self, image: Image) -> None:
-        """Raise `ModelFileError` when training on such images cannot start from the model.
+        """Raise `ModelFileError` if training on an image like this cannot start from the model.
 
-        They may have other channels; of the same ones, the order must be the same.
+        The image may have other channels; if it has the same ones, their order must match.
         """
         if image.channels == self.unet.in_channels:
             self.check_image(image)
@@ -162,7 +163,7 @@ class ModelInfo(Settings):
     def _check_depth(self, image: Image) -> None:
         if self.unet.ndim == 3 and "Z" not in image.axes:
             raise ModelFileError(
-                f"'{image.name}' has axes {image.axes}, the model '{self.name}' was trained on "
+                f"'{image.name}' has axes {image.axes}, but the model '{self.name}' was trained on "
                 "ZYX. Name the depth axis Z, or choose a 2-D model."
             )
 
@@ -174,9 +175,9 @@ class Model:
     Parameters
     ----------
     info
-        The header.
+        Header of the model.
     weights
-        Tensors by name, as the network's ``state_dict`` has them.
+        Tensors by name, as in the network's ``state_dict``.
 
     Examples
     --------

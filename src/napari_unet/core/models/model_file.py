@@ -1,6 +1,6 @@
-"""The model file: one ``.safetensors`` with weights and a header that says how to use them.
+"""The model file: one ``.safetensors`` file with weights and a header that describes their use.
 
-Opening one never runs code: there is no pickle in it. Reading the header does not import torch.
+Opening one never runs code, as it contains no pickle. Reading the header does not import torch.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _KEY = "napari_unet"
 
 
 def save_model(path: Path | str, model: Model) -> None:
-    """Write a model file, whole or not at all.
+    """Write a model file, completely or not at all.
 
     Raises
     ------
@@ -57,7 +57,8 @@ def read_info(path: Path | str) -> ModelInfo:
     Raises
     ------
     ModelFileError
-        If it is missing, truncated, foreign, newer than this version, or inconsistent.
+        If the file is missing, truncated, inconsistent, newer than this version, or not a model of
+        this plugin.
     """
     return parse_header(read_header(Path(path)).get(_KEY), str(path))
 
@@ -68,7 +69,7 @@ def load_model(path: Path | str) -> Model:
     Raises
     ------
     ModelFileError
-        As `read_info`, and if the weights do not fit the architecture in the header.
+        As for `read_info`, and if the weights do not fit the architecture in the header.
 
     Examples
     --------
@@ -83,13 +84,13 @@ def load_model(path: Path | str) -> Model:
 
 
 def checked_model(info: ModelInfo, weights: dict[str, Tensor], path: str) -> Model:
-    """Build a model from header and weights; raise `ModelFileError` if they do not fit."""
+    """Build a model from a header and weights; raise `ModelFileError` if they do not fit."""
     _check_weights(info, weights, path)
     return Model(info, {k: w.float() if w.is_floating_point() else w for k, w in weights.items()})
 
 
 def expected_weights(info: ModelInfo) -> dict[str, Tensor]:
-    """Return tensors without values, of the shapes and types that a header requires."""
+    """Return tensors without values that have the shapes and types which a header requires."""
     import torch
 
     from napari_unet.core.models.unet import UNet
@@ -99,17 +100,17 @@ def expected_weights(info: ModelInfo) -> dict[str, Tensor]:
 
 
 def model_hash(path: Path | str) -> str:
-    """SHA-256 of a model file, as hexadecimal digits."""
+    """Compute the SHA-256 of a model file, as hexadecimal digits."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def parse_header(header: str | None, path: str) -> ModelInfo:
-    """Check the JSON header of a model file; see `read_info`."""
+    """Parse and check the JSON header of a model file; see `read_info`."""
     if header is None:
         raise ModelFileError(
-            f"{path} holds tensors but no header of this plugin: it is not known how to use "
-            "them. Choose a file written by napari-unet."
+            f"{path} contains tensors, but not the header that describes how to use them. Choose a "
+            "file written by napari-unet."
         )
     try:
         values = json.loads(header)
@@ -118,7 +119,7 @@ def parse_header(header: str | None, path: str) -> ModelInfo:
         raise ModelFileError(f"{path} has a damaged header. Get the file again.") from None
     if version > FORMAT_VERSION:
         raise ModelFileError(
-            f"{path} has format version {version}, this version of the plugin reads up to "
+            f"{path} has format version {version}, but this version of the plugin reads only up to "
             f"{FORMAT_VERSION}. Update napari-unet-live."
         )
     try:
@@ -126,11 +127,9 @@ def parse_header(header: str | None, path: str) -> ModelInfo:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise ModelFileError(
-            f"{path} has a header that is not usable: {where}: {first['msg']}."
-        ) from None
+        raise ModelFileError(f"{path} has an unusable header: {where}: {first['msg']}.") from None
     except SettingsError as error:
-        raise ModelFileError(f"{path} has a header that is not usable: {error}") from None
+        raise ModelFileError(f"{path} has an unusable header: {error}") from None
 
 
 def _check_weights(info: ModelInfo, weights: dict[str, Tensor], path: str) -> None:
@@ -140,22 +139,22 @@ def _check_weights(info: ModelInfo, weights: dict[str, Tensor], path: str) -> No
         found = tuple(weights[name].shape) if name in weights else None
         if wanted != found:
             raise ModelFileError(
-                f"{path} does not fit its own header: tensor {name} has shape {found}, expected "
+                f"{path} does not match its own header: tensor {name} has shape {found}, expected "
                 f"{wanted}. Get the file again."
             )
         if weights[name].is_floating_point() != expected[name].is_floating_point():
             raise ModelFileError(
-                f"{path} does not fit its own header: tensor {name} holds {weights[name].dtype}, "
-                f"expected {expected[name].dtype}. Get the file again."
+                f"{path} does not match its own header: tensor {name} has type "
+                f"{weights[name].dtype}, expected {expected[name].dtype}. Get the file again."
             )
         if not weights[name].isfinite().all():
             raise ModelFileError(
-                f"{path} holds NaN or infinite weights, in {name}: its training went wrong, or "
+                f"{path} contains NaN or infinite weights in {name}: its training diverged, or "
                 "the file is damaged. Choose another model."
             )
     outputs = sum(head.channels for head in info.task.heads)
     if outputs != info.unet.out_channels:
         raise ModelFileError(
-            f"{path} does not fit its own header: {info.unet.out_channels} outputs, the task "
-            f"needs {outputs}. Get the file again."
+            f"{path} does not match its own header: the network has {info.unet.out_channels} "
+            f"outputs, but the task needs {outputs}. Get the file again."
         )

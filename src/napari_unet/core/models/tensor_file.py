@@ -1,4 +1,4 @@
-"""Read and write ``.safetensors`` files: the container of models, run states and sessions."""
+"""Reading and writing of ``.safetensors`` files, which store models, run states and sessions."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ __all__ = ["read_header", "write_tensors"]
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
-    """Write a ``.safetensors`` file, whole or not at all; raises `StorageError`."""
+    """Write a ``.safetensors`` file, completely or not at all; raise `StorageError` on failure."""
     import torch
     from safetensors.torch import save
 
-    # Copied once: Live saves its session twice a minute, and memory stays as high as it once was.
+    # Copied only once: Live saves its session twice a minute, and peak memory is not returned.
     own = {
         name: t.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
         for name, t in tensors.items()
     }
-    # Not save_file: when the disk is full it raises an error of its own, without the reason.
+    # Not save_file: if the disk is full, its error does not name the reason.
     atomic_write_bytes(path, save(own, metadata))
 
 
 def read_header(path: Path) -> dict[str, str]:
-    """Read the metadata of a ``.safetensors`` file, or say what the file is instead."""
+    """Read the metadata of a ``.safetensors`` file, or raise an error that describes the file."""
     from safetensors import SafetensorError, safe_open
 
     if not (exists(path) and path.is_file()):
-        raise ModelFileError(f"There is no model file {path}. Check the name, or train one.")
+        raise ModelFileError(f"There is no model file {path}. Check the name, or train a model.")
     problem: str
     try:
         with safe_open(path, framework="numpy") as file:
@@ -51,11 +51,11 @@ def _what_is_it(path: Path) -> str:
         start = file.read(4)
     if start[:2] == b"PK" or start[:1] == b"\x80":
         return (
-            "is a pickled PyTorch file, which could run code when opened and is refused. "
+            "is a pickled PyTorch file, which is refused because opening it could run code. "
             "Export it as .safetensors with napari-unet."
         )
     if start[:3] == b"\x89HD":
         return "is an HDF5 (Keras) file: expected a .safetensors file written by napari-unet."
     if not start:
         return "is empty. Get the file again."
-    return "is truncated or no .safetensors file. Get the file again."
+    return "is truncated or not a .safetensors file. Get the file again."

@@ -1,8 +1,8 @@
 """The network: a U-Net of any depth and width, in two or three dimensions.
 
 Source: Ronneberger, Fischer and Brox, "U-Net: Convolutional Networks for Biomedical Image
-Segmentation", MICCAI 2015; in three dimensions Çiçek et al., MICCAI 2016. Unlike the original,
-convolutions are padded, so that the output has the size of the input.
+Segmentation", MICCAI 2015; in three dimensions Çiçek et al., MICCAI 2016. Unlike in the original,
+convolutions are padded, so that the output has the same size as the input.
 """
 
 from __future__ import annotations
@@ -50,12 +50,12 @@ class UNet(nn.Module):
         self.head = _CONV[config.ndim](widths[0], config.out_channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Compute logits; sizes that are no multiple of 2^depth are padded and cropped back."""
+        """Compute logits; sizes that are not multiples of 2^depth are padded and cropped back."""
         logits: Tensor = self.head(self.features(x))
         return logits
 
     def features(self, x: Tensor) -> Tensor:
-        """Compute what the head sees: (N, base_channels, [Z,] Y, X), of the size of the input."""
+        """Compute the input of the head, (N, base_channels, [Z,] Y, X), at the input's size."""
         size = x.shape[2:]
         x = pad_to_multiple(x, self.config.multiple)
         skips: list[Tensor] = []
@@ -71,7 +71,7 @@ class UNet(nn.Module):
 
 
 class _UpSample(nn.Module):
-    """Twice the size, half the channels: transposed convolution, or resize and convolution."""
+    """Double the size and halve the channels, by transposed convolution or by resizing."""
 
     def __init__(self, inputs: int, outputs: int, config: UNetConfig) -> None:
         super().__init__()
@@ -83,7 +83,7 @@ class _UpSample(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        # A 1x1 convolution commutes with nearest-neighbour resizing; first is four times cheaper.
+        # A 1x1 convolution commutes with nearest-neighbour resizing; before it, it is 4x cheaper.
         if self.resize:
             return functional.interpolate(self.conv(x), scale_factor=2.0, mode="nearest")
         if not (self.training and torch.is_grad_enabled()):
@@ -95,10 +95,10 @@ class _UpSample(nn.Module):
 
 
 class _BiasGradient(torch.autograd.Function):
-    """Gradient of the bias of a transposed convolution, whose own takes long on processors.
+    """Gradient of the bias of a transposed convolution, faster on CPUs than PyTorch's own.
 
-    In bfloat16 it takes five to eight times as long as the gradients of input and weight together
-    (torch 2.13).
+    PyTorch's own takes five to eight times as long in bfloat16 as the gradients of input and weight
+    together (torch 2.13).
     """
 
     @staticmethod
@@ -128,7 +128,7 @@ def _max_pool(x: Tensor) -> Tensor:
 
 
 def pad_to_multiple(x: Tensor, multiple: int) -> Tensor:
-    """Extend the far edges with their own last pixels up to the next multiple."""
+    """Extend the far edges to the next multiple by repeating their last pixels."""
     pad: list[int] = []
     for n in reversed(x.shape[2:]):
         pad += [0, -n % multiple]
@@ -136,20 +136,20 @@ def pad_to_multiple(x: Tensor, multiple: int) -> Tensor:
 
 
 def crop_to(x: Tensor, size: torch.Size) -> Tensor:
-    """Cut the far edges off: the reverse of `pad_to_multiple`; `size` is that of the last axes."""
+    """Crop the far edges of the last axes to `size`: the inverse of `pad_to_multiple`."""
     for axis, n in enumerate(size, start=x.ndim - len(size)):
-        if x.shape[axis] != n:  # the gradient of a cut is a copy, even where nothing is cut
+        if x.shape[axis] != n:  # the gradient of a crop is a copy, even if nothing is cropped
             x = x.narrow(axis, 0, n)
     return x
 
 
 def fold_batch_norm(net: UNet) -> UNet:
-    """Fold each batch normalisation into the convolution before it: same output, less time.
+    """Fold each batch normalisation into the preceding convolution: same output, less time.
 
     Parameters
     ----------
     net
-        A network in evaluation mode; changed in place.
+        Network in evaluation mode; changed in place.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""The architecture of the network as plain settings, without torch."""
+"""Settings of the network's architecture, without torch."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ class UNetConfig(Settings):
     Parameters
     ----------
     ndim
-        Spatial dimensions.
+        Number of spatial dimensions.
     in_channels, out_channels
-        Image channels in, output maps out.
+        Number of image channels and of output maps.
     depth
-        How often the size is halved.
+        Number of times that the size is halved.
     base_channels
         Channels at full size; doubled at each halving.
     norm
-        ``"batch"`` or ``"none"``: normalisations whose statistics do not depend on the tile, so
-        that a tiled prediction equals a whole one.
+        ``"batch"`` or ``"none"``. Their statistics do not depend on the tile, so a tiled prediction
+        equals an untiled one.
     dropout
-        Share of the bottleneck's channels dropped in training.
+        Fraction of the bottleneck's channels dropped in training.
     upsampling
-        ``"transposed"`` convolution, or ``"resize"`` (nearest neighbour) and 1x1 convolution.
+        ``"transposed"`` convolution, or ``"resize"`` (nearest neighbour) with a 1x1 convolution.
 
     Examples
     --------
@@ -51,15 +51,15 @@ class UNetConfig(Settings):
 
     @property
     def multiple(self) -> int:
-        """Sizes inside the network are multiples of this."""
+        """Number of pixels that sizes inside the network are multiples of, 2^depth."""
         return 1 << self.depth
 
     @property
     def receptive_radius_px(self) -> int:
-        """How far an output pixel can see, in pixels; no more than this is needed as a halo.
+        """Radius of the receptive field of an output pixel; a larger halo is never needed.
 
         Two 3x3 convolutions at each level of both paths reach 2 px of that level to each side;
-        pooling and up-sampling add up to one pixel of the level above each.
+        pooling and up-sampling each add at most one pixel of the level above.
         """
         convolutions = sum(2 << level for level in range(self.depth + 1))
         convolutions += sum(2 << level for level in range(self.depth))

@@ -1,6 +1,7 @@
 """Fixtures for every test: a seeded generator, and the real images where they are at hand."""
 
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,9 +10,12 @@ import numpy as np
 import pytest
 
 from napari_unet.compute import Engine
+from napari_unet.compute.engine import results_folder
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
+
+pytest_plugins = ["leaks"]
 
 # No deadline: a busy machine is not a failure. In CI the same examples every time.
 hypothesis.settings.register_profile("here", deadline=None, derandomize=bool(os.environ.get("CI")))
@@ -46,11 +50,20 @@ def dsb2018_brightfield() -> Path:
     return _real_data("dsb2018_brightfield", "stage1_train")
 
 
+def wait_until_ready(engine: Engine) -> None:
+    """Wait for its process, lest a test be blamed for what starts while it runs."""
+    end = time.monotonic() + 60
+    while engine.state == "starting" and time.monotonic() < end:
+        time.sleep(0.02)
+
+
 @pytest.fixture(scope="session")
 def engine() -> Iterator[Engine]:
     """One computing process for all tests, started when the first of them asks for it."""
     settings = {"OMP_NUM_THREADS": "2", "NAPARI_UNET_NICE": "0"}  # nobody waits for napari here
     engine = Engine(environment={name: os.environ.get(name, v) for name, v in settings.items()})
     engine.start()
+    wait_until_ready(engine)
+    results_folder()  # kept until this process ends
     yield engine
     engine.close()

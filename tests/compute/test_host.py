@@ -50,6 +50,7 @@ def is_gone(pid: int) -> bool:
 
 
 @posix
+@pytest.mark.leaves_behind("another process of the engine of all tests")
 def test_a_killed_worker_is_a_sentence_and_the_next_job_works(engine, small, tmp_path) -> None:
     states: list[str] = []
     engine.on_state(lambda state, sentence: states.append(state))
@@ -67,6 +68,7 @@ def test_a_killed_worker_is_a_sentence_and_the_next_job_works(engine, small, tmp
 
 
 @posix
+@pytest.mark.leaves_behind("another process of the engine of all tests")
 def test_an_idle_worker_that_dies_is_noticed_and_replaced(engine) -> None:
     engine.submit(evaluation()).wait(30)
     os.kill(engine.pid, signal.SIGKILL)
@@ -196,6 +198,7 @@ def test_who_waits_for_work_takes_next_to_nothing(engine) -> None:
     assert seconds < 0.06  # of 2 s; where a cluster watches itself, as by default, 0.12 to 0.2
 
 
+@pytest.mark.leaves_behind("the log that the message names")
 def test_a_process_that_does_not_start_says_where_to_look(tmp_path) -> None:
     (tmp_path / "distributed.py").write_text("raise ImportError('not here')")
     with Engine(environment={"PYTHONPATH": str(tmp_path)}) as engine:

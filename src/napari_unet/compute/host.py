@@ -12,6 +12,7 @@ import contextlib
 import gc
 import json
 import os
+import shutil
 import sys
 import threading
 from importlib import import_module
@@ -109,6 +110,8 @@ async def _serve(settings: dict[str, Any], answer: IO[str]) -> None:
         answer.close()
         threading.Thread(target=_import_torch, name="import-torch", daemon=True).start()
         await _client_gone()
+        # A client that was killed cannot: its log has no reader any more.
+        shutil.rmtree(settings["folder"], ignore_errors=True)
         _leave()
 
 

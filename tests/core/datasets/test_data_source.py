@@ -1,4 +1,4 @@
-"""Data sources: location of the data, options for reading it, and checks of its labels."""
+"""Where data lies, which side of a split an image is on, and what its labels suffer from."""
 
 from pathlib import Path
 

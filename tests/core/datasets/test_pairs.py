@@ -1,4 +1,4 @@
-"""Images are paired with their labels in any layout, and skipped files are always reported."""
+"""Each image finds its labels in whatever layout, and nothing is passed over in silence."""
 
 from pathlib import Path
 
@@ -33,7 +33,7 @@ def put(path, data=None):
 # --- layouts -----------------------------------------------------------------------------------
 
 
-# --- skipped files -------------------------------------------------------------------------------
+# --- what is passed over -------------------------------------------------------------------------
 
 
 # --- groups --------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Splits that a user can choose by name."""
+"""The ways to split that a user can name."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Pairs: labels match their image, and planes are what a network processes."""
+"""A pair: labels fit their image, and planes are what a network sees."""
 
 import numpy as np
 import pytest

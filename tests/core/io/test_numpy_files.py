@@ -1,4 +1,4 @@
-"""NumPy files: pickled objects are never loaded."""
+"""NumPy files: pickles stay closed."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Pictures: all kinds of PNG, JPEG, and labels saved as colours."""
+"""Pictures: PNG of every kind, JPEG, and colours that are labels."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Displayed commands can be typed without changes."""
+"""Commands that are shown can be typed as they are."""
 
 import os
 import shlex

@@ -1,4 +1,4 @@
-"""Unexpected errors: the trace is in a file, which the message names."""
+"""Unexpected errors: the trace lies in a file, and the message says where."""
 
 import tempfile
 from pathlib import Path

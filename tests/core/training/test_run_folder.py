@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from napari_unet.core.errors import ModelFileError, SettingsError
+from napari_unet.core.tasks.instances import Instances
 from napari_unet.core.training.run_folder import RunFolder, SavedState, next_run_folder
 
 
@@ -30,7 +31,7 @@ def test_the_history_comes_back_without_its_empty_cells(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     assert folder.read_history() == []
     rows = [{"epoch": 1, "train_loss": 0.5, "validation_loss": None}]
-    folder.write_history(rows)
+    folder.write_history(rows, Instances().scores)
     assert folder.read_history() == [{"epoch": 1, "train_loss": 0.5}]
     assert folder.curves.is_file()
     (tmp_path / "history.csv").write_text("epoch,train_loss\none,0.5\n")

@@ -1,4 +1,4 @@
-"""Augmentation of training patches: geometry, intensity and empty background."""
+"""Vary training patches: geometry, intensity and empty background."""
 
 import lazy_loader as lazy
 

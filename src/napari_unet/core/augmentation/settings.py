@@ -1,4 +1,4 @@
-"""Settings of the augmentation of training patches, and their presets."""
+"""How much training patches may be varied: the settings and their presets."""
 
 from __future__ import annotations
 
@@ -22,53 +22,51 @@ Models 62 (2000): 1 / 2.0464 in two dimensions.
 
 
 class Augmentation(BaseModel, frozen=True, extra="forbid", defer_build=True):
-    """Settings of the augmentation of training patches.
-
-    Each number is the largest change; 0 (1 for factors) means no change.
+    """How much a patch may be varied; every number is the largest change, 0 or 1 is no change.
 
     Parameters
     ----------
     flips
-        Mirror along each spatial axis, each with a probability of 0.5.
+        Mirror along each spatial axis, half of the time.
     quarter_turns
-        Rotate by a random multiple of 90 degrees, without interpolation.
+        Turn by a multiple of 90 degrees (nothing is interpolated).
     shift_px
-        Move the centre by up to this many pixels along Y and X, within the image.
+        Move the centre by up to this many pixels along Y and X, not out of the image.
     warp_probability
-        Probability that rotation, scale, shear and elastic deformation are applied (together).
-        Other patches are exact copies, as sharp as the images to predict.
+        How often rotation, scale, shear and elastic deformation (together) are applied. The
+        others are exact copies, as sharp as the images to predict later.
     rotation_deg
-        Rotate by up to this angle in either direction.
+        Turn by up to this angle either way.
     scale
         Smallest and largest magnification.
     shear_deg
-        Shear by up to this angle in either direction.
+        Slant by up to this angle either way.
     elastic_px
         Move the control points of the elastic grid by up to this many pixels.
     elastic_scale_px
-        Distance between control points; larger is smoother.
+        Distance of the control points: larger is smoother.
     intensity_probability
-        Probability of each of the following, independently. They expect a normalised image, with
-        most values between 0 and 1.
+        How often each of the following is applied, on its own. They take a normalised image: most
+        values between 0 and 1.
     brightness
-        Add or subtract up to this value.
+        Add up to this much.
     contrast
-        Multiply or divide differences from the mean by up to this factor.
+        Multiply the difference to the mean by up to this factor, or divide.
     gamma
-        Raise to a power of up to this value, or down to its reciprocal.
+        Raise to a power of up to this much, or one over it.
     channel_jitter
-        Vary brightness and contrast of each channel separately by up to this value, if there are
-        several channels (varying stains and exposures).
+        With more than one channel: brightness and contrast of each channel on its own, up to this
+        much (varying stains and exposures).
     background
-        Add an uneven background, a broad wave, of up to this amplitude.
+        Add an uneven background, a broad wave, of up to this height.
     blur_px
-        Largest standard deviation of a Gaussian blur.
+        Standard deviation of a Gaussian, up to.
     noise
-        Largest standard deviation of Gaussian noise.
+        Standard deviation of Gaussian noise, up to.
     empty
-        Probability that a patch is replaced by synthetic background with labels 0; see
-        `napari_unet.core.augmentation.empty_patches`. For models that will be used on empty fields;
-        not for labels whose background is not 0.
+        How often a patch is replaced by drawn background without any object, whose labels are 0;
+        see `napari_unet.core.augmentation.empty_patches`. For models that meet empty fields; not
+        for labels whose background has another number.
 
     Raises
     ------
@@ -115,7 +113,7 @@ class Augmentation(BaseModel, frozen=True, extra="forbid", defer_build=True):
             raise SettingsError(
                 f"Augmentation: elastic_px is {self.elastic_px:g} with elastic_scale_px "
                 f"{self.elastic_scale_px:g}: the deformation could fold the image over itself. "
-                f"Expected at most {largest:.3g}: reduce it, or increase elastic_scale_px."
+                f"Expected at most {largest:.3g}: choose less, or a larger elastic_scale_px."
             )
         return self
 
@@ -127,8 +125,8 @@ class Augmentation(BaseModel, frozen=True, extra="forbid", defer_build=True):
         ----------
         name
             ``"none"``: exact crops. ``"light"``: flips, quarter turns, a little brightness,
-            contrast and uneven background; best if time is short. ``"standard"``: everything, for
-            nuclei, cells and tissue without a preferred orientation.
+            contrast and uneven background; best where time is short. ``"standard"``: everything,
+            for nuclei, cells and tissue without an up or down.
 
         Raises
         ------
@@ -144,7 +142,7 @@ class Augmentation(BaseModel, frozen=True, extra="forbid", defer_build=True):
 
     @property
     def warps(self) -> bool:
-        """Whether these settings resample pixels."""
+        """Whether anything in these settings resamples."""
         geometry = (self.rotation_deg, self.shear_deg, self.elastic_px)
         return self.warp_probability > 0 and (any(geometry) or self.scale != (1, 1))
 

@@ -1,4 +1,4 @@
-"""Training pairs from folders and arrays: matching, label checks, groups and splits."""
+"""Folders and arrays to training pairs: matching, label checks, groups and splits."""
 
 import lazy_loader as lazy
 

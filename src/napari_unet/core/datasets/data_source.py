@@ -1,4 +1,4 @@
-"""Location of training data and how to read it, so that the same data can be found again."""
+"""Where training data lies and how it is read: enough to find the same data again."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class DataSource(Settings):
     Parameters
     ----------
     source
-        Path of the folder or CSV table.
+        The folder or the CSV table.
     channels, axes
         As in `napari_unet.core.io.image_files.read_image`.
     groups, group_pattern, annotated
         As in `napari_unet.core.datasets.pairs.find_pairs`.
     repair
-        Kinds of issues to repair in the labels, see `napari_unet.core.datasets.label_check`.
+        Kinds of trouble to repair in the labels, see `napari_unet.core.datasets.label_check`.
     empty_planes
         As in `napari_unet.core.images.pair.Pair`.
     """

@@ -1,4 +1,4 @@
-"""Splits into training and validation that never share a group or a border."""
+"""Honest validation: what is trained on and what is held back never share a group or a border."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _SMALLEST_STRIP_PX = 16
 
 @dataclass(frozen=True)
 class Split:
-    """Indices of the pairs for training and for validation.
+    """Which pairs train and which validate, as indices into the list of pairs.
 
     Parameters
     ----------
     train, validation
-        Indices in ascending order; `validation` is empty if nothing could be held back.
+        Indices in ascending order; `validation` is empty where nothing could be held back.
     kind
-        Name of the method: ``"group"``, ``"random_state"``, ``"none"`` or one chosen by the caller.
+        How it was made: ``"group"``, ``"random_state"``, ``"none"`` or a name of the caller's.
 
     Examples
     --------
@@ -39,7 +39,7 @@ class Split:
     kind: str
 
     def describe(self, groups: Sequence[str], objects: Sequence[int]) -> str:
-        """Describe the number of images, groups and objects of each side, and of groups on both.
+        """Describe how many images, groups and objects each side has, and which groups are on both.
 
         Parameters
         ----------
@@ -66,7 +66,7 @@ def split_by_group(
     seed: int = 0,
     sizes: Sequence[int] | None = None,
 ) -> Split:
-    """Split off whole groups that together come closest to a fraction of the data.
+    """Hold back whole groups that together come as close to a fraction as whole groups can.
 
     Parameters
     ----------
@@ -75,9 +75,9 @@ def split_by_group(
     fraction
         Share to hold back, between 0 and 1.
     seed
-        Seed of the order in which groups are tried; the same seed yields the same split.
+        Which groups are tried first; the same seed gives the same split.
     sizes
-        Weight of each image, for example its number of planes or objects. None: 1 each.
+        What each image counts for, for example its planes or objects. None: every image 1.
 
     Returns
     -------
@@ -88,7 +88,7 @@ def split_by_group(
     Raises
     ------
     SettingsError
-        If the fraction is not between 0 and 1.
+        When the fraction is not between 0 and 1.
     """
     _check_fraction(fraction)
     everything = tuple(range(len(groups)))
@@ -110,7 +110,7 @@ def split_by_group(
 
 
 def split_random_state(n: int, fraction: float = 0.15, seed: int = 42) -> Split:
-    """Split as in StarDist's examples, for comparable scores; groups are ignored.
+    """Split as StarDist's examples do, to compare scores with theirs; groups are ignored.
 
     Parameters
     ----------
@@ -124,12 +124,12 @@ def split_random_state(n: int, fraction: float = 0.15, seed: int = 42) -> Split:
     Returns
     -------
     Split
-        Validation is the last ``max(1, round(fraction * n))`` of the permutation.
+        The last ``max(1, round(fraction * n))`` of the permutation validate.
 
     Raises
     ------
     SettingsError
-        If the fraction is not between 0 and 1.
+        When the fraction is not between 0 and 1.
     """
     _check_fraction(fraction)
     if n < 2:
@@ -149,31 +149,30 @@ def split_block(
     fraction: float = 0.2,
     gap_px: int = 0,
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]] | None:
-    """Split off one end of a single plane, with a gap that belongs to neither side.
+    """Hold back one end of a single plane, with a gap that belongs to neither side.
 
     Parameters
     ----------
     shape_yx
         Height and width of the plane.
     labels
-        Integers or bool, axes YX or with leading axes (a pixel counts as labelled if it is in any
-        plane).
+        Integers or bool, axes YX or with leading axes (a pixel counts where any plane is
+        labelled).
     fraction
         Share of the longer side to hold back.
     gap_px
-        Width of the gap, which should be the network's halo.
+        Width of the gap: as wide as the network sees beyond a pixel.
 
     Returns
     -------
     train, validation
-        Masks with axes YX. Validation is the end of the longer side with more labelled pixels,
-        provided that labels are left to train on. None: the plane is too small, or one side would
-        have no labels.
+        Masks with axes YX. Validation is the end of the longer side with more labelled pixels that
+        leaves labels to train on. None: the plane is too small, or one side would have no labels.
 
     Raises
     ------
     SettingsError
-        If the fraction is not between 0 and 1.
+        When the fraction is not between 0 and 1.
     """
     _check_fraction(fraction)
     painted = (np.asarray(labels) > 0).any(axis=tuple(range(np.ndim(labels) - 2)))
@@ -198,17 +197,16 @@ def split_block(
 def _check_fraction(fraction: float) -> None:
     if not 0 < fraction < 1:
         raise SettingsError(
-            f"The fraction to hold back for validation is {fraction}: expected a number between 0 "
+            f"The share to hold back for validation is {fraction}: expected a number between 0 "
             "and 1, for example 0.15."
         )
 
 
 def _closest_subset(sizes: Sequence[int], fraction: float) -> list[int]:
-    """Choose items whose sum is closest to a fraction of the total, with something on both sides.
+    """Choose items whose sum is closest to a share of the total, leaving something on both sides.
 
-    The possible sums of the first k items are the bits of one integer, so thousands of groups take
-    milliseconds. Among equal sums the first items are preferred, which are random because the items
-    are shuffled.
+    The sums that the first k items can make are the bits of one integer, so thousands of groups
+    take milliseconds. Among equal sums the first items win: these are random, being shuffled.
     """
     total = sum(sizes)
     reachable = [1]

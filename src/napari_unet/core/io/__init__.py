@@ -1,4 +1,4 @@
-"""Reading and writing of image and label files; the only package that handles file formats."""
+"""Read and write image and label files; the only package that knows file formats."""
 
 import lazy_loader as lazy
 

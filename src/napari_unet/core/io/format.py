@@ -1,4 +1,4 @@
-"""Definition of a file format: its suffixes, reader, writer and limits."""
+"""What a file format is: its suffixes, how it is read and written, and what it can hold."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ __all__ = ["Format", "ReadOptions", "Reader", "Writer"]
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """Options for reading a file; a format ignores those that do not apply to it.
+    """How to read a file; a format ignores what it has no use for.
 
     Parameters
     ----------
     lazy
         Leave the pixels on disk: memory-map them, or wrap them in dask.
     indices
-        Return the indices of a palette picture (labels) instead of its colours.
+        Return the numbers of a palette picture (labels) instead of its colours.
 
     Examples
     --------
@@ -34,11 +34,10 @@ class ReadOptions:
 
 
 Reader = Callable[[Path, ReadOptions], RawImage]
-"""Function that reads a file; any error it raises becomes an `ImageError` about a damaged file."""
+"""Reads a file; any error it raises becomes an `ImageError` that says the file is damaged."""
 
 Writer = Callable[[Path, RawImage], None]
-"""Function that writes a file; axes are letters of ``"TZCYX"``, in that order, with colours in
-C."""
+"""Writes a file; the axes are one letter of ``"TZCYX"`` each, in that order, colours in C."""
 
 
 @dataclass(frozen=True)
@@ -48,23 +47,23 @@ class Format:
     Parameters
     ----------
     name
-        Name in messages, for example ``"TIFF"``.
+        What messages call it, for example ``"TIFF"``.
     suffixes
-        Suffixes in lower case, with the leading dot; the usual one first.
+        Its suffixes in lower case, each with its dot; the usual one first.
     read, write
         Functions that read and write a file; `write` is None if the format is only read.
     folder_markers
-        Names of files, at least one of which is in every folder of this format; empty if an image
-        of this format is a file.
+        Names of files of which every folder of this format has at least one; empty if an image of
+        this format is a file.
     names_axes
-        Whether files usually store their axes or pixel size, so that it is worth opening one to
-        check.
+        Whether its files usually name their axes or know their pixel size, so that it pays to open
+        one to find out.
     planes_only
         Whether a file holds a single plane.
     largest_label
-        Largest label that a file can hold.
+        The largest label that a file holds.
     requires
-        Name of the optional package that it needs, as for pip; None if it needs none.
+        The optional package to install for it, as pip calls it; None if nothing else is needed.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The TIFF format: OME, ImageJ and plain files."""
+"""TIFF: what OME, ImageJ and plain files say about their axes and pixels."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _TRUNCATED = ("invalid page offset", "corrupted", "failed to reshape")
 
 
 def _read(path: Path, options: ReadOptions) -> RawImage:
-    """Read the first image of a TIFF at full resolution; if lazy, by memory map or by dask.
+    """Read the first image of a TIFF at full resolution; lazily by memory map, else by dask.
 
     Raises
     ------
@@ -49,13 +49,13 @@ def _read(path: Path, options: ReadOptions) -> RawImage:
         photometric = getattr(tif.pages.first, "photometric", None)
         if any(word in text for text in complaints for word in _TRUNCATED):
             raise ImageError(
-                f"'{path.name}' is truncated or damaged: parts of it are missing. Copy it again "
-                "from its source, or save it again."
+                f"'{path.name}' is cut off or damaged: parts of it are missing. Copy it again "
+                "from where it came from, or save it anew."
             )
         if twins > 1:
             raise ImageError(
                 f"'{path.name}' holds {twins} images of the same size (positions or series): "
-                "expected one. Save each as a separate file."
+                "expected one. Save each as a file of its own."
             )
         data = _lazy_data(path, tif) if options.lazy else series.asarray()
     if data.shape != series.shape:
@@ -72,8 +72,7 @@ def _read(path: Path, options: ReadOptions) -> RawImage:
 def _write(path: Path, image: RawImage) -> None:
     """Write an image as a TIFF that Fiji opens with its axes and pixel size.
 
-    The file is an ImageJ TIFF if that can hold the data (uint8, uint16, float32 under 4 GB), else
-    OME-TIFF.
+    ImageJ's own kind if it can hold the data (uint8, uint16, float32 under 4 GB), else OME.
     """
     import tifffile
 
@@ -98,7 +97,7 @@ def _write(path: Path, image: RawImage) -> None:
 
 @contextmanager
 def _complaints() -> Iterator[list[str]]:
-    """Collect tifffile's log messages, where it reports a truncated file and continues to read."""
+    """Collect what tifffile logs: it reports a truncated file there and reads on."""
     texts: list[str] = []
     thread = threading.get_ident()
 
@@ -122,7 +121,7 @@ def _lazy_data(path: Path, tif: tifffile.TiffFile) -> Any:
     _check_extent(path, tif)
     try:
         return tifffile.memmap(path, mode="r")
-    except ValueError:  # compressed, tiled or not contiguous
+    except ValueError:  # compressed, tiled, or pages that do not follow each other
         return _lazy_dask(path)
 
 
@@ -140,7 +139,7 @@ def _lazy_dask(path: Path) -> Any:
 
 
 def _check_extent(path: Path, tif: tifffile.TiffFile) -> None:
-    """Raise if a file ends before its pixels do; `asarray` alone would notice."""
+    """Refuse a file that ends before its pixels do; `asarray` would notice by itself."""
     size = path.stat().st_size
     for page in (tif.series[0].pages[0], tif.series[0].pages[-1]):
         if page is None:
@@ -148,8 +147,8 @@ def _check_extent(path: Path, tif: tifffile.TiffFile) -> None:
         ends = [o + n for o, n in zip(page.dataoffsets, page.databytecounts, strict=True)]
         if max(ends, default=0) > size:
             raise ImageError(
-                f"'{path.name}' is truncated: it has {size} bytes, but its pixels need "
-                f"{max(ends)}. Copy it again from its source, or save it again."
+                f"'{path.name}' is cut off: it has {size} bytes, its pixels need {max(ends)}. "
+                "Copy it again from where it came from, or save it anew."
             )
 
 
@@ -199,7 +198,7 @@ def _from_imagej(tif: tifffile.TiffFile) -> tuple[dict[str, float], tuple[str, .
 
 
 def _from_tags(tif: tifffile.TiffFile, unit: str | None) -> dict[str, float]:
-    """Read the pixel size from the resolution tags, which count pixels per `unit`."""
+    """Pixel size from the resolution tags, which count pixels per `unit`."""
     spacing = {}
     for axis in "YX":
         value = tif.pages.first.tags.valueof(f"{axis}Resolution", default=None)

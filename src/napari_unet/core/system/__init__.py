@@ -1,1 +1,1 @@
-"""The computer: devices, memory, atomic file writes and the error log."""
+"""The computer: device, memory, files written all or nothing, the error log."""

@@ -1,4 +1,4 @@
-"""Folder of a user's files: trained models, runs and downloaded data."""
+"""Where this package keeps a user's files: models of their own, runs, downloaded data."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ __all__ = ["user_folder"]
 
 
 def user_folder(kind: str = "", *, variable: str = "") -> Path:
-    """Return a folder for the user's files, which may not exist yet.
+    """Return a folder for the user's files, which need not exist.
 
     Parameters
     ----------
     kind
-        Name of a subfolder, for example ``"models"``; empty: the whole folder.
+        A folder inside, for example ``"models"``; empty: the folder of all.
     variable
-        Environment variable that names the folder; if it is not set, the folder is in the system's
-        place for application data.
+        Environment variable that names the folder; if it is not set, the folder lies where the
+        system keeps the data of programs.
     """
     import platformdirs
 

@@ -100,7 +100,7 @@ def _quick_garbage_collection():
 
 
 @pytest.fixture(scope="module")
-def exported(tmp_path_factory):
+def exported(tmp_path_factory, adopting):
     """Return a function that exports a kind of model, once, and returns model and package."""
     made = {}
 
@@ -109,7 +109,8 @@ def exported(tmp_path_factory):
             folder = tmp_path_factory.mktemp("exported")
             model = random_model(**MODELS[kind])
             save_model(folder / "model.safetensors", model)
-            package = export_bioimage_io(folder / "model.safetensors", folder / "package.zip")
+            with adopting():  # torch keeps a temporary folder
+                package = export_bioimage_io(folder / "model.safetensors", folder / "package.zip")
             made[kind] = model, package
             gc.freeze()
         return made[kind]

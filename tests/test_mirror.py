@@ -1,0 +1,83 @@
+"""Tests mirror the tree: every module of the core with logic has a file of tests in its place."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+CORE = ROOT / "src" / "napari_unet" / "core"
+MIRROR = ROOT / "tests" / "core"
+
+TESTED_ELSEWHERE = {
+    "bioimage_io/description.py": "core/bioimage_io/test_export.py",
+    "bioimage_io/example.py": "core/bioimage_io/test_export.py",
+    "bioimage_io/import_package.py": "core/bioimage_io/test_export.py",
+    "bioimage_io/network.py": "core/bioimage_io/test_export.py",
+    "io/format.py": "core/io/test_formats.py",
+    "io/raw_files.py": "core/io/test_image_files.py",
+    "io/raw_image.py": "core/io/test_image_files.py",
+    "live/canvases.py": "core/live/test_live_training.py",
+    "live/intake.py": "core/live/test_live_training.py",
+    "live/judge.py": "core/live/test_live_training.py",
+    "live/label_meaning.py": "core/live/test_live_training.py",
+    "live/network.py": "core/live/test_live_training.py",
+    "live/patches.py": "core/live/test_strokes.py",
+    "live/regions.py": "core/live/test_live_training.py",
+    "live/session.py": "core/live/test_live_training.py",
+    "live/sources.py": "core/live/test_live_training.py",
+    "live/suggestions.py": "core/live/test_live_training.py",
+    "live/trainer.py": "core/live/test_live_training.py",
+    "live/uncertainty.py": "core/live/test_live_training.py",
+    "models/blocks.py": "core/prediction/test_prediction.py",
+    "prediction/diameter.py": "core/prediction/test_adaptation.py",
+    "prediction/plane_labels.py": "core/prediction/test_prediction.py",
+    "prediction/result_files.py": "core/prediction/test_batch.py",
+    "prediction/scale.py": "core/prediction/test_prediction.py",
+    "prediction/scale_trial.py": "core/prediction/test_adaptation.py",
+    "records/methods_text.py": "core/records/test_prediction_record.py",
+    "tasks/base.py": "core/tasks/test_third_task.py",
+    "tasks/scores.py": "core/tasks/test_third_task.py",
+    "tasks/self_agreement.py": "core/tasks/test_decoders.py",
+    "training/validation.py": "core/training/test_training.py",
+}
+"""Modules without a file of tests of their own, and where their behaviour is tested instead."""
+
+
+def has_logic(source: str) -> bool:
+    """Find a function or method that does more than hold a docstring or an ellipsis."""
+
+    def does_something(node: ast.stmt) -> bool:
+        return not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))
+
+    return any(
+        isinstance(node, ast.FunctionDef) and any(map(does_something, node.body))
+        for node in ast.walk(ast.parse(source))
+    )
+
+
+def modules() -> list[str]:
+    return sorted(
+        path.relative_to(CORE).as_posix()
+        for path in CORE.rglob("*.py")
+        if path.name != "__init__.py" and has_logic(path.read_text("utf-8"))
+    )
+
+
+@pytest.mark.parametrize("module", modules())
+def test_a_module_has_tests_in_its_place(module: str) -> None:
+    path = MIRROR / module
+    there = path.with_name(f"test_{path.name}").is_file()
+    assert there != (module in TESTED_ELSEWHERE), f"tests/core/{module}: tests expected"
+
+
+def test_exceptions_are_modules_and_name_tests() -> None:
+    for module, tests in TESTED_ELSEWHERE.items():
+        assert (CORE / module).is_file(), module
+        assert (ROOT / "tests" / tests).is_file(), tests
+
+
+def test_logic_is_told_from_declarations() -> None:
+    assert has_logic("class A:\n    def f(self):\n        return 1")
+    assert not has_logic('class A(Protocol):\n    def f(self):\n        """Say."""\n        ...')
+    assert not has_logic("A = 1\nclass B(Exception):\n    pass")

@@ -1,7 +1,6 @@
 """Options of a prediction: declared once, they reach the command line, the form and records."""
 
 import inspect
-from pathlib import Path
 from typing import Annotated
 
 import pytest
@@ -99,12 +98,16 @@ def test_a_record_predicts_with_its_options_again() -> None:
     assert "scale=0.5, test_time_augmentation=True, adjustments=" in as_python(record)
 
 
-def test_a_record_from_before_is_read(tmp_path: Path) -> None:
+def test_a_record_from_before_is_read() -> None:
     """As written into the metadata of layers so far."""
-    values = record_of().model_dump(mode="json")
+    given = {"scale": 0.25, "contrast": "inverted", "test_time_augmentation": True}
+    values = record_of(**given).model_dump(mode="json")
     for name in ("block_px", "device", "precision", "adjustments"):
         del values[name]
-    assert PredictionRecord.model_validate(values) == record_of()
+    record = PredictionRecord.model_validate(values)
+    assert record == record_of(**given)
+    assert record.options.scale == 0.25
+    assert "--scale 0.25 --contrast inverted --tta" in as_command(record)
 
 
 def test_predict_takes_each_option_in_one_place_only() -> None:

@@ -27,6 +27,7 @@ from napari_unet.core.tasks.instances import Instances
 from napari_unet.core.tasks.semantic import ClassInfo, Semantic
 from napari_unet.core.training.settings import Budget, TrainingSettings
 from napari_unet.gui.layers import METADATA_KEY
+from napari_unet.gui.predict.inputs import read_input
 from napari_unet.gui.predict.widget import PredictWidget
 
 pytestmark = pytest.mark.usefixtures("own_session")
@@ -237,6 +238,24 @@ def test_all_selected_layers_are_predicted_each_into_its_own(
     qtbot.waitUntil(
         lambda: [x.data.max() for x in labels_of(viewer)] == [1, 1], timeout=PATIENCE_MS
     )
+
+
+def test_a_click_reads_each_layer_once(
+    viewer: ViewerModel, widget: PredictWidget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layers = [viewer.add_image(squares(i), name=f"field {i}") for i in range(3)]
+    widget.scope.value = "selected"
+    viewer.layers.selection = set(layers)
+    read: list[str] = []
+
+    def counted(viewer: Any, form: Any, layer: ImageLayer) -> Any:
+        read.append(layer.name)
+        return read_input(viewer, form, layer)
+
+    monkeypatch.setattr("napari_unet.gui.predict.widget.read_input", counted)
+    monkeypatch.setattr(widget.run, "start", lambda _form, results: read.append(str(len(results))))
+    widget.predict()
+    assert read == ["field 0", "field 1", "field 2", "3"]
 
 
 def test_what_is_wrong_is_said_before_and_nothing_is_started(

@@ -219,7 +219,7 @@ def first_pixels(labels: Labels) -> NDArray[np.intp]:
     return first
 
 
-def _pieces(labels: Labels, min_area_px: int) -> NDArray[np.int32]:
+def _pieces(labels: Labels, smallest_px: int) -> NDArray[np.int32]:
     """Make each object one piece, drop small ones, number the rest by their first pixels."""
     from skimage.measure import label
 
@@ -229,7 +229,7 @@ def _pieces(labels: Labels, min_area_px: int) -> NDArray[np.int32]:
     owner = labels.ravel()[first[1:]]
     order = np.lexsort((-area[1:], owner))  # the largest piece of each object comes first
     largest = order[np.unique(owner[order], return_index=True)[1]] + 1
-    keep = np.sort(largest[area[largest] >= max(1, min_area_px)])
+    keep = np.sort(largest[area[largest] >= max(1, smallest_px)])
     numbers = np.zeros(count + 1, np.int32)
     numbers[keep] = np.arange(1, len(keep) + 1)
     found: NDArray[np.int32] = numbers[pieces]

@@ -1,11 +1,12 @@
-"""What augmenting one patch costs: this package, kornia, MONAI, and resamplers on one grid.
+"""Measure the time to augment one patch: this package, kornia, MONAI and other resamplers.
 
     python benchmarks/augmentation.py [--quick]
 
-One patch is 192 x 192, one channel, with labels, cut from a 512 x 512 plane. Every candidate does
-the same, always: flips, rotation by any angle, scale, shear, elastic deformation ("geometry"),
-and brightness, contrast, gamma, blur and noise ("all"). The time is the lower quartile. Libraries
-that are not installed are reported as absent. The findings are written down in augmentation.md.
+A patch has 192 x 192 pixels, one channel and labels, and is cut from a plane of 512 x 512. Every
+candidate applies the same changes: flips, rotation by any angle, scale, shear and elastic
+deformation ("geometry"), or these with brightness, contrast, gamma, blur and noise ("all"). Times
+are the lower quartile. Libraries that are not installed are reported as absent. augmentation.md has
+the findings.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ Transform = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
 def scene(dtype: str = "int32") -> tuple[np.ndarray, np.ndarray]:
-    """A plane of stripes of ids, and an image of them."""
+    """Return an image and a plane of striped labels."""
     stripes = (np.arange(PLANE)[:, None] // 16 + np.arange(PLANE)[None, :] // 16) % 3
     labels = np.array([0, *IDS[dtype]], dtype)[stripes]
     noise = np.random.default_rng(0).normal(0, 0.05, stripes.shape)
@@ -71,7 +72,7 @@ def package(intensity: bool, preset: bool = False) -> Transform:
 
 
 def resampler(name: str) -> Transform:
-    """The package's grid, with another function that samples at it; geometry only."""
+    """Return a transform of this package's grid with another sampling function; geometry only."""
     from napari_unet.core.augmentation import patch as augment
     from napari_unet.core.augmentation.warp import warped_grid
 
@@ -161,7 +162,7 @@ def kornia(intensity: bool) -> Transform:
     box = (..., slice(low, low + SIZE), slice(low, low + SIZE))
 
     def transform(image: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        # kornia takes floating point masks only, of the image's type.
+        # kornia only accepts floating-point masks of the image's type.
         images = torch.from_numpy(np.stack([image[box]] * BATCH))
         masks = torch.from_numpy(np.stack([labels[box][None]] * BATCH).astype(np.float32))
         out, moved = sequence(images, masks)
@@ -208,7 +209,7 @@ def monai(intensity: bool) -> Transform:
 
 
 def candidates() -> dict[str, tuple[Callable[[], Transform], int]]:
-    """Name -> how to make the transform, and how many patches one call yields."""
+    """Return a factory of each transform and the number of patches per call, by name."""
     found: dict[str, tuple[Callable[[], Transform], int]] = {
         "this package, geometry": (lambda: package(False), 1),
         "this package, all": (lambda: package(True), 1),
@@ -224,14 +225,14 @@ def candidates() -> dict[str, tuple[Callable[[], Transform], int]]:
 
 
 def exactness(transform: Transform) -> str:
-    """Say which label types come back with their ids and nothing else."""
+    """Report for each label type whether its ids are preserved."""
     verdicts = []
     for dtype in IDS:
         image, labels = scene(dtype)
         try:
             with np.errstate(invalid="ignore"):
                 moved = transform(image, labels)[1]
-        except Exception as error:  # what a library raises is what is reported
+        except Exception as error:  # report any error of a library
             verdicts.append(f"{dtype} refused ({type(error).__name__})")
             continue
         values = set(np.unique(moved).tolist())
@@ -244,7 +245,7 @@ def exactness(transform: Transform) -> str:
 
 
 def measure(rounds: int) -> list[dict[str, object]]:
-    """Time all candidates in turn, so that a busy moment of the machine hits all of them."""
+    """Time all candidates in turn, so that other load on the machine affects all of them."""
     warnings.simplefilter("ignore")
     transforms, rows = {}, []
     for name, (make, patches) in candidates().items():
@@ -261,13 +262,13 @@ def measure(rounds: int) -> list[dict[str, object]]:
             transform(image, labels)
             seconds.append((time.perf_counter() - start) / patches)
     for name, (transform, _, seconds) in transforms.items():
-        ms = float(np.percentile(seconds[2:], 25)) * 1000  # other work on the machine only adds
+        ms = float(np.percentile(seconds[2:], 25)) * 1000  # other work only adds time
         rows.append({"name": name, "ms": ms, "labels": exactness(transform)})
     return rows
 
 
 def import_seconds(module: str) -> float:
-    """Median time to import a module in a fresh interpreter, numpy and torch already there."""
+    """Return the median time to import a module in a new interpreter after NumPy and torch."""
     code = f"import time, numpy{'' if module == 'torch' else ', torch'}; t = time.perf_counter(); "
     code += f"import {module}; print(time.perf_counter() - t)"
     runs = [
@@ -297,7 +298,7 @@ def in_subprocess(threads: int, rounds: int) -> list[dict[str, object]]:
 def main() -> None:
     rounds = 10 if "--quick" in sys.argv else 60
     one, two = in_subprocess(1, rounds), in_subprocess(2, rounds)
-    print("| candidate | ms a patch, 1 thread | 2 threads | labels |\n|---|---|---|---|")
+    print("| candidate | ms per patch, 1 thread | 2 threads | labels |\n|---|---|---|---|")
     for row, other in zip(one, two, strict=True):
         times = ["–" if r["ms"] is None else f"{r['ms']:.2f}" for r in (row, other)]
         print(f"| {row['name']} | {times[0]} | {times[1]} | {row['labels']} |")

@@ -1,11 +1,11 @@
-"""Scores of a model on the validation images of its split, and pictures of the best and the worst.
+"""Score a model on the validation images of its split and draw the best and worst results.
 
     python benchmarks/best_and_worst.py nuclei dsb2018/train --split random42 --out scores
     python benchmarks/best_and_worst.py nuclei-brightfield dsb2018_brightfield/stage1_train \\
         --groups dsb2018_brightfield/fields.csv --out scores
 
-Prints every image with its scores, the worst first, and the scores by image and pooled; writes
-``best.png`` and ``worst.png``: image, truth, prediction and errors, a row per image.
+Prints the scores of every image, worst first, and the scores by image and pooled. Writes
+``best.png`` and ``worst.png`` with image, ground truth, prediction and errors in a row per image.
 """
 
 import argparse

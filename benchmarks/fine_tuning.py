@@ -1,8 +1,8 @@
-"""Does a shipped model help with few images of another kind? Fine-tuning beside training anew.
+"""Compare fine-tuning a built-in model on a few images with training from scratch.
 
-Trains on a few images, chosen by seed from different fields, for the same time from the model and
-from scratch, and scores both on all images of other fields. Five images are few: with others the
-figures are others, so give several seeds.
+Trains for the same time from the model and from scratch on a few images, chosen by seed from
+different fields, and scores both on all images of other fields. Results depend on the few images,
+so use several seeds.
 
     python benchmarks/fine_tuning.py dsb2018_brightfield/stage1_train --groups \\
         dsb2018_brightfield/fields.csv --minutes 3 --images 5 --seeds 0 1 2
@@ -27,7 +27,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("source", type=Path, help="folder of images with labels")
     parser.add_argument("--groups", help="CSV table with the columns id and group (or field)")
-    parser.add_argument("--model", default=DEFAULT_MODEL, help="to start from")
+    parser.add_argument("--model", default=DEFAULT_MODEL, help="model to start from")
     parser.add_argument("--minutes", type=float, default=3)
     parser.add_argument("--images", type=int, default=5)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
@@ -55,7 +55,7 @@ def show(name, values, steps=""):
 
 
 def divide(pairs, count, seed):
-    """Draw images of different groups; the rest is of groups that none of them is of."""
+    """Draw images of different groups; return them and all images of other groups."""
     order = np.random.default_rng(seed).permutation(len(pairs))
     few = []
     for index in order:
@@ -66,7 +66,7 @@ def divide(pairs, count, seed):
 
 
 def trained(few, rest, start, minutes, seed):
-    """Train, predict the rest, and score it; as the presets do."""
+    """Train with a preset, then predict and score the other images."""
     values = preset_values("standard", fine_tuning=start is not None)
     values |= {"budget": Budget(minutes=minutes), "validation_fraction": 0, "seed": seed}
     with tempfile.TemporaryDirectory() as folder:

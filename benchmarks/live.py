@@ -1,14 +1,13 @@
-"""How much a live U-Net learns from a few strokes in half a minute, beside a random forest.
+"""Compare Live after half a minute of training on a few strokes with a random forest.
 
-Strokes are drawn by a simulated hand, seeded, from the truth of one or three images; both learn
-from the same strokes and are scored on images without any:
+Strokes on one or three images are simulated from the ground truth with a seed. Both methods learn
+from the same strokes and are scored on images without strokes:
 
     python benchmarks/live.py dsb2018 dsb2018_brightfield --seconds 30 --seeds 10
 
-The folders are those of the data (the first holds ``train/images`` and ``train/masks``, the second
-``stage1_train/<id>``). Start models are named ``--fluorescence MODEL`` and ``--brightfield MODEL``:
-each domain is learned from the model of the other, from scratch, and with a forest. Needs
-scikit-learn.
+The first folder contains ``train/images`` and ``train/masks``, the second ``stage1_train/<id>``.
+Each domain is learned from the start model of the other one (``--fluorescence MODEL``,
+``--brightfield MODEL``), from scratch, and by a forest. Needs scikit-learn.
 """
 
 import argparse
@@ -45,8 +44,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("fluorescence_data", type=Path)
     parser.add_argument("brightfield_data", type=Path)
-    parser.add_argument("--fluorescence", default="nuclei", help="start model of that domain")
-    parser.add_argument("--brightfield", default="nuclei-brightfield", help="the same")
+    parser.add_argument(
+        "--fluorescence", default="nuclei", help="model of fluorescence, to start from"
+    )
+    parser.add_argument("--brightfield", default="nuclei-brightfield", help="model of brightfield")
     parser.add_argument("--seconds", type=float, default=30)
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--first-seed", type=int, default=0)
@@ -79,7 +80,7 @@ def main() -> None:
 
 
 def case(pairs, images, seed, starts, seconds):
-    """Scores of every method with the same strokes."""
+    """Score every method with the same strokes."""
     rng = np.random.default_rng([seed, images])
     order = rng.permutation(len(pairs))
     painted = [i for i in order if 0.02 < (pairs[i].labels > 0).mean() < 0.7][:images]
@@ -94,7 +95,7 @@ def case(pairs, images, seed, starts, seconds):
 
 
 def scribble(truth, rng):
-    """Strokes of a small brush within nuclei and within background, off their outlines."""
+    """Draw strokes of a small brush inside nuclei and background, away from outlines."""
     strokes = np.zeros(truth.shape, np.uint8)
     edge = find_boundaries(truth, mode="thick")
     for value, region in ((BACKGROUND, truth == 0), (NUCLEI, truth > 0)):
@@ -116,7 +117,7 @@ def scribble(truth, rng):
 
 
 def live(canvases, model, seconds, seed):
-    """Train for some seconds; gives what predicts the foreground of a pair."""
+    """Train for some seconds; return a function that predicts the foreground of a pair."""
     training = LiveTraining(TASK, model, LiveSettings(seed=seed))
     start = time.monotonic()
     for number, (pair, strokes) in enumerate(canvases):
@@ -134,7 +135,7 @@ def live(canvases, model, seconds, seed):
 
 
 def forest(canvases, seed):
-    """The same with scikit-learn's forest on multiscale features, as scikit-image's example has."""
+    """Train scikit-learn's forest on multiscale features, as in scikit-image's example."""
     from sklearn.ensemble import RandomForestClassifier
 
     features, classes = [], []
@@ -160,7 +161,7 @@ def features_of(pair):
 
 
 def score(predict, pairs):
-    """Mean Dice over images."""
+    """Return the mean Dice over images."""
     dice = []
     for pair in pairs:
         found, truth = predict(pair), pair.labels > 0

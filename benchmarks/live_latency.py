@@ -1,16 +1,16 @@
-"""How soon does live training answer the brush, and does it go on answering?
+"""Measure how quickly Live responds to strokes, also over a long time.
 
-    python benchmarks/live_latency.py                 needs a display; or behind xvfb-run -a
-    python benchmarks/live_latency.py --minutes 60    and an hour of random edits, one every 2 s
+    python benchmarks/live_latency.py                 on a display, or with xvfb-run -a
+    python benchmarks/live_latency.py --minutes 60    with an hour of random edits, one every 2 s
 
-In a napari window with an image of 512 x 512 pixels, once with the computing process to be started
-(cold) and once with it running (warm): the seconds from the stroke that makes two classes to the
-first preview; from each of 20 later strokes to a preview of a network that has trained on it; and
-the gaps of a heartbeat of 10 ms on napari's main thread meanwhile.
+Uses a napari window with an image of 512 x 512 pixels. Measures the seconds from the stroke of the
+second class to the first preview, with the computing process not yet started (cold) and running
+(warm); the seconds from each of 20 later strokes to a preview by a network trained on it; and the
+gaps of a 10 ms heartbeat on napari's main thread in this time.
 
-With ``--minutes`` afterwards: strokes and erasures at random places, and at the end whether the
-network learns from exactly the labels of the layer, how memory went (both processes, from the fifth
-part of the time on), and which threads and processes are left when the window is closed.
+With ``--minutes``, strokes and erasures at random positions follow. At the end it reports whether
+the worker has exactly the labels of the layer, the growth of memory of both processes after the
+first fifth of the time, and the threads and processes left after the window is closed.
 """
 
 from __future__ import annotations
@@ -30,10 +30,11 @@ import psutil
 from responsiveness import Heartbeat, rest, until
 
 from napari_unet.core.datasets.synthetic import synthetic_nuclei
-from napari_unet.core.live.commands import Paint
+from napari_unet.core.live.commands import Command, Paint
 from napari_unet.core.live.events import LivePreview, LiveState
 from napari_unet.core.live.strokes import Canvas
 from napari_unet.gui.app.session import session
+from napari_unet.gui.live.sender import CommandSender
 
 SIDE_PX = 512
 STROKE_PX, BRUSH_PX = 24, 5
@@ -44,7 +45,7 @@ MOST_P99_MS, MOST_GROWTH = 50.0, 0.05
 
 
 class Live:
-    """A live training in a window, and what was heard of it."""
+    """A Live session in a window and its latest events."""
 
     def __init__(self, viewer: Any, truth: np.ndarray) -> None:
         self.viewer, self.truth = viewer, truth
@@ -52,16 +53,16 @@ class Live:
         self.state: LiveState | None = None
         self.last_paint = 0
         _, self.widget = viewer.window.add_plugin_dock_widget("napari-unet-live", "Train")
-        live = self.widget.live
-        tell = live._tell
+        send = CommandSender.send
 
-        def telling(message: Any) -> None:
-            if isinstance(message, Paint):
-                self.last_paint = message.number
-            tell(message)
+        def record(sender: CommandSender, command: Command) -> int:
+            number = send(sender, command)
+            if isinstance(command, Paint):
+                self.last_paint = number
+            return number
 
-        live._tell = telling
-        live.stated.connect(self._on_state)
+        CommandSender.send = record
+        self.widget.live.stated.connect(self._on_state)
         self._rng = np.random.default_rng(0)
 
     def _on_state(self, state: LiveState) -> None:
@@ -81,7 +82,7 @@ class Live:
         until(lambda: not self.widget.live.running, "Stop live")
 
     def stroke(self, wanted: int) -> None:
-        """Paint along a line, in steps as a mouse moves, where the truth is of a class."""
+        """Paint along a line within one class of the ground truth, in steps like a mouse."""
         places = np.argwhere(self.truth == wanted)
         y, x = places[self._rng.integers(len(places))].astype(float)
         angle = self._rng.uniform(0, 2 * np.pi)
@@ -101,11 +102,11 @@ class Live:
         self.strokes.paint((y, x), 0)
 
     def seconds_to_preview(self, wanted: int) -> float:
-        """From the end of a stroke to a preview by a network that has trained on it."""
+        """Measure the time from the end of a stroke to a preview by a network trained on it."""
         before = self.last_paint
         self.stroke(wanted)
         start = time.monotonic()
-        until(lambda: self.last_paint > before, "a stroke is told")
+        until(lambda: self.last_paint > before, "a stroke to be sent")
         number = self.last_paint
 
         def answered() -> bool:
@@ -139,7 +140,7 @@ def memory_mb() -> float:
 
 
 def hour(live: Live, minutes: float) -> bool:
-    """Edit at random for some minutes; gives whether nothing grew and nothing was lost."""
+    """Edit at random for some minutes; return whether memory stayed within its limit."""
     rng = np.random.default_rng(1)
     begin, notes = time.monotonic(), []
     while (passed := time.monotonic() - begin) < 60 * minutes:
@@ -153,15 +154,19 @@ def hour(live: Live, minutes: float) -> bool:
     part = max(1, len(settled) // 8)
     first, last = statistics.median(settled[:part]), statistics.median(settled[-part:])
     digest = Canvas(np.zeros((1, SIDE_PX, SIDE_PX)), np.asarray(live.strokes.data)).digest()
-    until(lambda: digest in live.state.digests.values(), "the worker has the labels of the layer")
-    print(f"{minutes:g} min, {len(notes)} edits, {live.state.step:,} steps: same labels in both")
+    until(
+        lambda: digest in live.state.digests.values(), "the worker to have the labels of the layer"
+    )
+    print(f"{minutes:g} min, {len(notes)} edits, {live.state.step:,} steps: labels agree")
     print(f"memory {first:.0f} MB, then {last:.0f} MB ({last / first - 1:+.1%})")
     return last <= first * (1 + MOST_GROWTH)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--minutes", type=float, default=0, help="of random edits afterwards")
+    parser.add_argument(
+        "--minutes", type=float, default=0, help="duration of random edits afterwards"
+    )
     options = parser.parse_args()
     good = []
     with tempfile.TemporaryDirectory() as folder:
@@ -169,7 +174,7 @@ def main() -> int:
         os.environ["NAPARI_UNET_DATA_FOLDER"] = f"{folder}/data"
         viewer, truth = new_window()
         live = Live(viewer, truth)
-        cold_s = first_preview(live)  # at once: the computing process is not there yet
+        cold_s = first_preview(live)  # at once, before the computing process has started
         live.stop()
         viewer.layers["field strokes"].data[:] = 0
         viewer.layers.remove("field strokes")
@@ -196,7 +201,7 @@ def main() -> int:
         children = [p.name() for p in psutil.Process().children(recursive=True)]
         print(f"left over: threads {threads}, processes {children}")
         good.append(not threads and not children)
-    print("as promised" if all(good) else "not as promised")
+    print("All requirements met." if all(good) else "Requirements not met.")
     return 0 if all(good) else 1
 
 

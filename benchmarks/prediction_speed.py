@@ -1,16 +1,16 @@
-"""How quick is prediction, and how much memory does it need?
+"""Measure the speed and memory use of prediction.
 
     python benchmarks/prediction_speed.py             throughput of the network
     python benchmarks/prediction_speed.py --memory    peak memory by image size as well
     python benchmarks/prediction_speed.py --memory --sizes 1024x1024 8192x8192
     python benchmarks/prediction_speed.py --files dsb2018/train/images
 
-Throughput is that of the network over one block as prediction runs it, in floating-point
-operations per second, as a share of this machine's own matrix product (2048 x 2048) in the same
-precision; the two take turns. Memory is the peak of anonymous memory (the pages of the
-memory-mapped file, which the system can drop at any time, are not counted) of a process of its
-own per image. With files, the seconds per megapixel are those of all of it on one thread: read,
-normalise, network, decode, measure, write.
+Throughput is the speed of the network on one block, as in a prediction, in floating-point
+operations per second, and as a share of a matrix product (2048 x 2048) on this machine in the same
+precision. Both are measured in turn. Memory is the peak of anonymous memory of a separate process
+per image, without the pages of the memory-mapped file, which the system can drop at any time. With
+files, the seconds per megapixel cover everything on one thread: reading, normalisation, network,
+decoding, measurement and writing.
 """
 
 from __future__ import annotations
@@ -54,9 +54,9 @@ def main() -> None:
     parser.add_argument("--base-channels", type=int, nargs="*", default=[16, 32])
     parser.add_argument("--block", type=int, default=1024)
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--model", default=DEFAULT_MODEL, help="for memory and files")
-    parser.add_argument("--files", type=Path, metavar="FOLDER", help="predict these instead")
-    parser.add_argument("--most", type=int, default=50, help="of the files")
+    parser.add_argument("--model", default=DEFAULT_MODEL, help="model for --memory and --files")
+    parser.add_argument("--files", type=Path, metavar="FOLDER", help="predict these files instead")
+    parser.add_argument("--most", type=int, default=50, help="largest number of files")
     parser.add_argument("--one", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
@@ -138,7 +138,7 @@ def memory(model_name: str, sizes: list[str], block: int) -> None:
 
 
 def predict_one(model_name: str, path: Path, block: int) -> dict[str, float]:
-    """Predict a memory-mapped image; runs in a process of its own."""
+    """Predict a memory-mapped image; runs in a separate process."""
     done = threading.Event()
     peaks = [0.0]
 
@@ -164,7 +164,7 @@ def predict_one(model_name: str, path: Path, block: int) -> dict[str, float]:
 
 
 def whole(model_name: str, source: Path, most: int) -> None:
-    """Time all that `napari-unet predict` does with files, on one thread."""
+    """Time everything that `napari-unet predict` does with files, on one thread."""
     torch.set_num_threads(1)
     model = load_model(find_model(model_name))
     files = find_inputs([source]).files
@@ -177,7 +177,7 @@ def whole(model_name: str, source: Path, most: int) -> None:
         list(predict_files(model, files, BatchOptions(folder=Path(folder) / "timed")))
         seconds = time.perf_counter() - start
     print(
-        f"{len(files)} files of {pixels / len(files) / 1e6:.3f} megapixels in the mean, one thread"
+        f"{len(files)} files of {pixels / len(files) / 1e6:.3f} megapixels on average, one thread"
     )
     print(f"{seconds / pixels * 1e6:.2f} s per megapixel, {seconds / len(files):.3f} s per file")
 

@@ -1,23 +1,23 @@
-"""Does napari stutter while a network trains and predicts?
+"""Measure how responsive napari stays while a network trains and predicts.
 
-    python benchmarks/responsiveness.py                  needs a display; or behind xvfb-run -a
+    python benchmarks/responsiveness.py                  on a display, or with xvfb-run -a
     python benchmarks/responsiveness.py --seconds 60     longer
-    python benchmarks/responsiveness.py --stalls 50      and what ran whenever it hung for 50 ms
+    python benchmarks/responsiveness.py --stalls 50      print what ran in gaps above 50 ms
 
-A timer of 10 ms on napari's main thread notes the gaps between its beats, in two windows, each in
-a process of its own:
+A 10 ms timer on napari's main thread records the gaps between its beats in two windows, each in a
+separate process:
 
-idle    a window with the same layers, where nothing is computed: labels of 4096 x 4096 pixels are
-        added, and labels of 512 x 512 are written in place twice a second;
-busy    the Train widget trains and shows a preview of 512 x 512 twice a second, the Predict widget
-        predicts an image of 4096 x 4096, adds its labels and their measurements, and both are
-        pressed, followed and stopped meanwhile.
+idle    a window with the same layers and no computation: labels of 4096 x 4096 pixels are added,
+        and labels of 512 x 512 pixels are changed in place twice a second;
+busy    the Train widget trains and shows a preview of 512 x 512 pixels twice a second, while the
+        Predict widget predicts an image of 4096 x 4096 pixels and adds its labels and measurements.
 
-"own" is the processor time of the main thread within a gap: where it is far below the gap, the
-computer was busy with something else, or the thread waited.
+"own" is the processor time of the main thread within a gap. If it is far below the gap, the
+computer was busy with something else or the thread was waiting.
 
-Exit code 0: the 99th percentile of the gaps while busy is at most 50 ms, and the longest is at
-most 250 ms above the longest of the idle window. Draws its own images; nothing is downloaded.
+The exit code is 0 if the 99th percentile of the gaps in the busy window is at most 50 ms and the
+longest is at most 250 ms above that of the idle window. Draws its own images; nothing is
+downloaded.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ BEAT_MS = 10
 PREVIEW_S = 0.5
 SMALL_PX, LARGE_PX = 512, 4096
 WINDOW_PX = 1150, 700
-"""Leaves a canvas of about 512 x 512 pixels: behind Xvfb the processor draws, pixel by pixel."""
+"""Leaves a canvas of about 512 x 512 pixels, because with Xvfb the processor draws it."""
 MOST_P99_MS = 50
 MOST_ABOVE_IDLE_MS = 250
 PATIENCE_S = 900
@@ -57,9 +57,9 @@ Report = dict[str, Any]
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seconds", type=float, default=30, help="least time of each window")
+    parser.add_argument("--seconds", type=float, default=30, help="shortest time per window")
     parser.add_argument("--base-channels", type=int, default=8, help="width of the network")
-    parser.add_argument("--stalls", type=float, metavar="MS", help="print what ran in such gaps")
+    parser.add_argument("--stalls", type=float, metavar="MS", help="print what ran in longer gaps")
     parser.add_argument("--only", choices=("idle", "busy"), help="one window, as JSON")
     options = parser.parse_args()
     if options.only:
@@ -93,7 +93,7 @@ def run_window(options: argparse.Namespace) -> Report:
 
 
 class Heartbeat(QObject):
-    """Notes the milliseconds between the beats of a timer on the main thread."""
+    """Recorder of the milliseconds between the beats of a timer on the main thread."""
 
     def __init__(self, stall_ms: float | None) -> None:
         super().__init__()
@@ -138,22 +138,22 @@ class Heartbeat(QObject):
         self._last_s, self._last_cpu_s = now, cpu
 
     def _watch(self, stall_ms: float) -> None:
-        """From another thread, print where the main thread is when a beat is late."""
-        main_thread, told = threading.main_thread().ident, 0.0
+        """Print the stack of the main thread, from another thread, if a beat is late."""
+        main_thread, reported = threading.main_thread().ident, 0.0
         assert main_thread is not None
         while self._beating:
             time.sleep(stall_ms / 5000)
             beat_s, late_ms = self._last_s, 1000 * (time.perf_counter() - self._last_s)
-            if late_ms < stall_ms or beat_s == told:
+            if late_ms < stall_ms or beat_s == reported:
                 continue
-            told = beat_s
+            reported = beat_s
             stack = traceback.format_stack(sys._current_frames()[main_thread])
             print(f"--- in gap {len(self.gaps_ms)}, after {late_ms:.0f} ms\n", *stack[-12:],
                   file=sys.stderr)  # fmt: skip
 
 
 def until(condition: Callable[[], Any], what: str) -> None:
-    """Let napari run until something has happened."""
+    """Run napari's event loop until a condition holds."""
     end_s = time.monotonic() + PATIENCE_S
     loop, timer = QEventLoop(), QTimer()
     timer.timeout.connect(lambda: (condition() or time.monotonic() > end_s) and loop.quit())
@@ -161,7 +161,7 @@ def until(condition: Callable[[], Any], what: str) -> None:
     loop.exec()
     timer.stop()
     if time.monotonic() > end_s:
-        raise SystemExit(f"{what}: that did not happen within {PATIENCE_S} s.")
+        raise SystemExit(f"Timed out after {PATIENCE_S} s waiting for: {what}.")
 
 
 def rest(seconds: float) -> None:
@@ -169,11 +169,11 @@ def rest(seconds: float) -> None:
     until(lambda: time.monotonic() > end_s, "nothing")
 
 
-# -- what both windows show ------------------------------------------------------------------------
+# -- content of both windows -----------------------------------------------------------------------
 
 
 def add_images(viewer: napari.Viewer) -> None:
-    """A field that was annotated, and beside it a slide of 4096 x 4096 pixels."""
+    """Add an annotated field and, beside it, a slide of 4096 x 4096 pixels."""
     field, nuclei = synthetic_nuclei((SMALL_PX, SMALL_PX), 120, seed=1)
     viewer.add_image(np.tile(field, (LARGE_PX // SMALL_PX,) * 2), name="slide",
                      translate=(0, SMALL_PX + 50))  # fmt: skip
@@ -183,7 +183,7 @@ def add_images(viewer: napari.Viewer) -> None:
 
 
 def many_nuclei() -> np.ndarray:
-    """Labels of the slide, each nucleus with a number of its own."""
+    """Return labels of the slide with a unique number per nucleus."""
     nuclei = synthetic_nuclei((SMALL_PX, SMALL_PX), 120, seed=1)[1].astype(np.uint16)
     slide = np.tile(nuclei, (LARGE_PX // SMALL_PX,) * 2)
     tiles = np.arange((LARGE_PX // SMALL_PX) ** 2).reshape((LARGE_PX // SMALL_PX,) * 2)
@@ -194,7 +194,7 @@ def many_nuclei() -> np.ndarray:
 def counts(
     heart: Heartbeat, viewer: napari.Viewer, previews: int, objects: Any, steps: int
 ) -> Report:
-    """What was done, beside the gaps."""
+    """Return the amount of work done in the window."""
     return {
         "previews_per_s": previews / (sum(heart.gaps_ms) / 1000),
         "objects": int(objects),
@@ -238,10 +238,10 @@ def idle(viewer: napari.Viewer, options: argparse.Namespace, _folder: Path) -> R
 
 
 def busy(viewer: napari.Viewer, options: argparse.Namespace, folder: Path) -> Report:
-    from napari_unet.gui.train.widget import form as train_form
+    from napari_unet.gui.train import prepare
 
-    # By itself the widget shows one less often.
-    train_form.preview_interval_s = lambda _image: PREVIEW_S  # type: ignore[assignment]
+    # The widget shows previews less often by default.
+    prepare.preview_interval_s = lambda _image: PREVIEW_S  # type: ignore[assignment]
     model = train_a_model(viewer, options.base_channels, folder / "model")
     _, train = viewer.window.add_plugin_dock_widget(PLUGIN, "Train")
     _, predict = viewer.window.add_plugin_dock_widget(PLUGIN, "Predict")
@@ -265,7 +265,7 @@ def busy(viewer: napari.Viewer, options: argparse.Namespace, folder: Path) -> Re
 
 
 def train_a_model(viewer: napari.Viewer, base_channels: int, folder: Path) -> Path:
-    """Make a model that finds most nuclei, in the computing process."""
+    """Train a model that finds most nuclei, in the computing process."""
     from napari_unet import Image, Instances, Pair, TrainingSettings
     from napari_unet.compute import Ended, TrainRequest
     from napari_unet.core.training.settings import Budget
@@ -283,7 +283,7 @@ def train_a_model(viewer: napari.Viewer, base_channels: int, folder: Path) -> Pa
     last = ended[-1]
     assert isinstance(last, Ended)
     if last.error is not None:
-        raise SystemExit(f"There is no model to predict with: {last.error}")
+        raise SystemExit(f"Training a model for the prediction failed: {last.error}")
     return folder / "last.safetensors"
 
 
@@ -302,7 +302,7 @@ def set_up(
 
 
 def count_events(train: Any, previews: list[int], steps: list[int]) -> None:
-    """Count what the running training tells, once it was handed in."""
+    """Count the events of the training once it is running."""
     from napari_unet.compute import Preview
     from napari_unet.core.training.events import StepDone
 
@@ -333,7 +333,7 @@ COLUMNS = {
 
 
 def verdict(idle: Report, busy: Report) -> int:
-    print(f"gaps of a heartbeat of {BEAT_MS} ms on napari's main thread")
+    print(f"gaps of a {BEAT_MS} ms heartbeat on napari's main thread")
     print(f"napari {napari.__version__}, {os.cpu_count()} cores, canvas {busy['canvas_px']} px")
     print(" " * 5 + "".join(f"{title:>11}" for title in COLUMNS))
     for name, report in (("idle", idle), ("busy", busy)):

@@ -1,17 +1,18 @@
-"""Does a model of nuclei stand what people bring on the first day?
+"""Test a model of nuclei on the variety of images that users bring.
 
     python benchmarks/robustness.py nuclei
     python benchmarks/robustness.py run/best.safetensors --fields 1 --diameters 8 24 120
 
-Three tables, on drawn images whose truth is exact, predicted with an estimated diameter and
-automatic contrast:
+Prints three tables for drawn images with exact ground truth, predicted with an estimated diameter
+and automatic contrast:
 
-- error of the count in percent, by diameter and condition (all fields together), and the share
-  F1 = 2 TP / (2 TP + FP + FN) of objects that are found at an intersection over union of 0.5;
-- objects found in eleven kinds of empty image, also as they are (scale 1);
-- objects found in a field of 2048 x 2048 pixels with five nuclei in it.
+- error of the count in percent by diameter and condition (all fields together), and F1 =
+  2 TP / (2 TP + FP + FN) of objects matched at an intersection over union of 0.5;
+- objects found in eleven kinds of empty images, also at scale 1;
+- objects found in a field of 2048 x 2048 pixels with five nuclei.
 
-Ends with 1 where a promise is broken: counts within 5 %, nothing in empty images, five of five.
+Exits with 1 if a requirement is not met: counts within 5 %, nothing in empty images, all five
+nuclei and nothing else.
 """
 
 from __future__ import annotations
@@ -38,20 +39,20 @@ from napari_unet.core.prediction.prediction import Prediction, predict
 DIAMETERS = (8, 12, 16, 24, 40, 60, 80, 100, 120)
 MOST_ERROR = 0.05
 COVERED = 0.25
-"""Share of a field that is nuclei."""
+"""Share of a field covered by nuclei."""
 
 Pixels = NDArray[Any]
 
 
 class Condition(NamedTuple):
-    """How a field is drawn, and what becomes of it then."""
+    """Options for drawing a field and a change applied to it afterwards."""
 
     options: Mapping[str, Any]
     then: Callable[[Pixels, float], Pixels] = lambda image, _: image
 
 
 def camera(image: Pixels, _: float) -> Pixels:
-    """12 of 16 bits, above an offset."""
+    """Convert to 12 of 16 bits above an offset."""
     return np.rint(100 + 3000 * image).astype(np.uint16)
 
 
@@ -69,8 +70,8 @@ CONDITIONS = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("model", help="file, folder of a run, or name")
-    parser.add_argument("--fields", type=int, default=2, help="of each diameter and condition")
+    parser.add_argument("model", help="model file, run folder or name of a model")
+    parser.add_argument("--fields", type=int, default=2, help="number per diameter and condition")
     parser.add_argument("--diameters", type=int, nargs="*", default=DIAMETERS)
     parser.add_argument("--conditions", nargs="*", default=list(CONDITIONS))
     parser.add_argument("--only", choices=["counts", "empty", "sparse"])
@@ -87,7 +88,7 @@ def main() -> None:
     if options.only in (None, "sparse"):
         broken += sparse(model)
     print(f"\n{time.perf_counter() - start:.0f} s")
-    print("\n".join(["Broken promises:", *broken]) if broken else "All promises kept.")
+    print("\n".join(["Requirements not met:", *broken]) if broken else "All requirements met.")
     sys.exit(bool(broken))
 
 
@@ -110,7 +111,7 @@ def counts(model: Model, diameters: list[int], conditions: list[str], fields: in
 
 
 def count_error(model: Model, diameter: int, name: str, fields: int) -> tuple[float, float, str]:
-    """Relative error of the count of all fields together, F1, and how the fields were fitted."""
+    """Return the relative error of the total count, F1, and the estimated scales."""
     condition, true, found, hits, about = CONDITIONS[name], 0, 0, 0, []
     for seed in range(fields):
         image, labels = draw(diameter, seed, **condition.options)
@@ -147,11 +148,11 @@ def fitted(prediction: Prediction) -> str:
     return f"{width}, scale {prediction.scale:g}" + (", inverted" if prediction.inverted else "")
 
 
-# -- nothing ------------------------------------------------------------------------------------
+# -- empty images -------------------------------------------------------------------------------
 
 
 def empty_images(side: int = 512) -> Iterator[tuple[str, Pixels]]:
-    """Eleven kinds of image without any object."""
+    """Yield eleven kinds of images without any object."""
     rng = np.random.default_rng(2018)
     shape = side, side
     y, x = np.mgrid[:side, :side] / side
@@ -204,7 +205,7 @@ def sparse(model: Model) -> list[str]:
         image, labels = synthetic_nuclei((2048, 2048), 5, (20, 28), 5, **options)
         prediction = as_shipped(model, condition.then(image, 24))
         hits = right(prediction, labels)
-        text = f"{count(prediction)} found, {hits} of them right ({fitted(prediction)})"
+        text = f"{count(prediction)} found, {hits} of them correct ({fitted(prediction)})"
         print(f"{name:>12}  {text}", flush=True)
         if (count(prediction), hits) != (5, 5):
             broken.append(f"five nuclei, {name}: {text}")

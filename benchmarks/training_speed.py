@@ -1,18 +1,18 @@
-"""How quick is training? Steps per second of the real loop against a plain one, in one run.
+"""Measure training speed: steps per second of the real loop and of a plain one.
 
     python benchmarks/training_speed.py [--rounds 5] [--steps 10] [--threads N]
 
-Three loops over the same network (base 16, depth 4, 4 patches of 192 x 192) take turns:
+Three loops over the same network (16 base channels, depth 4, batches of 4 patches of 192 x 192)
+take turns:
 
-real      `napari_unet.train` as it is: patches cut, augmented and encoded while it runs, the
-          precision and memory layout that it chooses on this processor
-network   the real loop's forward, loss, backward and optimizer over one ready-made batch
-plain     the same network in float32, contiguous (NCHW), over one ready-made batch: the loop of a
-          textbook
+real      `napari_unet.train`, including cutting, augmenting and encoding patches, with the
+          precision and memory layout chosen for this processor
+network   forward pass, loss, backward pass and optimizer of the real loop on one prepared batch
+plain     the same network in float32, contiguous (NCHW), on one prepared batch: a textbook loop
 
-The share of the real loop that is not the network is 1 - real/network in steps per second. The
-ratio real/plain depends on the processor: with bfloat16 arithmetic (AVX-512 BF16, AMX) the real
-loop uses it; without, both compute in float32 and the ratio is about 1.
+The share of the real loop outside the network is 1 - real/network in steps per second. The ratio
+real/plain depends on the processor: with bfloat16 arithmetic (AVX-512 BF16, AMX) the real loop uses
+it; otherwise both compute in float32 and the ratio is about 1.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from napari_unet.core.training.training import train
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=10, help="steps a loop takes in its turn")
+    parser.add_argument("--steps", type=int, default=10, help="steps per loop and round")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -66,7 +66,7 @@ def main() -> None:
 
 
 def real_loop(pairs, task, settings, folder) -> tuple[Callable[[], None], Compute, object]:
-    """The real training, one step a call."""
+    """Return the real training loop as a function that makes one step."""
     events: Iterator = train(pairs, task, f"{folder}/run", settings)
     started = next(events)
     compute = Compute(torch.device(started.device), started.precision)
@@ -82,7 +82,7 @@ def real_loop(pairs, task, settings, folder) -> tuple[Callable[[], None], Comput
 
 
 def ready_made(net, task, settings, batch: Batch, compute: Compute) -> Callable[[], None]:
-    """Forward, loss, backward, optimizer and weight average, as the real loop does them."""
+    """Return the real loop's forward pass, loss, backward pass, optimizer and averaging."""
     net = compute.place_network(net).train()
     average = torch.optim.swa_utils.AveragedModel(
         net,
@@ -103,7 +103,7 @@ def ready_made(net, task, settings, batch: Batch, compute: Compute) -> Callable[
 
 
 def plain(net, task, settings, batch: Batch) -> Callable[[], None]:
-    """The textbook loop: float32, contiguous."""
+    """Return the textbook loop: float32, contiguous."""
     x, y, w = (torch.from_numpy(a) for a in (batch.images, batch.targets, batch.weight))
     update = updater(net.train(), task, settings)
     return lambda: update(net(x), y, w)
@@ -126,7 +126,7 @@ def updater(net, task, settings, foreach: bool | None = None) -> Callable[..., N
 
 
 def run(loops: dict[str, Callable[[], None]], rounds: int, steps: int) -> dict[str, list[float]]:
-    """Seconds per step of each loop in each round; the loops take turns."""
+    """Measure the seconds per step of each loop in each round; the loops take turns."""
     for step in loops.values():
         for _ in range(3):
             step()
@@ -148,7 +148,7 @@ def report(times: dict[str, list[float]]) -> None:
     pairs = list(zip(times["real"], times["network"], times["plain"], strict=True))
     ratio = statistics.median(p / r for r, _, p in pairs)
     share = statistics.median(1 - n / r for r, n, _ in pairs)
-    print(f"real / plain: {ratio:.2f}   share that is not the network: {share:.1%}")
+    print(f"real / plain: {ratio:.2f}   share outside the network: {share:.1%}")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""Search the repository for phrases that a native speaker would not write; print what is left.
+"""Search the repository for phrases that a native speaker would not write, and print them.
 
     python scripts/check_english.py [FILE...]
 
-Looks at comments and strings of Python files, at the manifest, and at Markdown files. Ends with 1 if
-anything is left.
+Reads comments and strings of Python files, the manifest, shell scripts and Markdown files. Exits
+with 1 if it finds a phrase.
 """
 
 import ast
@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = ("src", "docs", "tests", "benchmarks", "scripts")
 SUFFIXES = {".py", ".md", ".yaml", ".yml", ".sh"}
 
-# What not to write: what to write instead.
+# Pattern to avoid: suggested replacement.
 PHRASES = {
     r"\b(is|are|was|were|be|been|being) (said|told)\b": "name who reports what: 'Predict reports'",
     r"\b(as|than) (said|told)\b": "as described",
@@ -48,7 +48,7 @@ PHRASES = {
     r"\blearnt\b": "learned",
     r"\bLabels layer that is right\b": "ground-truth labels",
 }
-# How the docstring of a function does not begin.
+# Words that must not begin the docstring of a function.
 FIRST_WORDS = {
     "Give", "Gives", "Say", "Says", "Tell", "Tells", "Let", "Lets", "Take", "What", "How", "Where",
     "Which", "Why", "Who", "Whether", "Hand", "Hold", "Go", "Bring", "Begin", "Put", "Do", "Look",
@@ -57,15 +57,19 @@ FIRST_WORDS = {
 
 
 def texts_of_python(source: str) -> Iterator[tuple[int, str]]:
-    """Yield the comments and strings of a module, each with its first line."""
-    kinds = {tokenize.COMMENT, tokenize.STRING, getattr(tokenize, "FSTRING_MIDDLE", tokenize.STRING)}
+    """Yield the comments and strings of a module with their line numbers."""
+    kinds = {
+        tokenize.COMMENT,
+        tokenize.STRING,
+        getattr(tokenize, "FSTRING_MIDDLE", tokenize.STRING),
+    }
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         if token.type in kinds:
             yield token.start[0], token.string
 
 
 def first_words(source: str) -> Iterator[tuple[int, str]]:
-    """Yield docstrings of functions, but not of properties and tests, that begin badly."""
+    """Yield the docstrings of functions, except properties, that begin with a wrong word."""
     for node in ast.walk(ast.parse(source)):
         if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             continue
@@ -78,7 +82,7 @@ def first_words(source: str) -> Iterator[tuple[int, str]]:
 
 
 def findings(path: Path) -> Iterator[str]:
-    """Yield a line for each phrase that a file should not hold."""
+    """Yield a line for each phrase to replace in a file."""
     source = path.read_text("utf-8")
     python = path.suffix == ".py"
     texts = list(texts_of_python(source)) if python else [(1, source)]
@@ -93,14 +97,14 @@ def findings(path: Path) -> Iterator[str]:
 
 
 def files() -> Iterator[Path]:
-    """Yield the files of the repository that hold text of ours."""
+    """Yield the files of the repository to check."""
     for folder in FOLDERS:
         yield from sorted(p for p in (ROOT / folder).rglob("*") if p.suffix in SUFFIXES)
     yield from sorted(ROOT.glob("*.md"))
 
 
 def main(names: list[str]) -> int:
-    """Print every finding; return how many there are, at most 1."""
+    """Print all findings; return 1 if there are any, otherwise 0."""
     chosen = [Path(name).resolve() for name in names] or list(files())
     left = [
         finding

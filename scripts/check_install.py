@@ -1,6 +1,6 @@
-"""Start napari as installed here, say what it shows of the plugin; fail where something is missing.
+"""Start the installed napari, list what it shows of the plugin, and fail if anything is missing.
 
-For a clean environment with nothing but the built wheel: `pip install "napari-unet-live[all]"`.
+Use it in a clean environment with only the built wheel: `pip install "napari-unet-live[all]"`.
 """
 
 import sys

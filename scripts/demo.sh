@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The command line's demo; where there is a display, napari opens with what came of it.
+# Run the command line's demo and, if there is a display, open its results in napari.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -24,6 +24,6 @@ has_display() {
 
 .venv/bin/napari-unet demo "$@"
 if has_display && scripts/system_libraries.sh; then
-    echo "Opening it in napari: an image the model has not seen, segmented and scored."
+    echo "Opening napari with an image that the model was not trained on, segmented and scored."
     exec .venv/bin/python -m napari_unet.gui.demo "$folder"
 fi

@@ -13,7 +13,7 @@ def requirements(extras: list[str]) -> list[str]:
     found = list(PROJECT["project"]["dependencies"])
     for extra in extras:
         for requirement in PROJECT["project"]["optional-dependencies"][extra]:
-            # An extra may stand for others of this project.
+            # An extra may refer to other extras of this project.
             inner = re.fullmatch(rf"{own}\[(.*)\]", requirement)
             found += requirements(inner[1].split(",")) if inner else [requirement]
     return list(dict.fromkeys(found))

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Prepare .venv so that `make demo` and `make test` run from a bare Debian or Ubuntu machine; with
-# "docs", add what `make docs` needs; with "lowest", prepare .venv-lowest with the lowest supported
-# napari, and without torch: the plugin must not need it in napari's process.
+# Prepare .venv for `make demo` and `make test` on a bare Debian or Ubuntu machine. With "docs", add
+# the packages for `make docs`. With "lowest", prepare .venv-lowest with the lowest supported napari
+# and without torch, which the plugin must not need in napari's process.
 #
-# The second time it only compares a stamp: pyproject.toml, the versions, this file, the place.
+# Later runs only compare a stamp of pyproject.toml, the versions, this file and the location.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -45,10 +45,10 @@ find_python() {
         stop "PYTHON=$PYTHON is not a Python 3.11 or newer. Set it to one that is."
     fi
     stop "no Python 3.11 or newer found. Install one (Debian 12, Ubuntu 24.04:" \
-        "apt-get install python3 python3-venv), or say where it is: make test PYTHON=/path/to/python3"
+        "apt-get install python3 python3-venv), or name one: make test PYTHON=/path/to/python3"
 }
 
-# A folder that was moved or copied along with the clone, or whose Python is gone, is made anew.
+# A folder that was moved or copied with the clone, or whose Python is missing, is recreated.
 is_reusable() {
     grep -qsF " $(pwd -P)/$venv" "$venv/pyvenv.cfg" && "$venv/bin/python" -m pip --version >/dev/null 2>&1
 }
@@ -56,7 +56,7 @@ is_reusable() {
 make_venv() {
     local python package
     python=$(find_python)
-    say "Setting up $venv with $python: once, some minutes and a few GB."
+    say "Setting up $venv with $python. This happens once and takes some minutes and a few GB."
     rm -rf "$venv"
     if ! "$python" -c 'import ensurepip, venv' >/dev/null 2>&1; then
         package=$("$python" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')
@@ -68,7 +68,7 @@ make_venv() {
 
 install_packages() {
     local pip=("$venv/bin/python" -m pip --disable-pip-version-check install --quiet)
-    # Pins reach the build too: it runs in .venv with a pinned hatchling, not in one of its own.
+    # Build in .venv with a pinned hatchling instead of an isolated environment.
     "${pip[@]}" --constraint "$constraints" hatchling || return
     if [ "$kind" != lowest ]; then
         local extra=dev
@@ -86,6 +86,6 @@ if is_current; then
 fi
 rm -f "$stamp"
 is_reusable || make_venv
-say "Installing the packages that pyproject.toml names, in the versions of $constraints."
+say "Installing the packages of pyproject.toml in the versions of $constraints."
 install_packages || stop "the packages could not be installed: see pip's message above."
 fingerprint >"$stamp"

@@ -1,11 +1,11 @@
-"""Put a trained model into the package: half precision, with a name, a purpose and a licence.
+"""Add a trained model to the package in half precision, with a name, a purpose and a licence.
 
     python scripts/ship_model.py run --name nuclei --description "Nuclei in fluorescence images." \\
         --data dsb2018/train
 
-The scores that the file then gives are those of what ships, on the images that validated the run.
-Its card, ``NAME.md`` beside it, is written by hand. Prints what half precision changes: the largest
-difference of an output on a drawn image.
+The scores in the file are those of the half-precision model on the validation images of the run.
+Write its card, ``NAME.md`` beside it, by hand. Prints the largest difference of an output on a
+drawn image that half precision causes.
 """
 
 import argparse
@@ -29,16 +29,20 @@ LARGEST_BYTES = 8_000_000
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument(
-        "runs", nargs="+", help="folders of runs, or model files: of several, their mean"
-    )
+    parser.add_argument("runs", nargs="+", help="run folders or model files; several are averaged")
     parser.add_argument("--name", required=True)
     parser.add_argument("--description", required=True)
     parser.add_argument("--data", type=Path, required=True, help="images and labels of the run")
     parser.add_argument("--licence", default="BSD-3-Clause")
-    parser.add_argument("--contrast", choices=["bright", "dark"], help="where the run does not say")
     parser.add_argument(
-        "--decoder", nargs="*", default=[], metavar="NAME=VALUE", help="as min_agreement=0.5"
+        "--contrast", choices=["bright", "dark"], help="if the run does not record it"
+    )
+    parser.add_argument(
+        "--decoder",
+        nargs="*",
+        default=[],
+        metavar="NAME=VALUE",
+        help="for example min_agreement=0.5",
     )
     options = parser.parse_args()
     model = mean([load_model(find_model(run)) for run in options.runs])
@@ -57,14 +61,14 @@ def main() -> None:
     save_model(path, Model(model.info.model_copy(update=named), halves))
     size = path.stat().st_size
     if size > LARGEST_BYTES:
-        raise SystemExit(f"{path} has {size:,} bytes: at most {LARGEST_BYTES:,} may ship.")
+        raise SystemExit(f"{path} has {size:,} bytes; the limit is {LARGEST_BYTES:,}.")
     print(
         f"{path}: {size:,} bytes, outputs differ by at most {difference(model, load_model(path))}"
     )
 
 
 def mean(models: list[Model]) -> Model:
-    """Average the weights of models of one training; the first gives the header."""
+    """Average the weights of models of one training run; the header is that of the first."""
     weights = {
         k: torch.stack([m.weights[k].double() for m in models]).mean(0).to(w.dtype)
         for k, w in models[0].weights.items()
@@ -73,12 +77,12 @@ def mean(models: list[Model]) -> Model:
 
 
 def scores(model: Model, source: Path) -> dict[str, float]:
-    """Score a model on the images that validated it, in float32 as everybody can."""
+    """Score a model on its validation images, in float32, which every computer supports."""
     data = DataSource(source=source.absolute())
     names = {image.name for image in model.info.trained_on if image.role == "validation"}
     pairs = [pair for pair in data.load(data.find()) if pair.name in names]
     if len(pairs) != len(names):
-        raise SystemExit(f"{source} holds {len(pairs)} of the {len(names)} validation images.")
+        raise SystemExit(f"{source} contains {len(pairs)} of the {len(names)} validation images.")
     labels = (
         np.asarray(predict(model, p.image, PredictOptions(precision="float32")).labels)
         for p in pairs
@@ -88,7 +92,7 @@ def scores(model: Model, source: Path) -> dict[str, float]:
 
 
 def difference(a: Model, b: Model) -> float:
-    """Largest difference of an output on a drawn image."""
+    """Return the largest difference of an output on a drawn image."""
     compute = choose_compute("cpu", "float32")
     image, _ = synthetic_nuclei((256, 256), 40, seed=0)
     channels = a.info.unet.in_channels

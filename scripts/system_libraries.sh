@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Install what Qt and an invisible screen need from the system, where that is missing (Debian, Ubuntu).
+# Install the system packages that Qt and a virtual screen need, if missing (Debian, Ubuntu).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -9,10 +9,10 @@ packages=(
     libxcb-render-util0 libfontconfig1 libglib2.0-0
 )
 
-# Other systems bring these with Qt or with their desktop.
+# Other systems include these in Qt or their desktop.
 command -v dpkg-query >/dev/null || exit 0
 
-# Newer releases call some of them libraryt64 and let apt-get find those by the old name.
+# Newer releases rename some of them to NAMEt64; apt-get still finds them by the old name.
 installed=$(dpkg-query --show --showformat '${db:Status-Status} ${Package}\n' \
     "${packages[@]}" "${packages[@]/%/t64}" 2>/dev/null | sed 's/t64$//' || true)
 missing=()
@@ -23,6 +23,6 @@ done
 if [ ${#missing[@]} -eq 0 ] || scripts/apt_install.sh "${missing[@]}"; then
     exit 0
 fi
-echo "Error: Qt needs system packages that are missing. As an administrator run:" \
+echo "Error: system packages that Qt needs are missing. As an administrator run:" \
     "apt-get install ${missing[*]}" >&2
 exit 1

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Run a command on the screen there is, or on an invisible one.
+# Run a command on the current screen, or on a virtual one if there is none.
 set -euo pipefail
 
 if [ -z "${DISPLAY:-}${WAYLAND_DISPLAY:-}" ] && command -v xvfb-run >/dev/null; then

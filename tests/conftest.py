@@ -1,4 +1,4 @@
-"""Fixtures for every test: a seeded generator, and the real images where they are at hand."""
+"""Fixtures for all tests: a seeded generator, real images and a shared engine."""
 
 import os
 import time
@@ -17,7 +17,7 @@ SHARED = ROOT.parent / "shared"
 
 pytest_plugins = ["leaks"]
 
-# No deadline: a busy machine is not a failure. In CI the same examples every time.
+# No deadline, so that a busy machine does not fail tests; in CI, the same examples every time.
 hypothesis.settings.register_profile("here", deadline=None, derandomize=bool(os.environ.get("CI")))
 hypothesis.settings.load_profile("here")
 
@@ -26,7 +26,7 @@ def _real_data(*parts: str) -> Path:
     folder = SHARED.joinpath(*parts)
     if folder.is_dir():
         return folder
-    reason = f"real images needed: ../shared/{'/'.join(parts)} beside the repository is not there"
+    reason = f"needs real images in ../shared/{'/'.join(parts)} beside the repository"
     if os.environ.get("CI"):
         pytest.fail(reason)
     pytest.skip(reason)
@@ -34,7 +34,7 @@ def _real_data(*parts: str) -> Path:
 
 @pytest.fixture
 def rng() -> np.random.Generator:
-    """Random numbers, the same in every run."""
+    """Random number generator with a fixed seed."""
     return np.random.default_rng(2018)
 
 
@@ -51,7 +51,7 @@ def dsb2018_brightfield() -> Path:
 
 
 def wait_until_ready(engine: Engine) -> None:
-    """Wait for its process, lest a test be blamed for what starts while it runs."""
+    """Wait until the engine has started, so that no test is blamed for its threads."""
     end = time.monotonic() + 60
     while engine.state == "starting" and time.monotonic() < end:
         time.sleep(0.02)
@@ -59,11 +59,11 @@ def wait_until_ready(engine: Engine) -> None:
 
 @pytest.fixture(scope="session")
 def engine() -> Iterator[Engine]:
-    """One computing process for all tests, started when the first of them asks for it."""
-    settings = {"OMP_NUM_THREADS": "2", "NAPARI_UNET_NICE": "0"}  # nobody waits for napari here
+    """One computing process for all tests, started on first use."""
+    settings = {"OMP_NUM_THREADS": "2", "NAPARI_UNET_NICE": "0"}  # no need to spare napari here
     engine = Engine(environment={name: os.environ.get(name, v) for name, v in settings.items()})
     engine.start()
     wait_until_ready(engine)
-    results_folder()  # kept until this process ends
+    results_folder()  # exists until this process ends
     yield engine
     engine.close()

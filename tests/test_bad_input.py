@@ -1,6 +1,6 @@
-"""What a person gets wrong on day one: each bad input gives its sentence and leaves nothing behind.
+"""Common mistakes: every bad input leads to its error message and leaves nothing behind.
 
-The table is `bad_input.md`; the inputs are made in `support/bad_input_cases.py`.
+The messages are listed in `bad_input.md`; `support/bad_input_cases.py` creates the inputs.
 """
 
 import contextlib
@@ -40,11 +40,11 @@ def contents(folder: Path) -> dict[str, bytes | None]:
     }
 
 
-def assert_says(text: str, sentence: str, here: Path) -> None:
-    """Compare word by word; … stands for anything."""
+def assert_reads(text: str, sentence: str, here: Path) -> None:
+    """Check that a text equals a sentence, in which … stands for anything."""
     text = text.replace(str(here), "{here}").replace("\\", "/")
     pattern = ".+".join(re.escape(part) for part in sentence.split("…"))
-    assert re.fullmatch(pattern, text), f"\nexpected  {sentence}\nit says   {text}"
+    assert re.fullmatch(pattern, text), f"\nexpected  {sentence}\ngot       {text}"
 
 
 @pytest.fixture
@@ -55,14 +55,14 @@ def here(tmp_path) -> Path:
 
 
 @pytest.mark.parametrize(("name", "error", "sentence"), TABLE, ids=[row[0] for row in TABLE])
-def test_a_bad_input_gives_its_sentence_and_leaves_nothing_behind(name, error, sentence, here):
+def test_a_bad_input_leads_to_its_message_and_leaves_nothing_behind(name, error, sentence, here):
     with pytest.MonkeyPatch.context() as patch:
         call = getattr(cases, name.replace(" ", "_"))(here, patch)
         before = contents(here)
         with pytest.raises(errors.UNetError) as caught:
             call()
     assert type(caught.value) is getattr(errors, error)
-    assert_says(str(caught.value), sentence, here)
+    assert_reads(str(caught.value), sentence, here)
     assert contents(here) == before
 
 
@@ -77,13 +77,13 @@ def test_the_table_has_every_case():
 
 
 @pytest.mark.parametrize("sentence", [row[2] for row in TABLE], ids=[row[0] for row in TABLE])
-def test_a_sentence_says_what_was_expected_or_what_to_do(sentence):
+def test_a_message_names_what_was_expected_or_what_to_do(sentence):
     assert sentence.endswith(".")
     assert re.search(r"[Ee]xpected|should be|[.:] ([A-Z]|say|give|for example)|^Give ", sentence)
     assert not re.search(r"Traceback|Error\b|Errno|<class|object at 0x|NoneType", sentence)
 
 
-# -- the command line ----------------------------------------------------------------------------
+# -- the command line ---------------------------------------------------------------------------
 
 
 def nothing_to_train_on(here):
@@ -209,7 +209,7 @@ def test_a_command_ends_with_the_sentence_and_code_1(make, here, monkeypatch):
     before = contents(here)
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 1
-    assert_says(result.stderr.strip().splitlines()[-1], sentence, here)
+    assert_reads(result.stderr.strip().splitlines()[-1], sentence, here)
     assert "Traceback" not in result.output
     assert contents(here) == before
 
@@ -226,7 +226,7 @@ def test_a_damaged_file_among_others_is_named_and_does_not_end_the_batch(here):
     assert "b.tif" not in (here / "results" / "summary.csv").read_text()
 
 
-# -- odd, but fine -------------------------------------------------------------------------------
+# -- unusual, but valid -------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("suffix", [".tif", ".npy", ".zarr"])
@@ -260,7 +260,7 @@ def test_an_odd_image_trains_and_predicts(here, image):
     assert all(w.isfinite().all() for w in load_model(last.last_model).weights.values())
 
 
-# -- a full disk ---------------------------------------------------------------------------------
+# -- a full disk --------------------------------------------------------------------------------
 
 WRITTEN = {
     "TIFF": lambda here, image: cases.write_image(here / "a.tif", image),
@@ -274,8 +274,8 @@ WRITTEN = {
 
 
 @pytest.mark.parametrize("write", WRITTEN.values(), ids=WRITTEN.keys())
-def test_wherever_the_disk_is_full_no_file_is_cut_off(here, write):
-    """Also in the last bytes, which NumPy and tifffile hold in buffers of their own."""
+def test_no_partial_file_is_left_when_the_disk_is_full(here, write):
+    """Includes the last bytes, which NumPy and tifffile buffer."""
     image = Image(cases.pixels(), "YX")
     write(here, image)
     ((name, whole),) = contents(here).items()
@@ -287,7 +287,7 @@ def test_wherever_the_disk_is_full_no_file_is_cut_off(here, write):
         assert contents(here) == {name: whole}
 
 
-def test_a_run_whose_disk_was_full_goes_on_when_there_is_space(here):
+def test_a_run_stopped_by_a_full_disk_can_be_resumed(here):
     with pytest.MonkeyPatch.context() as patch:
         call = cases.disk_full_at_a_checkpoint(here, patch)
         with contextlib.suppress(errors.StorageError):

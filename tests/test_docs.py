@@ -1,4 +1,4 @@
-"""The documentation covers what the package offers: every package, every widget."""
+"""The documentation covers every package and every widget."""
 
 import re
 from pathlib import Path
@@ -13,7 +13,7 @@ PACKAGES = sorted(stub.parent.name for stub in CORE.glob("*/__init__.pyi"))
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_every_package_of_the_core_has_a_page_with_all_its_public_names(package: str) -> None:
-    """The directive documents all that the package exports (docs/_ext/public_names.py)."""
+    """The directive documents every name that the package exports (docs/_ext/public_names.py)."""
     page = DOCS / "reference" / "api" / f"{package}.md"
     assert f".. public-names:: napari_unet.core.{package}\n" in page.read_text("utf-8")
     assert re.search(rf"^{package}$", (page.parent / "index.md").read_text("utf-8"), re.MULTILINE)

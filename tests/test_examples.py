@@ -24,7 +24,7 @@ def package_of(stub: Path) -> ModuleType:
 
 
 def public_names() -> dict[str, Any]:
-    """Find the classes and functions that packages export; aliases of types have no docstring."""
+    """Find the classes and functions that packages export; type aliases have no docstring."""
     found = {}
     for package in map(package_of, STUBS):
         for name in package.__all__:

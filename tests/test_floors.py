@@ -1,7 +1,7 @@
-"""The floors: inside `core` and inside `gui` imports only go down, and never round in a circle.
+"""Floors of packages: inside `core` and `gui`, imports only go down and never form a circle.
 
-Imports inside functions and for type checkers count too, and so do those of ``__init__.pyi``, which
-says what a package exports.
+Imports inside functions and for type checkers count, and so do those of ``__init__.pyi``, which
+lists what a package exports.
 """
 
 import ast
@@ -52,7 +52,7 @@ MODULES = {module_name(path) for path in FILES}
 
 
 def imported(module: str, source: str, *, package: bool) -> Iterator[str]:
-    """Yield every module of ours that a file imports, wherever the import stands."""
+    """Yield every module of this project that a file imports, at any place in the file."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -76,7 +76,7 @@ def import_graph() -> dict[str, set[str]]:
 
 
 def circles(graph: dict[str, set[str]]) -> list[set[str]]:
-    """Find the groups of modules of which each reaches every other one."""
+    """Find the groups of modules that reach each other through imports."""
 
     def reached(start: str) -> set[str]:
         found: set[str] = set()

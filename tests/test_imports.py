@@ -1,4 +1,4 @@
-"""The layers: which of them may import what, read from the source of every module.
+"""Layers of the package: the imports allowed in each, read from the source of every module.
 
 The floors inside `core` and `gui` are in ``test_floors.py``.
 """
@@ -19,7 +19,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "src" / "napari_unet"
 QT = {"PyQt5", "PyQt6", "PySide2", "PySide6", "magicgui", "pyqtgraph", "qtpy", "superqt", "vispy"}
 TORCH = {"kornia", "lightning", "lightning_fabric", "monai", "torch", "torchvision"}
 
-# Layer: what none of its modules imports, at the top or inside a function.
+# Imports forbidden in the modules of each layer, also inside functions.
 FORBIDDEN = {
     "core": QT
     | {"napari", "distributed"}
@@ -30,9 +30,9 @@ FORBIDDEN = {
     "cli": QT | {"napari", "napari_unet.gui"},
     "": QT | TORCH | {"napari"},
 }
-# Layers that may not even reach torch through what they import at the top.
+# Layers that must not import torch indirectly through their top-level imports.
 LIGHT = {"gui", "samples", "cli", ""}
-# The vocabulary, which napari's own process imports.
+# Modules that napari's own process imports.
 TORCH_FREE = [
     "cli",
     "core.errors",
@@ -61,7 +61,7 @@ def is_for_type_checkers(node: ast.AST) -> bool:
 
 
 def statements(node: ast.AST, *, when_imported: bool) -> Iterator[ast.AST]:
-    """Every node below, or only those that run when the module is imported."""
+    """Yield every node below, or only those that run when the module is imported."""
     for child in ast.iter_child_nodes(node):
         lazy = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
         if when_imported and (lazy or is_for_type_checkers(child)):
@@ -71,7 +71,7 @@ def statements(node: ast.AST, *, when_imported: bool) -> Iterator[ast.AST]:
 
 
 def imports(module: str, source: str, *, package: bool, when_imported: bool) -> set[str]:
-    """Dotted names that a module imports; ``from a import b`` counts as ``a`` and ``a.b``."""
+    """Return the dotted names that a module imports; ``from a import b`` is ``a`` and ``a.b``."""
     found: set[str] = set()
     for node in statements(ast.parse(source), when_imported=when_imported):
         if isinstance(node, ast.Import):
@@ -91,14 +91,14 @@ def matches(name: str, prefixes: set[str]) -> bool:
 
 
 def broken_rules(module: str, source: str, *, package: bool = False) -> set[str]:
-    """What a module imports against the rule of its layer."""
+    """Return the imports of a module that violate the rule of its layer."""
     layer = layer_of(module)
     names = imports(module, source, package=package, when_imported=False)
     return {name for name in names if matches(name, FORBIDDEN[layer])}
 
 
 def reached_when_imported(module: str) -> set[str]:
-    """All names that importing a module of ours imports, through our own modules."""
+    """Return all names imported with a module, followed through this project's modules."""
     reached: set[str] = set()
     waiting = [module]
     while waiting:
@@ -136,13 +136,13 @@ def base_dependencies() -> set[str]:
     }
 
 
-# What an extra brings: imported inside a function that says so where it is missing.
+# Packages of an extra, imported inside a function that reports if they are missing.
 OPTIONAL = {name: {"napari_unet.core.bioimage_io.export"} for name in ("bioimageio", "yaml")}
 
 
 @pytest.fixture(scope="module")
 def distributions() -> Mapping[str, list[str]]:
-    """Import name: the distributions that bring it."""
+    """Distributions by the import name they provide."""
     return packages_distributions()
 
 

@@ -1,4 +1,4 @@
-"""What napari reads of the plugin: commands, menus, samples, icon, preferences."""
+"""Manifest of the plugin: commands, menus, samples, icon and preferences."""
 
 import subprocess
 import sys
@@ -21,11 +21,11 @@ WIDGETS = {widget.display_name: widget for widget in MANIFEST.contributions.widg
 IMPORTS = """
 import gc, importlib, sys, time
 import napari, napari.window, npe2
-napari.Viewer, napari.window.Window  # napari imports its parts when they are asked for
+napari.Viewer, napari.window.Window  # napari imports its parts on first access
 names = [command.python_name for command in
          npe2.PluginManifest.from_distribution("napari-unet-live").contributions.commands]
 gc.collect()
-gc.freeze()  # looking through napari's own objects is not what is measured
+gc.freeze()  # exclude the collection of napari's own objects from the measurement
 start = time.process_time()
 for name in names:
     module, attribute = name.split(":")
@@ -50,7 +50,7 @@ def test_every_command_can_be_imported() -> None:
 
 
 def test_commands_import_quickly_and_without_the_heavy_libraries() -> None:
-    """In seconds of processor time, the best of three: a busy machine is not a slow import."""
+    """Measured in processor time, best of three, so that a busy machine does not matter."""
     seconds, heavy = [], ""
     for _ in range(3):
         done = subprocess.run(
@@ -116,9 +116,9 @@ def test_every_sample_opens_and_names_its_licence(
     about = layers[0].metadata["sample"]
     assert about["licence"]
     if key != "synthetic":
-        told = " ".join(record.message for record in notification_manager.records)
-        assert about["licence"] in told
-        assert about["citation"] in told
+        shown = " ".join(record.message for record in notification_manager.records)
+        assert about["licence"] in shown
+        assert about["citation"] in shown
 
 
 @pytest.mark.parametrize("name", list(WIDGETS))

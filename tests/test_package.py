@@ -1,4 +1,4 @@
-"""What a user installs: complete, without Qt, and known to napari."""
+"""Installed package: complete, without Qt and registered with napari."""
 
 import ast
 import re
@@ -32,7 +32,7 @@ def package_files() -> set[str]:
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, set[str]]:
-    """The sdist, the wheel built from that sdist, and the files there were to be packed."""
+    """The sdist, the wheel built from it, and the files to be packed."""
     out = tmp_path_factory.mktemp("dist")
     files = package_files()
     command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(out), str(ROOT)]
@@ -90,7 +90,7 @@ def test_base_dependencies_bring_no_napari_and_no_qt(built: tuple[Path, Path, se
 def test_readme_of_the_wheel_has_absolute_links_to_what_is_there(
     built: tuple[Path, Path, set[str]],
 ) -> None:
-    """The napari hub and PyPI show this text, far from the repository's files."""
+    """The napari hub and PyPI show this text without the repository's files."""
     with zipfile.ZipFile(built[1]) as archive:
         (metadata,) = (n for n in archive.namelist() if n.endswith(".dist-info/METADATA"))
         text = message_from_bytes(archive.read(metadata))
@@ -105,7 +105,7 @@ def test_readme_of_the_wheel_has_absolute_links_to_what_is_there(
         view, branch, path = target.split("/", 2)
         assert view == ("raw" if path.endswith((".png", ".svg", ".gif")) else "blob")
         assert branch == "main"
-        assert (ROOT / path).exists(), f"README.md points at {path}, which is not there"
+        assert (ROOT / path).exists(), f"README.md links to {path}, which does not exist"
 
 
 @pytest.mark.parametrize(

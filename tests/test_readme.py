@@ -1,4 +1,4 @@
-"""README and documentation: Python examples run, and every relative link leads somewhere."""
+"""README and documentation: Python examples run and every relative link has a target."""
 
 import re
 from pathlib import Path
@@ -22,7 +22,7 @@ def python_blocks(page: Path) -> list[str]:
 
 
 def make_images(folder: Path) -> None:
-    """The files that the example reads."""
+    """Write the files that the examples read."""
     for seed in range(3):
         image, labels = synthetic_nuclei((128, 128), 8, seed=seed)
         write_image(folder / "nuclei" / "images" / f"{seed}.tif", Image(image, "YX"))
@@ -41,7 +41,7 @@ def test_the_python_example_runs(
     assert blocks
     assert LONG.search("".join(blocks))
     for block in blocks:
-        exec(LONG.sub(SHORT, block), {})  # twenty minutes are too long here
+        exec(LONG.sub(SHORT, block), {})  # shorten the training
     assert "nuclei" in capsys.readouterr().out.splitlines()[-1]
     assert (tmp_path / "run" / "best.safetensors").is_file()
 
@@ -53,7 +53,7 @@ def test_the_examples_of_the_documentation_run(
     make_images(tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MPLBACKEND", "agg")
-    names: dict[str, Any] = {}  # a page's blocks build on each other, as in a notebook
+    names: dict[str, Any] = {}  # blocks of a page share their names, as in a notebook
     for block in python_blocks(page):
         exec(LONG.sub(SHORT, block), names)
 

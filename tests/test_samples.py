@@ -1,4 +1,4 @@
-"""File > Open Sample: what opens, where it comes from, and what a failed download says."""
+"""Samples under File > Open Sample: their layers, their origin and errors of the download."""
 
 import csv
 import errno
@@ -34,7 +34,7 @@ SHAPE = (24, 32)
 
 
 def archive_of(ids: list[str]) -> bytes:
-    """A small archive of the layout of the real one; incompressible, so that it has some size."""
+    """Build a small archive with the layout of the real one; incompressible to have some size."""
     rng = np.random.default_rng(0)
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
@@ -51,13 +51,13 @@ def archive_of(ids: list[str]) -> bytes:
 
 @dataclass
 class Server:
-    """A web server on this computer that can be told to misbehave."""
+    """A web server on this computer that can misbehave on request."""
 
     archive: bytes
     does: str = "serve"  # serve | wrong | cut | missing | crawl
     requests: int = 0
     url: str = ""
-    go_on: threading.Event = field(default_factory=threading.Event)
+    proceed: threading.Event = field(default_factory=threading.Event)
 
     def answer(self, handler: BaseHTTPRequestHandler) -> None:
         self.requests += 1
@@ -73,7 +73,7 @@ class Server:
         if self.does == "cut":
             return
         if self.does == "crawl":
-            self.go_on.wait(10)
+            self.proceed.wait(10)
         handler.wfile.write(body[half:])
 
 
@@ -95,7 +95,7 @@ def server() -> Iterator[Server]:
         thread = threading.Thread(target=web.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         yield serving
-        serving.go_on.set()
+        serving.proceed.set()
         web.shutdown()
         thread.join()
 
@@ -108,7 +108,7 @@ def origin(server: Server) -> dsb2018.Source:
 
 @pytest.fixture
 def here(origin: dsb2018.Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The data folder of commands, which download from the server on this computer."""
+    """Data folder of the commands, which download from the server on this computer."""
     folder = tmp_path / "data"
     monkeypatch.delenv(dsb2018.ENVIRONMENT, raising=False)
     monkeypatch.setenv("NAPARI_UNET_DATA_FOLDER", str(folder))
@@ -122,7 +122,7 @@ def files_below(folder: Path) -> set[str]:
     return {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
 
 
-# What opens.
+# Layers.
 
 
 def test_synthetic_nuclei_come_with_exact_labels_and_a_pixel_size() -> None:
@@ -183,15 +183,17 @@ def test_nothing_of_the_single_fields_is_in_the_training_stack(dsb2018: Path) ->
     assert not {field_of[origin.field], field_of[origin.tissue]} & set(trained)
 
 
-def test_a_named_folder_without_the_images_is_told(
+def test_a_named_folder_without_the_images_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NAPARI_UNET_DATA", str(tmp_path))
-    with pytest.raises(StorageError, match=r"holds no dsb2018/train/images.*unset the variable"):
+    with pytest.raises(
+        StorageError, match=r"does not contain dsb2018/train/images.*unset it to download"
+    ):
         samples.dsb2018_field()
 
 
-# The download.
+# Download.
 
 
 def test_download_is_complete_checked_and_done_once(
@@ -208,7 +210,7 @@ def test_download_is_complete_checked_and_done_once(
     assert tops == {"dsb2018"}, "neither the archive nor a temporary file stays behind"
 
 
-def test_half_a_data_set_is_said_and_not_downloaded_for_ever(
+def test_an_incomplete_data_set_is_reported_and_not_downloaded_repeatedly(
     server: Server, origin: dsb2018.Source, tmp_path: Path
 ) -> None:
     (tmp_path / "dsb2018" / "train" / "images").mkdir(parents=True)
@@ -220,12 +222,15 @@ def test_half_a_data_set_is_said_and_not_downloaded_for_ever(
 @pytest.mark.parametrize(
     ("does", "sentence"),
     [
-        ("wrong", r"is not DSB2018 nuclei: its sha256 is not the expected one.*Nothing of it"),
-        ("cut", r"The download was cut off after 0 of 1 MB\. Nothing of it was kept\. Try again"),
+        (
+            "wrong",
+            r"did not send DSB2018 nuclei: expected a file with the sha256.*Nothing was kept",
+        ),
+        ("cut", r"The download was interrupted after 0 of 1 MB\. Nothing was kept\. Try again"),
         ("missing", r"127\.0\.0\.1:\d+ answered '404.*Try again later"),
     ],
 )
-def test_failed_download_says_why_keeps_nothing_and_can_be_retried(
+def test_failed_download_names_the_reason_keeps_nothing_and_can_be_retried(
     server: Server, origin: dsb2018.Source, tmp_path: Path, does: str, sentence: str
 ) -> None:
     server.does = does
@@ -236,21 +241,23 @@ def test_failed_download_says_why_keeps_nothing_and_can_be_retried(
     assert (fetch(origin, tmp_path, Transfer()) / "masks").is_dir()
 
 
-def test_no_network_says_so_and_can_be_retried(origin: dsb2018.Source, tmp_path: Path) -> None:
+def test_a_missing_network_is_reported_and_can_be_retried(
+    origin: dsb2018.Source, tmp_path: Path
+) -> None:
     with socket.socket() as unused:  # bound and not listening: connections are refused
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
-        nobody = replace(origin, url=f"http://127.0.0.1:{port}/dsb2018.zip")
+        unreachable = replace(origin, url=f"http://127.0.0.1:{port}/dsb2018.zip")
         with pytest.raises(DownloadError, match=f"no connection to 127.0.0.1:{port}.*Check the"):
-            fetch(nobody, tmp_path, Transfer())
+            fetch(unreachable, tmp_path, Transfer())
     assert files_below(tmp_path) == set()
     assert (fetch(origin, tmp_path, Transfer()) / "masks").is_dir()
 
 
 @pytest.fixture
 def read_only() -> Iterator[Path]:
-    """A folder in which nothing can be written, for root neither."""
-    import requests  # noqa: F401  (before this process becomes nobody, who may not read it)
+    """A folder that cannot be written to, not even by root."""
+    import requests  # noqa: F401  (import before the change of user, who cannot read it)
 
     with tempfile.TemporaryDirectory() as name:
         Path(name).chmod(0o555)
@@ -265,9 +272,9 @@ def read_only() -> Iterator[Path]:
             Path(name).chmod(0o755)
 
 
-@pytest.mark.skipif(os.name == "nt", reason="permissions of folders are another matter on Windows")
+@pytest.mark.skipif(os.name == "nt", reason="folder permissions differ on Windows")
 @pytest.mark.parametrize("below", ["", "data"])
-def test_read_only_folder_says_so(
+def test_a_read_only_folder_is_reported(
     server: Server, origin: dsb2018.Source, read_only: Path, below: str
 ) -> None:
     with pytest.raises(StorageError, match=r"Cannot write '.*no permission.*preferences"):
@@ -292,7 +299,7 @@ def test_full_disk_while_unpacking_keeps_the_archive_for_the_next_try(
     assert server.requests == 1
 
 
-def test_what_else_lies_in_the_data_folder_stays(
+def test_other_files_in_the_data_folder_stay(
     server: Server, origin: dsb2018.Source, tmp_path: Path
 ) -> None:
     before = {"downloads/thesis.txt", "Downloads/tmp.txt", ".napari-unet-downloads/tmp_other"}
@@ -311,7 +318,7 @@ def test_stopped_download_keeps_nothing(
             super().update(n_bytes)
             self.stopped = self.received > 200_000
 
-    with pytest.raises(Cancelled, match="nothing of it was kept"):
+    with pytest.raises(Cancelled, match="nothing was kept"):
         fetch(origin, tmp_path, Impatient())
     assert files_below(tmp_path) == set()
 
@@ -387,8 +394,8 @@ def test_napari_is_usable_while_a_sample_is_downloaded(
     qtbot.wait(600)
     heart.stop()
     assert max(np.diff(beats)) < 1, "the window froze"
-    assert any("is downloaded once, into" in message for message in messages())
-    server.go_on.set()
+    assert any("Downloading DSB2018 nuclei once, to" in message for message in messages())
+    server.proceed.set()
     qtbot.waitUntil(lambda: len(viewer.layers) == 4, timeout=10_000)
     assert names(viewer) == [
         "DSB2018 field",
@@ -401,7 +408,7 @@ def test_napari_is_usable_while_a_sample_is_downloaded(
     assert any("CC0" in message and "Caicedo" in message for message in messages())
 
 
-def test_a_failed_download_is_told_with_ways_out(
+def test_a_failed_download_is_reported_with_alternatives(
     server: Server, here: Path, viewer: Any, qtbot: Any
 ) -> None:
     server.does = "missing"
@@ -418,24 +425,24 @@ def test_a_failed_download_is_told_with_ways_out(
     assert "DSB2018 field" in viewer.layers
 
 
-def test_a_wrong_folder_is_told_with_ways_out(
+def test_a_wrong_folder_is_reported_with_alternatives(
     server: Server, here: Path, viewer: Any, qtbot: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NAPARI_UNET_DATA", str(here))
     open_from_menu(qtbot, viewer, "dsb2018_tissue")
     (failure,) = errors()
-    assert "holds no dsb2018/train/images" in failure.message
+    assert "does not contain dsb2018/train/images" in failure.message
     assert [way for way, _ in failure.actions] == ["Try again", "Synthetic"]
     assert len(viewer.layers) == 0
 
 
-def test_a_sample_whose_place_was_removed_is_no_longer_opened(
+def test_a_sample_is_not_opened_after_its_placeholder_was_removed(
     server: Server, here: Path, viewer: Any, qtbot: Any
 ) -> None:
     server.does = "crawl"
     open_from_menu(qtbot, viewer, "dsb2018_field", "dsb2018_tissue")
     del viewer.layers["DSB2018 field: downloading"]
-    server.go_on.set()
+    server.proceed.set()
     qtbot.waitUntil(lambda: len(viewer.layers) == 2, timeout=10_000)
     assert names(viewer) == ["DSB2018 tissue", "DSB2018 tissue truth"]
 
@@ -449,28 +456,28 @@ def test_cancel_in_the_activity_dialog_stops_the_download(
     qtbot.waitUntil(lambda: running._transfer.received > 0)
     running._bar.cancel()
     qtbot.waitUntil(lambda: running._transfer.stopped)
-    server.go_on.set()
+    server.proceed.set()
     qtbot.waitUntil(lambda: not background._Download.running, timeout=10_000)
-    assert any("was stopped; nothing of it was kept" in message for message in messages())
+    assert any("was stopped; nothing was kept" in message for message in messages())
     assert files_below(here) == set()
     assert len(viewer.layers) == 0
 
 
-def test_closing_the_viewer_in_mid_download_leaves_no_trace(
+def test_closing_the_viewer_during_a_download_leaves_no_trace(
     server: Server, here: Path, viewer: Any, qtbot: Any
 ) -> None:
     server.does = "crawl"
     open_from_menu(qtbot, viewer, "dsb2018_field")
     viewer.close()
     qtbot.wait(300)
-    server.go_on.set()
+    server.proceed.set()
     qtbot.waitUntil(lambda: not background._Download.running, timeout=10_000)
     assert errors() == []
     assert not [t for t in threading.enumerate() if t.name == "napari-unet download"]
     assert all(path.startswith("dsb2018/") for path in files_below(here))
 
 
-QUIT_IN_MID_DOWNLOAD = """
+QUIT_DURING_DOWNLOAD = """
 import dataclasses, sys, napari
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QApplication
@@ -480,11 +487,11 @@ dsb2018.source = lambda: origin
 viewer = napari.Viewer(show=False)
 QTimer.singleShot(0, lambda: viewer.open_sample("napari-unet-live", "dsb2018_field"))
 
-def quit_in_mid_download():
+def quit_during_download():
     if any(download._transfer.received for download in background._Download.running.values()):
         QApplication.quit()
 
-timer = QTimer(interval=50, timeout=quit_in_mid_download)
+timer = QTimer(interval=50, timeout=quit_during_download)
 timer.start()
 napari.run(force=True)
 print("ended")
@@ -493,7 +500,7 @@ print("ended")
 
 def test_napari_quits_at_once_though_the_server_is_silent(server: Server, here: Path) -> None:
     server.does = "crawl"
-    command = [sys.executable, "-c", QUIT_IN_MID_DOWNLOAD, server.url]
+    command = [sys.executable, "-c", QUIT_DURING_DOWNLOAD, server.url]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=50)
     assert done.stdout.endswith("ended\n")
     assert "Traceback" not in done.stderr
@@ -508,7 +515,7 @@ def test_offline_samples_open_in_napari(viewer: Any, key: str) -> None:
     assert layers[0].metadata["sample"]["licence"]
 
 
-def test_what_is_downloaded_is_what_the_issue_says() -> None:
+def test_the_download_has_the_expected_address_and_checksum() -> None:
     origin = dsb2018.source()
     assert origin.url.endswith("/stardist/releases/download/0.1.0/dsb2018.zip")
     assert len(bytes.fromhex(origin.sha256)) == 32

@@ -1,4 +1,4 @@
-"""Bad inputs: each function makes one in a folder and returns the call that meets it."""
+"""Bad inputs: each function creates one in a folder and returns the call that reads it."""
 
 import errno
 import json
@@ -58,10 +58,10 @@ TINY = {
     "device": "cpu",
     "precision": "float32",
 }
-"""Settings of a training that is over in no time."""
+"""Settings of a very short training run."""
 
 
-# -- what is good, to spoil one thing of it -----------------------------------------------------
+# -- valid inputs, to be damaged in one way -----------------------------------------------------
 
 
 def pixels(shape: Sequence[int] = SIZE, dtype: str = "uint8") -> np.ndarray:
@@ -75,7 +75,7 @@ def objects(shape: Sequence[int] = SIZE) -> np.ndarray:
 
 
 def save(path: Path, array: np.ndarray) -> Path:
-    """Write an array as whatever the name says, by the format's own library."""
+    """Write an array in the format of the suffix, with the format's own library."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".npy":
         np.save(path, array)
@@ -695,7 +695,7 @@ def pickled_model(here: Path, patch: pytest.MonkeyPatch) -> Call:
 
 
 class Trap:
-    """Leaves a folder behind when it is unpickled."""
+    """Object that leaves a folder behind when it is unpickled."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -710,7 +710,7 @@ def keras_model(here: Path, patch: pytest.MonkeyPatch) -> Call:
 
 
 def changed_header(here: Path, **changes: object) -> Path:
-    """Write a model file whose header says something else than its weights."""
+    """Write a model file whose header does not match its weights."""
     from safetensors.torch import save_file
 
     model = tiny_model()
@@ -820,12 +820,12 @@ def damaged_history(here: Path, patch: pytest.MonkeyPatch) -> Call:
     return lambda: RunFolder(here / "run").read_history()
 
 
-# -- places that cannot be written --------------------------------------------------------------
+# -- places that cannot be written to -----------------------------------------------------------
 
 
 @contextmanager
 def full_disk(after_bytes: int):
-    """Let no file grow beyond a size: the kernel itself refuses to write, half-way through."""
+    """Limit the size of files, so that the kernel refuses to write half-way through."""
     resource = pytest.importorskip("resource", reason="limits on files are POSIX only")
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (after_bytes, limits[1]))
@@ -844,7 +844,7 @@ def with_full_disk(call: Call, after_bytes: int = 1000) -> Call:
 
 
 def no_space(patch: pytest.MonkeyPatch) -> None:
-    """Let every file that is written through `Path.write_bytes` break off half-way."""
+    """Make `Path.write_bytes` fail half-way through every file."""
 
     def break_off(path: Path, content: bytes) -> None:
         with path.open("wb") as file:
@@ -878,7 +878,7 @@ def disk_full_at_the_start_of_a_run(here: Path, patch: pytest.MonkeyPatch) -> Ca
 
 
 def disk_full_at_a_checkpoint(here: Path, patch: pytest.MonkeyPatch) -> Call:
-    """Going on with a run whose disk fills up: the last checkpoint is still whole."""
+    """Resume a run whose disk fills up; the last checkpoint must stay intact."""
     stop = iter([False, True])
     settings = tiny(budget={"steps": 2}, epoch_steps=5)
     list(train(pairs(), Instances(), here / "run", settings, should_stop=lambda: next(stop)))

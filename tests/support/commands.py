@@ -1,4 +1,4 @@
-"""The command line in this process, and a small folder of drawn nuclei to use it on."""
+"""Runner of commands in this process and a small folder of drawn nuclei."""
 
 import shlex
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A file format that the package does not know: a matrix of numbers as text."""
+"""A file format unknown to the package: a matrix of numbers as text."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,8 +1,7 @@
-"""``make demo`` where there is a display: napari with a sample, segmented and scored.
+"""Demo in napari: a sample image, segmented and scored; ``make demo`` opens it on a display.
 
-What the command line's demo drew is opened; two of the widgets then predict an image, with the
-shipped model or with the one that the demo trained, and compare the result with the truth, as a
-person would.
+Opens an image drawn by the command line's demo. The widgets then predict it, with the built-in
+model or with the one that the demo trained, and compare the result with the ground truth.
 """
 
 from __future__ import annotations
@@ -20,31 +19,31 @@ _PLUGIN = "napari-unet-live"
 
 
 def open_demo(viewer: napari.Viewer, folder: Path) -> tuple[Any, Any]:
-    """Open an image and its truth, and have it segmented and scored.
+    """Open an image and its ground truth, and start segmenting and scoring it.
 
     Parameters
     ----------
     viewer
-        Gets the layers and the widgets.
+        Viewer for the layers and the widgets.
     folder
         Folder of the command line's demo.
 
     Returns
     -------
     predict, evaluate
-        The widgets; what they do goes on after the return.
+        The two widgets, which are still working when the function returns.
 
     Raises
     ------
     UNetError
-        When the folder holds no demo.
+        If the folder does not contain a demo.
     """
     from napari_unet.core.errors import SettingsError
     from napari_unet.core.models.catalogue import DEFAULT_MODEL, find_model
 
     if not (folder / "test" / "images").is_dir():
         raise SettingsError(
-            f"'{folder}' holds no demo. Make one first: napari-unet demo --out '{folder}'."
+            f"'{folder}' contains no demo. Create one first: napari-unet demo --out '{folder}'."
         )
     trained = folder / "run"
     model = find_model(trained if trained.is_dir() else DEFAULT_MODEL)
@@ -68,7 +67,7 @@ def open_demo(viewer: napari.Viewer, folder: Path) -> tuple[Any, Any]:
 
 
 def main() -> None:
-    """Open napari on the folder of a demo, and stay until it is closed."""
+    """Open a demo folder in napari and run until napari is closed."""
     import napari
 
     parser = argparse.ArgumentParser(description="Open the demo in napari.")

@@ -1,4 +1,4 @@
-"""The samples below File > Open Sample: what the manifest names."""
+"""Sample data listed under File > Open Sample."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = [
 
 
 def synthetic() -> list[LayerData]:
-    """Draw nuclei with their exact labels, offline: uint8 [Y, X], 0.5 µm a pixel."""
+    """Draw nuclei with exact labels, offline: uint8 [Y, X], 0.5 µm per pixel."""
     from napari_unet.core.datasets.synthetic import synthetic_nuclei
 
     image, labels = synthetic_nuclei((512, 512), 140, seed=7)
@@ -37,7 +37,7 @@ def synthetic() -> list[LayerData]:
 
 
 def immunohistochemistry() -> list[LayerData]:
-    """Open the stained tissue that scikit-image carries, offline: RGB uint8 [Y, X, 3]."""
+    """Open the stained tissue included in scikit-image, offline: RGB uint8 [Y, X, 3]."""
     from skimage import data
 
     about = {
@@ -58,25 +58,25 @@ def immunohistochemistry() -> list[LayerData]:
 
 
 def dsb2018_field() -> list[LayerData]:
-    """Open one fluorescence image of nuclei with its truth: [Y, X]."""
+    """Open one fluorescence image of nuclei with ground truth: [Y, X]."""
     origin = dsb2018.source()
     return _dsb2018("dsb2018_field", "DSB2018 field", [origin.field])
 
 
 def dsb2018_tissue() -> list[LayerData]:
-    """Open an image of nuclei as in tissue, at several depths, with its truth: [Y, X]."""
+    """Open an image of tissue-like nuclei at several depths with ground truth: [Y, X]."""
     origin = dsb2018.source()
     return _dsb2018("dsb2018_tissue", "DSB2018 tissue", [origin.tissue])
 
 
 def dsb2018_training() -> list[LayerData]:
-    """Open sixteen fields with their truth as a stack to train on: [N, Y, X]."""
+    """Open sixteen fields with ground truth as a stack to train on: [N, Y, X]."""
     origin = dsb2018.source()
     return _dsb2018("dsb2018_training", "DSB2018 training", origin.training)
 
 
 def _dsb2018(sample: str, name: str, ids: Sequence[str]) -> list[LayerData]:
-    """Open images of the data set, now or, where napari's event loop runs, once they are here."""
+    """Open images of the data set, or start its download if napari's event loop runs."""
     origin, folder = dsb2018.source(), preferences().data_folder
     try:
         if (train := dsb2018.find(folder)) is None:

@@ -1,13 +1,13 @@
-"""Downloading while napari stays usable.
+"""Downloads in the background, while napari stays usable.
 
-napari calls a sample command on its main thread and takes what it returns for layers. A download
-of some minutes inside that call would freeze the window, and redrawing from inside it
-(``processEvents``) would let people close the viewer, or open the sample again, under a call that
-is still running. So when napari's event loop runs, the command starts a thread that only fills the
-folder of the data set, and returns an empty layer that says so: napari takes a sample without
-layers for a mistake. When everything is there, napari is asked to open the sample once more, and
-that layer goes; whoever removes it before no longer waits for the sample. In a script, before the
-event loop runs, the command waits and returns the layers themselves.
+napari calls a sample command on its main thread and expects layers in return. A download of some
+minutes inside that call would freeze the window, and redrawing from inside it (``processEvents``)
+would let users close the viewer, or open the sample again, during the call. If napari's event loop
+runs, the command therefore starts a thread that only fills the folder of the data set, and returns
+an empty placeholder layer, because napari treats a sample without layers as an error. When the
+download is complete, the placeholder is removed and napari opens the sample again. If the user
+removes the placeholder earlier, the sample is not opened. In a script, before the event loop runs,
+the command waits and returns the layers themselves.
 """
 
 from __future__ import annotations
@@ -36,17 +36,17 @@ __all__ = [
 
 PLUGIN = "napari-unet-live"
 
-_OFFER = "Meanwhile, File > Open Sample > U-Net live > Synthetic nuclei needs no download."
+_OFFER = "File > Open Sample > U-Net live > Synthetic nuclei needs no download."
 
 _AWAITED = "napari-unet-live.awaited"
-"""Key in the metadata of the empty layer: the sample that it stands for."""
+"""Key in the placeholder's metadata: the sample it stands for."""
 
-_LOOK_EVERY_MS = 200
+_CHECK_EVERY_MS = 200
 _JOIN_S = 2.0
 
 
 def event_loop_runs() -> bool:
-    """Say whether this is called from inside Qt's event loop, as menu entries are."""
+    """Return whether the caller runs inside Qt's event loop, as menu entries do."""
     try:
         from qtpy.QtCore import QCoreApplication, QThread
     except ImportError:  # no Qt at all
@@ -56,14 +56,14 @@ def event_loop_runs() -> bool:
 
 
 def show(message: str) -> None:
-    """Tell in a notification, where napari is."""
+    """Show a message as a napari notification."""
     from napari.utils.notifications import show_info
 
     show_info(message)
 
 
 def with_ways_out(error: UNetError, sample: str) -> UNetError:
-    """Make the error offer what else can be done: napari shows it with these buttons."""
+    """Return the error with alternatives, which napari shows as buttons."""
     offering = type(error)(f"{error} {_OFFER}")
     offering.actions = [  # type: ignore[attr-defined]
         ("Try again", lambda _dialog: _open(sample)),
@@ -73,7 +73,7 @@ def with_ways_out(error: UNetError, sample: str) -> UNetError:
 
 
 def fetch_and_wait(origin: Source, folder: Path) -> Path:
-    """Download with a progress bar, and return when it is done; raises what `fetch` raises."""
+    """Download with a progress bar and wait; raises the same errors as `fetch`."""
     from napari.utils import progress
 
     with progress(total=0, desc="Downloading") as bar:
@@ -81,7 +81,7 @@ def fetch_and_wait(origin: Source, folder: Path) -> Path:
 
 
 class _Shown(Transfer):
-    """A transfer that moves a progress bar as it goes."""
+    """A transfer that updates a progress bar."""
 
     def __init__(self, bar: Any) -> None:
         super().__init__()
@@ -100,20 +100,20 @@ def _move(bar: Any, transfer: Transfer) -> None:
 
 
 def open_when_fetched(origin: Source, folder: Path, sample: str, name: str) -> LayerData:
-    """Start a download, or join the one that runs, and open the sample when it is done.
+    """Start a download, or join a running one, and open the sample when it is complete.
 
     Returns
     -------
     tuple
-        An empty layer in place of the sample until then.
+        Empty placeholder layer.
     """
     import napari
 
     if folder not in _Download.running:
         _Download.running[folder] = _Download(origin, folder)
         show(
-            f"{origin.name} is downloaded once, into '{folder}'. The sample opens when it is here; "
-            "meanwhile napari can be used."
+            f"Downloading {origin.name} once, to '{folder}'. The sample opens when the download is "
+            "complete; you can keep using napari."
         )
     running = _Download.running[folder]
     if viewer := napari.current_viewer():
@@ -123,7 +123,7 @@ def open_when_fetched(origin: Source, folder: Path, sample: str, name: str) -> L
 
 
 class _Download:
-    """A download on a thread, and a timer that looks after it on the main thread."""
+    """A download on a thread, checked by a timer on the main thread."""
 
     running: ClassVar[dict[Path, _Download]] = {}
 
@@ -136,14 +136,14 @@ class _Download:
         self._folder = folder
         self._transfer = Transfer()
         self._error: UNetError | None = None
-        self._looking = False
+        self._checking = False
         self._bar = cancelable_progress(total=0, desc="Downloading")
         self._thread = threading.Thread(
             target=self._run, args=(origin,), name="napari-unet download", daemon=True
         )
         self._timer = QTimer()
-        self._timer.setInterval(_LOOK_EVERY_MS)
-        self._timer.timeout.connect(self._look)
+        self._timer.setInterval(_CHECK_EVERY_MS)
+        self._timer.timeout.connect(self._check)
         if application := QApplication.instance():
             application.aboutToQuit.connect(self._quit)
         self._thread.start()
@@ -151,7 +151,7 @@ class _Download:
         _show_progress()
 
     def stop(self) -> None:
-        """End the download soon; nothing of it is kept."""
+        """Ask the download to end; nothing is kept."""
         self._transfer.stopped = True
 
     def _run(self, origin: Source) -> None:
@@ -159,13 +159,13 @@ class _Download:
             fetch(origin, self._folder, self._transfer)
         except UNetError as error:
             self._error = error
-        except Exception as error:  # whatever it is, someone has to be told
+        except Exception as error:  # any error has to be reported
             self._error = DownloadError(f"{origin.name} could not be downloaded: {error}.")
 
-    def _look(self) -> None:
-        if self._looking:  # moving the bar lets Qt's events run, this one among them
+    def _check(self) -> None:
+        if self._checking:  # updating the bar runs Qt events, including this one
             return
-        self._looking = True
+        self._checking = True
         if self._thread.is_alive():
             if self._bar.is_canceled:
                 self.stop()
@@ -175,20 +175,20 @@ class _Download:
             self._bar.close()
             del self.running[self._folder]
             self._finish()
-        self._looking = False
+        self._checking = False
 
     def _finish(self) -> None:
         waiting = list(self._take_placeholders())
         if isinstance(self._error, Cancelled):
             show(str(self._error))
         elif self._error is not None:
-            _tell(with_ways_out(self._error, waiting[0][1] if waiting else "dsb2018_field"))
+            _report(with_ways_out(self._error, waiting[0][1] if waiting else "dsb2018_field"))
         else:
             for viewer, sample in waiting:
                 viewer.open_sample(PLUGIN, sample)
 
     def _take_placeholders(self) -> Iterator[tuple[Any, str]]:
-        """Remove the empty layers; gives each viewer and sample that is still waited for, once."""
+        """Remove the placeholders; yield each viewer with each sample it still waits for, once."""
         for viewer in list(self.viewers):
             awaiting = {
                 layer: layer.metadata[_AWAITED]
@@ -201,7 +201,7 @@ class _Download:
                 yield viewer, sample
 
     def _quit(self) -> None:
-        """End with napari; a thread that waits for a silent server is not waited for."""
+        """Stop when napari quits, without waiting long for an unresponsive server."""
         self.stop()
         self._timer.stop()
         self._thread.join(_JOIN_S)
@@ -209,7 +209,7 @@ class _Download:
             discard_unfinished(self._folder)
 
 
-def _tell(error: UNetError) -> None:
+def _report(error: UNetError) -> None:
     from napari.utils.notifications import Notification, notification_manager
 
     ways = getattr(error, "actions", ())
@@ -225,7 +225,7 @@ def _open(sample: str) -> None:
 
 
 def _show_progress() -> None:
-    """Unfold napari's activity dialog, which shows the progress bar and its Cancel button."""
+    """Open napari's activity dialog with the progress bar and its Cancel button."""
     import napari
 
     viewer = napari.current_viewer()
@@ -233,5 +233,5 @@ def _show_progress() -> None:
     toggle: Callable[[bool], None] | None = getattr(
         getattr(window, "_status_bar", None), "_toggle_activity_dock", None
     )
-    if toggle is not None:  # private, though in napari's own examples
+    if toggle is not None:  # private, but used in napari's examples
         toggle(True)

@@ -1,4 +1,4 @@
-"""Downloading a data set: all of it or nothing, and every failure in a sentence."""
+"""Download of a data set, complete or not at all."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ __all__ = ["DownloadError", "Transfer", "discard_unfinished", "fetch"]
 
 _DOWNLOADS = ".napari-unet-downloads"
 _CHUNK_BYTES = 1 << 17
-_TIMEOUT_S = (10.0, 30.0)  # to connect; of silence
+_TIMEOUT_S = (10.0, 30.0)  # to connect; between packets
 
 
 class DownloadError(UNetError):
-    """A data set could not be downloaded: no network, cut off, or not what was expected."""
+    """A data set could not be downloaded: no network, an interruption or unexpected content."""
 
 
 @dataclass
 class Transfer:
-    """How far a download is, and whether it should stop.
+    """Progress of a download and a request to stop it.
 
-    pooch drives it as a progress bar; another thread reads it.
+    pooch updates it like a progress bar; another thread may read it.
     """
 
     total: int = 0
@@ -40,18 +40,18 @@ class Transfer:
     stopped: bool = False
 
     def update(self, n_bytes: int) -> None:
-        """Count a piece that arrived; pooch gives the size of a whole chunk even for the last."""
+        """Count received bytes; pooch reports a whole chunk even for the last, shorter one."""
         if self.stopped:
-            raise Cancelled("The download was stopped; nothing of it was kept.")
+            raise Cancelled("The download was stopped; nothing was kept.")
         self.done = min(self.done + n_bytes, self.total or self.done + n_bytes)
         self.received = max(self.received, self.done)
 
     def reset(self) -> None:
-        """Begin to count anew, as pooch does once everything has arrived."""
+        """Reset the counter, as pooch does at the end."""
         self.done = 0
 
     def close(self) -> None:
-        """Do nothing: whoever shows the progress closes what shows it."""
+        """Do nothing: the owner of the progress bar closes it."""
 
     def __str__(self) -> str:
         megabytes = f"{self.received / 1e6:.0f}"
@@ -59,20 +59,20 @@ class Transfer:
 
 
 def fetch(origin: Source, folder: Path, transfer: Transfer) -> Path:
-    """Download and unpack a data set, unless it is there.
+    """Download and unpack a data set, unless it already exists.
 
-    The archive is written beside its place, its sha256 compared, and only then given its name;
-    it is unpacked beside the place of the data set, which gets its name when complete. An archive
-    that was downloaded and could not be unpacked (a full disk) is kept for the next try.
+    The archive is written to a temporary file and renamed after its sha256 was checked; it is
+    unpacked into a temporary folder that is renamed when complete. An archive that could not be
+    unpacked, for example because the disk is full, is kept for the next try.
 
     Parameters
     ----------
     origin
         Address and sha256.
     folder
-        Where data sets are kept; made where it is missing.
+        Folder of data sets; created if it does not exist.
     transfer
-        Progress in bytes; setting `stopped` ends the download.
+        Progress in bytes; set its `stopped` to end the download.
 
     Returns
     -------
@@ -82,25 +82,25 @@ def fetch(origin: Source, folder: Path, transfer: Transfer) -> Path:
     Raises
     ------
     DownloadError
-        No network, an answer that is not the file, cut off, or a wrong sha256.
+        If there is no network, the download is interrupted, or the file is not the expected one.
     StorageError
-        When the folder cannot be written.
+        If the folder cannot be written.
     Cancelled
-        When it was stopped.
+        If the download was stopped.
     """
     train = train_folder(folder)
-    there = [(train / name).is_dir() for name in ("images", "masks")]
-    if any(there) and not all(there):
+    exist = [(train / name).is_dir() for name in ("images", "masks")]
+    if any(exist) and not all(exist):
         raise StorageError(
-            f"'{train}' holds only one of the folders images and masks. Delete it to have both "
-            "downloaded again, or put the other one back."
+            f"'{train}' contains only one of the folders images and masks. Delete it to download "
+            "both again, or restore the other one."
         )
-    if not any(there):
+    if not any(exist):
         archive = _download(origin, folder / _DOWNLOADS, transfer)
         _unpack(archive, folder / "dsb2018")
         with suppress(OSError):
             archive.unlink()
-            archive.parent.rmdir()  # not while another napari downloads
+            archive.parent.rmdir()  # fails if another napari is downloading
     return train
 
 
@@ -108,7 +108,7 @@ def _download(origin: Source, folder: Path, transfer: Transfer) -> Path:
     import pooch
     import requests
 
-    # The bytes as they are: counted against Content-Length, hashed as they come.
+    # Uncompressed transfer, so that received bytes match Content-Length and the hash.
     web = pooch.HTTPDownloader(
         progressbar=transfer,
         chunk_size=_CHUNK_BYTES,
@@ -134,22 +134,22 @@ def _download(origin: Source, folder: Path, transfer: Transfer) -> Path:
 
 
 def discard_unfinished(folder: Path) -> None:
-    """Remove what an interrupted download left: pooch's temporary file."""
+    """Remove the temporary file of an interrupted download."""
     for unfinished in (folder / _DOWNLOADS).glob("tmp*"):
         with suppress(OSError):
             unfinished.unlink()
 
 
 def _unpack(archive: Path, folder: Path) -> None:
-    """Unpack what the archive holds below the name of `folder`, all or nothing."""
+    """Unpack the folder of the same name from the archive, completely or not at all."""
     try:
         with atomic_path(folder) as temporary, zipfile.ZipFile(archive) as packed:
             packed.extractall(temporary)
             inner = temporary / folder.name
             if not (inner / "train" / "images").is_dir():
                 raise DownloadError(
-                    f"'{archive}' holds no {folder.name}/train/images: it is another archive than "
-                    "expected. Please report it."
+                    f"'{archive}' does not contain {folder.name}/train/images, so it is not the "
+                    "expected archive. Please report this."
                 )
             _lift(inner, temporary)
     except zipfile.BadZipFile as error:
@@ -158,7 +158,7 @@ def _unpack(archive: Path, folder: Path) -> None:
             f"'{archive}' cannot be unpacked ({error}) and was removed. Try again."
         ) from error
     except StorageError:
-        # Another napari may have been quicker.
+        # Another napari may have been faster.
         if not (folder / "train" / "images").is_dir():
             raise
 
@@ -170,11 +170,12 @@ def _lift(inner: Path, outer: Path) -> None:
 
 
 def _unwritable(error: OSError, folder: Path) -> StorageError:
-    # pooch raises a PermissionError of its own, which has no number, from the real one.
+    # pooch raises a PermissionError without an error number from the original one.
     cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
     return StorageError(
-        f"{storage_error(cause, folder)} The folder for sample data is set in napari's preferences "
-        "(U-Net live, Files) or, where napari is older, by the variable NAPARI_UNET_DATA_FOLDER."
+        f"{storage_error(cause, folder)} Change the data folder in napari's preferences (U-Net "
+        "live, Files) or, before napari 0.9, with the environment variable "
+        "NAPARI_UNET_DATA_FOLDER."
     )
 
 
@@ -197,12 +198,12 @@ def _refused(origin: Source, error: Exception) -> str:
 
 
 def _cut_off(transfer: Transfer) -> str:
-    return f"The download was cut off after {transfer}. Nothing of it was kept. Try again."
+    return f"The download was interrupted after {transfer}. Nothing was kept. Try again."
 
 
 def _not_the_file(origin: Source) -> str:
     return (
-        f"What {_server(origin)} sent is not {origin.name}: its sha256 is not the expected one "
-        f"({origin.sha256[:12]}...). Nothing of it was kept. If trying again does not help, "
-        "something between that server and this computer changes the file."
+        f"{_server(origin)} did not send {origin.name}: expected a file with the sha256 "
+        f"{origin.sha256[:12]}…. Nothing was kept. Try again; if that does not help, a proxy or a "
+        "virus scanner may be changing the file."
     )

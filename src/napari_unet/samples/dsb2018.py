@@ -1,4 +1,4 @@
-"""The nuclei of the 2018 Data Science Bowl: where they are, and how they become layers."""
+"""Nuclei of the 2018 Data Science Bowl: their source, location and layers."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from napari_unet.core.errors import StorageError
 __all__ = ["ENVIRONMENT", "LayerData", "Source", "find", "layers", "source", "train_folder"]
 
 ENVIRONMENT = "NAPARI_UNET_DATA"
-"""Names a folder that already holds ``dsb2018/train/{images,masks}``: nothing is downloaded."""
+"""Environment variable for a folder that contains ``dsb2018/train/{images,masks}``."""
 
 LayerData = tuple[Any, ...]
-"""What napari takes for a layer: data, keyword arguments, type."""
+"""Layer data as napari expects it: array, keyword arguments, type."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where the data set comes from, how it is checked, and which of its images are samples."""
+    """Origin of the data set, its checksum and the images used as samples."""
 
     name: str
     url: str
@@ -41,20 +41,20 @@ class Source:
 
     @property
     def credit(self) -> str:
-        """What to tell whoever opens it."""
+        """Name, licence and citation in one line."""
         return f"{self.name}. Licence: {self.licence}. Please cite: {self.citation}"
 
 
 @cache
 def source() -> Source:
-    """Read what the package says about the data set."""
+    """Read the description of the data set from the package."""
     text = files("napari_unet").joinpath("sample_data/dsb2018.toml").read_text("utf-8")
     record = tomllib.loads(text)
     return Source(**record | {"training": tuple(record["training"])})
 
 
 def train_folder(folder: Path) -> Path:
-    """Folder of the labelled images below the folder that data sets are kept in."""
+    """Return the folder of labelled images inside the folder of data sets."""
     return folder / "dsb2018" / "train"
 
 
@@ -64,17 +64,17 @@ def find(folder: Path) -> Path | None:
     Parameters
     ----------
     folder
-        Where downloaded data sets are kept; the environment variable has precedence.
+        Folder of downloaded data sets; the environment variable takes precedence.
 
     Returns
     -------
     Path or None
-        The folder with ``images`` and ``masks``; None: they have to be downloaded.
+        Folder with ``images`` and ``masks``, or None if they have to be downloaded.
 
     Raises
     ------
     StorageError
-        When the folder that the environment variable names does not hold the images.
+        If the folder in the environment variable does not contain the images.
     """
     named = os.environ.get(ENVIRONMENT, "")
     train = train_folder(Path(named).expanduser() if named else folder)
@@ -82,9 +82,9 @@ def find(folder: Path) -> Path | None:
         return train
     if named:
         raise StorageError(
-            f"The environment variable {ENVIRONMENT} names '{named}', which holds no "
-            "dsb2018/train/images and dsb2018/train/masks. Name the folder that dsb2018 lies in, "
-            "or unset the variable to have the images downloaded."
+            f"The environment variable {ENVIRONMENT} is '{named}', which does not contain "
+            "dsb2018/train/images and dsb2018/train/masks. Set it to the folder that contains "
+            "dsb2018, or unset it to download the images."
         )
     return None
 
@@ -97,22 +97,22 @@ def layers(train: Path, ids: Sequence[str], name: str, origin: Source) -> list[L
     train
         Folder with ``images`` and ``masks``.
     ids
-        One id: a single field [Y, X]. Several: a stack [N, Y, X] of fields of one size. They
-        share nothing, as points in time do for a 2-D network: each is normalised by itself.
+        Ids of the images. One id opens a field [Y, X]; several open a stack [N, Y, X] of fields of
+        one size, which are independent: each is normalised separately.
     name
-        Of the image layer; the labels are called after it.
+        Name of the image layer; that of the labels is derived from it.
     origin
-        Whose licence and citation the layers carry.
+        Source whose licence and citation are stored in the layers.
 
     Returns
     -------
     list
-        Image uint8 and labels uint8 or uint16, as napari takes them.
+        Image (uint8) and labels (uint8 or uint16) as layer data.
 
     Raises
     ------
     StorageError
-        When a file is missing or cannot be read.
+        If a file is missing or cannot be read.
     """
     from tifffile import imread
 
@@ -126,7 +126,7 @@ def layers(train: Path, ids: Sequence[str], name: str, origin: Source) -> list[L
         "homepage": origin.homepage,
     }
     common = {"axis_labels": tuple("NYX"[-image.ndim :]), "metadata": {"sample": about}}
-    # A few bright nuclei, or a few bright fields, would leave the others in the dark.
+    # A few bright nuclei or fields would make all others look dark.
     brightest = np.percentile(image, 99.5, axis=(-2, -1))
     limits = (0, max(1, int(np.median(brightest))))
     return [
@@ -136,7 +136,7 @@ def layers(train: Path, ids: Sequence[str], name: str, origin: Source) -> list[L
 
 
 def small(labels: NDArray[Any]) -> NDArray[Any]:
-    """Give labels the smallest type that holds them: napari shows those quickest."""
+    """Convert labels to the smallest type that can hold them, which napari shows fastest."""
     return labels.astype(np.min_scalar_type(int(labels.max(initial=0))))
 
 
@@ -149,10 +149,11 @@ def _read(imread: Callable[[Path], NDArray[Any]], path: Path) -> NDArray[Any]:
         return imread(path)
     except (OSError, ValueError) as error:
         advice = (
-            f"Delete the folder '{path.parents[2]}' and open the sample again to have it "
-            "downloaded anew."
+            f"Delete the folder '{path.parents[2]}' and open the sample again to download it again."
         )
         if os.environ.get(ENVIRONMENT):
-            advice = f"It was looked for there because of the variable {ENVIRONMENT}: correct it."
+            advice = (
+                f"Correct or unset the environment variable {ENVIRONMENT}, which names this folder."
+            )
         problem = f"The sample image '{path}' is missing or cannot be read. {advice}"
         raise StorageError(problem) from error

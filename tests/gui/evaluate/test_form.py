@@ -57,25 +57,25 @@ def test_what_is_drawn_afterwards_does_not_count() -> None:
     [
         ({"prediction": None}, "There is no prediction: open or draw a Labels layer"),
         ({"truth": None}, "There is no truth"),
-        ({"truth": labels(9, 9)}, r"shape \(32, 40\) and the truth 'truth' \(9, 9\)"),
+        ({"truth": labels(9, 9)}, r"shape \(32, 40\) and the ground truth 'truth' \(9, 9\)"),
         ({"volumes": True}, "without depth"),
-        ({"sparse": True}, "choose the annotated area"),
-        ({"kind": "semantic", "sparse": True}, "set the id under which the background was painted"),
-        ({"kind": "semantic", "classes": "1=cell, 2"}, "hold '2': expected an id and its name"),
+        ({"sparse": True}, "inside an annotated area: choose one"),
+        ({"kind": "semantic", "sparse": True}, "set the id of the painted background"),
+        ({"kind": "semantic", "classes": "1=cell, 2"}, "contain '2': expected an id and a name"),
         ({"kind": "semantic", "classes": "1=a, 1=b"}, "the id 1 twice"),
-        ({"kind": "semantic", "classes": "1=a", "background": 5}, "5, which has no name"),
+        ({"kind": "semantic", "classes": "1=a", "background": 5}, r"5, but only \[1\] have names"),
         ({"image": Image(np.zeros((5, 5)), name="photo")}, "choose the image that belongs to them"),
         ({"from_folders": True}, "none is chosen"),
-        ({"from_folders": True, "prediction_folder": Path("nowhere")}, "there is no folder"),
+        ({"from_folders": True, "prediction_folder": Path("nowhere")}, "'nowhere' does not exist"),
     ],
 )
-def test_what_cannot_be_evaluated_is_said(changes: dict, sentence: str) -> None:
+def test_a_sentence_describes_what_cannot_be_evaluated(changes: dict, sentence: str) -> None:
     import re
 
     assert re.search(sentence, problem(values(**changes)))
 
 
-def test_one_layer_twice_is_said() -> None:
+def test_one_layer_cannot_be_both_prediction_and_ground_truth() -> None:
     layer = labels()
     assert "are both 'truth'" in problem(values(prediction=layer, truth=layer))
 
@@ -138,7 +138,7 @@ def test_the_annotated_area_is_a_mask() -> None:
 
 
 def problem_of_request(chosen: EvaluateValues) -> str:
-    """What a person reads after pressing the button."""
+    """Return the message shown after pressing the button."""
     from napari_unet.core.errors import UNetError
 
     with pytest.raises(UNetError) as error:
@@ -161,15 +161,15 @@ def test_names_of_classes() -> None:
     assert parse_classes(" 1 = cell ;2=cell border, ") == {1: "cell", 2: "cell border"}
 
 
-def test_a_truth_that_began_as_a_prediction_is_said() -> None:
+def test_a_note_describes_ground_truth_that_started_as_a_prediction() -> None:
     made = {"model": "m.safetensors", "model_name": "nuclei"}
     truth = labels(metadata={"napari-unet": made})
     (note,) = notes_on_layers(values(truth=truth))
-    assert note.startswith("The truth 'truth' began as a prediction of 'nuclei'")
+    assert note.startswith("The ground truth 'truth' started as a prediction of 'nuclei'")
     assert notes_on_layers(values()) == []
 
 
-def test_layers_that_lie_apart_are_said() -> None:
+def test_a_note_describes_layers_at_different_positions() -> None:
     (note,) = notes_on_layers(values(prediction=labels(name="p", scale=(2, 2))))
     assert "does not lie on" in note
 

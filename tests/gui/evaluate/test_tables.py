@@ -45,7 +45,7 @@ def test_objects_and_headline_agree(truth: np.ndarray, prediction: np.ndarray) -
     assert {row["category"] for row in wrong} == {"missed", "invented", "split", "merged"}
     assert len(tables.object_rows(errors, "all")) == len(wrong) + counts["hit"]
     line = tables.headline(report, errors, 0.5)
-    assert f"{counts['hit']} of 9 true objects found" in line
+    assert f"found {counts['hit']} of 9 objects" in line
     fates = tables.fates(report, errors)
     assert fates == {"hit": 5, "missed": 1, "split": 1, "merged": 2, "invented": 1}
     assert sum(fates.values()) - fates["invented"] == 9
@@ -57,7 +57,7 @@ def test_headline_follows_the_threshold(truth: np.ndarray) -> None:
     report = evaluate(moved, truth)
     strict = tables.headline(report, error_map(moved, truth, iou_threshold=0.7), 0.7)
     assert "AP 0.000" in strict
-    assert "0 of 9 true objects found" in strict
+    assert "found 0 of 9 objects" in strict
     assert "At IoU 0.7" in strict
 
 

@@ -116,7 +116,7 @@ def test_scores_errors_and_colours(
     colour = layer.colormap.map(np.array([missed]))[0][:3]
     expected = [int(ERROR_COLOURS["missed"][i : i + 2], 16) / 255 for i in (1, 3, 5)]
     np.testing.assert_allclose(colour, expected, atol=0.01)
-    assert "true objects found" in widget.results.headline.text()
+    assert "objects, predicted" in widget.results.headline.text()
     assert {row["category"] for row in widget.results.objects.rows} >= {"missed", "invented"}
     assert all(row["category"] != "hit" for row in widget.results.objects.rows)
     widget.results.show_which.value = "all"
@@ -197,12 +197,12 @@ def test_a_second_time_the_error_layer_is_renewed_unless_a_person_drew_in_it(
     np.testing.assert_array_equal(first.data, drawn)
 
 
-def test_what_does_not_fit_is_said_before_the_button_is_pressed(
+def test_a_problem_is_shown_before_the_button_is_pressed(
     viewer: ViewerModel, widget: EvaluateWidget
 ) -> None:
     viewer.add_labels(np.zeros((9, 9), np.uint8), name="small")
     widget.fields.truth.layer = viewer.layers["small"]
-    assert "(96, 96) and the truth 'small' (9, 9)" in widget.message
+    assert "(96, 96) and the ground truth 'small' (9, 9)" in widget.message
     assert widget.evaluate() is None
     widget.fields.truth.layer = viewer.layers["drawn"]
     assert widget.message == ""
@@ -214,7 +214,7 @@ def test_without_layers_a_sentence(viewer: ViewerModel) -> None:
     assert widget.message.startswith("There is no prediction")
     viewer.add_labels(np.ones((9, 9), np.uint8))
     assert widget.evaluate() is None
-    assert widget.message.startswith("There is no truth")
+    assert widget.message.startswith("There is no ground truth")
 
 
 def test_a_choice_stays_when_layers_come_and_is_given_up_with_its_layer(
@@ -239,7 +239,7 @@ def test_labels_of_another_image_are_not_proposed_as_truth(viewer: ViewerModel) 
     assert fields.truth.layer is viewer.layers["alone"]
 
 
-def test_a_table_that_cannot_be_saved_is_told(
+def test_a_table_that_cannot_be_saved_is_reported(
     widget: EvaluateWidget, tmp_path: Path, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run(widget, qtbot)
@@ -259,7 +259,7 @@ def test_choosing_the_prediction_as_truth_proposes_another_prediction(
     assert "are both 'predicted'" in widget.message
 
 
-def test_what_labels_are_stays_as_a_person_says(
+def test_the_kind_of_labels_stays_as_chosen(
     viewer: ViewerModel, widget: EvaluateWidget, qtbot: QtBot
 ) -> None:
     predicted = viewer.layers["predicted"]
@@ -347,7 +347,7 @@ def test_a_known_image_and_a_copied_truth_are_said(
     widget.fields.truth.layer = copy
     run(widget, qtbot)
     assert "the same, pixel by pixel" in widget.results.notes.text
-    assert "The truth 'copy' began as a prediction of 'm'" in widget.results.notes.text
+    assert "The ground truth 'copy' started as a prediction of 'm'" in widget.results.notes.text
 
 
 def test_classes(viewer: ViewerModel, qtbot: QtBot) -> None:
@@ -385,7 +385,7 @@ def test_two_folders_and_export(
     widget.fields.truth_folder.value = tmp_path / "true"
     run(widget, qtbot)
     assert "AP 1.000" in widget.results.headline.text()
-    assert "2 file(s) have no partner" in widget.results.notes.text
+    assert "2 file(s) have no counterpart" in widget.results.notes.text
     assert "the same, pixel by pixel" in widget.results.notes.text
     written = widget.export(tmp_path / "tables")
     with next(p for p in written if p.name == "evaluation.csv").open(encoding="utf-8") as file:
@@ -397,7 +397,7 @@ def test_two_folders_and_export(
     widget.save.native.click()
     assert f"Saved in '{tmp_path / 'new'}': scores.csv" in widget.message
     widget.save.native.click()
-    assert "in place of earlier ones: scores.csv" in widget.message
+    assert "replacing earlier tables: scores.csv" in widget.message
 
 
 def test_error_layers_are_no_choice(

@@ -1,1 +1,1 @@
-"""What all widgets share and no layer knows: session, preferences, jobs, background work."""
+"""Services shared by all widgets: session, preferences, jobs and background work."""

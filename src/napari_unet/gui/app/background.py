@@ -1,4 +1,4 @@
-"""Work that would make napari stutter, done on another thread."""
+"""Work on another thread, so that napari stays responsive."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ _log = logging.getLogger(__name__)
 
 
 class Background(QObject):
-    """Calls a function on another thread and hands what it returns to the thread that made this.
+    """A function call on another thread, whose result is delivered to the creating thread.
 
-    Unlike the thread workers of napari and superqt it swallows no error.
+    Unlike the thread workers of napari and superqt, it does not swallow errors.
 
     Parameters
     ----------
     function
-        What to do. It touches no Qt object and changes no layer.
+        Function to run. It must not touch Qt objects or change layers.
     done
-        Called with the result, or with the `UNetError` that came instead.
+        Function that receives the result, or the `UNetError` raised instead.
     parent
-        When it is gone, `done` is no longer called.
+        Qt parent. Once it is deleted, `done` is not called.
     """
 
     _arrived = Signal(object)
@@ -47,8 +47,8 @@ class Background(QObject):
         except UNetError as error:
             result = error
         except Exception as error:
-            _log.exception("Something failed in the background")
-            result = UNetError(f"That did not work: {type(error).__name__}: {error}.")
+            _log.exception("Background work failed")
+            result = UNetError(f"Unexpected error: {type(error).__name__}: {error}.")
         try:
             self._arrived.emit(result)
         except RuntimeError:  # the widget was closed and Qt has deleted this object

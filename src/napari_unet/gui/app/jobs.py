@@ -1,4 +1,4 @@
-"""A job's events on Qt's main thread, where widgets and layers may be touched."""
+"""Delivery of a job's events on Qt's main thread, where widgets and layers may be changed."""
 
 from __future__ import annotations
 
@@ -15,22 +15,23 @@ __all__ = ["QtJob"]
 
 
 class QtJob:
-    """Brings the events of a job to the thread that made this object.
+    """Events of a job, delivered to the thread that created this object.
 
     Parameters
     ----------
     job
-        What to listen to. All its events come, those that have happened already too, but only
-        after control is back in Qt's event loop.
+        Job to follow. All its events are delivered, including past ones, once control returns to
+        Qt's event loop.
     parent
-        With it the signals end, and the job is stopped at its next event: nobody waits for it.
+        Qt parent. After it is deleted, no signal is emitted and the job is stopped at its next
+        event.
 
     Attributes
     ----------
     event
-        Signal: an event of the job, the last excepted.
+        Signal emitted with every event of the job except the last.
     ended
-        Signal: the last event, `napari_unet.compute.events.Ended`; exactly once.
+        Signal emitted exactly once, with the last event, `napari_unet.compute.events.Ended`.
     """
 
     def __init__(self, job: Job, parent: QObject | None = None) -> None:
@@ -45,9 +46,9 @@ class QtJob:
 
 
 class _Relay(QObject):
-    """What Qt knows of it, until the job has ended.
+    """Qt object that emits the signals until the job has ended.
 
-    No signal here is called ``event``: Qt calls the method of that name.
+    No signal may be named ``event``, because Qt calls a method of that name.
     """
 
     happened = Signal(object)
@@ -60,7 +61,7 @@ class _Relay(QObject):
         self._arrived.connect(self._deliver, Qt.ConnectionType.QueuedConnection)
 
     def send(self, event: object) -> None:
-        """Runs on the engine's thread."""
+        """Pass an event on; called on the engine's thread."""
         try:
             self._arrived.emit(event)
         except RuntimeError:  # the widget was closed and Qt has deleted this object
@@ -69,6 +70,6 @@ class _Relay(QObject):
     def _deliver(self, event: object) -> None:
         if isinstance(event, Ended):
             self.ended.emit(event)
-            self.deleteLater()  # results are large: nothing of an ended job is kept
+            self.deleteLater()  # release the job: results are large
         else:
             self.happened.emit(event)

@@ -1,4 +1,4 @@
-"""What a user sets once, in napari's preferences or by environment variables."""
+"""Preferences from napari's settings or environment variables."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ _DEFAULTS: dict[str, str | int] = {
     "data_folder": "",
     "block_px": 1024,
 }
-"""The same as in the manifest."""
+"""Must equal the defaults in the manifest."""
 
 
 @dataclass(frozen=True)
 class Preferences:
-    """What is set in napari's preferences, below U-Net live.
+    """Preferences of the plugin, in napari's preferences under U-Net live.
 
     Parameters
     ----------
     device
-        Where to compute: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
+        Device to compute on: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
     address
-        Address of a dask scheduler; empty: a process of our own on this computer.
+        Address of a dask scheduler. If empty, a separate process on this computer is used.
     data_folder
-        Where downloads, runs and whatever else is the plugin's own go; it need not exist.
+        Folder of downloads, runs and other files of the plugin. It need not exist.
     block_px
-        Height and width of the blocks in which large planes are predicted, in pixels.
+        Height and width in pixels of the blocks in which large planes are predicted.
     """
 
     device: str
@@ -43,11 +43,11 @@ class Preferences:
 
 
 def preferences() -> Preferences:
-    """Read the preferences as they are now.
+    """Read the current preferences.
 
-    Each can be set by an environment variable (``NAPARI_UNET_DEVICE``, ``NAPARI_UNET_ADDRESS``,
-    ``NAPARI_UNET_DATA_FOLDER``, ``NAPARI_UNET_BLOCK_PX``), which has precedence. Before napari 0.9,
-    which knows no preferences of plugins, that is the only way.
+    The environment variables ``NAPARI_UNET_DEVICE``, ``NAPARI_UNET_ADDRESS``,
+    ``NAPARI_UNET_DATA_FOLDER`` and ``NAPARI_UNET_BLOCK_PX`` take precedence. Before napari 0.9,
+    which has no preferences for plugins, they are the only way to set them.
     """
     values = _DEFAULTS | _of_napari() | _of_environment(os.environ)
     folder = str(values["data_folder"]).strip()
@@ -65,7 +65,7 @@ def _of_napari() -> dict[str, str | int]:
 
         settings = get_plugin_settings("napari-unet-live")
         computing, files = settings.computing, settings.files
-    except (ImportError, KeyError, AttributeError):  # napari before 0.9; the plugin is disabled
+    except (ImportError, KeyError, AttributeError):  # napari before 0.9, or a disabled plugin
         return {}
     return {
         "device": computing.device,

@@ -1,4 +1,4 @@
-"""What all widgets of one napari share: the engine, and news about models."""
+"""State shared by all widgets: the engine and notifications about models."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from napari_unet.gui.app.preferences import Preferences, preferences
 __all__ = ["Preferences", "Session", "preferences", "session", "start_engine_soon"]
 
 _START_MS = 100
-"""A widget is on screen first."""
+"""Delay that lets a widget appear first."""
 
 _SAVE_S = 30.0
-"""How long jobs may take to save when another engine takes the place of theirs."""
+"""Time that jobs have to save when their engine is replaced."""
 
 
 class Session:
-    """One per process; see `session`."""
+    """Shared state of the widgets, one per process; see `session`."""
 
     models_changed = Signal()
-    """Emitted when a model was made, renamed or removed."""
+    """Emitted when a model was created, renamed or removed."""
 
     def __init__(self) -> None:
         self._engine: Engine | None = None
 
     @property
     def engine(self) -> Engine:
-        """The engine, started in the background when it is first asked for.
+        """Engine, started in the background on first access.
 
-        After a change of the address in the preferences, or after `Engine.close`, a new one.
+        It is replaced after the address in the preferences changes and after `Engine.close`.
         """
         engine = self._current()
         engine.start()
@@ -44,14 +44,14 @@ class Session:
         self._engine = engine
 
     def start_engine(self, *modules: str) -> None:
-        """Start the engine in the background, and import some modules there."""
+        """Start the engine in the background and import some modules there."""
         self._current().start(*modules)
 
     def _current(self) -> Engine:
         address = preferences().address
         engine = self._engine
         if engine is None or engine.state == "closed" or engine.address != address:
-            if engine is not None:  # in the background: what it trains is saved first
+            if engine is not None:  # in the background, because running jobs save first
                 threading.Thread(target=engine.close, args=(_SAVE_S,), daemon=True).start()
             self._engine = engine = Engine(address)
         return engine
@@ -59,28 +59,28 @@ class Session:
 
 @cache
 def session() -> Session:
-    """Give the session of this process."""
+    """Return the session of this process."""
     return Session()
 
 
 def start_engine_soon(widget: QObject, *modules: str) -> None:
-    """Start the engine once a widget is on screen, if it still is there then.
+    """Start the engine shortly after a widget appears, if the widget still exists.
 
     Parameters
     ----------
     widget
-        The widget.
+        Widget that appears.
     *modules
-        What to import meanwhile, in the background.
+        Modules to import in the background at the same time.
     """
     _EngineStart(widget, modules).start(_START_MS)
 
 
 class _EngineStart(QTimer):
-    """Starts the engine by a method of its own.
+    """Timer that starts the engine through a method.
 
-    A closure would be emptied by Python's garbage collection when a window is closed, and called
-    all the same where Qt deletes the timer later: that is a crash.
+    Python's garbage collection would clear a closure when a window is closed, and Qt could still
+    call it before deleting the timer, which crashes.
     """
 
     def __init__(self, widget: QObject, modules: tuple[str, ...]) -> None:

@@ -1,4 +1,4 @@
-"""The fields of the Evaluate widget, and what they propose."""
+"""Fields of the Evaluate widget and their default choices."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ _NONE = "none"
 
 
 class EvaluateFields:
-    """Makes the fields, keeps them in step with the viewer, and reads them.
+    """Fields of the form, kept in step with the viewer's layers.
 
     Parameters
     ----------
     viewer
-        Whose layers can be chosen.
+        Viewer whose layers can be chosen.
 
     Attributes
     ----------
     shown
-        Rows that are seen at once.
+        Rows that are always visible.
     more
-        The fold with the others.
+        Collapsible section with the remaining rows.
     """
 
     changed = Signal()
@@ -62,7 +62,7 @@ class EvaluateFields:
 
     @property
     def values(self) -> EvaluateValues:
-        """What is chosen."""
+        """Current values of the form."""
         semantic = self.kind.value == "semantic"
         return EvaluateValues(
             from_folders=self.source.value == "folders",
@@ -87,73 +87,75 @@ class EvaluateFields:
     def _make_choosers(self) -> None:
         self.source = ComboBox(
             choices=[("open layers", "layers"), ("two folders", "folders")],
-            tooltip="Compare layers that are open, or files that are matched by their names.",
+            tooltip="Compare two open layers, or two folders of files matched by name.",
         )
         labels: dict[str, Any] = {"kinds": ["labels"], "wanted": _is_no_error_layer, "none": _NONE}
-        self.prediction = LayerChooser(
-            self._viewer, tooltip="Labels layer that is to be scored.", **labels
-        )
+        self.prediction = LayerChooser(self._viewer, tooltip="Labels layer to score.", **labels)
         self.truth = LayerChooser(
-            self._viewer, tooltip="Labels layer that is right: drawn by a person.", **labels
+            self._viewer, tooltip="Ground-truth labels, drawn by hand.", **labels
         )
         self.image = LayerChooser(
             self._viewer,
             ["image"],
             none=_NONE,
-            tooltip="The image behind both: for the views, and to tell whether the model was "
-            "trained on it.",
+            tooltip="The image behind both: shown in the views and used to check whether the model "
+            "was trained on it.",
         )
         self.annotated = LayerChooser(
             self._viewer,
             ["shapes", "labels"],
             none="everywhere",
-            tooltip="Only what lies in these shapes (or labels) is scored.",
+            tooltip="Only pixels inside these shapes or labels are scored.",
         )
-        self.prediction_folder = FolderField(tooltip="Predicted label files.")
-        self.truth_folder = FolderField(tooltip="True label files, of the same names.")
+        self.prediction_folder = FolderField(tooltip="Folder of predicted label files.")
+        self.truth_folder = FolderField(
+            tooltip="Folder of ground-truth label files with the same names."
+        )
 
     def _make_settings(self) -> None:
         self.kind = ComboBox(
             choices=[("objects", "instances"), ("classes", "semantic")],
-            tooltip="Objects: each number is one object. Classes: each number is a kind of thing.",
+            tooltip="Objects: each number is one object. Classes: each number is a class.",
         )
         self.iou_threshold = FloatSpinBox(
             value=0.5,
             min=0.05,
             max=0.95,
             step=0.05,
-            tooltip="How much a predicted object must overlap a true one to count as found: "
-            "intersection over union. 0.5 is usual.",
+            tooltip="How much a predicted object must overlap a ground-truth object to count as "
+            "found, as intersection over union. 0.5 is common.",
         )
         self.volumes = ComboBox(
             choices=[("each plane", "planes"), ("whole volumes", "volumes")],
-            tooltip="Of a stack: score planes as images of their own, or objects in 3-D.",
+            tooltip="For stacks: score each plane separately, or whole volumes with 3-D objects.",
         )
         self.empty_planes = ComboBox(
             choices=[("not annotated yet", "ignore"), ("empty", "background")],
-            tooltip="What a plane of the truth without any label means: nobody has looked at it "
-            "yet (not scored), or there is nothing in it.",
+            tooltip="What a plane without ground-truth labels means: not annotated yet (not "
+            "scored), or without any object.",
         )
         self.sparse = CheckBox(
             text="0 means 'not painted'",
-            tooltip="The truth is painted here and there: 0 is not scored.",
+            tooltip="Only parts of the ground truth are painted: pixels with 0 are not scored.",
         )
         self.background = SpinBox(
-            value=0, min=0, max=65535, tooltip="Number of the background in the truth."
+            value=0, min=0, max=65535, tooltip="Number of the background in the ground truth."
         )
-        self.classes = LineEdit(tooltip="Names of the truth's classes: 1=cell, 2=border.")
+        self.classes = LineEdit(
+            tooltip="Names of the classes in the ground truth, such as 1=cell, 2=border."
+        )
         self.classes.native.setPlaceholderText("1=cell, 2=border")
 
     def _rows(self) -> list[Widget]:
         self.help = HelpButton("guide/evaluate", "Open the guide to Evaluate in the browser.")
         self._layer_rows = [
             row("Prediction", self.prediction),
-            row("Truth", self.truth),
+            row("Ground truth", self.truth),
             row("Image", self.image),
         ]
         self._folder_rows = [
             row("Predictions", self.prediction_folder),
-            row("Truth", self.truth_folder),
+            row("Ground truth", self.truth_folder),
         ]
         _show(False, *self._folder_rows)
         self._iou_row = row("IoU threshold", self.iou_threshold)
@@ -178,7 +180,7 @@ class EvaluateFields:
             row("Empty planes", self.empty_planes),
             *self._class_rows,
         ]
-        return Collapsible("More settings", inside, tooltip="Annotated area, stacks, classes.")
+        return Collapsible("More settings", inside, tooltip="Annotated area, stacks and classes.")
 
     def _connect(self) -> None:
         for name in ("prediction", "truth", "image"):
@@ -195,7 +197,7 @@ class EvaluateFields:
     # -- following -------------------------------------------------------------------------------
 
     def _follow(self) -> None:
-        """Show the rows that belong to what is compared."""
+        """Show the rows that apply to the current choice."""
         folders, semantic = self.source.value == "folders", self.kind.value == "semantic"
         if folders and self._model is None:
             self._model = self._add_model_chooser()
@@ -211,23 +213,23 @@ class EvaluateFields:
         from napari_unet.gui.forms import ModelChooser
 
         chooser = ModelChooser(
-            none="not known",
+            none="unknown",
             label="Model",
-            tooltip="The model that predicted the files, to tell whether it was trained on them.",
+            tooltip="Model that predicted the files, to check whether it was trained on them.",
         )
         self.more.inner.append(chooser)
         return chooser
 
     def _on_choice(self, name: str) -> None:
         if self._proposing or self._seen != self._layers():
-            return  # not a person: the layer list changed, and another proposal follows
+            return  # not the user: the layer list changed and another proposal follows
         self._chosen.add(name)
         if name == "prediction":
-            self._chosen.discard("kind")  # its model says it
+            self._chosen.discard("kind")  # known from its model
         self._propose()
 
     def _propose(self) -> None:
-        """Choose what a person has not chosen: what we predicted, and what belongs to it."""
+        """Select a prediction and its partners wherever the user has made no choice."""
         if self._proposing:
             return
         self._proposing, self._seen = True, self._layers()
@@ -251,7 +253,7 @@ class EvaluateFields:
         return list(self._viewer.layers)
 
     def _keeps(self, name: str) -> bool:
-        """Whether a person chose a layer that is still there."""
+        """Return whether the user chose a layer that still exists."""
         chooser = getattr(self, name)
         if name in self._chosen and chooser.value is None and name != "image":
             self._chosen.discard(name)  # it was removed from the viewer
@@ -264,7 +266,7 @@ def _show(visible: bool, *rows: Widget) -> None:
 
 
 def _prediction_among(labels: list[Layer]) -> Layer | None:
-    """The newest prediction of ours, else the newest that says that a model made it, else any."""
+    """Return the newest prediction of this plugin, else of another model, else any labels."""
     from napari_unet.gui.layers import is_ours
 
     def rank(layer: Layer) -> tuple[bool, ...]:
@@ -274,7 +276,7 @@ def _prediction_among(labels: list[Layer]) -> Layer | None:
 
 
 def _truth_for(prediction: Layer | None, labels: list[Layer], now: Layer | None) -> Layer | None:
-    """Other labels of that size, best of the same shape and drawn; those of now if as good."""
+    """Return other labels of that size: preferably of the same shape, drawn, and chosen now."""
     if prediction is None:
         return None
     shape = prediction.data.shape
@@ -287,7 +289,7 @@ def _truth_for(prediction: Layer | None, labels: list[Layer], now: Layer | None)
 
 
 def _image_for(prediction: Layer | None, images: list[Layer | None]) -> Layer | None:
-    """The image that was predicted, else one of that size."""
+    """Return the image that was predicted, else one of the same size."""
     if prediction is None:
         return None
     names = made_by(prediction).get("layers") or ()

@@ -1,4 +1,4 @@
-"""What the evaluation's form says, as a request; tested without any widget."""
+"""Values of the evaluation form, their checks and the request made from them."""
 
 from __future__ import annotations
 
@@ -31,34 +31,34 @@ __all__ = [
 
 @dataclass(frozen=True)
 class EvaluateValues:
-    """What is chosen in the form.
+    """Values of the evaluation form.
 
     Parameters
     ----------
     from_folders
-        Compare two folders of files rather than two layers.
+        Whether two folders of files are compared instead of two layers.
     prediction, truth
-        The layers.
+        Labels layers to compare.
     image
-        The image behind both, to tell whether a model was trained on it.
+        Image behind both, used to check whether the model was trained on it.
     annotated
-        Shapes or Labels layer: what is scored.
+        Shapes or Labels layer that marks the scored area.
     prediction_folder, truth_folder
-        The folders.
+        Folders of label files to compare.
     model
-        Model that predicted the files; a layer of ours says itself which it was.
+        Model that predicted the files. Layers predicted by this plugin record theirs.
     kind
-        What labels are: ``"instances"`` or ``"semantic"``.
+        Meaning of the labels: ``"instances"`` or ``"semantic"``.
     iou_threshold
-        Least intersection over union of a hit.
+        Smallest intersection over union of a hit.
     volumes
-        Score whole volumes, not each plane.
+        Whether whole volumes are scored instead of single planes.
     empty_planes
-        What a plane without labels in the truth means; as for `evaluate_many`.
+        Meaning of planes without ground-truth labels, as in `evaluate_many`.
     sparse
-        0 in the truth means "not painted".
+        Whether 0 in the ground truth means "not painted".
     background
-        Id of the background in the truth.
+        Id of the background in the ground truth.
     classes
         Names of the classes, such as ``"1=cell, 2=border"``.
     """
@@ -81,7 +81,7 @@ class EvaluateValues:
 
 
 def problem(values: EvaluateValues) -> str:
-    """Say in a sentence why this cannot be evaluated and how to mend it; empty if it can."""
+    """Return a sentence on why this cannot be evaluated and what to do, or an empty string."""
     try:
         _check(values)
     except UNetError as error:
@@ -91,14 +91,14 @@ def problem(values: EvaluateValues) -> str:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A comparison that can be made.
+    """A valid comparison.
 
     Parameters
     ----------
     request
-        What the worker gets.
+        Request for the worker.
     placed
-        The layers, brought to one shape; None: folders are compared.
+        The layers, brought to one shape. None if folders are compared.
     """
 
     request: EvaluateRequest | EvaluateFilesRequest
@@ -106,12 +106,12 @@ class Comparison:
 
 
 def prepare_comparison(values: EvaluateValues) -> Comparison:
-    """Check what is chosen, and make the request of it; each layer is read once.
+    """Check the values and build the request, reading each layer once.
 
     Raises
     ------
     UNetError
-        With the sentence of `problem`.
+        If the comparison is impossible, with the message of `problem`.
     """
     from napari_unet.compute.requests import EvaluateFilesRequest
 
@@ -148,36 +148,36 @@ def _layers_request(values: EvaluateValues, placed: Overlay) -> EvaluateRequest:
 
 
 def parse_classes(text: str) -> dict[int, str]:
-    """Read names of classes by id from a text such as ``"1=cell, 2=border"``.
+    """Read class names by id from text such as ``"1=cell, 2=border"``.
 
     Raises
     ------
     SettingsError
-        When a part of it is no id and name.
+        If a part is not an id with a name, or an id occurs twice.
     """
     names: dict[int, str] = {}
     for part in filter(None, (p.strip() for p in text.replace(";", ",").split(","))):
         number, _, name = (p.strip() for p in part.partition("="))
         if not number.isdecimal() or not name:
             raise SettingsError(
-                f"The class names hold '{part}': expected an id and its name, such as 1=cell, "
+                f"The class names contain '{part}': expected an id and a name, such as 1=cell, "
                 "2=border."
             )
         if int(number) in names:
-            raise SettingsError(f"The class names hold the id {number} twice: name each once.")
+            raise SettingsError(f"The class names list the id {number} twice: name each id once.")
         names[int(number)] = name
     return names
 
 
 def made_by(layer: Layer | None) -> Mapping[str, Any]:
-    """Give the record of how a layer was made, which predictions of ours carry; else nothing."""
+    """Return how this plugin made a layer, as recorded in its metadata, or an empty mapping."""
     from napari_unet.gui.layers import our_metadata
 
     return (None if layer is None else our_metadata(layer)) or {}
 
 
 def notes_on_layers(values: EvaluateValues) -> list[str]:
-    """Say what a reader of the scores should know about the layers."""
+    """Return sentences about the layers that a reader of the scores should know."""
     from napari_unet.gui.layers import misalignment
 
     if values.from_folders or values.prediction is None or values.truth is None:
@@ -190,14 +190,14 @@ def notes_on_layers(values: EvaluateValues) -> list[str]:
     if made_by(values.truth).get("model"):
         model = made_by(values.truth).get("model_name", "a model")
         notes.append(
-            f"The truth '{values.truth.name}' began as a prediction of '{model}': scores against "
-            "labels that a person only corrected are kinder than against labels drawn freely."
+            f"The ground truth '{values.truth.name}' started as a prediction of '{model}': scores "
+            "against corrected predictions tend to be higher than against labels drawn by hand."
         )
     return notes
 
 
 def _check(values: EvaluateValues) -> Overlay | None:
-    """Raise what keeps the comparison from being made; return the layers on each other."""
+    """Return the aligned layers, or raise an error if they cannot be compared."""
     names = parse_classes(values.classes) if values.kind == "semantic" else {}
     placed = None
     if values.from_folders:
@@ -206,45 +206,45 @@ def _check(values: EvaluateValues) -> Overlay | None:
         placed = _check_layers(values)
     if values.kind == "semantic" and values.sparse and values.background == 0:
         raise SettingsError(
-            "0 in the truth means 'not painted', so it is not the background, too: set the id "
-            "under which the background was painted" + (f" ({sorted(names)})." if names else ".")
+            "0 in the ground truth means 'not painted' and cannot be the background as well: set "
+            "the id of the painted background" + (f" ({sorted(names)})." if names else ".")
         )
     if names and values.background and values.background not in names:
         raise SettingsError(
-            f"The background is {values.background}, which has no name among {sorted(names)}: add "
-            f"it, for example {values.background}=background."
+            f"The background is {values.background}, but only {sorted(names)} have names: add a "
+            f"name, for example {values.background}=background."
         )
     return placed
 
 
 def _check_layers(values: EvaluateValues) -> Overlay:
     if values.prediction is None or values.truth is None:
-        which = "prediction" if values.prediction is None else "truth"
+        which = "prediction" if values.prediction is None else "ground truth"
         raise LabelsError(
-            f"There is no {which}: open or draw a Labels layer, and choose it as the {which}."
+            f"There is no {which}: open or draw a Labels layer and choose it as the {which}."
         )
     if values.prediction is values.truth:
         raise LabelsError(
-            f"Prediction and truth are both '{values.truth.name}': choose two Labels layers."
+            f"Prediction and ground truth are both '{values.truth.name}': choose two Labels layers."
         )
     placed = overlay(values.prediction, values.truth)
-    for what, array in (("prediction", placed.prediction), ("truth", placed.truth)):
+    for what, array in (("prediction", placed.prediction), ("ground truth", placed.truth)):
         if array.dtype.kind not in "biu":
-            raise LabelsError(f"The {what} holds {array.dtype}: expected integers.")
+            raise LabelsError(f"The {what} has the type {array.dtype}: expected integers.")
     if values.volumes and "Z" not in placed.axes:
         raise SettingsError(
-            f"'{placed.layer.name}' has axes {placed.axes}, without depth (Z): score planes, not "
-            "volumes."
+            f"'{placed.layer.name}' has axes {placed.axes}, without depth (Z): score each plane "
+            "instead of whole volumes."
         )
     if values.sparse and values.kind == "instances" and values.annotated is None:
         raise SettingsError(
-            "Objects that are only partly labelled cannot be scored without knowing where "
-            "somebody looked: choose the annotated area, and untick '0 is not painted'."
+            "Partly labelled objects can only be scored inside an annotated area: choose one under "
+            "More settings."
         )
     if values.image is not None and _lateral(values.image) != tuple(placed.truth.shape[-2:]):
         raise LabelsError(
-            f"The image '{values.image.name}' is {_lateral(values.image)} and the labels "
-            f"{tuple(placed.truth.shape[-2:])} pixels: choose the image that belongs to them, or "
+            f"The image '{values.image.name}' has {_lateral(values.image)} pixels and the labels "
+            f"have {tuple(placed.truth.shape[-2:])}: choose the image that belongs to them, or "
             "none."
         )
     return placed
@@ -253,24 +253,25 @@ def _check_layers(values: EvaluateValues) -> Overlay:
 def _check_folders(values: EvaluateValues) -> None:
     for what, folder in (
         ("predictions", values.prediction_folder),
-        ("truth", values.truth_folder),
+        ("ground truth", values.truth_folder),
     ):
         if folder is None or not folder.is_dir():
-            came = "none is chosen" if folder is None else f"there is no folder '{folder}'"
-            raise LabelsError(f"The folder of the {what}: {came}. Choose one with label files.")
+            found = f"'{folder}' does not exist" if folder else "none is chosen"
+            raise LabelsError(f"Folder of the {what}: {found}. Choose a folder of label files.")
     if values.prediction_folder == values.truth_folder:
         raise LabelsError(
-            f"Predictions and truth are the same folder '{values.truth_folder}': choose two."
+            f"Predictions and ground truth are the same folder '{values.truth_folder}': choose two "
+            "folders."
         )
     if values.sparse and values.kind == "instances":
         raise SettingsError(
-            "Objects that are only partly labelled need an annotated area, which folders do not "
-            "have: compare layers."
+            "Partly labelled objects need an annotated area, which folders do not have: compare "
+            "layers instead."
         )
 
 
 def _settings(values: EvaluateValues) -> dict[str, Any]:
-    """Keywords of `evaluate_many`."""
+    """Return the keyword arguments of `evaluate_many`."""
     common = {
         "kind": values.kind,
         "ndim": 3 if values.volumes else 2,
@@ -291,20 +292,20 @@ def _settings(values: EvaluateValues) -> dict[str, Any]:
 
 
 def _predicted_classes(layer: Labels | None) -> dict[int, str] | None:
-    """Names of the classes of a prediction of ours; None where nobody knows them."""
+    """Return the class names of a prediction by this plugin, or None if they are unknown."""
     task = made_by(layer).get("task", {})
     classes = task.get("classes", ()) if isinstance(task, Mapping) else ()
     return {int(c["id"]): str(c["name"]) for c in classes} or None
 
 
 def _model_of(layer: Labels) -> Path | None:
-    """File of the model that made a prediction of ours."""
+    """Return the file of the model behind a prediction by this plugin."""
     model = made_by(layer).get("model")
     return Path(model) if isinstance(model, str) and model else None
 
 
 def _image(values: EvaluateValues) -> CoreImage | None:
-    """The image, where somebody will ask whether the model has seen it."""
+    """Return the image if the model is known, to check whether it was trained on it."""
     if values.image is None or values.prediction is None or _model_of(values.prediction) is None:
         return None
     from napari_unet.gui.layers import image_from_layers
@@ -315,7 +316,7 @@ def _image(values: EvaluateValues) -> CoreImage | None:
 
 
 def _annotated(values: EvaluateValues, placed: Overlay) -> Any:
-    """Mask of the annotated area in the shape of what is scored."""
+    """Return the mask of the annotated area in the shape of the scored labels."""
     if values.annotated is None:
         return None
     from napari_unet.gui.layers import annotated_area
@@ -324,7 +325,7 @@ def _annotated(values: EvaluateValues, placed: Overlay) -> Any:
 
 
 def _snapshot(data: Any) -> Any:
-    """Copy what a person may go on drawing in; what is on disk is read by the worker."""
+    """Copy arrays in memory, which the user may keep editing; the worker reads those on disk."""
     return data.copy() if isinstance(data, np.ndarray) else data
 
 

@@ -1,4 +1,4 @@
-"""What the evaluation says beside its numbers: definitions, and what the numbers leave out."""
+"""Texts beside the scores: definitions, tooltips and notes on what the scores omit."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ __all__ = [
 _EXPLAINED = {
     "instances": {
         "ap": "AP", "mean_ap": "Mean AP", "f1": "F1", "pq": "PQ", "sq": "SQ",
-        "object_precision": "Precision of objects", "object_recall": "Recall of objects",
+        "object_precision": "Object precision", "object_recall": "Object recall",
         "missed": "Missed", "invented": "Invented", "split": "Split", "merged": "Merged",
-        "iou": "IoU", "dice": "Dice", "precision": "Precision of pixels",
-        "recall": "Recall of pixels", "pixel_accuracy": "Pixel accuracy",
+        "iou": "IoU", "dice": "Dice", "precision": "Pixel precision",
+        "recall": "Pixel recall", "pixel_accuracy": "Pixel accuracy",
         "pooled": "Pooled", "by_image": "By image",
     },
     "semantic": {
@@ -40,44 +40,44 @@ _COLUMNS = {
 }  # fmt: skip
 OBJECT_HELP = {
     "plane": "Position in the stack.",
-    "category": "What became of the object.",
-    "in": "Whether it is in the truth or in the prediction.",
-    "id": "Its label.",
-    "IoU": "Intersection over union with the object that it overlaps most.",
-    "area_px": "Its area in pixels.",
+    "category": "Whether the object is a hit, missed, split, merged or invented.",
+    "in": "Whether the object is in the ground truth or in the prediction.",
+    "id": "Label of the object.",
+    "IoU": "Intersection over union with the object it overlaps most.",
+    "area_px": "Area of the object in pixels.",
 }
 _HELP = {
-    "hit": "True objects that a prediction matches.",
-    "split": "True objects that lie in two or more predictions.",
-    "merged": "True objects that share a prediction with another.",
-    "wrong class": "Pixels of a class that were predicted as another class.",
+    "hit": "Ground-truth objects that a prediction matches.",
+    "split": "Ground-truth objects that were predicted in two or more pieces.",
+    "merged": "Ground-truth objects that were predicted as one with another.",
+    "wrong class": "Pixels of a class predicted as another class.",
 }
 _PIXEL_HELP = {
-    "hit": "Pixels of a class that were predicted as it.",
-    "missed": "Pixels of a class that were predicted as background.",
-    "invented": "Background that was predicted as a class.",
+    "hit": "Pixels predicted as their own class.",
+    "missed": "Pixels of a class predicted as background.",
+    "invented": "Background pixels predicted as a class.",
 }
 TABS = {
-    "Objects": "Every object, and what became of it: click a row to go there.",
+    "Objects": "Every object with its match or error. Click a row to show the object.",
     "Classes": "Pixel scores of each class.",
-    "Thresholds": "Object scores against the threshold of intersection over union.",
-    "Planes": "A row per image or plane: click one to go there.",
+    "Thresholds": "Object scores for every threshold of intersection over union.",
+    "Planes": "One row per image or plane. Click a row to go there.",
 }
 
 
 def definitions(kind: str) -> str:
-    """Say what each score of that kind means."""
+    """Return the definition of each score of this kind of labels as HTML."""
     from napari_unet.core.evaluation.report import DEFINITIONS
 
     return explained({name: DEFINITIONS[key] for key, name in _EXPLAINED[kind].items()})
 
 
 def category_help(kind: str, categories: Iterable[str]) -> str:
-    """Say what each colour of the error layer means, and what is counted."""
+    """Return the meaning of each colour of the error layer and of the numbers as HTML."""
     from napari_unet.core.evaluation.report import DEFINITIONS
 
     texts = DEFINITIONS | _HELP
-    numbers = "True objects, each counted once; the invented ones are not among them."
+    numbers = "Ground-truth objects, each counted once, except invented objects."
     if kind == "semantic":
         texts, numbers = texts | _PIXEL_HELP, "Pixels that the error layer shows in this colour."
     helped = {name.capitalize(): texts[name] for name in categories}
@@ -85,32 +85,32 @@ def category_help(kind: str, categories: Iterable[str]) -> str:
 
 
 def score_help() -> dict[str, str]:
-    """Definition of each column's score."""
+    """Return the definition of the score in each column."""
     from napari_unet.core.evaluation.report import DEFINITIONS
 
     return {column: DEFINITIONS[key] for column, key in _COLUMNS.items()}
 
 
 def left_out(report: Report) -> list[str]:
-    """Say what the scores do not cover."""
+    """Return sentences on what the scores do not cover."""
     sentences = []
     if report.not_annotated:
         sentences.append(
-            f"{report.not_annotated} plane(s) without any label in the truth were left out as not "
+            f"{report.not_annotated} plane(s) without ground-truth labels were left out as not "
             "annotated."
         )
     if report.unmatched:
         listed = ", ".join(report.unmatched[:3]) + (", ..." if len(report.unmatched) > 3 else "")
-        sentences.append(f"{len(report.unmatched)} file(s) have no partner: {listed}.")
+        sentences.append(f"{len(report.unmatched)} file(s) have no counterpart: {listed}.")
     empty = sum(image.empty for image in report.images)
     if empty and len(report.images) > 1:
         sentences.append(
-            f"{empty} image(s) hold nothing in truth and prediction: they have no score of their "
-            "own and are left out of means by image."
+            f"{empty} image(s) are empty in both ground truth and prediction: they have no score "
+            "and are left out of means by image."
         )
     return sentences
 
 
 def explained(texts: Mapping[str, str]) -> str:
-    """Set names in bold before what they mean, as HTML."""
+    """Format names in bold, each followed by its explanation, as HTML."""
     return "".join(f"<p style='margin:2px 0'><b>{k}</b>: {v}</p>" for k, v in texts.items())

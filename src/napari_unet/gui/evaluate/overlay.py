@@ -1,4 +1,4 @@
-"""Which pixels of a prediction are compared with which of the truth."""
+"""Alignment of a prediction with its ground truth."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ __all__ = ["Overlay", "layer_data", "overlay"]
 
 @dataclass(frozen=True)
 class Overlay:
-    """Prediction and truth brought to one shape, and the layer on which they lie.
+    """Prediction and ground truth of one shape, and the layer that they share a grid with.
 
     Parameters
     ----------
     prediction, truth
-        Arrays of one shape; axes TZYX, those that there are.
+        Arrays of one shape with the axes TZYX, those of them that exist.
     layer
-        Layer of the same shape and place, on which an error layer goes.
+        Layer of the same shape and position, from which an error layer is made.
     axes
         One letter per dimension of `layer`, in its order.
     """
@@ -36,21 +36,21 @@ class Overlay:
     axes: str
 
     def position(self, plane: str) -> dict[str, int]:
-        """Read a plane's position, bare numbers as in ``"3 1"``, as an index by axis."""
+        """Convert a plane's position, such as ``"3 1"``, to an index per axis."""
         leading = [a for a in AXES if a in self.axes and a != "C"]
         return dict(zip(leading, map(int, plane.split()), strict=False))
 
 
 def overlay(prediction: Labels, truth: Labels) -> Overlay:
-    """Bring prediction and truth to one shape.
+    """Bring prediction and ground truth to one shape.
 
-    A prediction of one plane is compared with the plane of the truth on which it lies; axes of
-    length 1 that the truth does not have are dropped.
+    A prediction of one plane is compared with the plane of the ground truth at its position. Axes
+    of length 1 that the ground truth does not have are dropped.
 
     Raises
     ------
     LabelsError
-        When they do not fit.
+        If their shapes do not match.
     """
     from napari_unet.gui.layers import propose_axes
 
@@ -65,19 +65,18 @@ def overlay(prediction: Labels, truth: Labels) -> Overlay:
         axes = propose_axes(layer)
         return Overlay(_in_order(p, axes), _in_order(t, axes), layer, axes)
     raise LabelsError(
-        f"The prediction '{prediction.name}' has shape {tuple(p.shape)} and the truth "
-        f"'{truth.name}' {tuple(t.shape)}: expected the same. Choose the two that belong to one "
-        "image."
+        f"The prediction '{prediction.name}' has shape {tuple(p.shape)} and the ground truth "
+        f"'{truth.name}' {tuple(t.shape)}: expected the same shape. Choose two layers of one image."
     )
 
 
 def layer_data(layer: Layer) -> Any:
-    """Array of a layer, of a multiscale layer the finest level."""
+    """Return the array of a layer, or the finest level of a multiscale layer."""
     return layer.data[0] if getattr(layer, "multiscale", False) else layer.data
 
 
 def _in_order(data: Any, axes: str) -> Any:
-    """Bring an array with these axes into the core's order, without a C of length 1."""
+    """Transpose an array to the axis order TCZYX and drop a C of length 1."""
     order = [axes.index(a) for a in AXES if a in axes]
     if order != sorted(order):
         data = (data if hasattr(data, "transpose") else _lazy(data)).transpose(order)
@@ -89,7 +88,7 @@ def _in_order(data: Any, axes: str) -> Any:
 
 
 def _lazy(data: Any) -> Any:
-    """A zarr array as one of dask, which can be given another shape."""
+    """Wrap a zarr array in a dask array, which can be reshaped."""
     import dask.array as da
 
     return da.from_array(data)
@@ -100,7 +99,7 @@ def _without_single(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _plane_of(prediction: Labels, truth: Labels) -> tuple[int, ...] | None:
-    """Index of the truth's plane on which a prediction of one plane lies."""
+    """Return the index of the ground-truth plane at the position of a one-plane prediction."""
     from napari_unet.gui.layers.geometry import to_data, to_world
 
     p, t = layer_data(prediction).shape, layer_data(truth).shape

@@ -1,4 +1,4 @@
-"""What an evaluation found, as it is shown: scores, colours, tables, definitions."""
+"""Display of the results of an evaluation: scores, colours, tables and definitions."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ if TYPE_CHECKING:
 __all__ = ["ResultsView"]
 
 _TABLE_HEIGHT_PX = 236
-"""All thresholds are seen without scrolling."""
+"""Shows all thresholds without scrolling."""
 _LEAST_COLUMN_PX = 34
 
 
 class ResultsView(Container[Widget]):
-    """Scores, legend of the error layer, tables of objects, classes, thresholds and planes.
+    """Scores, legend of the error layer, and tables of objects, classes, thresholds and planes.
 
     Parameters
     ----------
     views
-        Buttons that go below the legend.
+        Buttons below the legend.
     """
 
     object_chosen = Signal(dict)
-    """Emitted with a row of `ErrorMap.objects` that a person clicked."""
+    """Emitted with a row of `ErrorMap.objects` when the user clicks it."""
     image_chosen = Signal(str)
-    """Emitted with the name of an image or plane of the report that a person clicked."""
+    """Emitted with the name of an image or plane when the user clicks its row."""
     failed = Signal(str)
-    """Emitted with a sentence when a table could not be saved."""
+    """Emitted with the error message when a table could not be saved."""
 
     def __init__(self, views: Widget) -> None:
         super().__init__(labels=False)
@@ -54,7 +54,7 @@ class ResultsView(Container[Widget]):
         self.headline, self.overall, self._definitions = _text(), _text(), _text()
         self.notes, self.legend = Message(), Legend()
         self.over = ComboBox(choices=[("pooled", "pooled"), ("by image", "by_image")])
-        self.show_which = ComboBox(choices=["errors"], tooltip="Which objects are listed.")
+        self.show_which = ComboBox(choices=["errors"], tooltip="Objects to list.")
         self.objects = _table(words.OBJECT_HELP, headings={"category": "what", "area_px": "px"})
         self.classes, self.thresholds, self.images = (_table(words.score_help()) for _ in range(3))
         self._over_row = row("Over images", self.over)
@@ -70,18 +70,18 @@ class ResultsView(Container[Widget]):
         notes: Sequence[str] = (),
         name: str = "",
     ) -> None:
-        """Show what was found.
+        """Show the results.
 
         Parameters
         ----------
         report, errors
-            Result of the evaluation; `errors` is None for files.
+            Results of the evaluation. `errors` is None for files.
         iou_threshold
-            That of the error map.
+            Threshold of the error map.
         notes
-            Sentences beside those of the report.
+            Sentences to show besides those of the report.
         name
-            What the report calls the stack; its planes are then named by their position alone.
+            Name of the stack in the report. If set, planes are named by their position alone.
         """
         self._report, self._errors = report, errors
         first, _, rest = rows_of.headline(report, errors, iou_threshold).partition("<br>")
@@ -135,13 +135,13 @@ class ResultsView(Container[Widget]):
         self.legend.visible = self._errors is not None
         if self._errors is not None:
             counts = rows_of.fates(self._report, self._errors)
-            # Name and number in one, so that no line ends between them.
+            # Name and number are joined so that no line breaks between them.
             colours = {f"{name} {n:,}": ERROR_COLOURS[name] for name, n in counts.items()}
             self.legend.show_colours(colours)
             self.legend.native.setToolTip(words.category_help(self._report.kind, counts))
 
     def _choose_tabs(self) -> None:
-        """Show the tabs that have something to say."""
+        """Show the tabs that apply to these results."""
         assert self._report is not None
         instances = self._report.kind == "instances"
         several = len(self._report.images) > 1
@@ -165,7 +165,7 @@ class ResultsView(Container[Widget]):
         self.over.native.setToolTip(words.explained(how))
 
     def _fill_scores(self) -> None:
-        """Fill the tables that depend on pooled or by image."""
+        """Fill the tables that differ between pooled scores and scores by image."""
         if self._report is None:
             return
         how: How = self.over.value
@@ -188,7 +188,7 @@ class ResultsView(Container[Widget]):
         self._plot.show(self._report.threshold_rows(), how=how)
 
     def _offer_categories(self) -> None:
-        """List what the table of objects can be narrowed to; keep what was chosen."""
+        """List the filters for the table of objects and keep the current one."""
         assert self._report is not None
         if self._errors is None or self._report.kind == "semantic":
             return
@@ -216,12 +216,12 @@ def _table(tooltips: Mapping[str, str], headings: Mapping[str, str] | None = Non
     table = Table(headings=headings, tooltips=tooltips)
     table.view.setMinimumHeight(_TABLE_HEIGHT_PX)
     header: Any = table.view.horizontalHeader()
-    header.setResizeContentsPrecision(0)  # thousands of objects: only those in view are measured
+    header.setResizeContentsPrecision(0)  # measure only visible rows: there may be thousands
     return table
 
 
 def _fit_columns(table: Table, wide: int = -1, width_px: int = 0) -> None:
-    """Let all columns fit into a narrow dock: one has a width of its own, the others share."""
+    """Fit all columns into a narrow dock: one may have a fixed width, the others share the rest."""
     header: Any = table.view.horizontalHeader()
     header.setMinimumSectionSize(_LEAST_COLUMN_PX)
     header.setStretchLastSection(False)

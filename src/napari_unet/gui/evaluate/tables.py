@@ -1,4 +1,4 @@
-"""What the evaluation's tables show: rows and sentences made of a report, without any widget."""
+"""Rows and headlines of the evaluation tables, made from a report."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ _OBJECT = {"AP": "ap", "F1": "f1", "PQ": "pq", "prec.": "precision", "rec.": "re
 
 
 def headline(report: Report, errors: ErrorMap | None, iou_threshold: float) -> str:
-    """Say the result in a line: the scores that people look at first, and how many objects."""
+    """Return the main scores and the numbers of objects as one line of HTML."""
     summary = report.summary()
     if report.kind == "semantic":
         dice, accuracy = summary["dice_foreground_pooled"], summary["pixel_accuracy_pooled"]
         scores = [f"Dice {_short(dice)}", f"pixel accuracy {_short(accuracy)}"]
-        return f"{' · '.join(scores)}<br>Dice of all classes but the background, pooled"
+        return f"{' · '.join(scores)}<br>Dice of all classes except the background, pooled"
     if errors is None:
         scores = [f"{n} {_short(summary[f'{k}_pooled'])}" for n, k in _AT_HALF]
         tp = sum(i.objects.at[0].tp for i in report.images if i.objects)
@@ -50,12 +50,12 @@ def headline(report: Report, errors: ErrorMap | None, iou_threshold: float) -> s
     tp, true, predicted = counts
     return (
         f"{' · '.join(scores)}<br>"
-        f"At IoU {iou_threshold:g}: {tp} of {true} true objects found, {predicted} predicted"
+        f"At IoU {iou_threshold:g}: found {tp} of {true} objects, predicted {predicted}"
     )
 
 
 def class_rows(report: Report, how: How) -> list[Row]:
-    """Give a row per class, and one for all that is not background, with its pixel scores."""
+    """Return the pixel scores per class, after those of everything but the background."""
     from napari_unet.core.evaluation.metrics import flat_names
 
     summary = report.summary()
@@ -70,7 +70,7 @@ def class_rows(report: Report, how: How) -> list[Row]:
 
 
 def overall_scores(report: Report, how: How) -> str:
-    """Say the scores that belong to no class."""
+    """Return the scores over all classes in one line."""
     summary = report.summary()
     parts = [f"Pixel accuracy {_short(summary[f'pixel_accuracy_{how}'])}"]
     if report.kind == "semantic":
@@ -83,7 +83,7 @@ def overall_scores(report: Report, how: How) -> str:
 
 
 def threshold_rows(report: Report, how: How) -> list[Row]:
-    """Give a row per threshold of intersection over union with the object scores."""
+    """Return the object scores per threshold of intersection over union."""
     return [
         {"IoU": row["iou_threshold"]}
         | {label: round(row[f"{score}_{how}"], 3) for label, score in _OBJECT.items()}
@@ -92,15 +92,15 @@ def threshold_rows(report: Report, how: How) -> list[Row]:
 
 
 def image_rows(report: Report, name: str = "") -> list[Row]:
-    """Give a row per image or plane with its scores; objects at an IoU of 0.5.
+    """Return the scores per image or plane, with objects matched at an IoU of 0.5.
 
     Parameters
     ----------
     report
-        What was found.
+        Results of the evaluation.
     name
-        What the report calls the stack: ``plane`` is then the position alone. Empty: the images
-        are files, and ``file`` is what each is called.
+        Name of the stack in the report. If set, ``plane`` holds the position of each plane. If
+        empty, the images are files and ``file`` holds their names.
     """
     rows: list[Row] = []
     for image in report.images:
@@ -119,10 +119,10 @@ def image_rows(report: Report, name: str = "") -> list[Row]:
 
 
 def object_rows(errors: ErrorMap, show: str = "errors") -> list[Row]:
-    """Give a row per object, the worst first.
+    """Return a row per object, errors and large objects first.
 
-    A hit has one row, though it is two objects: the true one. To the keys of `ErrorMap.objects`
-    come ``in`` and ``IoU``, in short.
+    A hit has one row, that of the ground-truth object. Rows have the keys of `ErrorMap.objects` and
+    the short forms ``in`` and ``IoU``.
 
     Parameters
     ----------
@@ -147,15 +147,15 @@ def object_rows(errors: ErrorMap, show: str = "errors") -> list[Row]:
 
 
 def category_counts(errors: ErrorMap) -> dict[str, int]:
-    """Count the rows that `object_rows` gives for each category: true and predicted objects."""
+    """Count the rows of `object_rows` in each category."""
     counts = Counter(row["category"] for row in errors.objects if not _is_second_of_hit(row))
     return {name: counts[name] for name in _OBJECT_CATEGORIES}
 
 
 def fates(report: Report, errors: ErrorMap) -> dict[str, int]:
-    """Count what became of the true objects, which adds up, and the invented ones.
+    """Count ground-truth objects by outcome, and invented objects.
 
-    For classes, pixels. Categories that cannot occur are left out.
+    For classes, pixels are counted. Categories that cannot occur are left out.
     """
     if report.kind == "semantic":
         return _pixel_categories(report)
@@ -170,12 +170,12 @@ def fates(report: Report, errors: ErrorMap) -> dict[str, int]:
 def export_csv(
     report: Report, errors: ErrorMap | None, folder: Path, settings: Mapping[str, Any]
 ) -> list[Path]:
-    """Write every table: scores, by image, by threshold, by object, and what was compared.
+    """Write all tables: scores, images, thresholds, objects and what was compared.
 
     Raises
     ------
     StorageError
-        When the folder cannot be written.
+        If the folder cannot be written.
     """
     from napari_unet.core.evaluation.report import write_report
     from napari_unet.core.system.atomic_files import atomic_write_csv, remove
@@ -193,7 +193,7 @@ def export_csv(
             atomic_write_csv(folder / name, rows)
             written.append(folder / name)
         else:
-            remove(folder / name)  # that of an earlier export would be taken for part of this one
+            remove(folder / name)  # an older file would look like part of this export
     return written
 
 
@@ -203,12 +203,12 @@ _AT_HALF = (("AP", "ap50"), ("F1", "f1_50"), ("PQ", "pq_50"))
 
 
 def _is_second_of_hit(row: Mapping[str, Any]) -> bool:
-    """Whether it is the predicted one of two objects that match."""
+    """Return whether a row is the predicted one of two matching objects."""
     return bool(row["category"] == "hit" and row["object"] == "prediction")
 
 
 def _object_counts(errors: ErrorMap) -> tuple[int, int, int]:
-    """Matches, true and predicted objects."""
+    """Return the numbers of matches, ground-truth objects and predicted objects."""
     tp = sum(r["object"] == "truth" and r["category"] == "hit" for r in errors.objects)
     true = sum(r["object"] == "truth" for r in errors.objects)
     return tp, true, len(errors.objects) - true
@@ -216,13 +216,13 @@ def _object_counts(errors: ErrorMap) -> tuple[int, int, int]:
 
 def _scores_of(tp: int, true: int, predicted: int) -> list[str]:
     if not true + predicted:
-        return ["No objects in truth and prediction: no score"]
+        return ["No objects in ground truth or prediction: no score"]
     ap, f1 = tp / (true + predicted - tp), 2 * tp / (true + predicted)
     return [f"AP {_short(ap)}", f"F1 {_short(f1)}"]
 
 
 def _pq_at(report: Report, iou_threshold: float) -> list[str]:
-    """PQ, where the report has it at this threshold."""
+    """Return PQ if the report has it at this threshold."""
     for row in report.threshold_rows():
         if math.isclose(row["iou_threshold"], iou_threshold) and not math.isnan(row["pq_pooled"]):
             return [f"PQ {_short(row['pq_pooled'])}"]

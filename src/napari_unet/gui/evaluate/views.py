@@ -1,4 +1,4 @@
-"""Buttons that arrange what was compared in the viewer: side by side, as outlines, as errors."""
+"""Buttons that show the compared layers side by side, as outlines or as errors."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ How = Literal["side by side", "overlay", "errors", "back"]
 
 
 class Views(Container[Widget]):
-    """Shows image, truth, prediction and errors next to or on each other, and goes back.
+    """Views of image, ground truth, prediction and errors.
 
     Parameters
     ----------
     viewer
-        Whose layers are shown and hidden.
+        Viewer whose layers are arranged.
     """
 
     def __init__(self, viewer: napari.Viewer) -> None:
@@ -39,9 +39,15 @@ class Views(Container[Widget]):
         self._colours_before: list[tuple[weakref.ref[Labels], Any]] = []
         self._legend = Legend(OUTLINES)
         buttons = [
-            self._button("Side by side", "side by side", "Image, truth and prediction in a row."),
-            self._button("Overlay", "overlay", "Outlines of truth and prediction on the image."),
-            self._button("Errors", "errors", "The errors in their colours on the image."),
+            self._button(
+                "Side by side", "side by side", "Show image, ground truth and prediction in a row."
+            ),
+            self._button(
+                "Overlay",
+                "overlay",
+                "Show the outlines of ground truth and prediction on the image.",
+            ),
+            self._button("Errors", "errors", "Show the errors in colour on the image."),
             self._button("Back", "back", "Show the layers as they were before."),
         ]
         self.append(plain_container(buttons, layout="horizontal"))
@@ -51,12 +57,12 @@ class Views(Container[Widget]):
     def show_compared(
         self, image: Image | None, truth: Labels, prediction: Labels, errors: Labels | None
     ) -> None:
-        """Say which layers the buttons show."""
+        """Set the layers that the buttons show."""
         self._image, self._errors = image, errors
         self._compared = {"truth": truth, "prediction": prediction}
 
     def look(self, how: How) -> None:
-        """Arrange the layers, those that are still in the viewer."""
+        """Arrange the layers that are still in the viewer."""
         from napari_unet.gui.layers import restore_view, show_overlay, show_side_by_side
 
         self._restore_colours()
@@ -80,7 +86,7 @@ class Views(Container[Widget]):
         return [layer for layer in layers if layer is not None and layer in self._viewer.layers]
 
     def _paint_outlines(self) -> None:
-        """One colour for all of the truth and one for all of the prediction."""
+        """Paint ground truth and prediction in one colour each."""
         from napari.utils.colormaps import DirectLabelColormap
 
         for name, layer in self._compared.items():

@@ -1,4 +1,4 @@
-"""The Evaluate widget: how good a prediction is, and where it is wrong."""
+"""The Evaluate widget: scores of a prediction and the objects it got wrong."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ __all__ = ["EvaluateWidget"]
 
 
 class EvaluateWidget(Form):
-    """Compares a prediction with the truth: scores, an error layer, a table of objects.
+    """Comparison of a prediction with ground truth: scores, an error layer, tables of objects.
 
     Parameters
     ----------
     viewer
-        The viewer whose layers are compared.
+        Viewer whose layers are compared.
     """
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
@@ -51,10 +51,12 @@ class EvaluateWidget(Form):
         self._job: QtJob | None = None
         self._error_layer: Labels | None = None
         self.fields, self.views = EvaluateFields(viewer), Views(viewer)
-        self.run = PushButton(text="Evaluate", tooltip="Compare the prediction with the truth.")
+        self.run = PushButton(
+            text="Evaluate", tooltip="Compare the prediction with the ground truth."
+        )
         self._message, self._progress = Message(), ProgressRow(stop_tooltip="Stop the comparison.")
         self.results = ResultsView(self.views)
-        self.save = PushButton(text="Export CSV …", tooltip="Save all tables into a folder.")
+        self.save = PushButton(text="Export CSV …", tooltip="Save all tables in a folder.")
         asking = [*self.fields.shown, self.run, self.fields.more, self._progress, self._message]
         super().__init__(widgets=[*asking, self.results, self.save])
         self.results.visible = self.save.visible = False
@@ -63,27 +65,27 @@ class EvaluateWidget(Form):
 
     @property
     def values(self) -> EvaluateValues:
-        """What is chosen."""
+        """Current values of the form."""
         return self.fields.values
 
     @property
     def message(self) -> str:
-        """What is wrong with what is chosen, or went wrong; empty where nothing is."""
+        """Current warning or error; empty if there is none."""
         return self._message.text
 
     @property
     def running(self) -> bool:
-        """Whether a comparison is under way."""
+        """Whether a comparison is running."""
         return self._job is not None
 
     @property
     def error_layer(self) -> Labels | None:
-        """The layer that shows the errors, as long as it is in the viewer."""
+        """Layer that shows the errors, or None if it is not in the viewer."""
         layer = self._error_layer
         return layer if layer is not None and layer in self._viewer.layers else None
 
     def evaluate(self) -> Job | None:
-        """Compare what is chosen; None, and a sentence in the widget, where that cannot be."""
+        """Start the comparison; show a message and return None if it is impossible."""
         values = self.values
         try:
             comparison = prepare_comparison(values)
@@ -101,12 +103,12 @@ class EvaluateWidget(Form):
         return job
 
     def export(self, folder: Path) -> list[Path]:
-        """Write the tables of the last evaluation as CSV into a folder.
+        """Write the tables of the last evaluation as CSV files into a folder.
 
         Raises
         ------
         StorageError
-            When it cannot be written.
+            If the folder cannot be written.
         """
         from napari_unet.gui.evaluate.tables import export_csv
 
@@ -125,7 +127,7 @@ class EvaluateWidget(Form):
         self.results.failed.connect(lambda sentence: self._message.say(sentence, "error"))
 
     def _check(self) -> None:
-        """Say what does not fit as soon as both are chosen, not only after pressing the button."""
+        """Show problems as soon as both layers are chosen, before the button is pressed."""
         values = self.values
         both = values.prediction is not None and values.truth is not None
         self._message.say(problem(values) if both and not values.from_folders else "", "warning")
@@ -152,7 +154,7 @@ class EvaluateWidget(Form):
         elif self._asked is not None and event.result is not None:
             try:
                 self._show(self._asked, event.result)
-            except UNetError as error:  # the layers were changed since
+            except UNetError as error:  # the layers have changed since
                 self._message.say(str(error), "error")
 
     def _show(self, asked: _Asked, result: Evaluation) -> None:
@@ -190,7 +192,7 @@ class EvaluateWidget(Form):
     # -- the view --------------------------------------------------------------------------------
 
     def _go_to_object(self, row: dict[str, Any]) -> None:
-        """Bring an object of the table into view, and choose its label in its layer."""
+        """Show an object of the table in the viewer and select its label in its layer."""
         from napari_unet.gui.layers import jump_to
 
         if self._found is None or (placed := self._found[0].placed) is None:
@@ -231,7 +233,7 @@ class EvaluateWidget(Form):
         folder = QFileDialog.getExistingDirectory(self.native, "Folder for the tables")
         if not folder:
             return
-        instead = ", in place of earlier ones" if (Path(folder) / "scores.csv").exists() else ""
+        instead = ", replacing earlier tables" if (Path(folder) / "scores.csv").exists() else ""
         try:
             written = self.export(Path(folder))
         except UNetError as error:
@@ -243,16 +245,16 @@ class EvaluateWidget(Form):
 
 @dataclass(frozen=True)
 class _Asked:
-    """What an evaluation is about, as it was when the button was pressed.
+    """Choices of the form when the button was pressed.
 
     Parameters
     ----------
     values
-        The form.
+        Values of the form.
     placed
-        The layers; without their data, which the request has.
+        Aligned layers, or None if folders are compared.
     name
-        What the report calls the prediction.
+        Name of the prediction in the report.
     notes
         Sentences about the layers.
     """
@@ -270,12 +272,12 @@ class _Asked:
         return cls(values, comparison.placed, values.prediction.name, notes)
 
     def describe(self) -> dict[str, Any]:
-        """Plain values that say what was compared, for metadata and tables."""
+        """Return what was compared as plain values, for metadata and tables."""
         values = self.values
-        told = {"prediction": str(values.prediction_folder), "truth": str(values.truth_folder)}
+        compared = {"prediction": str(values.prediction_folder), "truth": str(values.truth_folder)}
         if not values.from_folders:
             layers = {"prediction": values.prediction, "truth": values.truth}
             layers |= {"image": values.image, "annotated area": values.annotated}
-            told = {what: layer.name for what, layer in layers.items() if layer is not None}
+            compared = {what: layer.name for what, layer in layers.items() if layer is not None}
         settings = {"labels are": values.kind, "IoU threshold": values.iou_threshold}
-        return told | settings | {"planes without labels": values.empty_planes}
+        return compared | settings | {"planes without labels": values.empty_planes}

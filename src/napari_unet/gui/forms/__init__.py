@@ -1,4 +1,4 @@
-"""What the forms of the widgets share: rows, folds, sentences, and choosing layers and models."""
+"""Parts shared by the forms: rows, collapsible sections, messages, layer and model choosers."""
 
 from napari_unet.gui.forms.choosers import LayerChooser, follow_layers
 from napari_unet.gui.forms.fields import FolderField, narrow, parse_channels

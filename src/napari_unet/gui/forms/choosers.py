@@ -1,4 +1,4 @@
-"""Choosing layers: lists that follow the viewer when layers come, go, move or get another name."""
+"""Layer choosers that follow the viewer when layers are added, removed, moved or renamed."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ Wanted = Callable[["Layer"], bool]
 
 
 def follow_layers(viewer: napari.Viewer, callback: Callable[[], None], owner: QObject) -> None:
-    """Call back when layers are added, removed, moved or renamed, as long as a Qt object lives.
+    """Call a function whenever layers are added, removed, moved or renamed.
 
     Parameters
     ----------
     viewer
-        Whose layers.
+        Viewer whose layers are followed.
     callback
-        Called without arguments; of a method only a weak reference is kept.
+        Function without arguments. Methods are referenced weakly.
     owner
-        What the callback works on. Nothing is connected to its `destroyed`: Python code that runs
-        from there has crashed.
+        Qt object that the callback works on; calls end when it is deleted. Its signal `destroyed`
+        is not used, because Python code called from it can crash.
     """
     viewer = unwrapped(viewer)
     events = viewer.layers.events
@@ -55,14 +55,14 @@ def follow_layers(viewer: napari.Viewer, callback: Callable[[], None], owner: QO
 
     def listen() -> None:
         renamed = [] if hasattr(events, "renamed") else [x.events.name for x in viewer.layers]
-        for emitter in (*known, *renamed):  # older napari: each layer for itself
+        for emitter in (*known, *renamed):  # older napari: connect every layer
             emitter.connect(changed)
 
     listen()
 
 
 def _of_types(viewer: napari.Viewer, kinds: Sequence[str], wanted: Wanted | None) -> list[Layer]:
-    """Layers of some types, the topmost first: what was added last is what people mean."""
+    """Return layers of some types, topmost first: users usually mean the newest one."""
     from napari import layers
 
     classes = tuple(getattr(layers, kind.capitalize()) for kind in kinds)
@@ -71,22 +71,23 @@ def _of_types(viewer: napari.Viewer, kinds: Sequence[str], wanted: Wanted | None
 
 
 class LayerChooser(ComboBox):
-    """One layer of some types.
+    """Choice of one layer of some types.
 
-    Keeps what was chosen while it exists, also under a new name.
+    The chosen layer stays chosen while it exists, even if it is renamed.
 
     Parameters
     ----------
     viewer
-        Whose layers.
+        Viewer whose layers are listed.
     kinds
-        ``"image"``, ``"labels"``, ``"shapes"``.
+        Types of layers: ``"image"``, ``"labels"``, ``"shapes"``.
     none
-        What stands for no layer, for example ``"everywhere"``; None: one has to be chosen.
+        Text of the choice without a layer, for example ``"everywhere"``. If None, a layer must be
+        chosen.
     wanted
-        Which of them; None: all.
+        Function that returns whether to list a layer. If None, all are listed.
     tooltip
-        A plain sentence.
+        Tooltip of the list.
     """
 
     def __init__(
@@ -106,7 +107,7 @@ class LayerChooser(ComboBox):
 
     @property
     def layer(self) -> Any:
-        """The chosen layer, or None."""
+        """Chosen layer, or None."""
         return self.value
 
     @layer.setter
@@ -114,7 +115,7 @@ class LayerChooser(ComboBox):
         self.value = unwrapped(layer)
 
     def refresh(self) -> None:
-        """Read the layer list anew."""
+        """Read the layer list again."""
         before = self.value
         with self.changed.blocked():
             blocked = self.native.blockSignals(True)

@@ -1,4 +1,4 @@
-"""Where a form goes in napari's window."""
+"""Docking of forms in napari's window."""
 
 from __future__ import annotations
 
@@ -8,21 +8,20 @@ __all__ = ["join_tabs"]
 
 
 def join_tabs(form: QWidget) -> None:
-    """Make a docked form a tab beside another form of its kind that is open at the same side.
+    """Make a docked form a tab beside another form on the same side of the window.
 
-    Below each other, two forms would squeeze each other into a few lines. A dock that floats, or
-    stands alone, stays as it is.
+    Stacked forms would be only a few lines high. Floating docks and single docks do not change.
 
     Parameters
     ----------
     form
-        What was put into the dock.
+        Widget in the dock.
     """
     dock = _dock_of(form)
     window = dock.parentWidget() if dock is not None else None
     if dock is None or not isinstance(window, QMainWindow) or dock.isFloating():
         return
-    if window.tabifiedDockWidgets(dock):  # put there already
+    if window.tabifiedDockWidgets(dock):  # already in tabs
         return
     for other in window.findChildren(type(form)):
         beside = _dock_of(other)

@@ -1,4 +1,4 @@
-"""Fields that more than one widget has: a folder, a narrow list, the channels to use."""
+"""Fields shared by the widgets: folders, narrow lists and channels."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ _LEAST_CHARACTERS = 6
 
 
 class FolderField(FileEdit):
-    """A folder to write or to choose; empty at first.
+    """A field for a folder, with a button to choose one.
 
     Parameters
     ----------
     tooltip
-        A plain sentence.
+        Tooltip of the field.
     folder
-        What is written there at first.
+        Initial text.
     name
-        Of the widget.
+        Name of the widget.
     """
 
     def __init__(self, *, tooltip: str = "", folder: Path | str = "", name: str = "") -> None:
@@ -40,18 +40,18 @@ class FolderField(FileEdit):
 
     @property
     def text(self) -> str:
-        """What is written, without blanks around it; ``~`` is the home folder."""
+        """Text without surrounding spaces, with ``~`` expanded to the home folder."""
         text = str(self.line_edit.value).strip()
         return str(Path(text).expanduser()) if text.startswith("~") else text
 
     @property
     def folder(self) -> Path | None:
-        """The folder; None where nothing is written."""
+        """Path of the folder, or None if the field is empty."""
         return Path(self.text) if self.text else None
 
 
 def narrow(box: Any) -> Any:
-    """Let a combo box be as narrow as the dock, whatever its longest choice."""
+    """Allow a combo box to be narrower than its longest choice."""
     policy = QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
     box.native.setSizeAdjustPolicy(policy)
     box.native.setMinimumContentsLength(_LEAST_CHARACTERS)
@@ -59,6 +59,6 @@ def narrow(box: Any) -> Any:
 
 
 def parse_channels(text: str) -> tuple[str | int, ...] | None:
-    """Read channels from text such as ``"0, 2"`` or ``"DAPI"``; None where it is empty."""
+    """Read channels from text such as ``"0, 2"`` or ``"DAPI"``; return None if it is empty."""
     parts = [part.strip() for part in text.split(",") if part.strip()]
     return tuple(int(part) if part.isdecimal() else part for part in parts) or None

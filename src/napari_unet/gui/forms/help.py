@@ -1,4 +1,4 @@
-"""The button that opens a page of the documentation."""
+"""Button that opens a page of the documentation."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class HelpButton(PushButton):
     page
         Path of the page without its ending, such as ``"guide/train"``.
     tooltip
-        What the page is about.
+        Tooltip of the button.
     """
 
     def __init__(self, page: str, tooltip: str) -> None:

@@ -1,4 +1,4 @@
-"""Choosing a model: those that ship, one's own, any file; and the card that says what it is."""
+"""Choice of a model: built in, the user's own or any file, with a card that describes it."""
 
 from __future__ import annotations
 
@@ -24,16 +24,17 @@ _FILE = "A file …"
 
 
 class ModelChooser(Container[Widget]):
-    """A model, with its card folded below.
+    """List of models with a collapsible card below.
 
     Parameters
     ----------
     none
-        What stands for no model, for example ``"from scratch"``; None: one has to be chosen.
+        Text of the choice without a model, for example ``"from scratch"``. If None, a model must
+        be chosen.
     label
-        In front of the list; the card below has the full width. Empty: no label.
+        Label in front of the list; the card below has the full width. If empty, no label.
     tooltip
-        A plain sentence.
+        Tooltip of the list.
     """
 
     changed = Signal(object)
@@ -46,7 +47,7 @@ class ModelChooser(Container[Widget]):
         self._none = none
         self._entries: list[CatalogueEntry] = []
         self._path: Path | None = None
-        # a function, because magicgui goes back to the first choices when a widget moves
+        # a function, because magicgui restores the initial choices when a widget moves
         self._box: ComboBox = ComboBox(choices=self._choices, tooltip=tooltip)
         narrow(self._box)
         self._message = Message()
@@ -66,7 +67,7 @@ class ModelChooser(Container[Widget]):
 
     @property
     def path(self) -> Path | None:
-        """File of the chosen model; None for no model, and for one that cannot be used."""
+        """File of the chosen model, or None if there is none or it cannot be used."""
         return self._path if self.info is not None else None
 
     @property
@@ -77,13 +78,13 @@ class ModelChooser(Container[Widget]):
 
     @property
     def problem(self) -> str:
-        """Why the chosen model cannot be used; empty where it can."""
+        """Reason why the chosen model cannot be used; empty if it can."""
         entry = self._entry()
         return "" if entry is None else entry.problem
 
     @property
     def fixed(self) -> bool:
-        """Whether another model cannot be chosen at the moment; its card can be read."""
+        """Whether the choice is locked; the card stays readable."""
         return not self._box.enabled
 
     @fixed.setter
@@ -91,7 +92,7 @@ class ModelChooser(Container[Widget]):
         self._box.enabled = not fixed
 
     def choose(self, path: Path | str | None) -> None:
-        """Choose a model by its file, whether it is in the catalogue or not; None: no model."""
+        """Choose a model by its file, in the catalogue or not; None stands for no model."""
         path = None if path is None else Path(path)
         if path is not None and all(entry.path != path for entry in self._entries):
             self._entries.append(_entry_of_file(path))
@@ -102,7 +103,7 @@ class ModelChooser(Container[Widget]):
             self.changed.emit(self.path)
 
     def refresh(self) -> None:
-        """Read the catalogue anew, keeping the chosen model and files chosen by hand."""
+        """Read the catalogue again, keeping the chosen model and files chosen by hand."""
         from napari_unet.core.models.catalogue import list_models
 
         listed = list_models()
@@ -158,7 +159,7 @@ class ModelChooser(Container[Widget]):
 
 
 def model_card(info: ModelInfo) -> str:
-    """Say what a model is, as HTML: task, training images, pixel size, scores, licence."""
+    """Describe a model as HTML: task, training images, pixel size, scores and licence."""
     from html import escape
 
     lines = [("", info.description), ("Finds", _task_words(info)), ("Needs", _input_words(info))]
@@ -196,7 +197,7 @@ def _training_words(info: ModelInfo) -> str:
 
 
 def _score_words(info: ModelInfo) -> str:
-    """The scores that fit the task, over all validation images together."""
+    """Return the main scores of the task, pooled over all validation images."""
     card, scores = info.task.scores.card, info.scores
     return ", ".join(f"{s.label}: {scores[s.key]:.2f}" for s in card if s.key in scores)
 
@@ -206,7 +207,7 @@ def _size_words(info: ModelInfo) -> str:
     if info.pixel_size_um is not None:
         parts.append(f"{info.pixel_size_um[0]:.3g} x {info.pixel_size_um[1]:.3g} µm")
     else:
-        parts.append("size not known")
+        parts.append("size unknown")
     if info.object_diameter_px is not None:
         parts.append(f"objects about {info.object_diameter_px:.0f} px across")
     return ", ".join(parts)

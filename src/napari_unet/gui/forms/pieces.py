@@ -1,4 +1,4 @@
-"""Small pieces of a form: rows, folds, sentences, progress. Readable in a dock 300 px wide."""
+"""Parts of a form: rows, collapsible sections, messages, progress. Readable at 300 px."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ __all__ = [
 _LABEL_PX = 100
 _LEAST_WIDTH_PX = 260
 _WIDTH_PX = 330
-"""At which a dock opens: layer names of usual length are read in full."""
+"""Initial width of a dock: common layer names fit."""
 _TALL_PX = 50
 _NO_LIMIT_PX = 16777215  # QWIDGETSIZE_MAX
 _MARKS = {"info": "", "good": "", "warning": "⚠ ", "error": "✖ "}
@@ -58,11 +58,11 @@ class _Scroll(QScrollArea):
     _docked = False
 
     def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802
-        """Join the tabs of its kind, the first time."""
+        """Join the tabs of other forms when first shown."""
         super().showEvent(event)
         if not self._docked:
             self._docked = True
-            later = QTimer(self)  # napari is still placing the dock
+            later = QTimer(self)  # napari has not placed the dock yet
             later.setSingleShot(True)
             later.timeout.connect(self._join)  # no closure: it would keep this alive
             later.start(0)
@@ -71,17 +71,17 @@ class _Scroll(QScrollArea):
         join_tabs(self)
 
     def sizeHint(self) -> QSize:  # noqa: N802
-        """Ask for more than the least width."""
+        """Return more than the minimum width."""
         return QSize(_WIDTH_PX, super().sizeHint().height())
 
 
 class Form(Container[Widget]):
-    """What a dock widget is made of: pieces from top to bottom, scrolled where the dock is low.
+    """Content of a dock widget: parts from top to bottom that scroll in a low dock.
 
     Parameters
     ----------
     widgets
-        Rows, folds, buttons, sentences.
+        Rows, collapsible sections, buttons and messages.
     """
 
     _scroll: QScrollArea | None = None
@@ -92,7 +92,7 @@ class Form(Container[Widget]):
         layout = super().native.layout()
         layout.setSpacing(5)
         layout.setAlignment(Qt.AlignmentFlag.AlignTop)
-        # not magicgui's scrollable=True: napari docks `native`, which there is the scrolled part
+        # not magicgui's scrollable=True: napari docks `native`, which would be the scrolled part
         scroll = _Scroll()
         scroll.setWidgetResizable(True)
         scroll.setFrameShape(QScrollArea.Shape.NoFrame)
@@ -100,7 +100,7 @@ class Form(Container[Widget]):
         scroll.setMinimumWidth(_LEAST_WIDTH_PX)
         scroll.setWidget(super().native)
         self._scroll = scroll
-        scroll._magic_widget = self  # type: ignore[attr-defined]  # what napari's docks tell of
+        scroll._magic_widget = self  # type: ignore[attr-defined]  # napari looks it up
 
     @property
     def native(self) -> QWidget:
@@ -110,7 +110,7 @@ class Form(Container[Widget]):
 
 
 def plain_container(widgets: Sequence[Widget] = (), *, layout: str = "vertical") -> Container[Any]:
-    """Put widgets below (or beside) each other without labels and margins."""
+    """Stack widgets without labels and margins, vertically unless `layout` is "horizontal"."""
     container: Container[Any] = Container(widgets=widgets, layout=layout, labels=False)
     container.margins = (0, 0, 0, 0)
     container.native.layout().setSpacing(4)
@@ -118,16 +118,16 @@ def plain_container(widgets: Sequence[Widget] = (), *, layout: str = "vertical")
 
 
 def row(label: str, *widgets: Widget, tooltip: str = "") -> Container[Any]:
-    """Put a label of the common width in front of one or more widgets.
+    """Build a row of one or more widgets behind a label of fixed width.
 
     Parameters
     ----------
     label
-        A word or two.
+        One or two words.
     *widgets
-        Share the rest of the row.
+        Widgets that share the rest of the row.
     tooltip
-        A plain sentence, for the label and for widgets that have none.
+        Tooltip of the label and of widgets without one.
     """
     head = Label(value=label)
     head.native.setFixedWidth(_LABEL_PX)
@@ -142,22 +142,22 @@ def row(label: str, *widgets: Widget, tooltip: str = "") -> Container[Any]:
 
 
 class Collapsible(Container[Widget]):
-    """A section under a title that folds; put widgets into `inner`.
+    """A collapsible section under a title; add widgets to `inner`.
 
     Parameters
     ----------
     title
-        What is inside.
+        Title of the section.
     widgets
-        The rows inside.
+        Rows inside.
     expanded
-        Whether it starts open.
+        Whether the section is open at first.
     tooltip
-        For the title.
+        Tooltip of the title.
     """
 
     toggled = Signal(bool)
-    """Emitted with whether it is open now."""
+    """Emitted with True when the section opens and False when it closes."""
 
     def __init__(
         self,
@@ -188,7 +188,7 @@ class Collapsible(Container[Widget]):
 
     @property
     def title(self) -> str:
-        """What stands beside the arrow."""
+        """Text beside the arrow."""
         return self._title
 
     @title.setter
@@ -198,7 +198,7 @@ class Collapsible(Container[Widget]):
 
     @property
     def expanded(self) -> bool:
-        """Whether it is open."""
+        """Whether the section is open."""
         return bool(self._fold.isExpanded())
 
     @expanded.setter
@@ -213,16 +213,16 @@ class Collapsible(Container[Widget]):
         self.toggled.emit(expanded)
 
     def _show_state(self) -> None:
-        # superqt freezes the height at that of the moment, and the Tab key still goes inside
+        # superqt fixes the current height, and the Tab key would still reach the inside
         self.inner.native.setMaximumHeight(_NO_LIMIT_PX if self.expanded else 0)
         self.inner.native.setVisible(self.expanded)
         self.title = self._title
 
 
 class Message(Label):
-    """A plain sentence with a coloured bar; takes no room while it has nothing to say.
+    """A sentence with a coloured bar; hidden while empty.
 
-    Follows napari's theme: the text has the theme's colour, only the bar says how it is meant.
+    Follows napari's theme: the text has the theme's colour, the bar shows the kind of message.
     """
 
     def __init__(self, text: str = "", kind: Kind = "info") -> None:
@@ -235,18 +235,18 @@ class Message(Label):
 
     @property
     def text(self) -> str:
-        """The sentence."""
+        """Text of the message."""
         return str(getattr(self, "_text", ""))
 
     def say(self, text: str, kind: Kind = "info") -> None:
-        """Show a sentence; an empty one hides the message.
+        """Show a message, or hide it if the text is empty.
 
         Parameters
         ----------
         text
             Plain text.
         kind
-            ``"info"``, ``"good"``, ``"warning"`` or ``"error"``.
+            Kind of message: ``"info"``, ``"good"``, ``"warning"`` or ``"error"``.
         """
         self._text = text
         self.kind: Kind = kind
@@ -258,22 +258,22 @@ class Message(Label):
         self._show_or_hide()
 
     def clear(self) -> None:
-        """Hide it."""
+        """Hide the message."""
         self.say("")
 
     def _show_or_hide(self) -> None:
-        # shown without a parent it would be a window of its own
+        # without a parent it would open as a separate window
         if self.native.parent() is not None or not self.text:
             self.native.setVisible(bool(self.text))
 
 
 class Legend(Container[Widget]):
-    """Colours and what they mean, in lines as narrow as the dock.
+    """Colours and their meaning, in lines as narrow as the dock.
 
     Parameters
     ----------
     colours
-        ``"#rrggbb"`` by name.
+        Colours as ``"#rrggbb"`` by name.
     """
 
     def __init__(self, colours: Mapping[str, str] | None = None) -> None:
@@ -288,7 +288,7 @@ class Legend(Container[Widget]):
     def show_colours(
         self, colours: Mapping[str, str], counts: Mapping[str, int] | None = None
     ) -> None:
-        """Show these colours, with how many there are of each where that is known."""
+        """Show these colours with their counts, if known."""
         number = {name: f" {counts[name]}" for name in colours if counts and name in counts}
         self._lines.setText(
             "&nbsp;&nbsp; ".join(
@@ -300,12 +300,12 @@ class Legend(Container[Widget]):
 
 
 class ProgressRow(Container[Widget]):
-    """A progress bar, the time left in words, and a Stop button; hidden while nothing runs."""
+    """A progress bar with the remaining time and a Stop button; hidden while nothing runs."""
 
     stopped = Signal()
-    """Emitted when a person presses Stop."""
+    """Emitted when the user presses Stop."""
 
-    def __init__(self, *, stop_tooltip: str = "Stop; what is done so far is kept.") -> None:
+    def __init__(self, *, stop_tooltip: str = "Stop and keep the results so far.") -> None:
         super().__init__(labels=False)
         self.margins = (0, 0, 0, 0)
         self._bar = QProgressBar()
@@ -331,16 +331,16 @@ class ProgressRow(Container[Widget]):
 
     @property
     def note(self) -> str:
-        """The words below the bar."""
+        """Text below the bar."""
         return str(self._note.text())
 
     @property
     def running(self) -> bool:
-        """Whether it shows a run."""
+        """Whether the row is shown."""
         return not self.native.isHidden()
 
     def start(self, text: str = "") -> None:
-        """Show the bar, moving without a measure until `show_progress` gives one."""
+        """Show the bar, as a busy indicator until `show_progress` is called."""
         self._began_s = time.monotonic()
         self._bar.setRange(0, 0)
         self._stop.setEnabled(True)
@@ -356,11 +356,11 @@ class ProgressRow(Container[Widget]):
         Parameters
         ----------
         done, total
-            Of whatever is counted; a `total` of 0 means that nobody knows.
+            Progress so far and in all; 0 if the total is unknown.
         seconds_left
-            None: not said.
+            Remaining time in seconds. If None, it is not shown.
         text
-            What is being done.
+            Description of the current work.
         """
         self._bar.setRange(0, max(total, 0))
         self._bar.setValue(min(done, total))
@@ -368,7 +368,7 @@ class ProgressRow(Container[Widget]):
         self._note.setText(", ".join(part for part in (text, left) if part))
 
     def finish(self) -> None:
-        """Hide it."""
+        """Hide the row."""
         self.native.setVisible(False)
 
     def _on_stop(self) -> None:
@@ -378,14 +378,14 @@ class ProgressRow(Container[Widget]):
 
 
 def is_alive(qt_object: QObject) -> bool:
-    """Whether Qt has not deleted the object behind its Python wrapper."""
+    """Return whether the Qt object behind its Python wrapper still exists."""
     from qtpy.compat import isalive
 
     return bool(isalive(qt_object))  # type: ignore[no-untyped-call]
 
 
 def duration_words(seconds: float) -> str:
-    """Say a duration as people do: "a few seconds", "about 40 s", "about 3 min", "about 1.5 h"."""
+    """Format a duration such as "a few seconds", "about 40 s", "about 3 min", "about 1.5 h"."""
     if seconds < 5:
         return "a few seconds"
     if seconds < 55:

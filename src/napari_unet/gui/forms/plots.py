@@ -1,4 +1,4 @@
-"""Plots that live in a dock: they follow napari's theme and stay readable at 300 px."""
+"""Plots for a dock: they follow napari's theme and stay readable at 300 px."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["CurvePlot", "ThresholdPlot"]
 
 _REFRESH_MS = 1000
-"""Beside napari's canvas any repaint has Qt compose the whole window: tens of ms without a GPU."""
+"""Beside napari's canvas, any repaint composes the whole window: tens of ms without a GPU."""
 
 _MOST_POINTS = 1000
 _PANEL_HEIGHT_PX = 125
@@ -31,16 +31,16 @@ _THRESHOLD_CURVES = {"ap": ("AP", "blue"), "f1": ("F1", "orange"), "pq": ("PQ", 
 
 
 class CurvePlot(QWidget):
-    """Curves of a training: the losses above, the validation score on an axis of its own below.
+    """Curves of a training run: losses above, the validation score on a separate axis below.
 
-    pyqtgraph is imported with the first instance, so make one when there is something to show.
+    The first instance imports pyqtgraph, so create one only when there is something to show.
 
     Parameters
     ----------
     score_name
-        What the score is called.
+        Name of the score.
     parent
-        The Qt parent.
+        Qt parent.
     """
 
     def __init__(self, score_name: str = "score", parent: QWidget | None = None) -> None:
@@ -61,17 +61,17 @@ class CurvePlot(QWidget):
         self._timer.timeout.connect(self.refresh)
 
     def add(self, series: str, x: float, y: float) -> None:
-        """Add a point; the curve is drawn a little later, with all that came meanwhile.
+        """Add a point; the curve is redrawn a little later.
 
         Parameters
         ----------
         series
-            ``"train_loss"`` (one point per step: smoothed), ``"validation_loss"``, or the name of
+            ``"train_loss"`` (one point per step, smoothed), ``"validation_loss"``, or the name of
             a score between 0 and 1.
         x
-            The step.
+            Training step.
         y
-            The value; what is not finite is left out.
+            Value; values that are not finite are left out.
         """
         if not math.isfinite(y):
             return
@@ -86,18 +86,18 @@ class CurvePlot(QWidget):
             self._timer.start()
 
     def clear(self) -> None:
-        """Forget all points."""
+        """Remove all points."""
         self._series.clear()
         self._scores.setVisible(False)
         self.refresh()
 
     def points(self, series: str) -> tuple[list[float], list[float]]:
-        """Give the points of a series as they are drawn: x and y."""
+        """Return the x and y coordinates of a series as drawn."""
         found = self._series.get(series)
         return ([], []) if found is None else (list(found.x), list(found.y))
 
     def refresh(self) -> None:
-        """Draw what has been added."""
+        """Draw the points added so far."""
         self._timer.stop()
         losses = {
             label: (colour, self._series[name])
@@ -111,12 +111,12 @@ class CurvePlot(QWidget):
 
 
 class ThresholdPlot(QWidget):
-    """AP, F1 and PQ against the threshold of intersection over union.
+    """Plot of AP, F1 and PQ against the threshold of intersection over union.
 
     Parameters
     ----------
     parent
-        The Qt parent.
+        Qt parent.
     """
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -130,14 +130,14 @@ class ThresholdPlot(QWidget):
     def show(
         self, rows: Sequence[Mapping[str, float]] | None = None, *, how: str = "pooled"
     ) -> None:
-        """Draw the scores; without rows, only make the widget visible, as any widget's `show`.
+        """Draw the scores; without rows, only make the widget visible, like `QWidget.show`.
 
         Parameters
         ----------
         rows
-            As `napari_unet.core.evaluation.report.Report.threshold_rows` gives them.
+            Rows of `napari_unet.core.evaluation.report.Report.threshold_rows`.
         how
-            ``"pooled"`` or ``"by_image"``.
+            Kind of average: ``"pooled"`` or ``"by_image"``.
         """
         if rows is not None:
             self._curves = {
@@ -149,13 +149,13 @@ class ThresholdPlot(QWidget):
         super().show()
 
     def points(self, curve: str) -> tuple[list[float], list[float]]:
-        """Give the points of ``"AP"``, ``"F1"`` or ``"PQ"``: thresholds and scores."""
+        """Return the thresholds and scores of the curve ``"AP"``, ``"F1"`` or ``"PQ"``."""
         _, x, y = self._curves.get(curve, ("", [], []))
         return list(x), list(y)
 
 
 class _Series:
-    """Points of a curve, smoothed as they come, and thinned so that a long run stays quick."""
+    """Points of a curve, smoothed as they arrive and thinned to keep long runs fast."""
 
     def __init__(self, smoothing: float) -> None:
         self._smoothing = smoothing
@@ -167,7 +167,7 @@ class _Series:
 
     def add(self, x: float, y: float) -> None:
         before = y if self._mean is None else self._mean
-        # The first points count fully, else the curve would hang on the very first one.
+        # Early points count more; otherwise the curve would stay close to the very first one.
         share = max(self._smoothing, 1 / (self._count + 1))
         self._mean = before + share * (y - before)
         self._count += 1
@@ -180,12 +180,12 @@ class _Series:
             self._every *= 2
 
     def settled(self) -> list[float]:
-        """The values without the steep beginning, from which an axis can be chosen."""
+        """Return the values without the steep beginning, to choose the range of the axis."""
         return self.y[len(self.y) // 20 :]
 
 
 class _Panel(QWidget):
-    """One plot with a line of text above it: what is drawn, in which colour, and its last value."""
+    """One plot under a line with the name, colour and last value of each curve."""
 
     def __init__(self, title: str, x_name: str, parent: QWidget) -> None:
         import pyqtgraph  # type: ignore[import-untyped, unused-ignore]
@@ -216,7 +216,7 @@ class _Panel(QWidget):
         layout.setSpacing(0)
         layout.addWidget(self._legend)
         layout.addWidget(self.plot)
-        if x_name:  # pyqtgraph's own label is cut off at this height
+        if x_name:  # pyqtgraph's label would be cut off at this height
             below = QLabel(x_name, self)
             below.setAlignment(Qt.AlignmentFlag.AlignHCenter)
             layout.addWidget(below)
@@ -227,14 +227,14 @@ class _Panel(QWidget):
         self.plot.setXLink(other.plot)
 
     def hide_steps(self) -> None:
-        """Leave the numbers of the x axis to the plot below."""
+        """Hide the numbers of the x axis, which the plot below shows."""
         self.plot.getAxis("bottom").setStyle(showValues=False)
         self.plot.getAxis("bottom").setHeight(8)
 
     def draw(self, curves: _Curves, title: str | None = None, value_at: int = -1) -> None:
-        """Draw curves by label: colour, x, y. Those that are not named go.
+        """Draw curves by label (colour, x, y) and remove all others.
 
-        The line above names them, with the value at the last point, or at `value_at`.
+        The line above lists their values at the last point, or at the index `value_at`.
         """
         self._title = self._title if title is None else title
         for label in [n for n in self._curves if n not in curves]:
@@ -249,12 +249,12 @@ class _Panel(QWidget):
         self._write_legend()
 
     def fit_above_zero(self, series: Sequence[Sequence[float]]) -> None:
-        """Let the axis run from 0 to the largest value."""
+        """Set the range of the y axis from 0 to the largest value."""
         largest = max((max(values) for values in series if len(values)), default=1.0)
         self.plot.setYRange(0, 1.05 * largest, padding=0)
 
     def changeEvent(self, event: QEvent | None) -> None:  # noqa: N802 (Qt's name)
-        """Take over the colours of a new theme."""
+        """Adopt the colours of a new theme."""
         super().changeEvent(event)
         kinds = (QEvent.Type.StyleChange, QEvent.Type.PaletteChange)
         if event is not None and event.type() in kinds and hasattr(self, "plot"):
@@ -302,7 +302,7 @@ class _Panel(QWidget):
         self._legend.setText(" &nbsp;".join([*start, *parts]))
 
     def _leave_wheel(self, event: QWheelEvent) -> None:
-        """Let the dock scroll: there is nothing to zoom here."""
+        """Pass the wheel event to the dock, which scrolls: plots do not zoom."""
         event.ignore()
 
 

@@ -1,4 +1,4 @@
-"""A table of rows: sorted as numbers are, clicked to jump, copied and saved as CSV."""
+"""A table whose rows can be sorted, clicked, copied and saved as CSV."""
 
 from __future__ import annotations
 
@@ -35,26 +35,26 @@ _ROW_PX = 20
 class Table(Container[Widget]):
     """Rows of values under headings, for a dock.
 
-    A click on a heading sorts (numbers as numbers, empty cells last). A click on a row, or an arrow
-    key, emits `row_clicked`. Ctrl+C copies the selected rows with their headings, as a spreadsheet
-    takes them; the context menu copies everything and saves CSV.
+    A click on a heading sorts (numbers by value, empty cells last). A click on a row, or an arrow
+    key, emits `row_clicked`. Ctrl+C copies the selected rows with headings for a spreadsheet; the
+    context menu copies everything or saves CSV.
 
     Parameters
     ----------
     rows
-        A mapping per row.
+        One mapping per row.
     columns
-        Which keys to show, in that order; None: all, in the order in which they first come.
+        Keys to show, in order. If None, all keys in order of first appearance.
     headings
-        What to show instead of a key.
+        Headings by key; keys without one are shown as they are.
     tooltips
-        A plain sentence per key.
+        Tooltips of the headings by key.
     """
 
     row_clicked = Signal(dict)
-    """Emitted with the row as it was given."""
+    """Emitted with the mapping of the clicked row."""
     failed = Signal(str)
-    """Emitted with a sentence when a file could not be saved."""
+    """Emitted with the error message when a file could not be saved."""
 
     def __init__(
         self,
@@ -76,24 +76,24 @@ class Table(Container[Widget]):
 
     @property
     def view(self) -> QTableView:
-        """The Qt view."""
+        """Qt view of the table."""
         view: QTableView = self._view
         return view
 
     @property
     def rows(self) -> list[Row]:
-        """The rows in the order in which they are seen."""
+        """Rows in the order shown."""
         return list(self._model.rows)
 
     @property
     def selected_rows(self) -> list[Row]:
-        """The selected rows, from top to bottom."""
+        """Selected rows, from top to bottom."""
         selection = self._view.selectionModel()
         shown = sorted(index.row() for index in selection.selectedRows())
         return [self._model.rows[i] for i in shown]
 
     def show_rows(self, rows: Sequence[Row], columns: Sequence[str] | None = None) -> None:
-        """Replace all rows; nothing is selected then, and the sorting stays."""
+        """Replace all rows, clear the selection and keep the sorting."""
         blocked = self._view.selectionModel().blockSignals(True)
         self._model.replace(rows, columns)
         self._view.selectionModel().blockSignals(blocked)
@@ -107,14 +107,14 @@ class Table(Container[Widget]):
         self._view.sortByColumn(self._model.columns.index(column), order)
 
     def csv_text(self, *, selected: bool = False, delimiter: str = ",") -> str:
-        """Write rows as CSV in the order seen: keys as headings, numbers unrounded.
+        """Return the rows as CSV in the order shown: keys as headings, numbers unrounded.
 
         Parameters
         ----------
         selected
-            Only the selected rows.
+            Whether to include only the selected rows.
         delimiter
-            A tab for the clipboard.
+            Separator of cells; a tab for the clipboard.
         """
         text = io.StringIO()
         writer = csv.writer(text, delimiter=delimiter, lineterminator="\n")
@@ -124,25 +124,25 @@ class Table(Container[Widget]):
         return text.getvalue()
 
     def save_csv(self, path: Path | str) -> None:
-        """Save all rows as CSV, all or nothing.
+        """Save all rows as CSV; a failed write leaves no partial file.
 
         Raises
         ------
         StorageError
-            When the file cannot be written.
+            If the file cannot be written.
         """
         from napari_unet.core.system.atomic_files import atomic_write_text
 
         atomic_write_text(Path(path), self.csv_text())
 
     def copy(self, *, selected: bool = True) -> None:
-        """Copy the selected rows (all, where none is) to the clipboard."""
+        """Copy the selected rows, or all if none is selected, to the clipboard."""
         text = self.csv_text(selected=selected and bool(self.selected_rows), delimiter="\t")
         clipboard: Any = QApplication.clipboard()
         clipboard.setText(text)
 
     def ask_and_save(self) -> None:
-        """Ask where, and save as CSV."""
+        """Ask for a file name and save as CSV."""
         name, _ = QFileDialog.getSaveFileName(self.native, "Save table", "table.csv", "CSV (*.csv)")
         if not name:
             return
@@ -154,7 +154,7 @@ class Table(Container[Widget]):
     def _connect(self) -> None:
         view = self._view
         view.selectionModel().currentRowChanged.connect(self._on_current)
-        view.clicked.connect(self._tell)
+        view.clicked.connect(self._emit_row)
         for text, call in (
             ("Copy rows", self.copy),
             ("Copy all", lambda: self.copy(selected=False)),
@@ -166,15 +166,15 @@ class Table(Container[Widget]):
 
     def _on_current(self, current: QModelIndex, _previous: QModelIndex) -> None:
         if self._view.in_key_press:
-            self._tell(current)
+            self._emit_row(current)
 
-    def _tell(self, index: QModelIndex) -> None:
+    def _emit_row(self, index: QModelIndex) -> None:
         if index.isValid():
             self.row_clicked.emit(dict(self._model.rows[index.row()]))
 
 
 class _View(QTableView):
-    """A view whose Ctrl+C copies rows; Qt's own copies one cell, napari's the layer."""
+    """A view in which Ctrl+C copies rows, instead of one cell (Qt) or the layer (napari)."""
 
     copy_rows: Callable[[], None] = staticmethod(lambda: None)
     in_key_press = False
@@ -194,7 +194,7 @@ class _View(QTableView):
 
 
 class _Rows(QAbstractTableModel):
-    """The rows in the order seen."""
+    """Rows in the order shown."""
 
     def __init__(self, headings: Mapping[str, str], tooltips: Mapping[str, str]) -> None:
         super().__init__()
@@ -211,7 +211,7 @@ class _Rows(QAbstractTableModel):
         self.endResetModel()
 
     def sort(self, column: int, order: Qt.SortOrder = Qt.SortOrder.AscendingOrder) -> None:
-        """Sort at once in Python: 20,000 rows take a proxy model's comparisons 5 s."""
+        """Sort in Python: the comparisons of a proxy model take 5 s for 20,000 rows."""
         self._sorting = column, order == Qt.SortOrder.DescendingOrder
         self.layoutAboutToBeChanged.emit()
         places = self._order()
@@ -222,7 +222,7 @@ class _Rows(QAbstractTableModel):
         self.layoutChanged.emit()
 
     def _order(self) -> list[int]:
-        """Places of the rows in the order wanted: nothing comes last either way."""
+        """Return the sorted indices of the rows; empty cells come last in both directions."""
         column, descending = self._sorting
         places = list(range(len(self.rows)))
         if not 0 <= column < len(self.columns):
@@ -276,7 +276,7 @@ def _make_view(model: _Rows) -> _View:
 
 
 def _key(value: Any) -> tuple[int, Any]:
-    """Numbers by value, before text in a person's order: "cell 2" before "cell 10"."""
+    """Return a sort key: numbers by value, then text in natural order ("cell 2" < "cell 10")."""
     if _is_number(value):
         return 0, float(value)
     parts = re.split(r"(\d+)", str(value).lower())
@@ -300,7 +300,7 @@ def _shown(value: Any) -> str:
 
 
 def _python(value: Any) -> Any:
-    """Plain Python of a numpy number."""
+    """Convert a NumPy number to a plain Python number."""
     return value.item() if getattr(value, "ndim", None) == 0 else value
 
 

@@ -51,7 +51,7 @@ class Transfer:
         self.done = 0
 
     def close(self) -> None:
-        """Do nothing: the owner of the progress bar closes it."""
+        """Leave the progress bar open: its owner closes it."""
 
     def __str__(self) -> str:
         megabytes = f"{self.received / 1e6:.0f}"

@@ -56,7 +56,7 @@ def test_what_is_drawn_afterwards_does_not_count() -> None:
     ("changes", "sentence"),
     [
         ({"prediction": None}, "There is no prediction: open or draw a Labels layer"),
-        ({"truth": None}, "There is no truth"),
+        ({"truth": None}, "There is no ground truth"),
         ({"truth": labels(9, 9)}, r"shape \(32, 40\) and the ground truth 'truth' \(9, 9\)"),
         ({"volumes": True}, "without depth"),
         ({"sparse": True}, "inside an annotated area: choose one"),

@@ -42,7 +42,7 @@ class Overlay:
 
 
 def overlay(prediction: Labels, truth: Labels) -> Overlay:
-    """Bring prediction and ground truth to one shape.
+    """Align prediction and ground truth and return them in one shape.
 
     A prediction of one plane is compared with the plane of the ground truth at its position. Axes
     of length 1 that the ground truth does not have are dropped.

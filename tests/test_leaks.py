@@ -1,4 +1,4 @@
-"""The plugin in support/leaks.py: a test that leaves something behind fails, whatever it is."""
+"""The plugin in support/leaks.py fails tests that leave any kind of resource behind."""
 
 import re
 import subprocess

@@ -1,4 +1,4 @@
-"""Tests mirror the tree: every module of the core with logic has a file of tests in its place."""
+"""Tests mirror the package: every module of the core with logic has a test file in its place."""
 
 import ast
 from pathlib import Path
@@ -41,11 +41,11 @@ TESTED_ELSEWHERE = {
     "tasks/self_agreement.py": "core/tasks/test_decoders.py",
     "training/validation.py": "core/training/test_training.py",
 }
-"""Modules without a file of tests of their own, and where their behaviour is tested instead."""
+"""Modules without a separate test file and the file that tests them instead."""
 
 
 def has_logic(source: str) -> bool:
-    """Find a function or method that does more than hold a docstring or an ellipsis."""
+    """Return whether any function or method has more than a docstring or an ellipsis."""
 
     def does_something(node: ast.stmt) -> bool:
         return not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))
@@ -67,8 +67,8 @@ def modules() -> list[str]:
 @pytest.mark.parametrize("module", modules())
 def test_a_module_has_tests_in_its_place(module: str) -> None:
     path = MIRROR / module
-    there = path.with_name(f"test_{path.name}").is_file()
-    assert there != (module in TESTED_ELSEWHERE), f"tests/core/{module}: tests expected"
+    has_tests = path.with_name(f"test_{path.name}").is_file()
+    assert has_tests != (module in TESTED_ELSEWHERE), f"tests/core/{module}: tests expected"
 
 
 def test_exceptions_are_modules_and_name_tests() -> None:

@@ -1,4 +1,4 @@
-"""A pytest plugin: a test fails that leaves a widget, thread, process or temporary file behind."""
+"""A pytest plugin that fails tests which leave a widget, thread, process or file behind."""
 
 import contextlib
 import gc
@@ -26,34 +26,34 @@ POOLS = {
     "asyncio_": "the default executor of an event loop",
     "zarr_": "zarr's event loop and its pool",
 }
-"""Threads, by the beginning of their names, that a library starts once and keeps."""
+"""Threads that a library starts once and keeps, by the beginning of their names."""
 
 CACHES = {
     "dask-scratch-space": "distributed's folder for its workers",
     "torchinductor_": "torch's cache of compiled code",
 }
-"""Temporary folders, by the beginning of their names, that a library makes once and keeps."""
+"""Temporary folders that a library creates once and keeps, by the beginning of their names."""
 
 MENUS = "QMenu"
-"""Class of the context menus that pyqtgraph makes for each plot and keeps without a parent."""
+"""Class of the context menus that pyqtgraph creates for each plot and keeps without a parent."""
 
 PATIENCE_S = 3.0
-"""How long what is about to end may take; nobody waits if nothing is left."""
+"""Longest time to wait for something to end; there is no wait if nothing is left."""
 
 Key = tuple[str, *tuple[float | str, ...]]
-"""The kind of what is there, and what tells it from others of its kind."""
+"""Kind of a resource and values that identify it."""
 
 _MARK = "_leak_watch"
 _numbers = itertools.count()
 
 
 class LeakWatch:
-    """Compares what is there after a test with what was there before.
+    """Comparison of the resources after a test with those before it.
 
     Parameters
     ----------
     temporary
-        Folder in which temporary files are made.
+        Folder of temporary files.
     """
 
     def __init__(self, temporary: Path) -> None:
@@ -61,12 +61,12 @@ class LeakWatch:
         self._known: set[Key] = set()
 
     def begin(self) -> None:
-        """Take for granted whatever is there now."""
+        """Ignore all current resources."""
         self._known = set(self.present())
 
     @contextlib.contextmanager
     def adopt(self) -> Iterator[None]:
-        """Take for granted what is made meanwhile: a fixture of a wider scope is set up."""
+        """Ignore resources created inside the context, which a fixture of a wider scope owns."""
         before = self.present().keys()
         try:
             yield
@@ -74,12 +74,12 @@ class LeakWatch:
             self._known |= self.present().keys() - before
 
     def left(self, unchecked: frozenset[str] = frozenset()) -> list[str]:
-        """Describe what was not there at the beginning, if it does not go away.
+        """Describe the resources that were added since the beginning and do not disappear.
 
         Parameters
         ----------
         unchecked
-            What may be left: thread, process, temporary or widget.
+            Kinds that may be left: thread, process, temporary or widget.
         """
         end = time.monotonic() + PATIENCE_S
         while found := self._new(unchecked):
@@ -91,7 +91,7 @@ class LeakWatch:
         return []
 
     def present(self) -> dict[Key, str]:
-        """Describe everything that is there, by keys that nothing else will have."""
+        """Describe all current resources by unique keys."""
         return dict(
             itertools.chain(_threads(), _processes(), self._temporary_entries(), _widgets())
         )
@@ -112,7 +112,7 @@ class LeakWatch:
 
 
 def _threads() -> Iterator[tuple[Key, str]]:
-    """Find the threads that Python code started, but for the pools of libraries."""
+    """Find the threads started by Python code, except the pools of libraries."""
     for thread in threading.enumerate():
         if isinstance(thread, threading._DummyThread) or thread.name.startswith(tuple(POOLS)):
             continue
@@ -120,7 +120,7 @@ def _threads() -> Iterator[tuple[Key, str]]:
 
 
 def _processes() -> Iterator[tuple[Key, str]]:
-    """Find the processes that Python code started and that still run."""
+    """Find the running processes that Python code started."""
     for process in (*_started, *(subprocess._active or ())):
         if process.poll() is None:
             words = (
@@ -136,13 +136,13 @@ _start = subprocess.Popen.__init__
 
 
 def _note_start(process: subprocess.Popen, *args: Any, **options: Any) -> None:
-    """Start a process and note it: to ask the system for all its processes takes long."""
+    """Start a process and record it, because listing all processes of the system is slow."""
     _start(process, *args, **options)
     _started.add(process)
 
 
 def _widgets() -> Iterator[tuple[Key, str]]:
-    """Find the widgets without a parent; marks stay with them whoever holds them."""
+    """Find the widgets without a parent; a property of the Qt object identifies them."""
     for widget in _application().topLevelWidgets() if _application() else ():
         if type(widget).__name__ == MENUS:
             continue
@@ -161,7 +161,7 @@ def _application() -> Any:
 
 
 def _finish_deletions() -> None:
-    """Delete the widgets for which `deleteLater` was called; no event loop runs that would."""
+    """Delete the widgets for which `deleteLater` was called, because no event loop runs."""
     if application := _application():
         from qtpy.QtCore import QEvent
 
@@ -174,9 +174,9 @@ def _number(attributes: dict[str, Any]) -> int:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the marker of tests that may leave something."""
+    """Register the marker of tests that may leave something behind."""
     config.addinivalue_line(
-        "markers", "leaves_behind(reason): the test replaces what a wider fixture owns"
+        "markers", "leaves_behind(reason): the test replaces a resource of a wider fixture"
     )
 
 
@@ -188,7 +188,7 @@ _FAILED = pytest.StashKey[bool]()
 def watched_surroundings(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[None]:
-    """Note which processes start, and keep temporary files apart from those of other programs."""
+    """Record started processes and separate temporary files from those of other programs."""
     folder = tmp_path_factory.mktemp("temporary")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TMPDIR", str(folder))
@@ -202,13 +202,13 @@ def watched_surroundings(
 def adopting(
     request: pytest.FixtureRequest, watched_surroundings: None
 ) -> Callable[[], AbstractContextManager[None]]:
-    """Return a context for what a fixture of a wider scope makes when a test first asks for it."""
+    """Return a context for resources that a wider fixture creates on first use by a test."""
     return request.config.stash[_WATCH].adopt
 
 
 @pytest.fixture(scope="session")
 def may_be_left() -> frozenset[str]:
-    """Return the kinds of things that tests may leave; none, unless a folder's conftest says so."""
+    """Return the kinds of resources that tests may leave; a folder's conftest may extend them."""
     return frozenset()
 
 
@@ -223,7 +223,7 @@ def nothing_left(
     if request.node.get_closest_marker("leaves_behind"):
         return
     if request.node.stash.get(_FAILED, False):
-        return  # the traceback holds what the test used
+        return  # the traceback keeps the objects of the test alive
     if left := watch.left(may_be_left):
         pytest.fail("The test leaves behind: " + "; ".join(left), pytrace=False)
 
@@ -232,7 +232,7 @@ def nothing_left(
 def pytest_fixture_setup(
     fixturedef: pytest.FixtureDef[object], request: pytest.FixtureRequest
 ) -> Generator[None, object, object]:
-    """Take for granted what fixtures make that outlive the test which asks for them first."""
+    """Ignore the resources of fixtures that outlive the first test that uses them."""
     watch = request.config.stash.get(_WATCH, None)
     if fixturedef.scope == "function" or watch is None:
         return (yield)

@@ -88,7 +88,8 @@ def test_a_message_names_what_was_expected_or_what_to_do(sentence):
 
 def nothing_to_train_on(here):
     (here / "nuclei").mkdir()
-    return ["train", "nuclei", "--out", "run"], "No image with labels in '…nuclei'. Looked for…"
+    sentence = "No image with labels in '…nuclei'. Expected folders…"
+    return ["train", "nuclei", "--out", "run"], sentence
 
 
 def missing_data(here):
@@ -172,7 +173,7 @@ def evaluation_of_another_size(here):
     cases.save(here / "b.tif", cases.objects((41, 48)))
     return ["evaluate", "a.tif", "b.tif", "--out", "scores"], (
         "'b': The prediction has shape (40, 48) and the truth (41, 48): expected the same. Choose "
-        "the two that belong to one image, at the same scale and crop."
+        "two of the same image, at the same scale and crop."
     )
 
 
@@ -222,7 +223,7 @@ def test_a_damaged_file_among_others_is_named_and_does_not_end_the_batch(here):
     assert isinstance(one, FilePredicted)
     assert isinstance(other, FilePredicted)
     assert isinstance(bad, FileFailed)
-    assert bad.problem.startswith("'b.tif' cannot be read, it is damaged")
+    assert bad.problem.startswith("'b.tif' cannot be read: it is damaged")
     assert "b.tif" not in (here / "results" / "summary.csv").read_text()
 
 

@@ -78,7 +78,7 @@ def test_one_bad_image_does_not_end_the_batch(
     values = json.loads(result.stdout)
     assert [Path(v["input"]).name for v in values["predicted"]] == ["a.tif", "c.tif"]
     assert [Path(v["input"]).name for v in values["failed"]] == ["b.tif"]
-    assert "cut off" in values["failed"][0]["problem"]
+    assert "truncated" in values["failed"][0]["problem"]
     assert [Path(v["path"]).name for v in values["passed_over"]] == ["notes.txt"]
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
     assert names == ["a_labels.tif", "c_labels.tif", "objects.csv", "summary.csv"]

@@ -1,4 +1,4 @@
-"""Settings: fixed once made, and wrong values are named with what was expected."""
+"""Settings are immutable, and errors name each wrong value and what was expected."""
 
 from typing import Annotated
 
@@ -19,7 +19,7 @@ def test_each_wrong_value_is_named_in_one_sentence() -> None:
         parse_settings(Brush, {"size_px": 0, "color": "blue"})
     text = str(caught.value)
     assert "size_px: input should be greater than or equal to 1, got 0" in text
-    assert "color: there is no such setting, expected among size_px, colour" in text
+    assert "color: there is no such setting, expected one of size_px, colour" in text
     assert text.count("\n") == 0
 
 

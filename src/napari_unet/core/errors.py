@@ -1,7 +1,6 @@
-"""The errors that the core raises; messages name what came, what was expected and what to do.
+"""Exceptions raised by the core; their messages state what came, what was expected and what to do.
 
-They derive from `Exception` directly, because generator-based workers of the Qt world swallow
-`RuntimeError`.
+They derive directly from `Exception`, because Qt's generator-based workers swallow `RuntimeError`.
 """
 
 __all__ = [
@@ -17,7 +16,7 @@ __all__ = [
 
 
 class UNetError(Exception):
-    """Base class of everything that a user can mend; its text is shown as it is.
+    """Base class of all errors that a user can fix; the message is shown unchanged.
 
     Examples
     --------
@@ -31,23 +30,23 @@ class UNetError(Exception):
 
 
 class ImageError(UNetError):
-    """An image cannot be used: unreadable, wrong axes, wrong channels, not finite."""
+    """An image cannot be used: it is unreadable, not finite, or has the wrong axes or channels."""
 
 
 class LabelsError(UNetError):
-    """Labels cannot be used: wrong shape, wrong values, nothing painted."""
+    """Labels cannot be used: they have the wrong shape or values, or are empty."""
 
 
 class ModelFileError(UNetError):
-    """A model file cannot be used: truncated, foreign, newer, or for another kind of image."""
+    """A model file cannot be used: it is damaged, foreign, too new or for other images."""
 
 
 class SettingsError(UNetError):
-    """Settings contradict each other, the data or the saved run."""
+    """Settings are invalid, or contradict each other, the data or the saved run."""
 
 
 class StorageError(UNetError):
-    """A file or folder cannot be written: no space, no permission, not a folder."""
+    """A file or folder cannot be written, for example because the disk is full."""
 
 
 class DeviceError(UNetError):

@@ -1,4 +1,4 @@
-"""Base class of all settings, and what the command line and forms show of their fields."""
+"""Base class of all settings, and how the command line and forms show their fields."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 AUTO = "auto"
-"""What a number may be instead, if the program is to find it."""
+"""Value of a setting that the program determines automatically."""
 
 _UNITS = ("px", "um", "s")
 
@@ -33,9 +33,9 @@ S = TypeVar("S", bound=BaseModel)
 
 
 class Settings(BaseModel):
-    """Base of all settings: immutable, unknown names refused."""
+    """Base class of all settings: immutable; unknown names are refused."""
 
-    # Built when first used: napari imports these to show a widget, and does not wait for it.
+    # Validators are built on first use, so that importing these classes stays fast in napari.
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
@@ -45,7 +45,7 @@ def parse_settings(kind: type[S], values: Mapping[str, Any]) -> S:
     Raises
     ------
     SettingsError
-        Naming each value that is not allowed and what would be.
+        If values are not allowed; the message names each one and what is allowed.
     """
     try:
         return kind.model_validate(dict(values))
@@ -54,39 +54,39 @@ def parse_settings(kind: type[S], values: Mapping[str, Any]) -> S:
 
 
 def settings_error(kind: type[BaseModel], error: ValidationError) -> SettingsError:
-    """Turn what pydantic found wrong with values into sentences."""
+    """Convert pydantic's validation errors to a message of sentences."""
     parts = [_complaint(kind, dict(e)) for e in error.errors()]
-    return SettingsError(f"Settings not usable: {'; '.join(parts)}.")
+    return SettingsError(f"Invalid settings: {'; '.join(parts)}.")
 
 
 def _complaint(kind: type[BaseModel], error: dict[str, Any]) -> str:
     where = ".".join(str(part) for part in error["loc"]) or "settings"
     if error["type"] == "extra_forbidden" and len(error["loc"]) == 1:
-        return f"{where}: there is no such setting, expected among {', '.join(kind.model_fields)}"
+        return f"{where}: there is no such setting, expected one of {', '.join(kind.model_fields)}"
     return f"{where}: {error['msg'].lower()}, got {error['input']!r}"
 
 
-# -- what is shown of a setting -------------------------------------------------------------------
+# -- fields in the command line and forms --------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Shown:
     """Mark a field of settings as an option of the command line and a field of forms.
 
-    Put it into the field's annotation; title, description and bounds are those of the field.
+    Add it to the field's annotation; title, description and bounds come from the field.
 
     Parameters
     ----------
     flag
         Name of the command-line option; empty: the field's name without its unit.
     panel
-        Heading below which the command line's help lists it.
+        Heading of its section in the command line's help.
     metavar
-        What stands for the value in the help; empty: its type, or its unit.
+        Placeholder of the value in the help; empty: its type or unit.
     step
         Step of the field in a form.
     choices
-        How a form words the allowed values.
+        Labels of the allowed values in a form.
     auto
         Title and description of the check box that sets the field to ``"auto"``.
     """
@@ -104,19 +104,19 @@ Device = Annotated[
     Field(title="Device", description="auto, cpu, cuda, cuda:1 or mps."),
     Shown(panel="Computing"),
 ]
-"""Where to compute, as training and prediction have it."""
+"""Device to compute on, in settings of training and prediction."""
 
 Precision = Annotated[
     Literal["auto", "float32", "bfloat16", "float16"],
     Field(title="Precision", description="Number format of the network; float16 needs a GPU."),
     Shown(panel="Computing"),
 ]
-"""Number format of the network, as training and prediction have it."""
+"""Number format of the network, in settings of training and prediction."""
 
 
 @dataclass(frozen=True)
 class SettingsField:
-    """A field of settings, as a command line and a form need it.
+    """Description of a settings field for the command line and forms.
 
     Parameters
     ----------
@@ -125,19 +125,19 @@ class SettingsField:
     kind
         Type of its value: bool, int, float or str.
     default
-        Value if nothing is chosen.
+        Default value.
     title
         Label of its row in a form.
     description
         One or two sentences for a tooltip and the help of the command line.
     shown
-        What its class declares for the command line and forms.
+        Declaration in its class for the command line and forms.
     choices
-        The allowed values, if there are a few only.
+        Allowed values, if there are only a few.
     auto
         Whether a number may be ``"auto"``.
     minimum, maximum
-        Bounds of a number, allowed themselves; None: none.
+        Inclusive bounds of a number; None: unbounded.
     """
 
     name: str
@@ -175,7 +175,7 @@ def fields_to_show(
     kind
         A class of settings.
     names
-        Which of them, in this order; None: all.
+        Names of the fields to list, in this order; None: all.
     """
     fields = (f for name, info in kind.model_fields.items() for f in _shown(name, info))
     found = {field.name: field for field in fields}
@@ -204,7 +204,7 @@ def _shown(name: str, info: FieldInfo) -> Iterator[SettingsField]:
 
 
 def _parts(annotation: Any) -> tuple[list[type], tuple[str, ...], list[Any]]:
-    """Take an annotation apart: plain types, values of literals, constraints on any part."""
+    """Split an annotation into plain types, values of literals and constraints on any part."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if annotation is NoneType:
         return [], (), []

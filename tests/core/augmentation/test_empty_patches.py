@@ -14,7 +14,7 @@ def test_empty_patches_are_backgrounds_in_the_range_of_normalised_images(shape, 
     middle = np.stack([np.percentile(p, [5, 95]) for p in patches])
     assert middle.min() > -1
     assert middle.max() < 2
-    assert np.ptp(middle, axis=1).max() > 0.5  # backgrounds that fill the range are among them
+    assert np.ptp(middle, axis=1).max() > 0.5  # some backgrounds fill the range
 
 
 def test_the_same_seed_draws_the_same_patch():

@@ -1,4 +1,4 @@
-"""Variations of intensity: what changes, and what must not."""
+"""Intensity augmentation: which properties change, and which must not."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_each_intensity_change_alters_the_image_and_nothing_else(change):
 
 
 def test_gamma_keeps_the_order_of_values_beyond_0_and_1():
-    """Normalised images hold values outside 0..1: no NaN, no clipping, no new ties."""
+    """Values outside 0..1 of normalised images yield no NaN, no clipping and no new ties."""
     ramp = np.linspace(-1, 3, 4096, dtype=np.float32).reshape(1, 64, 64)
     settings = Augmentation(intensity_probability=1, gamma=3)
     for seed in range(10):

@@ -1,4 +1,4 @@
-"""Patches: labels stay exact, image and labels move together, the same seed repeats."""
+"""Patches: labels stay exact, image and labels move together, and seeds are reproducible."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_ids_above_two_to_the_24_stay_apart():
 
 @given(st.integers(0, 2**32), st.integers(-20, 170), st.integers(-20, 200))
 def test_image_and_labels_come_from_the_same_place(seed, y, x):
-    """The image says where a pixel comes from, the label which pixel is nearest to that."""
+    """The image encodes the position of each pixel, the labels the nearest pixel to it."""
     place = np.stack(np.mgrid[:150, :180]).astype(np.float32)
     index = np.arange(150 * 180).reshape(150, 180)
     rng = np.random.default_rng(seed)
@@ -179,7 +179,7 @@ def test_a_plane_smaller_than_the_patch_fills_it_by_reflection(shape, name):
         seen += inside.any()
         assert not inside.all()
         np.testing.assert_array_equal(patch_labels, np.where(inside, 5, 0))
-    assert seen >= 5  # made smaller, a single pixel can fall between two of the patch
+    assert seen >= 5  # if scaled down, a single pixel can fall between two of the patch
 
 
 def test_the_corners_of_a_turned_patch_come_from_the_image_around_it():
@@ -199,7 +199,7 @@ def test_the_corners_of_a_turned_patch_come_from_the_image_around_it():
 
 
 def test_scale_magnifies():
-    """Objects in the patch become as much larger as the settings say."""
+    """Objects in the patch are magnified by the factor in the settings."""
     y, x = np.mgrid[:400, :400] - 200
     labels = (y**2 + x**2 < 40**2).astype(np.uint8)
     image = labels[None].astype(np.float32)
@@ -212,7 +212,7 @@ def test_scale_magnifies():
 
 @given(st.integers(0, 2**32))
 def test_elastic_deformation_never_folds(seed):
-    """Along a ramp the warped coordinate keeps ascending: the strongest allowed amplitude."""
+    """Along a ramp, warped coordinates keep ascending even at the largest allowed amplitude."""
     ramps = np.stack(np.broadcast_arrays(*np.ogrid[:200, :200])).astype(np.float32)
     strongest = Augmentation(elastic_px=0.48 * 20, elastic_scale_px=20)
     (y, x), _, _ = sample_patch(
@@ -280,7 +280,7 @@ def test_volumes_turn_in_the_plane_alike_in_all_z():
 
 @pytest.mark.parametrize("settings", [Augmentation(), GEOMETRY], ids=["crop", "warp"])
 def test_only_the_region_around_the_patch_is_touched(settings):
-    """A plane of 4 TB, a view of one row: any copy of the whole would run out of memory."""
+    """A copy of this plane, a 4 TB view of a single row, would run out of memory."""
     side = 10**6
     row = np.where(np.arange(side) < side // 2, 0, 9).astype(np.uint16)
     labels = np.broadcast_to(row, (side, side))

@@ -1,4 +1,4 @@
-"""Resampling: warping by nothing is copying, and labels are never mixed."""
+"""Resampling: the identity warp copies, and labels are never mixed."""
 
 import numpy as np
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""Annotated areas: which mask belongs to which image."""
+"""Annotated areas: matching of masks to images."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from napari_unet.core.io.image_files import write_image, write_labels
 
 @pytest.fixture
 def areas(tmp_path: Path) -> Path:
-    """Two images with labels, of which one has an annotated area on its left side."""
+    """Write two images with labels, one of which has an annotated area on its left side."""
     for name in ("a", "b"):
         write_image(tmp_path / "images" / f"{name}.tif", Image(np.ones((8, 10), np.uint8), "YX"))
         write_labels(tmp_path / "masks" / f"{name}.tif", np.eye(8, 10, dtype=np.uint8))
@@ -28,7 +28,7 @@ def areas(tmp_path: Path) -> Path:
 
 def test_a_folder_of_annotated_areas_beside_the_masks_is_found(areas: Path) -> None:
     dataset = find_pairs(areas)
-    assert "2 image(s) with labels, 1 with an annotated area (1 without count everywhere)" in (
+    assert "2 image(s) with labels, 1 with an annotated area (1 annotated everywhere)" in (
         dataset.describe()
     )
     a, b = load_pairs(dataset)

@@ -1,4 +1,4 @@
-"""Where data lies, which side of a split an image is on, and what its labels suffer from."""
+"""Data sources: location of the data, options for reading it, and checks of its labels."""
 
 from pathlib import Path
 

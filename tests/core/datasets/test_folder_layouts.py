@@ -1,4 +1,4 @@
-"""Folders and tables of images: which label file belongs to which image."""
+"""Folders and tables of images: matching of label files to images."""
 
 from pathlib import Path
 
@@ -136,7 +136,7 @@ def test_foreign_files_are_listed_with_the_reason(tmp_path):
     assert found["lonely.tif"] == "no labels of that name"
     assert "no image 'orphan'" in found["orphan_mask.png"]
     assert "PNG or TIFF" in found["y_seg.npy"]
-    assert "6 passed over" in dataset.describe()
+    assert "6 skipped" in dataset.describe()
 
 
 def test_two_candidates_are_not_guessed(tmp_path):
@@ -145,25 +145,25 @@ def test_two_candidates_are_not_guessed(tmp_path):
     put(tmp_path / "z.tif")
     put(tmp_path / "z_mask.tif")
     found = reasons(find_pairs(tmp_path))
-    assert found["x.tif"] == "2 label files fit: x_cp_masks.png, x_masks.tif; keep one"
+    assert found["x.tif"] == "2 label files match: x_cp_masks.png, x_masks.tif; keep one"
     assert found["y.tif"] == "2 images have that name: y.png, y.tif; keep one"
 
 
 def test_two_label_folders(tmp_path):
     for folder in ("images", "masks", "labels"):
         put(tmp_path / folder / "x.tif")
-    with pytest.raises(LabelsError, match="'masks' and 'labels': say which"):
+    with pytest.raises(LabelsError, match="'masks' and 'labels': expected one"):
         find_pairs(tmp_path)
     assert len(find_pairs(tmp_path, images=Path("images"), labels=Path("labels")).pairs) == 1
 
 
 def test_nothing_found_says_what_was_looked_for(tmp_path):
-    with pytest.raises(LabelsError, match="Looked for"):
+    with pytest.raises(LabelsError, match="Expected folders"):
         find_pairs(tmp_path)
     for name in "xy":
         put(tmp_path / "train" / "images" / f"{name}.tif")
         put(tmp_path / "train" / "masks" / f"{name}.tif")
-    with pytest.raises(LabelsError, match=r"train' looks right"):
+    with pytest.raises(LabelsError, match=r"train' has such folders"):
         find_pairs(tmp_path)
     with pytest.raises(ImageError, match="no folder"):
         find_pairs(tmp_path / "nowhere")

@@ -37,9 +37,9 @@ def test_groups_from_pattern_table_and_folder(tiles):
     assert find_pairs(tiles, group_pattern="^f.").groups == ("f1", "f1", "f2")
     table = tiles / "fields.csv"
     table.write_text("id,field\nf1_t1.tif,A\nf1_t2,A\nf2_t1,B\n")
-    assert find_pairs(tiles).groups == ("f1_t1", "f1_t2", "f2_t1"), "never picked up by itself"
+    assert find_pairs(tiles).groups == ("f1_t1", "f1_t2", "f2_t1"), "never picked up automatically"
     assert find_pairs(tiles, groups=table).groups == ("A", "A", "B")
-    with pytest.raises(SettingsError, match="All 3 images lie in the folder"):
+    with pytest.raises(SettingsError, match="All 3 images are in the folder"):
         find_pairs(tiles, groups="folder")
     assert "3 image(s) with labels in 2 group(s)" in find_pairs(tiles, groups=table).describe()
 

@@ -1,4 +1,4 @@
-"""Trouble in labels is named, with a number and a repair; repaired labels have none left."""
+"""Issues in labels are reported with a count and a repair, and repaired labels have none."""
 
 import time
 
@@ -10,7 +10,7 @@ from napari_unet.core.errors import LabelsError
 
 
 def squares(n=4, dtype=np.uint16, size=6):
-    """Give `n` separate squares with ids 1 to n."""
+    """Draw `n` separate squares with ids 1 to n."""
     labels = np.zeros((size + 2, n * (size + 2)), dtype)
     for i in range(n):
         start = i * (size + 2) + 1

@@ -1,4 +1,4 @@
-"""Masks of one object each become labels."""
+"""Masks of one object each are combined into labels."""
 
 import numpy as np
 import pytest

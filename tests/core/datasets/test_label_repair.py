@@ -1,4 +1,4 @@
-"""Repairs of labels: what they change, and what they leave."""
+"""Repairs of labels, and what they leave unchanged."""
 
 import numpy as np
 from hypothesis import given, settings
@@ -10,7 +10,7 @@ from napari_unet.core.datasets.label_check import check_labels, repair_labels
 
 
 def squares(n=4, dtype=np.uint16, size=6):
-    """Give `n` separate squares with ids 1 to n."""
+    """Draw `n` separate squares with ids 1 to n."""
     labels = np.zeros((size + 2, n * (size + 2)), dtype)
     for i in range(n):
         start = i * (size + 2) + 1

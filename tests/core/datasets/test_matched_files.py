@@ -1,4 +1,4 @@
-"""The files of one image: what is read of them, and that each is read once."""
+"""The files of one image: their contents, and that each is read once."""
 
 from collections import Counter
 from dataclasses import replace
@@ -70,7 +70,7 @@ def test_labels_of_every_kind_are_read_once(
 def test_files_without_names_of_axes_are_read_once(
     tmp_path: Path, reads: Counter[str], files: MatchedFiles
 ) -> None:
-    """Labels and area take the axes of the image."""
+    """Labels and annotated area have the axes of the image."""
     labels = np.zeros((5, 24, 30), np.uint8)
     labels[2, 4:9] = 3
     write_image(tmp_path / "image.tif", Image(labels, "TYX"))

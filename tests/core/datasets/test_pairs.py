@@ -1,4 +1,4 @@
-"""Each image finds its labels in whatever layout, and nothing is passed over in silence."""
+"""Images are paired with their labels in any layout, and skipped files are always reported."""
 
 from pathlib import Path
 
@@ -33,7 +33,7 @@ def put(path, data=None):
 # --- layouts -----------------------------------------------------------------------------------
 
 
-# --- what is passed over -------------------------------------------------------------------------
+# --- skipped files -------------------------------------------------------------------------------
 
 
 # --- groups --------------------------------------------------------------------------------------

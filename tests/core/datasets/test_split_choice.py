@@ -1,4 +1,4 @@
-"""The ways to split that a user can name."""
+"""Splits that a user can choose by name."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Splits: by group, as others do, and within one image."""
+"""Splits: by group, as in StarDist's examples, and within one image."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Synthetic nuclei: the labels are exact, the picture shows them, the seed decides."""
+"""Synthetic nuclei: labels are exact and visible in the image, and seeds are reproducible."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from napari_unet.core.errors import SettingsError
 
 
 def contacts(labels: np.ndarray) -> int:
-    """Number of neighbouring pixel pairs of two different nuclei."""
+    """Count neighbouring pixels that belong to different nuclei."""
     pairs = [(labels[1:], labels[:-1]), (labels[:, 1:], labels[:, :-1])]
     return sum(int(((a != b) & (a > 0) & (b > 0)).sum()) for a, b in pairs)
 
@@ -87,7 +87,7 @@ def test_noise_and_background_are_as_strong_as_asked_for():
         return image[labels == 0]
 
     plain = background(noise=0, background_gradient=0)
-    assert np.mean(plain == plain.min()) > 0.1  # flat but for the light of the nuclei
+    assert np.mean(plain == plain.min()) > 0.1  # flat except for the light of the nuclei
     noisy, quiet = (background(noise=n, background_gradient=0).std() for n in (0.1, 0.02))
     assert noisy > 2 * quiet
     uneven = background(noise=0, background_gradient=0.4)

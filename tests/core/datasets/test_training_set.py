@@ -1,4 +1,4 @@
-"""The training set that grows by correction: what is stored, kept and never overwritten."""
+"""The training set that grows by correction: storage, backups, and no overwriting."""
 
 from pathlib import Path
 

@@ -167,7 +167,7 @@ def test_dask_and_confidence_array():
     ("labels", "sentence"),
     [
         (LABELS.astype(float), "data type float64"),
-        (-LABELS.astype(int), "goes down to -9"),
+        (-LABELS.astype(int), "lowest id of the labels is -9"),
         (LABELS[:, :-1], r"shape \(5, 5\) and the image 'cells' \(5, 6\)"),
     ],
 )

@@ -30,7 +30,7 @@ def test_colour_and_empty_images_say_nothing():
 def test_only_the_annotated_area_counts():
     image, labels = synthetic_nuclei((64, 64), 5, (10, 16))
     image, labels = image.copy(), labels.copy()
-    image[32:] = 255  # not looked at
+    image[32:] = 255  # not annotated
     labels[32:] = 0
     annotated = np.zeros(image.shape, bool)
     annotated[:32] = True

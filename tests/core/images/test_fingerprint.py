@@ -1,4 +1,5 @@
-"""An image is known by its pixels: their values, arrangement and type, not their container."""
+"""An image is identified by the values, arrangement and type of its pixels, not by its
+container."""
 
 import dask.array as da
 import numpy as np
@@ -31,7 +32,7 @@ def test_values_shape_and_type_matter(rng: np.random.Generator) -> None:
 
 def test_each_plane_of_each_channel_is_known(rng: np.random.Generator) -> None:
     data = rng.integers(0, 9, (3, 2, 8, 8)).astype(np.uint8)
-    data[1, 1] = 4  # one value: the same as in any other image
+    data[1, 1] = 4  # constant: equal to that of any other image
     hashes = plane_hashes(Image(data, "TCYX"))
     assert len(hashes) == 5
     single = plane_hashes(Image(data[2, 0], "YX"))

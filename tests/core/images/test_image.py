@@ -1,4 +1,4 @@
-"""Images and pairs are checked once, at the door."""
+"""Images are validated once, on creation."""
 
 import dask.array as da
 import numpy as np
@@ -51,7 +51,7 @@ def test_zarr_array_is_an_image():
         ((5, 6, 7), "YX", "one letter per dimension"),
         ((5, 6, 7), "QYX", "each of T"),
         ((5, 6, 7), "YYX", "at most once"),
-        ((5, 6, 7), None, "Say what the axes are"),
+        ((5, 6, 7), None, "Name the axes"),
         ((0, 6), "YX", "no pixels"),
     ],
 )
@@ -80,7 +80,7 @@ def test_channels_by_name_and_index():
     assert chosen.channel_names == ("d", "a")
     np.testing.assert_array_equal(chosen.data, image("ZCYX").data[:, [3, 0]])
     for wrong in ("e", 4, -1):
-        with pytest.raises(ImageError, match="Choose among these"):
+        with pytest.raises(ImageError, match="Choose one of these"):
             image("CYX").select_channels((wrong,))
 
 

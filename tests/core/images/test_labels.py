@@ -1,4 +1,4 @@
-"""Labels: what counts as labels, and how ids are numbered."""
+"""Labels: checks of their values and numbering of ids."""
 
 import numpy as np
 import pytest
@@ -51,7 +51,7 @@ def test_a_stack_is_scored_plane_by_plane_with_its_annotated_area():
 def test_a_probability_map_is_not_scored_as_labels():
     with pytest.raises(LabelsError, match="Threshold a probability map"):
         checked_labels(np.full((2, 2), 0.5), "prediction")
-    with pytest.raises(LabelsError, match="goes down to -1"):
+    with pytest.raises(LabelsError, match="lowest id of the labels is -1"):
         checked_labels(np.array([[-1, 2]]))
     assert checked_labels(np.array([[True, False]])).tolist() == [[1, 0]]
 

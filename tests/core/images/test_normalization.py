@@ -41,7 +41,7 @@ def test_a_bool_image_becomes_zero_and_one():
 def test_ranges_are_numpys_percentiles(image, low, high):
     (found,) = Normalization(low=low, high=high, noise_floor=0).ranges(image)
     expected = tuple(np.percentile(image, [low, high], method="lower").astype(float))
-    # Unless they lie so close that they are in a field without objects.
+    # Unless they are so close that the field has no objects.
     if expected[1] - expected[0] > 0.021 * (image.max() - expected[0]):
         assert found == expected
 
@@ -166,7 +166,7 @@ def test_a_volume_is_one_whole():
 
 @pytest.mark.parametrize("dtype", [np.uint16, np.float32])
 def test_a_large_stack_is_read_once_and_never_held(monkeypatch, dtype):
-    """What is read at a time, and what is kept for the percentiles, is bounded."""
+    """The blocks that are read and the sample for the percentiles are bounded."""
     from napari_unet.core.images import normalization
 
     monkeypatch.setattr(normalization, "_MOST_SAMPLES", 4000)
@@ -205,8 +205,8 @@ def test_a_manual_range_and_none_are_taken_literally():
     [
         ({"low": 50, "high": 10}, "expected 0 <= low < high <= 100"),
         ({"high": 101}, "expected 0 <= low < high <= 100"),
-        ({"mode": "manual"}, "Give a manual range"),
-        ({"manual": (0, 1)}, "Give a manual range"),
+        ({"mode": "manual"}, "A manual range requires"),
+        ({"manual": (0, 1)}, "A manual range requires"),
         ({"mode": "manual", "manual": (2, 1)}, "low value first"),
     ],
 )

@@ -1,4 +1,4 @@
-"""A pair: labels fit their image, and planes are what a network sees."""
+"""Pairs: labels match their image, and planes are what a network processes."""
 
 import numpy as np
 import pytest

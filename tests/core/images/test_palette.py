@@ -1,4 +1,4 @@
-"""The palette is the only place with colours that figures and layers share."""
+"""The palette is the only source of colours for figures and layers."""
 
 import re
 from pathlib import Path

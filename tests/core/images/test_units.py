@@ -1,4 +1,4 @@
-"""Units: lengths of every spelling become micrometres, and nothing else does."""
+"""Units: lengths in every spelling are converted to micrometres, and nothing else is."""
 
 import pytest
 

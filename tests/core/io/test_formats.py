@@ -1,4 +1,4 @@
-"""Formats are a table: one that is added to it is read, found and written everywhere."""
+"""The table of formats: one that is added is found, read and written everywhere."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -130,7 +130,7 @@ def test_a_missing_package_is_named(tmp_path: Path) -> None:
 
 
 def test_a_format_made_of_folders(tmp_path: Path, labels: np.ndarray) -> None:
-    """A folder is an image if a marker of its format lies in it, and only then is it replaced."""
+    """A folder is an image, and may be replaced, only if it contains a marker of its format."""
 
     def write(path, image):
         path.mkdir()
@@ -151,17 +151,17 @@ def test_a_format_made_of_folders(tmp_path: Path, labels: np.ndarray) -> None:
         assert [f.path for f in find_inputs([tmp_path / "a.mxd"]).files] == [tmp_path / "a.mxd"]
         (tmp_path / "b.mxd").mkdir()
         (tmp_path / "b.mxd" / "other.txt").write_text("mine")
-        with pytest.raises(StorageError, match="there is a folder of that name"):
+        with pytest.raises(StorageError, match="a folder of that name exists"):
             write_labels(tmp_path / "b.mxd", labels)
         assert (tmp_path / "b.mxd" / "other.txt").read_text() == "mine"
 
 
 def test_suffixes_belong_to_one_format() -> None:
     before = list(FORMATS)
-    with pytest.raises(SettingsError, match=r"'\.tif' belongs to the format TIFF"):
+    with pytest.raises(SettingsError, match=r"'\.tif' already belongs to the format TIFF"):
         register_format(replace(TEXT_MATRIX, suffixes=(".matrix", ".tif")))
     for suffix in ("matrix", ".Matrix"):
-        with pytest.raises(SettingsError, match="lower case, with its dot"):
+        with pytest.raises(SettingsError, match="lower case, with a leading dot"):
             register_format(replace(TEXT_MATRIX, suffixes=(suffix,)))
     assert before == FORMATS
 

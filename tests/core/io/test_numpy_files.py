@@ -1,4 +1,4 @@
-"""NumPy files: pickles stay closed."""
+"""NumPy files: pickled objects are never loaded."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Pictures: PNG of every kind, JPEG, and colours that are labels."""
+"""Pictures: all kinds of PNG, JPEG, and labels saved as colours."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Zarr: OME-NGFF groups, and metadata that others read."""
+"""Zarr: OME-NGFF groups and their metadata."""
 
 import json
 
@@ -52,7 +52,7 @@ def test_zarr_group_without_one_image(tmp_path, rng):
     group = zarr.open_group(str(tmp_path / "a.zarr"), mode="w")
     for name in "xy":
         group.create_array(name, data=noise(rng, 4, 4))
-    with pytest.raises(ImageError, match="it holds x, y"):
+    with pytest.raises(ImageError, match="holds no single image, but x, y"):
         read_image(tmp_path / "a.zarr")
 
 

@@ -121,7 +121,7 @@ def test_what_nobody_foresaw_of_one_file_does_not_end_the_batch(
     failed, predicted = predict_files(classes_model, inputs, BatchOptions(tmp_path / "out"))
     assert isinstance(failed, FileFailed)
     assert failed.input == folder / "a.tif"
-    assert "nobody foresaw (ZeroDivisionError: division by zero)" in failed.problem
+    assert "An unexpected error occurred (ZeroDivisionError: division by zero)" in failed.problem
     (details,) = tmp_path.glob("napari-unet-error-*.log")
     assert str(details) in failed.problem
     assert "in divided_by_zero" in details.read_text()

@@ -18,7 +18,7 @@ glibc = pytest.mark.skipif(
 
 @glibc
 def test_large_arrays_are_not_fetched_anew_and_given_back_at_the_end():
-    """In a process of its own: what was freed before counts."""
+    """Runs in a separate process, because memory freed earlier counts."""
     code = """
 import resource
 from pathlib import Path
@@ -53,7 +53,7 @@ def test_memory_below_what_is_in_use_is_given_back():
     process = psutil.Process()
     blocks = [np.ones(BLOCK, np.uint8) for _ in range(BLOCKS)]
     full = process.memory_info().rss
-    del blocks[:-1]  # the last one lies above all others
+    del blocks[:-1]  # the last one is above all others
     return_freed_memory()
     assert process.memory_info().rss < full - 0.8 * BLOCK * BLOCKS
     assert blocks[0].all()

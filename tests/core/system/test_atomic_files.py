@@ -1,4 +1,4 @@
-"""Files are written whole or not at all."""
+"""Files are written completely or not at all."""
 
 import errno
 import os
@@ -51,7 +51,7 @@ def test_place_that_is_no_folder_or_a_folder(tmp_path):
     with pytest.raises(StorageError, match="not a folder"):
         atomic_write_text(tmp_path / "file" / "a.txt", "x")
     (tmp_path / "folder").mkdir()
-    with pytest.raises(StorageError, match="there is a folder of that name"):
+    with pytest.raises(StorageError, match="a folder of that name exists"):
         atomic_write_text(tmp_path / "folder", "x")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "folder"]
 
@@ -65,7 +65,7 @@ def test_zarr_replaces_a_zarr_and_never_a_folder_of_other_things(tmp_path):
         assert read_labels(tmp_path / "a.zarr").max() == value
     (tmp_path / "b.zarr").mkdir()
     (tmp_path / "b.zarr" / "thesis.txt").write_text("x")
-    with pytest.raises(StorageError, match="there is a folder"):
+    with pytest.raises(StorageError, match="a folder of that name exists"):
         write_labels(tmp_path / "b.zarr", labels)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.zarr", "b.zarr"]
     assert (tmp_path / "b.zarr" / "thesis.txt").exists()

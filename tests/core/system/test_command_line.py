@@ -1,4 +1,4 @@
-"""Commands that are shown can be typed as they are."""
+"""Displayed commands can be typed without changes."""
 
 import os
 import shlex

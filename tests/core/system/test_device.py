@@ -1,4 +1,4 @@
-"""Device and precision: what can be chosen here, and what devices say when they fail."""
+"""Device and precision: the available choices, and the errors of devices."""
 
 import pytest
 import torch

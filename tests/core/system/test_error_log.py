@@ -1,4 +1,4 @@
-"""Unexpected errors: the trace lies in a file, and the message says where."""
+"""Unexpected errors: the trace is in a file, which the message names."""
 
 import tempfile
 from pathlib import Path

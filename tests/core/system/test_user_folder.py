@@ -1,4 +1,4 @@
-"""Where a user's files are kept."""
+"""The folder of a user's files."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from napari_unet.core.system.user_folder import user_folder
 def test_files_lie_where_the_system_keeps_data(
     system: type, variable: str, tail: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if system is windows.Windows:  # it remembers the folder
+    if system is windows.Windows:  # it caches the folder
         monkeypatch.setattr(windows, "get_win_folder", windows.get_win_folder_from_env_vars)
     if system is macos.MacOS:
         monkeypatch.delenv("XDG_DATA_HOME", raising=False)

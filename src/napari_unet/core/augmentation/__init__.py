@@ -1,4 +1,4 @@
-"""Vary training patches: geometry, intensity and empty background."""
+"""Augmentation of training patches: geometry, intensity and empty background."""
 
 import lazy_loader as lazy
 

@@ -1,7 +1,7 @@
-"""Patches without any object: uneven light, lines of a camera, haze, and noise.
+"""Synthetic patches without objects: uneven light, camera lines, haze and noise.
 
-The images that people label have objects in them. So a network never learns that a background
-which spans the whole range of intensities, as in an empty field, is nothing.
+Images that people label usually contain objects. Without these patches, a network never learns that
+a background which spans the whole range of intensities, as in an empty field, has no objects.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ __all__ = ["empty_patch"]
 Float = NDArray[np.float32]
 
 _HAZE_PX = (32.0, 128.0)
-"""Distance over which haze varies: farther than across the usual object, even out of focus."""
+"""Distance over which haze varies: more than the size of a typical object, even out of focus."""
 
 _ORDINARY_NOISE, _MOST_NOISE = 0.05, 0.15
 
@@ -25,14 +25,14 @@ def empty_patch(shape: tuple[int, ...], rng: np.random.Generator) -> Float:
     Parameters
     ----------
     shape
-        C, Y, X or C, Z, Y, X.
+        Shape of the patch, (C, Y, X) or (C, Z, Y, X).
     rng
-        Source of randomness.
+        Random number generator.
 
     Returns
     -------
     float32 array
-        Of that shape, most values between 0 and 1; the channels show the same but for noise.
+        Patch of that shape, most values between 0 and 1; the channels differ only in noise.
     """
     draw = (_light, _lines, _haze)[rng.choice(3, p=[0.5, 0.2, 0.3])]
     background = draw(shape[-2:], rng)
@@ -49,7 +49,7 @@ def empty_patch(shape: tuple[int, ...], rng: np.random.Generator) -> Float:
 
 
 def _light(shape: tuple[int, ...], rng: np.random.Generator) -> Float:
-    """Light that falls off towards a side, or towards the edges of a field larger than this."""
+    """Draw light that falls off towards one side, or towards the edges of a larger field."""
     y, x = (np.linspace(-1, 1, n, dtype=np.float32) for n in shape)
     angle, (top, left) = rng.uniform(0, 2 * np.pi), rng.uniform(-1.5, 1.5, 2)
     slope = np.cos(angle) * y[:, None] + np.sin(angle) * x[None, :]
@@ -59,7 +59,7 @@ def _light(shape: tuple[int, ...], rng: np.random.Generator) -> Float:
 
 
 def _lines(shape: tuple[int, ...], rng: np.random.Generator) -> Float:
-    """Rows, or columns, of a brightness of their own."""
+    """Draw rows or columns that differ in brightness."""
     rows = rng.standard_normal((shape[0], 1), np.float32)
     columns = rng.standard_normal((1, shape[1]), np.float32)
     lines: Float = np.broadcast_to(rows if rng.random() < 0.5 else columns, shape)
@@ -67,7 +67,7 @@ def _lines(shape: tuple[int, ...], rng: np.random.Generator) -> Float:
 
 
 def _haze(shape: tuple[int, ...], rng: np.random.Generator) -> Float:
-    """Clouds far out of focus."""
+    """Draw clouds that are far out of focus."""
     from scipy.ndimage import zoom
 
     size_px = rng.uniform(*_HAZE_PX)

@@ -1,4 +1,4 @@
-"""Vary the values of a normalised patch: gamma, contrast, brightness, glow, blur, noise."""
+"""Intensity augmentation of a normalised patch: gamma, contrast, brightness, glow, blur, noise."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ Float = NDArray[np.float32]
 
 
 def vary_intensity(image: Float, augmentation: Augmentation, rng: np.random.Generator) -> Float:
-    """Vary the values of a patch in the order light, optics, camera.
+    """Vary the intensities of a patch, in the order light, optics, camera.
 
     Parameters
     ----------
     image
         float32 [C, Y, X] or [C, Z, Y, X], normalised: most values between 0 and 1. Nothing is
-        clipped, since values beyond carry what saturates in the percentiles.
+        clipped, because values outside carry the signal beyond the percentiles.
     augmentation
-        What may vary, see `Augmentation`.
+        Settings of the augmentation.
     rng
-        Source of randomness.
+        Random number generator.
 
     Returns
     -------
     float32 array
-        Same shape; `image` itself when nothing varies.
+        Patch of the same shape; `image` itself if nothing varies.
     """
     a = augmentation
 
@@ -58,7 +58,7 @@ def vary_intensity(image: Float, augmentation: Augmentation, rng: np.random.Gene
 
 
 def _gaussian_noise(shape: tuple[int, ...], rng: np.random.Generator) -> Float:
-    """Independent values with a standard deviation of 1; PyTorch takes half of NumPy's time."""
+    """Draw independent values with standard deviation 1; PyTorch takes half of NumPy's time."""
     import torch
 
     generator = torch.Generator().manual_seed(int(rng.integers(2**63)))
@@ -72,7 +72,7 @@ def _factor(largest: float, rng: np.random.Generator) -> float:
 
 
 def _power(image: Float, exponent: float) -> Float:
-    """Gamma between 0 and 1; what lies beyond keeps its distance, so the order of values stays."""
+    """Apply gamma to values between 0 and 1; others keep their distance and order."""
     bounded = np.clip(image, 0, 1)
     varied: Float = image - bounded
     varied += np.power(bounded, np.float32(exponent))
@@ -82,7 +82,7 @@ def _power(image: Float, exponent: float) -> Float:
 def _linear(
     image: Float, gain: float, offset: float, jitter: float, rng: np.random.Generator
 ) -> Float:
-    """Contrast about the mean, and brightness; `jitter` varies both by channel."""
+    """Change the contrast about the mean and the brightness; `jitter` varies both per channel."""
     column = (-1,) + (1,) * (image.ndim - 1)
     gains = gain * (1 + rng.uniform(-jitter, jitter, len(image)))
     mean = image.mean(axis=tuple(range(1, image.ndim)))
@@ -93,12 +93,12 @@ def _linear(
 
 
 def _glow(shape_yx: tuple[int, ...], rng: np.random.Generator) -> Float:
-    """Broad wave between 0 and 1 in a random direction: light that falls unevenly, out of focus."""
+    """Draw a broad wave between 0 and 1 in a random direction: uneven, out-of-focus light."""
     angle, phase = rng.uniform(0, 2 * np.pi, 2)
     wavelength_px = rng.uniform(1, 3) * max(shape_yx)
     y, x = (np.arange(n) * (2 * np.pi / wavelength_px) for n in shape_yx)
     along_y, along_x = np.sin(angle) * y, np.cos(angle) * x + phase
-    # The cosine of a sum, so that it need not be taken of every pixel.
+    # The cosine of a sum is expanded, so that it need not be computed for every pixel.
     factors_y = np.stack([0.5 * np.cos(along_y), -0.5 * np.sin(along_y)], axis=1)
     factors_x = np.stack([np.cos(along_x), np.sin(along_x)])
     wave: Float = factors_y.astype(np.float32) @ factors_x.astype(np.float32)

@@ -1,11 +1,11 @@
-"""Cut a patch out of a plane and vary it: one seeded transform for image and labels.
+"""Augmented patches of a plane, with one seeded transform for image and labels.
 
-Cropping, flips, rotation, scale, shear and elastic deformation are one grid of coordinates, so
-pixels are resampled once, and the corners of a turned patch are filled from the image around it.
-Labels are looked up by rounded coordinates, never interpolated: ids of any size and integer type
-arrive as they were.
+Cropping, flips, rotation, scale, shear and elastic deformation form one grid of coordinates, so
+pixels are resampled only once, and the corners of a rotated patch are filled from the surrounding
+image. Labels are looked up at rounded coordinates, never interpolated, which preserves ids of any
+size and integer type.
 
-Why not a library's augmentation: `benchmarks/augmentation.md` has the measurements.
+`benchmarks/augmentation.md` compares this with augmentation libraries.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Float = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class _Geometry:
-    """One draw of everything that moves pixels."""
+    """Random parameters of one geometric transform."""
 
     centre_px: tuple[int, ...]
     flips: tuple[bool, ...]
@@ -47,48 +47,48 @@ def sample_patch(
     augmentation: Augmentation,
     rng: np.random.Generator,
 ) -> tuple[Float, NDArray[Any], NDArray[np.bool_]]:
-    """Cut one varied patch out of a plane.
+    """Cut one augmented patch out of a plane.
 
     The cost depends on the patch, not on the plane, which may be a memory-mapped array.
 
     Parameters
     ----------
     plane_image
-        Normalised values, float32 [C, Y, X], or [C, Z, Y, X]: rotation, scale, shear and elastic
-        deformation are in the YX plane, the same in all Z.
+        Normalised values, float32 [C, Y, X] or [C, Z, Y, X]. Rotation, scale, shear and elastic
+        deformation act in the YX plane, equally at all Z.
     plane_labels
         Integers, [Y, X] or [Z, Y, X].
     annotated
-        True where labels count, shape of `plane_labels`; None: everywhere.
+        True in the annotated area, shape of `plane_labels`; None: everywhere.
     centre_px
         The pixel at index ``size // 2`` of the patch, (y, x) or (z, y, x).
     patch_size
         Height and width, or depth, height and width, in pixels; may exceed the plane.
     augmentation
-        What may vary.
+        Settings of the augmentation.
     rng
-        The only source of randomness: the same state gives the same patch.
+        Random number generator; the same state yields the same patch.
 
     Returns
     -------
     image
-        float32 [C, *patch_size]; reflected where the patch leaves the plane.
+        float32 [C, *patch_size]; reflected outside the plane.
     labels
-        Type of `plane_labels`, [*patch_size]; 0 where the patch leaves the plane.
+        Type of `plane_labels`, [*patch_size]; 0 outside the plane.
     inside
-        bool [*patch_size]; False where the patch leaves the plane or the annotated area.
+        bool [*patch_size]; False outside the plane or the annotated area.
 
     Raises
     ------
     ImageError
         If image, centre and patch size differ in their number of dimensions.
     LabelsError
-        If the shape of labels or annotated area is not that of the image.
+        If labels or annotated area differ in shape from the image.
     """
     _check(plane_image, plane_labels, annotated, centre_px, patch_size)
     shape = plane_labels.shape
     geometry = _draw_geometry(shape, centre_px, patch_size, augmentation, rng)
-    # A quarter turn swaps the sides, so the patch is cut with swapped sides before it.
+    # A quarter turn swaps the sides, so the patch is first cut with swapped sides.
     swapped = geometry.quarter_turns % 2 == 1
     size = (*patch_size[:-2], *patch_size[:-3:-1]) if swapped else tuple(patch_size)
     starts = [c - n // 2 for c, n in zip(geometry.centre_px, size, strict=True)]
@@ -114,8 +114,8 @@ def _check(
     ndim = image.ndim - 1
     if ndim not in (2, 3) or len(centre_px) != ndim or len(patch_size) != ndim:
         raise ImageError(
-            f"A patch of {len(patch_size)} dimensions at a centre of {len(centre_px)} was asked of "
-            f"an image with {image.ndim} axes. Expected an image CYX or CZYX and one number for "
+            f"The patch has {len(patch_size)} dimension(s), its centre {len(centre_px)} and the "
+            f"image {image.ndim} axes: expected an image with axes CYX or CZYX, and one number for "
             "each axis but C."
         )
     for what, array in (("labels have", labels), ("annotated area has", annotated)):
@@ -151,7 +151,7 @@ def _draw_geometry(
 
 
 def _draw_matrix(augmentation: Augmentation, rng: np.random.Generator) -> Float:
-    """Matrix that takes an offset from the centre in the patch to one in the plane."""
+    """Draw the matrix that maps an offset from the centre in the patch to one in the plane."""
     a = augmentation
     angle = np.deg2rad(rng.uniform(-a.rotation_deg, a.rotation_deg))
     slant = np.tan(np.deg2rad(rng.uniform(-a.shear_deg, a.shear_deg)))
@@ -165,7 +165,7 @@ def _draw_matrix(augmentation: Augmentation, rng: np.random.Generator) -> Float:
 def _draw_elastic(
     augmentation: Augmentation, size: tuple[int, int], rng: np.random.Generator
 ) -> Float:
-    """Smooth random displacements, float32 [2, h, w]: a cubic B-spline on a coarse grid."""
+    """Draw smooth random displacements, float32 [2, h, w]: a cubic B-spline on a coarse grid."""
     if not augmentation.elastic_px:
         return np.zeros((2, 1, 1), np.float32)
     rows, columns = (_spline_basis(n, augmentation.elastic_scale_px) for n in size)
@@ -177,7 +177,7 @@ def _draw_elastic(
 
 @lru_cache(maxsize=64)
 def _spline_basis(length: int, spacing_px: float) -> Float:
-    """Weights of each control point at each pixel, float32 [length, points]."""
+    """Compute the weight of each control point at each pixel, float32 [length, points]."""
     from scipy.interpolate import BSpline
 
     points = int(np.ceil(length / spacing_px)) + 3

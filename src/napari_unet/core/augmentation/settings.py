@@ -1,4 +1,4 @@
-"""How much training patches may be varied: the settings and their presets."""
+"""Settings of the augmentation of training patches, and their presets."""
 
 from __future__ import annotations
 
@@ -22,51 +22,53 @@ Models 62 (2000): 1 / 2.0464 in two dimensions.
 
 
 class Augmentation(BaseModel, frozen=True, extra="forbid", defer_build=True):
-    """How much a patch may be varied; every number is the largest change, 0 or 1 is no change.
+    """Settings of the augmentation of training patches.
+
+    Each number is the largest change; 0 (1 for factors) means no change.
 
     Parameters
     ----------
     flips
-        Mirror along each spatial axis, half of the time.
+        Mirror along each spatial axis, each with a probability of 0.5.
     quarter_turns
-        Turn by a multiple of 90 degrees (nothing is interpolated).
+        Rotate by a random multiple of 90 degrees, without interpolation.
     shift_px
-        Move the centre by up to this many pixels along Y and X, not out of the image.
+        Move the centre by up to this many pixels along Y and X, within the image.
     warp_probability
-        How often rotation, scale, shear and elastic deformation (together) are applied. The
-        others are exact copies, as sharp as the images to predict later.
+        Probability that rotation, scale, shear and elastic deformation are applied (together).
+        Other patches are exact copies, as sharp as the images to predict.
     rotation_deg
-        Turn by up to this angle either way.
+        Rotate by up to this angle in either direction.
     scale
         Smallest and largest magnification.
     shear_deg
-        Slant by up to this angle either way.
+        Shear by up to this angle in either direction.
     elastic_px
         Move the control points of the elastic grid by up to this many pixels.
     elastic_scale_px
-        Distance of the control points: larger is smoother.
+        Distance between control points; larger is smoother.
     intensity_probability
-        How often each of the following is applied, on its own. They take a normalised image: most
-        values between 0 and 1.
+        Probability of each of the following, independently. They expect a normalised image, with
+        most values between 0 and 1.
     brightness
-        Add up to this much.
+        Add or subtract up to this value.
     contrast
-        Multiply the difference to the mean by up to this factor, or divide.
+        Multiply or divide differences from the mean by up to this factor.
     gamma
-        Raise to a power of up to this much, or one over it.
+        Raise to a power of up to this value, or down to its reciprocal.
     channel_jitter
-        With more than one channel: brightness and contrast of each channel on its own, up to this
-        much (varying stains and exposures).
+        Vary brightness and contrast of each channel separately by up to this value, if there are
+        several channels (varying stains and exposures).
     background
-        Add an uneven background, a broad wave, of up to this height.
+        Add an uneven background, a broad wave, of up to this amplitude.
     blur_px
-        Standard deviation of a Gaussian, up to.
+        Largest standard deviation of a Gaussian blur.
     noise
-        Standard deviation of Gaussian noise, up to.
+        Largest standard deviation of Gaussian noise.
     empty
-        How often a patch is replaced by drawn background without any object, whose labels are 0;
-        see `napari_unet.core.augmentation.empty_patches`. For models that meet empty fields; not
-        for labels whose background has another number.
+        Probability that a patch is replaced by synthetic background with labels 0; see
+        `napari_unet.core.augmentation.empty_patches`. For models that will be used on empty fields;
+        not for labels whose background is not 0.
 
     Raises
     ------
@@ -113,7 +115,7 @@ class Augmentation(BaseModel, frozen=True, extra="forbid", defer_build=True):
             raise SettingsError(
                 f"Augmentation: elastic_px is {self.elastic_px:g} with elastic_scale_px "
                 f"{self.elastic_scale_px:g}: the deformation could fold the image over itself. "
-                f"Expected at most {largest:.3g}: choose less, or a larger elastic_scale_px."
+                f"Expected at most {largest:.3g}: reduce it, or increase elastic_scale_px."
             )
         return self
 
@@ -125,8 +127,8 @@ class Augmentation(BaseModel, frozen=True, extra="forbid", defer_build=True):
         ----------
         name
             ``"none"``: exact crops. ``"light"``: flips, quarter turns, a little brightness,
-            contrast and uneven background; best where time is short. ``"standard"``: everything,
-            for nuclei, cells and tissue without an up or down.
+            contrast and uneven background; best if time is short. ``"standard"``: everything, for
+            nuclei, cells and tissue without a preferred orientation.
 
         Raises
         ------
@@ -142,7 +144,7 @@ class Augmentation(BaseModel, frozen=True, extra="forbid", defer_build=True):
 
     @property
     def warps(self) -> bool:
-        """Whether anything in these settings resamples."""
+        """Whether these settings resample pixels."""
         geometry = (self.rotation_deg, self.shear_deg, self.elastic_px)
         return self.warp_probability > 0 and (any(geometry) or self.scale != (1, 1))
 

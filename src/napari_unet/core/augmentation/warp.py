@@ -1,4 +1,4 @@
-"""Copy or resample a patch of image, labels and annotated area at given coordinates."""
+"""Copying and resampling of image, labels and annotated area at the coordinates of a patch."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ def warped_grid(
     matrix: Float,
     displacement: Float,
 ) -> Float:
-    """Calculate where in the plane each pixel of a patch comes from.
+    """Compute the position in the plane of each pixel of a patch.
 
     Parameters
     ----------
     centre_px
-        The point that stays in place, (y, x).
+        Fixed point of the warp, (y, x).
     axes
-        Positions of the patch along Y and along X before warping.
+        Positions of the patch's pixels along Y and along X before warping.
     matrix
-        Takes an offset from the centre in the patch to one in the plane, [2, 2].
+        Matrix that maps an offset from the centre in the patch to one in the plane, [2, 2].
     displacement
-        Added before the matrix, float32 [2, h, w] or [2, 1, 1].
+        Displacement added before the matrix is applied, float32 [2, h, w] or [2, 1, 1].
 
     Returns
     -------
@@ -53,7 +53,7 @@ def crop(
     annotated: Bool | None,
     axes: list[NDArray[np.intp]],
 ) -> tuple[Float, NDArray[Any], Bool]:
-    """Copy whole pixels.
+    """Copy a patch without resampling.
 
     Parameters
     ----------
@@ -64,13 +64,13 @@ def crop(
     annotated
         bool [(Z,) Y, X], or None: everywhere.
     axes
-        Positions along each axis but C, one by one ascending; they may lie outside.
+        Consecutive positions along each axis but C; they may be outside the plane.
 
     Returns
     -------
     image, labels, inside
-        float32, reflected outside the plane; type of `labels`, 0 outside; bool, False outside the
-        plane and the annotated area.
+        float32, reflected outside the plane; type of `labels`, 0 outside the plane; bool, False
+        outside the plane or the annotated area.
     """
     within = [(a >= 0) & (a < n) for a, n in zip(axes, labels.shape, strict=True)]
     if all(w.all() for w in within):
@@ -93,14 +93,14 @@ def warp(
     depth: list[NDArray[np.intp]],
     grid: Float,
 ) -> tuple[Float, NDArray[Any], Bool]:
-    """Sample at any positions in the YX plane: linearly for the image, nearest for labels.
+    """Sample a patch at any positions in the YX plane: image linearly, labels by nearest pixel.
 
     Parameters
     ----------
     image, labels, annotated
         As for `crop`.
     depth
-        Positions along Z as in `crop`, in a list; an empty list without Z.
+        Positions along Z as in `crop`, in a list that is empty without Z.
     grid
         float32 [2, h, w], Y and X of each pixel.
 
@@ -116,7 +116,7 @@ def warp(
             within &= (position >= 0) & (position < length)
         grid = np.stack([_reflect(g, n) for g, n in zip(grid, (height, width), strict=True)])
     nearest = np.rint(grid).astype(np.intp)
-    # Only the region around the patch is touched: a large plane costs no more than a small one.
+    # Only the region around the patch is read, so a large plane costs no more than a small one.
     low = np.maximum(np.floor(grid.min((1, 2))).astype(int), 0)
     high = np.ceil(grid.max((1, 2))).astype(int)
     box = [slice(a, b + 1) for a, b in zip(low, high, strict=True)]
@@ -148,13 +148,13 @@ def _with_depth(within: Bool, depth: list[NDArray[np.intp]], shape: tuple[int, .
 
 
 def _interpolate(region: Float, grid: Float) -> Float:
-    """Linear interpolation of [..., Y, X] at float32 [2, h, w] pixels -> [..., h, w]."""
+    """Interpolate [..., Y, X] linearly at float32 [2, h, w] pixels -> [..., h, w]."""
     import torch
 
     *leading, height, width = region.shape
     values = torch.from_numpy(np.array(region, np.float32).reshape(1, -1, height, width))
     extent = np.array([max(width - 1, 1), max(height - 1, 1)], np.float32)
-    # grid_sample wants x before y and the outermost pixel centres at -1 and 1.
+    # grid_sample expects x before y and the outermost pixel centres at -1 and 1.
     points = np.moveaxis(grid[::-1], 0, -1) * (2 / extent) - 1
     sampled = torch.nn.functional.grid_sample(
         values,
@@ -168,12 +168,12 @@ def _interpolate(region: Float, grid: Float) -> Float:
 
 
 def _reflect(position: NDArray[Any], length: int) -> NDArray[Any]:
-    """Fold positions beyond the outermost pixels back, as ``np.pad(mode="reflect")`` does."""
+    """Reflect positions beyond the outermost pixels, as ``np.pad(mode="reflect")`` does."""
     if length == 1:
         return np.zeros_like(position)
     period = 2 * (length - 1)
     folded = np.abs(position)
-    if folded.max() > period:  # rarely so far outside, and the division is slow
+    if folded.max() > period:  # rarely that far outside, and the division is slow
         folded %= period
     reflected: NDArray[Any] = np.minimum(folded, period - folded)
     return reflected

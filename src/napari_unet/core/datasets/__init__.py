@@ -1,4 +1,4 @@
-"""Folders and arrays to training pairs: matching, label checks, groups and splits."""
+"""Training pairs from folders and arrays: matching, label checks, groups and splits."""
 
 import lazy_loader as lazy
 

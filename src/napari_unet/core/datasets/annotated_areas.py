@@ -1,4 +1,4 @@
-"""Annotated areas in files: masks of where somebody looked, beside images and labels."""
+"""Files of annotated areas: masks beside images and labels."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ _SUFFIX = "_annotated"
 def with_areas(
     matches: Sequence[MatchedFiles], source: Path, areas: Path | None
 ) -> list[MatchedFiles]:
-    """Add to each image the file of its annotated area, if there is one.
+    """Add the file of its annotated area to each image, if there is one.
 
     Parameters
     ----------
     matches
         Images with their labels.
     source
-        The folder of the data; an ``annotated`` folder in it is taken where `areas` is None.
+        Folder of the data; if `areas` is None, an ``annotated`` folder in it is used.
     areas
-        A folder of masks named as the images (or with ``_annotated`` or a suffix of labels
-        appended); or one mask, for one image. An image without a mask counts everywhere.
+        Folder of masks named like the images (optionally with ``_annotated`` or a suffix of labels
+        appended), or one mask for one image. An image without a mask is annotated everywhere.
 
     Raises
     ------
     SettingsError
-        If there is no such file or folder, or it belongs to none of the images.
+        If there is no such file or folder, or no mask belongs to an image.
     """
     if areas is None:
         areas = source / FOLDER
@@ -50,7 +50,7 @@ def with_areas(
         if len(matches) != 1:
             raise SettingsError(
                 f"One annotated area '{areas.name}' for {len(matches)} images: expected a folder "
-                "with a mask for each, named as the image."
+                "with a mask for each, named like the image."
             )
         return [replace(matches[0], annotated=areas)]
     try:
@@ -58,13 +58,13 @@ def with_areas(
     except OSError as error:
         raise SettingsError(
             f"'{areas}' is neither a mask nor a folder of masks that can be read "
-            f"({error.strerror}): expected an image that is not 0 where everything is annotated."
+            f"({error.strerror}): expected an image that is not 0 in the annotated area."
         ) from error
     found = [replace(m, annotated=masks.get(bare_name(Path(m.name)))) for m in matches]
     if not any(m.annotated for m in found):
         raise SettingsError(
             f"None of the {len(masks)} mask(s) in '{areas}' has the name of an image, such as "
-            f"'{matches[0].name}': name the masks of annotated areas as the images."
+            f"'{matches[0].name}': name the masks of annotated areas like the images."
         )
     return found
 
@@ -83,4 +83,4 @@ def describe_areas(annotated: Sequence[Path | None]) -> str:
         return ""
     rest = len(annotated) - count
     text = f"{count} with an annotated area"
-    return text + (f" ({rest} without count everywhere)" if rest else "")
+    return text + (f" ({rest} annotated everywhere)" if rest else "")

@@ -1,4 +1,4 @@
-"""Where training data lies and how it is read: enough to find the same data again."""
+"""Location of training data and how to read it, so that the same data can be found again."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class DataSource(Settings):
     Parameters
     ----------
     source
-        The folder or the CSV table.
+        Path of the folder or CSV table.
     channels, axes
         As in `napari_unet.core.io.image_files.read_image`.
     groups, group_pattern, annotated
         As in `napari_unet.core.datasets.pairs.find_pairs`.
     repair
-        Kinds of trouble to repair in the labels, see `napari_unet.core.datasets.label_check`.
+        Kinds of issues to repair in the labels, see `napari_unet.core.datasets.label_check`.
     empty_planes
         As in `napari_unet.core.images.pair.Pair`.
     """

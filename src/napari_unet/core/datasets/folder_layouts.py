@@ -1,4 +1,4 @@
-"""Which label file belongs to which image: by folder and by name, without opening them."""
+"""Matching of label files to images by folder and name, without opening them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ LABEL_SUFFIXES = (
     "_mask",
     "_seg",
 )
-"""What programs and people append to an image's name for its labels; longer ones first."""
+"""Suffixes that programs and people append to an image's name for its labels; longer ones first."""
 
 _IMAGE_FOLDERS = ("images", "image")
 _LABEL_FOLDERS = ("masks", "mask", "labels", "label")
@@ -42,38 +42,38 @@ _GROUP_COLUMNS = ("group", "field")
 _CLUTTER = ("thumbs.db", "desktop.ini")
 
 _LOOKED_FOR = (
-    "Looked for: 'images' and 'masks' (or 'labels') folders; images with their labels beside them, "
-    "named like 'x.tif' and 'x_mask.tif' (" + ", ".join(LABEL_SUFFIXES) + "); folders "
+    "Expected folders 'images' and 'masks' (or 'labels'); or images with their labels beside them, "
+    "named like 'x.tif' and 'x_mask.tif' (" + ", ".join(LABEL_SUFFIXES) + "); or folders "
     "'<id>/images' and '<id>/masks'"
 )
 
 
 @dataclass
 class Matches:
-    """What was found, and what was passed over with the reason."""
+    """Matched files, and skipped paths with the reason."""
 
     found: list[MatchedFiles] = field(default_factory=list)
     skipped: list[tuple[Path, str]] = field(default_factory=list)
 
 
 def match_files(source: Path, images: Path | None = None, labels: Path | None = None) -> Matches:
-    """Find images and their labels in whatever layout `source` has.
+    """Find images and their labels in a folder of any supported layout, or in a table.
 
     Parameters
     ----------
     source
-        A folder, or a CSV table of paths.
+        Path of a folder, or of a CSV table of paths.
     images, labels
-        Folders to take instead of those that the layout suggests; relative to `source`.
+        Folders to use instead of those that the layout suggests; relative to `source`.
 
     Raises
     ------
     ImageError
         If a folder is missing.
     LabelsError
-        If nothing fits together, or it is open which folder is meant.
+        If no labels match an image, or several folders could hold the labels.
     SettingsError
-        If a table puts an image into two groups.
+        If a table assigns an image to two groups.
     """
     with reading(source):
         matches = _match(source, images, labels)
@@ -103,7 +103,7 @@ def read_table(path: Path) -> list[dict[str, str]]:
     Raises
     ------
     ImageError
-        If it cannot be read as text.
+        If the file cannot be read as text.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -111,7 +111,7 @@ def read_table(path: Path) -> list[dict[str, str]]:
         raise ImageError(f"There is no table '{path}'. Check the name and the folder.") from error
     except UnicodeDecodeError as error:
         raise ImageError(
-            f"The table '{path}' is no text in UTF-8: expected a CSV file. Save it from the "
+            f"The table '{path}' is not text in UTF-8: expected a CSV file. Save it from the "
             "spreadsheet program as 'CSV UTF-8'."
         ) from error
     except OSError as error:
@@ -126,24 +126,24 @@ def read_table(path: Path) -> list[dict[str, str]]:
         ]
     except csv.Error as error:
         raise ImageError(
-            f"The table '{path}' cannot be read ({error}): expected a CSV file. Look at it in a "
+            f"The table '{path}' cannot be read ({error}): expected a CSV file. Check it in a "
             "text editor."
         ) from error
 
 
 def delimiter_of(table: str) -> str:
-    """What separates the columns of a CSV table: the mark that its first line has most of."""
+    """Return the delimiter of a CSV table: the one that is most frequent in its first line."""
     header = table.split("\n", 1)[0]
     return max(",;\t", key=header.count)
 
 
 def named_folders(source: Path) -> tuple[Path | None, Path | None]:
-    """Find the folders of images and of labels in a folder, by their names.
+    """Find the folders of images and of labels in a folder by their names.
 
     Raises
     ------
     LabelsError
-        If there are images, and two folders whose names say that they hold labels.
+        If there is a folder of images, and two folders have names of label folders.
     """
     folders = {p.name.lower(): p for p in source.iterdir() if p.is_dir()}
     images = next((folders[name] for name in _IMAGE_FOLDERS if name in folders), None)
@@ -151,8 +151,8 @@ def named_folders(source: Path) -> tuple[Path | None, Path | None]:
     if images and len(labels) > 1:
         names = " and ".join(f"'{p.name}'" for p in labels)
         raise LabelsError(
-            f"'{source}' has {names}: say which of them holds the labels, or move the other one "
-            "elsewhere."
+            f"'{source}' has {names}: expected one. Choose the folder that holds the labels, or "
+            "move the other one elsewhere."
         )
     return images, labels[0] if labels else None
 
@@ -169,7 +169,7 @@ def _match_layout(source: Path) -> Matches:
 
 
 def _match_folders(images: Path, labels: Path) -> Matches:
-    """Match by name: two folders, or one that holds both."""
+    """Match files by name, in two folders or in one that holds both."""
     matches = Matches()
     image_files = _image_files(images, matches)
     label_files = image_files if images == labels else _image_files(labels, matches)
@@ -198,7 +198,7 @@ def _add(matches: Matches, name: str, images: list[Path], labels: list[Path]) ->
     if not labels:
         reason = "no labels of that name"
     elif len(labels) > 1:
-        reason = f"{len(labels)} label files fit: {_listed(labels)}; keep one"
+        reason = f"{len(labels)} label files match: {_listed(labels)}; keep one"
     elif len(images) > 1:
         reason = f"{len(images)} images have that name: {_listed(images)}; keep one"
     if reason is None:
@@ -227,7 +227,7 @@ def _match_one_mask_per_object(source: Path, folders: Iterable[Path]) -> Matches
 
 
 def _match_table(table: Path) -> Matches:
-    """Match by the rows of a table; several rows of one image are one object each."""
+    """Match files by the rows of a table; several rows of one image are one object each."""
     matches = Matches()
     rows = read_table(table)
     columns = list(rows[0]) if rows else []
@@ -235,7 +235,7 @@ def _match_table(table: Path) -> Matches:
     if "image" not in columns or label_column is None:
         raise LabelsError(
             f"The table '{table.name}' has {_columns(columns)}: expected "
-            "image and labels (and, if you like, group), with paths relative to the table."
+            "image and labels (and optionally group), with paths relative to the table."
         )
     group_column = next((c for c in _GROUP_COLUMNS if c in columns), "")
     labels: dict[Path, list[Path]] = {}
@@ -243,21 +243,21 @@ def _match_table(table: Path) -> Matches:
     for number, row in enumerate(rows, start=2):
         image = table.parent / row["image"]
         if not row["image"] or not row[label_column]:
-            matches.skipped.append((image, f"line {number} of the table names no image or labels"))
+            matches.skipped.append((image, f"line {number} of the table lacks image or labels"))
             continue
         mask = table.parent / row[label_column]
         for path in (image, mask):
             if not path.exists():
                 raise ImageError(
-                    f"Line {number} of '{table.name}': there is no file '{path}'. Paths count from "
-                    "the table's folder: correct the line."
+                    f"Line {number} of '{table.name}': there is no file '{path}'. Paths are "
+                    "relative to the table's folder: correct the line."
                 )
         labels.setdefault(image, []).append(mask)
         group = row.get(group_column) or None
         if groups.setdefault(image, group) != group:
             raise SettingsError(
-                f"The table '{table.name}' puts '{row['image']}' into the groups {groups[image]!r} "
-                f"and {group!r}: expected one. Correct line {number}."
+                f"The table '{table.name}' assigns '{row['image']}' to the groups "
+                f"{groups[image]!r} and {group!r}: expected one. Correct line {number}."
             )
     names = disambiguated_names([image.with_name(bare_name(image)) for image in labels])
     for image, name in zip(labels, names, strict=True):
@@ -266,9 +266,9 @@ def _match_table(table: Path) -> Matches:
 
 
 def disambiguated_names(paths: Sequence[Path]) -> list[str]:
-    """Name files; those of one name with as many of their folders as it takes, ``a/images/x``.
+    """Return the name of each file, with as many folders as it takes to be unique: ``a/images/x``.
 
-    Two of one path stay alike.
+    Equal paths have equal names.
     """
     names = [path.name for path in paths]
     parts = [path.absolute().parts for path in paths]
@@ -282,7 +282,7 @@ def disambiguated_names(paths: Sequence[Path]) -> list[str]:
 
 
 def _image_files(folder: Path, matches: Matches) -> list[Path]:
-    """Return the images of a folder by name; everything else there goes to `skipped`."""
+    """Return the images of a folder, sorted by name; add everything else to `skipped`."""
     files = []
     for path in sorted(folder.iterdir(), key=lambda p: p.name):
         if _is_clutter(path):
@@ -297,12 +297,12 @@ def _image_files(folder: Path, matches: Matches) -> list[Path]:
             matches.skipped.append((path, "a folder"))
         else:
             known = ", ".join(image_suffixes())
-            matches.skipped.append((path, f"not one of the formats read ({known})"))
+            matches.skipped.append((path, f"not a supported format ({known})"))
     return files
 
 
 def label_owner(path: Path, suffixes: Sequence[str] = LABEL_SUFFIXES) -> str:
-    """Name of the image that a label file belongs to; its own where its end says no other."""
+    """Return the name of a label file's image: its own name without a label suffix."""
     name = bare_name(path)
     for suffix in suffixes:
         if name.lower().endswith(suffix.lower()) and len(name) > len(suffix):
@@ -330,12 +330,12 @@ def _listed(paths: Iterable[Path]) -> str:
 
 def _nothing_found(source: Path, matches: Matches) -> str:
     if source.is_file():
-        return f"The table '{source.name}' names no image with labels. Fill in both columns."
+        return f"The table '{source.name}' has no image with labels. Fill in both columns."
     text = f"No image with labels in '{source}'. {_LOOKED_FOR}."
     if matches.skipped:
         seen = "; ".join(f"'{p.name}': {reason}" for p, reason in matches.skipped[:3])
-        text += f" There: {seen}" + (" ..." if len(matches.skipped) > 3 else ".")
+        text += f" Found: {seen}" + (" ..." if len(matches.skipped) > 3 else ".")
     for folder in sorted(p for p in source.iterdir() if p.is_dir()):
         if (folder / "images").is_dir() and any((folder / n).is_dir() for n in _LABEL_FOLDERS):
-            return f"{text} '{folder}' looks right: choose it."
+            return f"{text} '{folder}' has such folders: choose it."
     return text

@@ -1,4 +1,4 @@
-"""Groups: which images must stay on one side of a split, from a table, a folder or a name."""
+"""Groups of images that a split keeps together, from a table, a folder or a name."""
 
 from __future__ import annotations
 
@@ -24,25 +24,26 @@ _GROUPS = ("field", "group")
 def with_groups(
     matches: list[MatchedFiles], groups: Path | str | None = None, pattern: str | None = None
 ) -> list[MatchedFiles]:
-    """Add to each image its group.
+    """Add its group to each image.
 
     Parameters
     ----------
     matches
         Images with their labels.
     groups
-        A CSV table with the columns id (or name, or image) and group (or field); or ``"folder"``
-        for the folder that an image is in.
+        Path of a CSV table with the columns id (or name, or image) and group (or field); or
+        ``"folder"`` to group images by their folder.
     pattern
-        Regular expression that finds the group in a name: its first bracket, or all of it.
+        Regular expression that matches the group in a name: its first capture group, or the whole
+        match.
 
     Raises
     ------
     SettingsError
-        If images are left without a group, or both ways are given.
+        If an image has no group, or both `groups` and `pattern` are set.
     """
     if groups is not None and pattern is not None:
-        raise SettingsError("Groups come from a table or from a pattern: give one of the two.")
+        raise SettingsError("Groups come from a table or from a pattern: choose one of the two.")
     if pattern is not None:
         found = [_group_in_name(pattern, m.name) for m in matches]
     elif groups == "folder":
@@ -62,20 +63,20 @@ def with_groups(
 
 
 def read_groups(path: Path) -> dict[str, str]:
-    """Read the group of each image, by the image's name, from a CSV table: see `with_groups`.
+    """Read the group of each image from a CSV table, keyed by image name; see `with_groups`.
 
     Raises
     ------
     SettingsError
-        As `read_column`.
+        As for `read_column`.
     """
-    return read_column(path, _GROUPS, "group (or field)", "into the groups")
+    return read_column(path, _GROUPS, "group (or field)", "to the groups")
 
 
 def note_group(path: Path, name: str, group: str) -> None:
-    """Write the group of an image into a table that `read_groups` reads, made if missing.
+    """Write the group of an image into a table for `read_groups`, which is created if missing.
 
-    Its other rows and columns stay as they are.
+    Its other rows and columns stay unchanged.
     """
     text = path.read_text(encoding="utf-8-sig") if path.is_file() else "name,group\n"
     delimiter = delimiter_of(text)
@@ -94,17 +95,17 @@ def note_group(path: Path, name: str, group: str) -> None:
     atomic_write_text(path, written.getvalue())
 
 
-def read_column(path: Path, columns: Sequence[str], said: str, places: str) -> dict[str, str]:
-    """Read one column of a CSV table that says something of each image, by the image's name.
+def read_column(path: Path, columns: Sequence[str], expected: str, places: str) -> dict[str, str]:
+    """Read one column of a CSV table, keyed by image name.
 
     Parameters
     ----------
     path
-        The table; its column id (or name, or image) names the image.
+        Path of the table; its column id (or name, or image) names the image.
     columns
-        What the column may be called; the first that is there is taken.
-    said, places
-        What messages call the column, and the values of one image that has several.
+        Possible names of the column; the first that exists is used.
+    expected, places
+        Phrases for messages: the name of the column, and where it assigns images to.
 
     Raises
     ------
@@ -118,28 +119,28 @@ def read_column(path: Path, columns: Sequence[str], said: str, places: str) -> d
     if name is None or column is None:
         raise SettingsError(
             f"The table '{path.name}' has the columns {', '.join(there) or 'none'}: expected id "
-            f"(or name, image) and {said}."
+            f"(or name, image) and {expected}."
         )
     found: dict[str, str] = {}
     for row in rows:
         image = bare_name(Path(row[name]))
         if found.setdefault(image, row[column]) != row[column]:
             raise SettingsError(
-                f"The table '{path.name}' puts '{image}' {places} {found[image]!r} and "
+                f"The table '{path.name}' assigns '{image}' {places} {found[image]!r} and "
                 f"{row[column]!r}: expected one. Correct the table."
             )
     return found
 
 
 def _folders(matches: list[MatchedFiles]) -> list[str | None]:
-    """The folder of each image as its group; of ``<id>/images`` it is the folder above."""
+    """Return the folder of each image as its group; for ``<id>/images``, the folder above."""
     folders = [m.path.parent for m in matches]
     if all(f.name in ("images", "image") for f in folders):
         folders = [f.parent for f in folders]
     if len(matches) > 1 and len(set(folders)) == 1:
         raise SettingsError(
-            f"All {len(matches)} images lie in the folder '{folders[0]}', which would make one "
-            "group of them. Give a table or a pattern instead (--groups TABLE, --group-pattern)."
+            f"All {len(matches)} images are in the folder '{folders[0]}', which would be their "
+            "only group. Use a table or a pattern instead (--groups TABLE, --group-pattern)."
         )
     return [str(f) for f in folders]
 
@@ -149,7 +150,7 @@ def _group_in_name(pattern: str, name: str) -> str | None:
         match = re.search(pattern, name)
     except re.error as error:
         raise SettingsError(
-            f"The group pattern {pattern!r} is no regular expression ({error}): for example "
-            "'^(.+)_tile' takes what stands before '_tile'."
+            f"The group pattern {pattern!r} is not a regular expression ({error}): for example, "
+            "'^(.+)_tile' matches the part before '_tile'."
         ) from error
     return match and (match.group(1) if match.re.groups else match.group())

@@ -1,4 +1,4 @@
-"""Looking labels over before training: what is probably not meant, and how to repair it."""
+"""Checks of labels before training: probable mistakes, and how to repair them."""
 
 from __future__ import annotations
 
@@ -26,25 +26,25 @@ if TYPE_CHECKING:
 __all__ = ["LabelIssue", "check_labels", "check_pairs", "repair_labels"]
 
 _MOST_COLOURS = 0.02
-"""More different colours per pixel than this: a picture, not labels."""
+"""Largest number of different colours per pixel in labels; a picture has more."""
 
 
 @dataclass(frozen=True)
 class LabelIssue:
-    """Something about labels that is probably not meant.
+    """A probable mistake in labels.
 
     Parameters
     ----------
     kind
-        Short name, to choose the repair by.
+        Short name, by which to choose the repair.
     message
-        What was found, in how many places, and what can be done.
+        Description of the issue, its extent and its remedy.
     ids
-        The ids concerned (all of them), where it is about ids.
+        All affected ids, if the issue concerns ids.
     count
-        Number of objects, pieces or pixels concerned.
+        Number of affected objects, pieces or pixels.
     repairable
-        Whether `repair_labels` can do something about it.
+        Whether `repair_labels` can repair it.
     """
 
     kind: str
@@ -63,29 +63,30 @@ def check_labels(
     ndim: int = 2,
     is_colour: bool | None = None,
 ) -> list[LabelIssue]:
-    """List what is probably wrong with labels.
+    """Find probable mistakes in labels.
 
     Parameters
     ----------
     labels
-        Array as the file has it: integers, bool or floats with axes (T)(Z)YX; colours with a last
+        Array as stored in the file: integers, bool or floats with axes (T)(Z)YX; colours with a
+        last
         axis of length 3 or 4.
     instances
-        Whether every object has an id of its own; else ids are classes.
+        Whether every object has its own id; otherwise ids are classes.
     sparse
         Whether 0 means "not painted".
     name
-        What the messages call the labels.
+        Name of the labels in messages.
     ndim
-        Number of spatial axes: 2 looks at each plane of a stack by itself, 3 at volumes.
+        Number of spatial axes: 2 checks each plane of a stack separately, 3 checks volumes.
     is_colour
-        Whether the last axis is colour. None: when it has length 3 or 4 and is not the only
-        axis beyond `ndim`.
+        Whether the last axis is colour. None: if it has length 3 or 4 and there are more than
+        `ndim` axes.
 
     Returns
     -------
     list of LabelIssue
-        Empty where nothing is wrong. Kinds: ``colours``, ``not_numbers``, ``fractions``,
+        Empty if nothing is wrong. Kinds: ``colours``, ``not_numbers``, ``fractions``,
         ``negative``, ``no_background``, ``0_255``, ``class_255``, ``single_id``, ``wrapped_ids``,
         ``pieces``, ``fragments``.
 
@@ -129,7 +130,7 @@ def _check_colours(labels: NDArray[Any], name: str) -> LabelIssue:
     return LabelIssue(
         "colours",
         f"'{name}' was saved in colour, with {n} different colours: expected one number per "
-        "pixel. Repair: give every colour a number of its own.",
+        "pixel. Repair: assign a number to each colour.",
         count=n,
     )
 
@@ -154,7 +155,7 @@ def _check_values(labels: NDArray[Any], name: str) -> LabelIssue | None:
         n = int((labels < 0).sum())
         text = (
             f"'{name}' has {n} pixels below 0 (lowest {labels.min():g}): expected numbers from 0. "
-            "Set them to 0, or to a number of their own."
+            "Set them to 0, or to unused positive numbers."
         )
         return LabelIssue("negative", text, count=n, repairable=False)
     return None
@@ -170,7 +171,7 @@ def _check_background(labels: NDArray[Any], instances: bool, name: str) -> list[
         text += f"Repair: set {largest}, which covers {counts.max() / labels.size:.0%}, to 0."
     else:
         text += (
-            "Call the labels sparse and say which class is background, or set that class to 0 "
+            "Mark the labels as sparse and choose the background class, or set that class to 0 "
             f"(repair: {largest}, which covers {counts.max() / labels.size:.0%})."
         )
     return [LabelIssue("no_background", text, ids=(largest,), count=1)]
@@ -189,14 +190,14 @@ def _check_instances(
     if split and len(painted) == limit and limit in (255, 65_535):
         text = (
             f"'{name}' uses all {limit:,} ids that {labels.dtype} holds, and {len(split)} of them "
-            "are in several pieces: ids probably started again from 1. Repair: give every piece an "
-            "id of its own."
+            "are in several pieces: ids probably restarted from 1. Repair: assign a separate id to "
+            "each piece."
         )
         issues.append(LabelIssue("wrapped_ids", text, ids=split, count=len(split)))
     elif split:
         text = (
             f"'{name}': {_some(split)} in several pieces that do not touch: expected one "
-            "object per id. Repair: give every piece an id of its own."
+            "object per id. Repair: assign a separate id to each piece."
         )
         issues.append(LabelIssue("pieces", text, ids=split, count=len(split)))
     small = np.flatnonzero(pieces.sizes_px[1:] < FRAGMENT_PX) + 1
@@ -204,7 +205,7 @@ def _check_instances(
         ids = tuple(int(i) for i in np.unique(pieces.ids[small]))
         text = (
             f"'{name}' has {len(small)} fragment(s) of less than {FRAGMENT_PX} px "
-            f"({_some(ids)} concerned): expected whole objects. Repair: set them to 0."
+            f"({_some(ids)} affected): expected whole objects. Repair: set them to 0."
         )
         issues.append(LabelIssue("fragments", text, ids=ids, count=len(small)))
     return issues
@@ -212,20 +213,20 @@ def _check_instances(
 
 def _single_id(value: int, n: int, has_background: bool, name: str) -> LabelIssue:
     if value == 255 and has_background:
-        kind, what = "0_255", "holds only 0 and 255, as a black and white picture does"
+        kind, what = "0_255", "holds only 0 and 255, like a black-and-white picture"
     else:
         kind, what = "single_id", f"has the single id {value}"
     text = (
         f"'{name}' {what}, for {n} objects that do not touch: expected an id for every object. "
-        "Repair: give every connected piece an id of its own; objects that touch stay one."
+        "Repair: assign a separate id to each connected piece; touching objects stay merged."
     )
     return LabelIssue(kind, text, ids=(value,), count=n)
 
 
 def _binary_picture(name: str) -> LabelIssue:
     text = (
-        f"'{name}' holds only 0 and 255, as a black and white picture does: expected small "
-        "numbers for classes. Repair: make 255 class 1."
+        f"'{name}' holds only 0 and 255, like a black-and-white picture: expected small "
+        "numbers for classes. Repair: change 255 to class 1."
     )
     return LabelIssue("class_255", text, ids=(255,), count=1)
 
@@ -244,9 +245,7 @@ def _some(ids: tuple[int, ...]) -> str:
 def check_pairs(
     pairs: Sequence[Pair], *, instances: bool, sparse: bool
 ) -> dict[str, list[LabelIssue]]:
-    """Check the labels of all pairs: what was found in each kind of trouble, image by image."""
-    from napari_unet.core.datasets.label_check import check_labels
-
+    """Check the labels of all pairs; return the issues of each kind, in the order of the pairs."""
     found: dict[str, list[LabelIssue]] = {}
     for pair in pairs:
         issues = check_labels(

@@ -1,4 +1,4 @@
-"""Labels and annotated areas from the files that belong to one image."""
+"""Reading of the labels and the annotated area of one image."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ def read_truth(
     Parameters
     ----------
     paths
-        The label file; or several, each the mask of one object.
+        Path of the label file, or of several masks of one object each.
     axes
-        The axes of a single file if it does not name them.
+        Axes of a single file, if it does not name them.
     repair
-        Kinds of trouble to repair, see `napari_unet.core.datasets.label_repair`.
+        Kinds of issues to repair, see `napari_unet.core.datasets.label_repair`.
     name
-        Of the image, for the log.
+        Name of the image, for the log.
 
     Raises
     ------
@@ -57,14 +57,14 @@ def read_truth(
 
 
 def read_area(path: Path, axes: str | None = None) -> NDArray[np.bool_]:
-    """Read the annotated area of an image: all that is not 0.
+    """Read the annotated area of an image: all pixels above 0.
 
     Parameters
     ----------
     path
-        The mask.
+        Path of the mask.
     axes
-        Its axes if the file does not name them.
+        Axes of the mask, if the file does not name them.
 
     Raises
     ------
@@ -76,24 +76,24 @@ def read_area(path: Path, axes: str | None = None) -> NDArray[np.bool_]:
 
 
 def combine_masks(masks: Iterable[tuple[NDArray[Any], bool]]) -> tuple[NDArray[np.uint16], int]:
-    """Make one label image of masks that hold one object each.
+    """Combine masks of one object each into one label image.
 
     Parameters
     ----------
     masks
-        Masks of one shape as `read_label_array` returns them: any value above 0 is the object.
+        Masks of the same shape as `read_label_array` returns them; values above 0 are the object.
 
     Returns
     -------
     labels
-        1 for the first mask, 2 for the second, ...; where masks overlap the earlier one stays.
+        1 for the first mask, 2 for the second, ...; if masks overlap, the earlier one is kept.
     overlap_px
-        Number of pixels at which a later mask met an earlier one.
+        Number of pixels of later masks that overlap an earlier one.
 
     Raises
     ------
     LabelsError
-        When the masks differ in shape or are more than 65,535.
+        If the masks differ in shape or there are more than 65,535.
     """
     labels: NDArray[np.uint16] | None = None
     overlap_px = 0

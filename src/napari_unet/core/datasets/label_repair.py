@@ -1,4 +1,4 @@
-"""Repairing labels: what can be put right without asking a person to paint again."""
+"""Repair of labels: mistakes that can be corrected without painting again."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ __all__ = [
 ]
 
 FRAGMENT_PX = 10
-"""Pieces smaller than this are fragments: slips of the brush, crumbs of a threshold."""
+"""Pieces smaller than this are fragments, such as slips of the brush or leftovers of a
+threshold."""
 
 
 class _Issue(Protocol):
@@ -48,20 +49,20 @@ def repair_labels(
     ndim: int = 2,
     is_colour: bool | None = None,
 ) -> NDArray[Any]:
-    """Repair labels; the array that is passed in stays as it is.
+    """Return repaired labels; the input array is not changed.
 
     Parameters
     ----------
     labels
         As for `check_labels`.
     issues
-        What `check_labels` found, or kinds of it. They are repaired in a fixed order:
+        Issues from `check_labels`, or their kinds. They are repaired in a fixed order:
 
-        - ``colours``: every colour a number; black (or the most frequent colour) becomes 0
-        - ``no_background``: the id that covers most becomes 0
+        - ``colours``: each colour becomes a number; black (or the most frequent colour) becomes 0
+        - ``no_background``: the most frequent id becomes 0
         - ``class_255``: 255 becomes 1 (classes)
         - ``fragments``: pieces under 10 px become 0
-        - ``0_255``, ``single_id``: every connected piece an id of its own, from 1
+        - ``0_255``, ``single_id``: every connected piece gets its own id, from 1
         - ``wrapped_ids``, ``pieces``: the largest piece of each id in each plane keeps the id, the
           others get new ones
 
@@ -76,8 +77,7 @@ def repair_labels(
     Raises
     ------
     LabelsError
-        When a kind is unknown or has no repair, or the values are no labels and none of the
-        repairs makes them so.
+        If a kind is unknown or has no repair, or the repaired values are still not labels.
 
     Examples
     --------
@@ -91,7 +91,7 @@ def repair_labels(
     kinds = {issue if isinstance(issue, str) else issue.kind for issue in issues}
     if unknown := kinds - set(KINDS):
         raise LabelsError(
-            f"Labels cannot be repaired for {', '.join(sorted(unknown))}: expected among "
+            f"Labels cannot be repaired for {', '.join(sorted(unknown))}: expected one of "
             f"{', '.join(KINDS)}."
         )
     array = np.asarray(labels)
@@ -105,7 +105,7 @@ def repair_labels(
 
 
 def has_colour(labels: NDArray[Any], ndim: int, is_colour: bool | None) -> bool:
-    """Whether the last axis is colour: as `is_colour` says, or (None) by its length."""
+    """Return whether the last axis is colour: `is_colour`, or (None) judged by its length."""
     if is_colour is not None:
         return is_colour
     return labels.ndim > ndim and labels.shape[-1] in (3, 4)
@@ -156,14 +156,14 @@ _REPAIRS: tuple[tuple[tuple[str, ...], _Repair], ...] = (
     (("0_255", "single_id"), _number_pieces),
     (("wrapped_ids", "pieces"), _split_pieces),
 )
-"""Kinds of issues and what repairs them, in the order in which repairs happen."""
+"""Kinds of issues and their repairs, in the order of execution."""
 
 KINDS = ("colours", *(kind for kinds, _ in _REPAIRS for kind in kinds))
 """Kinds of issues that can be repaired."""
 
 
 def find_pieces(labels: NDArray[Any], ndim: int) -> Pieces:
-    """Find the connected pieces of equal id; touching by sides or corners connects."""
+    """Find the connected pieces of equal id; pixels connect by sides and corners."""
     from skimage.measure import label as connected
 
     stack = labels.reshape((-1, *labels.shape[labels.ndim - ndim :]))
@@ -185,14 +185,14 @@ def find_pieces(labels: NDArray[Any], ndim: int) -> Pieces:
 
 
 def _smallest_type(largest: int, current: np.dtype[Any]) -> np.dtype[Any]:
-    """Keep the type where it holds the ids."""
+    """Return the current type if it holds the ids, else the smallest that does."""
     if largest <= np.iinfo(current).max:
         return current
     return np.dtype(np.uint16 if largest <= 65_535 else np.uint32)
 
 
 def colour_codes(labels: NDArray[Any]) -> NDArray[np.int64]:
-    """One number per colour; black is 0, transparency does not count."""
+    """Return one number per colour; black is 0, transparency is ignored."""
     colours = labels[..., :3].astype(np.int64)
     return np.asarray((colours[..., 0] << 32) + (colours[..., 1] << 16) + colours[..., 2])
 

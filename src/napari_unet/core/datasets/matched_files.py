@@ -1,4 +1,4 @@
-"""The files that belong to one image, as folders, tables and names match them."""
+"""The files that belong to one image, matched by folder, table or name."""
 
 from __future__ import annotations
 
@@ -19,30 +19,29 @@ from napari_unet.core.io.image_files import read_image, read_labels
 __all__ = ["EmptyPlanes", "MatchedFiles"]
 
 EmptyPlanes = Literal["ignore", "background"]
-"""What a plane of a stack without any label means; see `napari_unet.core.images.pair.Pair`."""
+"""Meaning of a plane of a stack without labels; see `napari_unet.core.images.pair.Pair`."""
 
 
 @dataclass(frozen=True)
 class MatchedFiles:
-    """The files that belong to one image; there is an image, or labels, or both.
+    """The files that belong to one image: an image file, label files, or both.
 
     Parameters
     ----------
     name
-        What messages and results call it.
+        Name in messages and results.
     image
-        The image file; None if there are only labels.
+        Path of the image file; None if there are only labels.
     labels
-        The ground truth: one label file, or several, each the mask of one object.
+        Paths of the ground truth: one label file, or several masks of one object each.
     prediction
-        The label file to score against the ground truth.
+        Path of the label file to score against the ground truth.
     annotated
-        Mask of the annotated area; None: everywhere.
+        Path of the mask of the annotated area; None: everywhere.
     group
-        What must stay on one side of a split; None: the image alone.
+        Name of the group; a split keeps groups together. None: a separate group.
     row_name
-        What tables call it if that is not `name`: its file name, with folders if another image
-        has it, too.
+        Name in tables if it differs from `name`: the file name, with folders if it is not unique.
     """
 
     name: str
@@ -72,14 +71,14 @@ class MatchedFiles:
         channels, axes
             As in `napari_unet.core.io.image_files.read_image`.
         repair
-            Kinds of trouble to repair in the labels, see `napari_unet.core.datasets.label_repair`.
+            Kinds of issues to repair in the labels, see `napari_unet.core.datasets.label_repair`.
         empty_planes
             As in `napari_unet.core.images.pair.Pair`.
 
         Raises
         ------
         ImageError, LabelsError
-            If one of the files is missing or cannot be read, or they do not fit together.
+            If one of the files is missing or cannot be read, or they do not match.
         """
         if self.image is None or not self.labels:
             raise ImageError(f"'{self.name}' has no image or no labels: expected files of both.")
@@ -108,9 +107,9 @@ class MatchedFiles:
         return prediction, read_truth(self.labels, name=self.name)
 
     def load_area(self, axes: str | None = None) -> NDArray[np.bool_] | None:
-        """Read the mask of the annotated area, None without one; raises `LabelsError`."""
+        """Read the mask of the annotated area, or return None without one; raises `LabelsError`."""
         return None if self.annotated is None else read_area(self.annotated, axes)
 
     def load_image(self, axes: str | None = None) -> Image | None:
-        """Read the image, None without one; raises `ImageError`."""
+        """Read the image, or return None without one; raises `ImageError`."""
         return None if self.image is None else read_image(self.image, axes=axes)

@@ -1,4 +1,4 @@
-"""Folders, tables and arrays of images and labels, and their split into training and validation."""
+"""Pairs of images and labels from folders, tables and arrays."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Dataset:
-    """The pairs that were found, and the files that were passed over with the reason.
+    """Pairs found in a folder or table, and skipped files with the reason.
 
     Examples
     --------
@@ -55,11 +55,11 @@ class Dataset:
 
     @property
     def groups(self) -> tuple[str, ...]:
-        """Group of each pair; its own name where it has none."""
+        """Group of each pair; its name if it has none."""
         return tuple(pair.group or pair.name for pair in self.pairs)
 
     def describe(self) -> str:
-        """Describe how many pairs and groups there are, and what was passed over and why."""
+        """Describe the number of pairs and groups, and the skipped files with the reason."""
         text = f"{len(self.pairs)} image(s) with labels"
         if any(pair.group for pair in self.pairs):
             text += f" in {len(set(self.groups))} group(s)"
@@ -67,7 +67,7 @@ class Dataset:
             text += f", {areas}"
         if self.skipped:
             lines = [f"  {path.name}: {reason}" for path, reason in self.skipped]
-            text += f"\n{len(lines)} passed over:\n" + "\n".join(lines)
+            text += f"\n{len(lines)} skipped:\n" + "\n".join(lines)
         return text
 
 
@@ -80,29 +80,30 @@ def find_pairs(
     group_pattern: str | None = None,
     annotated: Path | None = None,
 ) -> Dataset:
-    """Find images and the labels that belong to them.
+    """Find images and their labels.
 
-    Recognised are: folders ``images`` and ``masks`` (or ``labels``); one folder with labels beside
-    their images, told by suffixes such as ``_mask`` or ``_cp_masks``; ``<id>/images`` and
+    Recognised layouts are folders ``images`` and ``masks`` (or ``labels``); one folder with labels
+    beside their images, recognised by suffixes such as ``_mask`` or ``_cp_masks``; ``<id>/images``
+    and
     ``<id>/masks`` with one mask per object; a CSV table with the columns image, labels and,
     optionally, group.
 
     Parameters
     ----------
     source
-        The folder or the CSV table.
+        Path of the folder or CSV table.
     images, labels
-        Folders to take instead of those that the layout suggests; relative to `source`.
+        Folders to use instead of those that the layout suggests; relative to `source`.
     groups, group_pattern
         As in `groups.with_groups`.
     annotated
         Masks of the annotated areas, as in `annotated_areas.with_areas`; None: those in a folder
-        ``annotated`` in `source`, if it is there.
+        ``annotated`` in `source`, if it exists.
 
     Returns
     -------
     Dataset
-        Pairs in the order of their names (of the rows of the table).
+        Pairs in the order of their names (or of the table's rows).
 
     Raises
     ------
@@ -111,7 +112,7 @@ def find_pairs(
     LabelsError
         If no image has labels.
     SettingsError
-        If the grouping leaves images without a group, or the areas belong to none of them.
+        If an image has no group, or no area belongs to an image.
 
     Examples
     --------
@@ -147,9 +148,9 @@ def load_pairs(
     channels, axes
         As in `napari_unet.core.io.image_files.read_image`.
     progress
-        Called with the number of pairs read and of all pairs.
+        Function called with the number of pairs read so far and in total.
     repair
-        Kinds of trouble to repair in the labels, see `label_check.repair_labels`.
+        Kinds of issues to repair in the labels, see `label_check.repair_labels`.
     empty_planes
         As in `napari_unet.core.images.pair.Pair`.
 
@@ -195,7 +196,7 @@ def pairs_from_arrays(
     groups: Sequence[str] | None = None,
     pixel_size: PixelSize | None = None,
 ) -> list[Pair]:
-    """Make pairs of arrays.
+    """Create pairs from arrays.
 
     Parameters
     ----------
@@ -206,16 +207,17 @@ def pairs_from_arrays(
     axes
         One letter per axis of the image arrays, see `Image.from_array`.
     names, groups
-        One per image. None: ``image 0``, ``image 1``, ...; every image its own group.
+        One per image. None: ``image 0``, ``image 1``, ...; each image is its own group.
     pixel_size
         Pixel size of the arrays.
 
     Raises
     ------
     LabelsError
-        If there are not as many labels (names, groups) as images, or they do not fit.
+        If the number of labels (names, groups) differs from that of images, or labels do not match
+        their image.
     ImageError
-        If an array is no image.
+        If an array is not an image.
 
     Examples
     --------
@@ -240,5 +242,5 @@ def pairs_from_arrays(
 
 
 def count_objects(labels: NDArray[np.integer]) -> int:
-    """Count the different ids above 0."""
+    """Count the distinct ids above 0."""
     return int(np.count_nonzero(np.unique(labels)))

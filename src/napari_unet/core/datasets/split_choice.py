@@ -1,4 +1,4 @@
-"""Split data in one of the ways that a user can name: by group, as StarDist does, or by a table."""
+"""Choice of a split by name: by group, as in StarDist's examples, or from a table."""
 
 from __future__ import annotations
 
@@ -20,29 +20,30 @@ _SIDES = {
     "val": "validation",
     "valid": "validation",
 }
-"""What tables call the two sides."""
+"""Names of the two sides in tables."""
 
 
 def choose_split(
     how: str, names: Sequence[str], groups: Sequence[str], fraction: float = 0.15, seed: int = 0
 ) -> Split | None:
-    """Split in one of the ways that a user can name.
+    """Split data by a method that is chosen by name.
 
     Parameters
     ----------
     how
         ``"group"``: by group, or a block of a single image (None is returned: training decides);
-        ``"random42"``: as StarDist's examples do; else the path of a CSV table with the columns id
+        ``"random42"``: as in StarDist's examples; otherwise the path of a CSV table with the
+        columns id
         (or name, or image) and split (or side, or role), whose values are train and validation.
     names, groups
-        Of the pairs, in their order.
+        Names and groups of the pairs, in order.
     fraction, seed
-        For the first two.
+        Fraction to hold back and random seed, for the first two methods.
 
     Raises
     ------
     SettingsError
-        If the split or table does not exist, or the table lacks images or names unknown ones.
+        If the split or table does not exist, or the table lacks images or has unknown values.
     """
     from napari_unet.core.datasets.splits import split_random_state
 
@@ -64,8 +65,8 @@ def _split_of_table(path: Path, names: Sequence[str]) -> Split:
     from napari_unet.core.datasets.splits import Split
     from napari_unet.core.io.formats import bare_name
 
-    said = "split (or side, role)"
-    column = read_column(path, ("split", "side", "role"), said, "on two sides,")
+    expected = "split (or side, role)"
+    column = read_column(path, ("split", "side", "role"), expected, "to two sides,")
     sides = {image: side.lower() for image, side in column.items()}
     if wrong := sorted(set(sides.values()) - set(_SIDES)):
         raise SettingsError(
@@ -74,8 +75,8 @@ def _split_of_table(path: Path, names: Sequence[str]) -> Split:
     found = [sides.get(n) or sides.get(bare_name(Path(n))) for n in names]
     if missing := [n for n, where in zip(names, found, strict=True) if where is None]:
         raise SettingsError(
-            f"The table '{path.name}' does not say where {len(missing)} of {len(names)} images "
-            f"belong, for example '{missing[0]}'. Add a line for each."
+            f"The table '{path.name}' has no split for {len(missing)} of {len(names)} images, "
+            f"for example '{missing[0]}'. Add a line for each."
         )
     places: dict[str, list[int]] = {"train": [], "validation": []}
     for index, where in enumerate(found):

@@ -1,4 +1,4 @@
-"""Honest validation: what is trained on and what is held back never share a group or a border."""
+"""Splits into training and validation that never share a group or a border."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _SMALLEST_STRIP_PX = 16
 
 @dataclass(frozen=True)
 class Split:
-    """Which pairs train and which validate, as indices into the list of pairs.
+    """Indices of the pairs for training and for validation.
 
     Parameters
     ----------
     train, validation
-        Indices in ascending order; `validation` is empty where nothing could be held back.
+        Indices in ascending order; `validation` is empty if nothing could be held back.
     kind
-        How it was made: ``"group"``, ``"random_state"``, ``"none"`` or a name of the caller's.
+        Name of the method: ``"group"``, ``"random_state"``, ``"none"`` or one chosen by the caller.
 
     Examples
     --------
@@ -39,7 +39,7 @@ class Split:
     kind: str
 
     def describe(self, groups: Sequence[str], objects: Sequence[int]) -> str:
-        """Describe how many images, groups and objects each side has, and which groups are on both.
+        """Describe the number of images, groups and objects of each side, and of groups on both.
 
         Parameters
         ----------
@@ -66,7 +66,7 @@ def split_by_group(
     seed: int = 0,
     sizes: Sequence[int] | None = None,
 ) -> Split:
-    """Hold back whole groups that together come as close to a fraction as whole groups can.
+    """Split off whole groups that together come closest to a fraction of the data.
 
     Parameters
     ----------
@@ -75,9 +75,9 @@ def split_by_group(
     fraction
         Share to hold back, between 0 and 1.
     seed
-        Which groups are tried first; the same seed gives the same split.
+        Seed of the order in which groups are tried; the same seed yields the same split.
     sizes
-        What each image counts for, for example its planes or objects. None: every image 1.
+        Weight of each image, for example its number of planes or objects. None: 1 each.
 
     Returns
     -------
@@ -88,7 +88,7 @@ def split_by_group(
     Raises
     ------
     SettingsError
-        When the fraction is not between 0 and 1.
+        If the fraction is not between 0 and 1.
     """
     _check_fraction(fraction)
     everything = tuple(range(len(groups)))
@@ -110,7 +110,7 @@ def split_by_group(
 
 
 def split_random_state(n: int, fraction: float = 0.15, seed: int = 42) -> Split:
-    """Split as StarDist's examples do, to compare scores with theirs; groups are ignored.
+    """Split as in StarDist's examples, for comparable scores; groups are ignored.
 
     Parameters
     ----------
@@ -124,12 +124,12 @@ def split_random_state(n: int, fraction: float = 0.15, seed: int = 42) -> Split:
     Returns
     -------
     Split
-        The last ``max(1, round(fraction * n))`` of the permutation validate.
+        Validation is the last ``max(1, round(fraction * n))`` of the permutation.
 
     Raises
     ------
     SettingsError
-        When the fraction is not between 0 and 1.
+        If the fraction is not between 0 and 1.
     """
     _check_fraction(fraction)
     if n < 2:
@@ -149,30 +149,31 @@ def split_block(
     fraction: float = 0.2,
     gap_px: int = 0,
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]] | None:
-    """Hold back one end of a single plane, with a gap that belongs to neither side.
+    """Split off one end of a single plane, with a gap that belongs to neither side.
 
     Parameters
     ----------
     shape_yx
         Height and width of the plane.
     labels
-        Integers or bool, axes YX or with leading axes (a pixel counts where any plane is
-        labelled).
+        Integers or bool, axes YX or with leading axes (a pixel counts as labelled if it is in any
+        plane).
     fraction
         Share of the longer side to hold back.
     gap_px
-        Width of the gap: as wide as the network sees beyond a pixel.
+        Width of the gap, which should be the network's halo.
 
     Returns
     -------
     train, validation
-        Masks with axes YX. Validation is the end of the longer side with more labelled pixels that
-        leaves labels to train on. None: the plane is too small, or one side would have no labels.
+        Masks with axes YX. Validation is the end of the longer side with more labelled pixels,
+        provided that labels are left to train on. None: the plane is too small, or one side would
+        have no labels.
 
     Raises
     ------
     SettingsError
-        When the fraction is not between 0 and 1.
+        If the fraction is not between 0 and 1.
     """
     _check_fraction(fraction)
     painted = (np.asarray(labels) > 0).any(axis=tuple(range(np.ndim(labels) - 2)))
@@ -197,16 +198,17 @@ def split_block(
 def _check_fraction(fraction: float) -> None:
     if not 0 < fraction < 1:
         raise SettingsError(
-            f"The share to hold back for validation is {fraction}: expected a number between 0 "
+            f"The fraction to hold back for validation is {fraction}: expected a number between 0 "
             "and 1, for example 0.15."
         )
 
 
 def _closest_subset(sizes: Sequence[int], fraction: float) -> list[int]:
-    """Choose items whose sum is closest to a share of the total, leaving something on both sides.
+    """Choose items whose sum is closest to a fraction of the total, with something on both sides.
 
-    The sums that the first k items can make are the bits of one integer, so thousands of groups
-    take milliseconds. Among equal sums the first items win: these are random, being shuffled.
+    The possible sums of the first k items are the bits of one integer, so thousands of groups take
+    milliseconds. Among equal sums the first items are preferred, which are random because the items
+    are shuffled.
     """
     total = sum(sizes)
     reachable = [1]

@@ -1,4 +1,4 @@
-"""Fluorescence-like nuclei with exact ground truth: for demos, tests and first steps, offline."""
+"""Synthetic fluorescence images of nuclei with exact ground truth, for demos and tests."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ Bool = NDArray[np.bool_]
 Float = NDArray[np.float32]
 
 _GAP_PX = 2.5
-"""Free space around nuclei that do not touch: they stay apart after the blur."""
+"""Free space around nuclei that do not touch, so that they stay apart after blurring."""
 
 _TRIALS = 25
 """Positions tried for one nucleus."""
 
 _PATIENCE = 15
-"""Nuclei in a row without a free place after which the image counts as full."""
+"""Number of nuclei in a row without a free place after which the image counts as full."""
 
 _SQUEEZE = 0.08
-"""Share of a nucleus that may be cut off where it is pressed against its neighbours."""
+"""Fraction of a nucleus that its neighbours may cut off."""
 
 
 @dataclass(frozen=True)
 class _Nucleus:
-    """One drawn nucleus around the middle of a square box."""
+    """A nucleus in the middle of a square box."""
 
     mask: Bool
     halo: Bool  # the mask and the gap around it
@@ -56,30 +56,30 @@ def synthetic_nuclei(
     inverted: bool = False,
     dtype: DTypeLike = np.uint8,
 ) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Draw an image of nuclei and the labels that belong to it.
+    """Draw an image of nuclei and its labels.
 
-    Nuclei are irregular ellipses with chromatin texture and nucleoli, some pressed against each
-    other, never overlapping; then blur, uneven background, shot noise and read noise.
+    Nuclei are irregular ellipses with chromatin texture and nucleoli; some touch, but none overlap.
+    Blur, uneven background, shot noise and read noise are added.
 
     Parameters
     ----------
     shape
         Height and width, in pixels.
     n
-        Number of nuclei; fewer are drawn when the image is full.
+        Number of nuclei; fewer are drawn if the image is full.
     diameter_px
         Smallest and largest diameter (of the circle with the same area), 4 to 500.
     seed
         The same seed draws the same image.
     touching
-        Share of nuclei that are placed against another one, 0 to 1.
+        Fraction of nuclei that touch another one, 0 to 1.
     noise
-        Standard deviation of the shot noise at full brightness, as a share of it; the read noise
-        is a quarter. 0 is none.
+        Standard deviation of the shot noise at full brightness, as a fraction of it; the read noise
+        is a quarter of that. 0: no noise.
     background_gradient
-        How much the background varies over the image, as a share of full brightness.
+        Variation of the background over the image, as a fraction of full brightness.
     inverted
-        Dark nuclei on a bright background.
+        Whether nuclei are dark on a bright background.
     dtype
         uint8, uint16 (both over their full range) or float32 (0 to 1).
 
@@ -93,7 +93,7 @@ def synthetic_nuclei(
     Raises
     ------
     SettingsError
-        When a parameter is out of range.
+        If a parameter is out of range.
 
     Examples
     --------
@@ -120,7 +120,7 @@ def synthetic_dataset(
     seed: int = 0,
     **options: Any,
 ) -> list[tuple[NDArray[Any], NDArray[Any]]]:
-    """Draw several images that differ as the fields of one experiment do.
+    """Draw several images that differ like the fields of one experiment.
 
     Parameters
     ----------
@@ -133,8 +133,8 @@ def synthetic_dataset(
     seed
         The same seed draws the same images; the first ones do not depend on `n_images`.
     **options
-        The other parameters of `synthetic_nuclei`. `noise` and `background_gradient`, unless
-        given, vary between images.
+        Other parameters of `synthetic_nuclei`. `noise` and `background_gradient` vary between
+        images unless specified.
 
     Returns
     -------
@@ -144,7 +144,7 @@ def synthetic_dataset(
     Raises
     ------
     SettingsError
-        When a parameter is out of range.
+        If a parameter is out of range.
     """
     if n_images < 0 or not 0 <= n[0] <= n[1]:
         raise SettingsError(
@@ -202,7 +202,7 @@ def _place(
     touching: float,
     rng: np.random.Generator,
 ) -> tuple[NDArray[Any], Float]:
-    """Put nuclei down one after the other -> labels, brightness."""
+    """Place nuclei one by one; return labels and brightness."""
     labels = np.zeros(shape, np.uint16 if n <= 65535 else np.uint32)
     brightness = np.zeros(shape, np.float32)
     placed: list[tuple[float, float, float]] = []  # y, x, radius
@@ -245,7 +245,7 @@ def _draw_nucleus(diameter_px: float, rng: np.random.Generator) -> _Nucleus:
 
 
 def _spot(y: Float, x: Float, radius: float, rng: np.random.Generator) -> Float:
-    """One nucleolus: a dark spot inside the nucleus."""
+    """Draw a nucleolus: a dark spot inside the nucleus."""
     direction, away = rng.uniform(0, 2 * np.pi), radius * rng.uniform(0, 0.55)
     size = radius * rng.uniform(0.1, 0.2)
     squared = (y - away * np.sin(direction)) ** 2 + (x - away * np.cos(direction)) ** 2
@@ -256,7 +256,7 @@ def _spot(y: Float, x: Float, radius: float, rng: np.random.Generator) -> Float:
 def _windows(
     shape: tuple[int, ...], nucleus: _Nucleus, centre: tuple[int, int]
 ) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
-    """Where the box lies in the image, and the part of the box that is in the image."""
+    """Return the slices of the image and of the box in which the two overlap."""
     starts = [c - nucleus.reach for c in centre]
     ends = [min(c + nucleus.reach + 1, size) for c, size in zip(centre, shape, strict=True)]
     image = tuple(slice(max(s, 0), e) for s, e in zip(starts, ends, strict=True))
@@ -282,7 +282,7 @@ def _find_touching(
     placed: list[tuple[float, float, float]],
     rng: np.random.Generator,
 ) -> tuple[int, int] | None:
-    """Push the nucleus towards another one until it is pressed a little against it."""
+    """Find a centre at which the nucleus is pressed slightly against another one."""
     for _ in range(_TRIALS):
         y, x, radius = placed[rng.integers(len(placed))]
         angle, best = rng.uniform(0, 2 * np.pi), None
@@ -309,7 +309,7 @@ def _put(
     centre: tuple[int, int],
     label: int,
 ) -> None:
-    """Draw the nucleus where nothing is yet; of several pieces only the largest."""
+    """Draw the nucleus on free pixels; if these form several pieces, only on the largest."""
     from scipy.ndimage import label as find_pieces
 
     image, box = _windows(labels.shape, nucleus, centre)
@@ -322,7 +322,7 @@ def _put(
 
 
 def _optics(brightness: Float, diameter_px: float, rng: np.random.Generator) -> Float:
-    """Add chromatin texture, light from out of focus, and the blur of the microscope."""
+    """Add chromatin texture, out-of-focus light and the blur of the microscope."""
     from scipy.ndimage import gaussian_filter
 
     textured = brightness * np.exp(_clouds(brightness.shape, max(1.0, diameter_px / 16), 0.16, rng))
@@ -336,7 +336,7 @@ def _optics(brightness: Float, diameter_px: float, rng: np.random.Generator) -> 
 def _clouds(
     shape: tuple[int, ...], size_px: float, strength: float, rng: np.random.Generator
 ) -> Float:
-    """Smooth random values of standard deviation `strength`, varying over about `size_px`."""
+    """Draw smooth random values of standard deviation `strength`, varying over about `size_px`."""
     from scipy.ndimage import gaussian_filter
 
     white = rng.standard_normal(shape, np.float32)
@@ -345,7 +345,7 @@ def _clouds(
 
 
 def _slope(shape: tuple[int, int], rng: np.random.Generator) -> Float:
-    """Uneven background between 0 and 1: a slope and a bright place."""
+    """Draw an uneven background between 0 and 1: a slope and a bright spot."""
     y, x = (np.linspace(0, 1, size, dtype=np.float32) for size in shape)
     angle, (top, left) = rng.uniform(0, 2 * np.pi), rng.uniform(0.2, 0.8, 2)
     slope = np.cos(angle) * (y[:, None] - 0.5) + np.sin(angle) * (x[None, :] - 0.5)
@@ -355,10 +355,10 @@ def _slope(shape: tuple[int, int], rng: np.random.Generator) -> Float:
 
 
 def _camera(signal: Float, noise: float, rng: np.random.Generator) -> Float:
-    """Count photons (Poisson) and read them out (Gaussian)."""
+    """Add shot noise (Poisson) and read noise (Gaussian)."""
     if noise == 0:
         return signal
-    full_well = noise**-2.0  # the shot noise of this many photons is `noise` of their number
+    full_well = noise**-2.0  # the shot noise of this many photons is a fraction `noise` of them
     counted = rng.poisson(np.clip(signal, 0, None) * full_well) / full_well
     return np.asarray(counted + rng.normal(0, noise / 4, signal.shape), np.float32)
 

@@ -1,10 +1,10 @@
-"""A training set that grows by correction: a folder to which images and mended labels are added.
+"""A training set that grows by correction: a folder of images and corrected labels.
 
 images/<name>.tif         the image
-masks/<name>.tif          its labels, as they were corrected last (or labels/, where that is there)
-earlier_masks/<name>_1.tif  what they were before that, 1 being the oldest
-groups.csv                which images must stay on one side of a split
-training_set.json         the model to start from, so that every round starts from the same one
+masks/<name>.tif          its labels as last corrected (in labels/ instead, if that exists)
+earlier_masks/<name>_1.tif  its earlier labels, numbered from the oldest
+groups.csv                the groups of images that a split keeps together
+training_set.json         the model from which every round of training starts
 """
 
 from __future__ import annotations
@@ -51,17 +51,17 @@ _ABOUT = "training_set.json"
 
 @dataclass(frozen=True)
 class Added:
-    """What became of an image that was added.
+    """Result of adding an image.
 
     Parameters
     ----------
     image, labels
-        The files.
+        Paths of the stored files.
     earlier
-        Where the labels that this image had before are kept; None where it is new, or where the
-        labels are the same.
+        Path of the backup of the image's previous labels; None if the image is new or its labels
+        are unchanged.
     images
-        How many images the set has now.
+        Number of images in the set.
     """
 
     image: Path
@@ -79,26 +79,26 @@ def add_to_training_set(
     group: str | None = None,
     model: Path | str | None = None,
 ) -> Added:
-    """Store an image and its labels.
+    """Store an image and its labels in a training set.
 
-    Nothing is lost: the same image under the same name gets the new labels, and those that it had
-    are kept in ``earlier_masks``; another image under a name that is taken becomes ``<name>_2``.
+    Nothing is lost: if the set already has the image, its previous labels are kept in
+    ``earlier_masks``; another image of the same name becomes ``<name>_2``.
 
     Parameters
     ----------
     folder
-        The training set; made if missing. It may hold images and labels from elsewhere.
+        Folder of the training set; created if missing. It may hold other images and labels.
     image
-        Axes any subset of TZCYX; written with its pixel size.
+        Image with any subset of the axes TZCYX; stored with its pixel size.
     labels
         Integers from 0, the axes of the image without C.
     name
-        What to call it; None: the image's name.
+        Name in the set; None: the image's name.
     group
-        Images of one group never end up on both sides of a split, such as the planes of one
-        stack; None: the image is a group of its own.
+        Name of the group, for example of all planes of one stack; a split keeps groups together.
+        None: a separate group.
     model
-        The model to start from when training on this set; remembered when the set has none yet.
+        Path of the model from which training on this set starts; stored if the set has none yet.
 
     Returns
     -------
@@ -107,10 +107,10 @@ def add_to_training_set(
     Raises
     ------
     LabelsError
-        If the labels are not labels or do not fit the image, or the folder holds images and
-        labels in another layout.
+        If the labels are invalid or do not match the image, or the folder holds images and labels
+        in another layout.
     SettingsError
-        If there is a ``groups.csv`` that is no table of groups.
+        If ``groups.csv`` exists but is not a table of groups.
     StorageError
         If the folder cannot be written.
     """
@@ -130,7 +130,7 @@ def add_to_training_set(
             place.image.unlink(missing_ok=True)
         raise
     if place.before not in (None, unchanged, place.labels):
-        _remove(place.before)  # another format, kept above; two label files of one image are none
+        _remove(place.before)  # another format, backed up above; two label files would not match
     note_group(folder / _GROUPS, place.name, group or place.name)
     if model is not None and base_model(folder) is None:
         about = {"base_model": str(Path(model).absolute())}
@@ -163,16 +163,16 @@ def training_set_pairs(folder: Path | str) -> list[Pair]:
     Raises
     ------
     ImageError, LabelsError
-        As `find_training_set`, and when a file cannot be read.
+        As for `find_training_set`, and if a file cannot be read.
     """
     return load_pairs(find_training_set(folder))
 
 
 def base_model(folder: Path | str) -> Path | None:
-    """Model that training on this set starts from; None where none is known or it is gone.
+    """Return the model from which training on this set starts; None if unknown or missing.
 
-    Every round starts from this one and not from the round before, on all images of the set, so
-    that rounds do not pile up forgetting.
+    Every round starts from this model, not from the previous round's, and trains on all images of
+    the set, so that forgetting does not accumulate.
     """
     try:
         about = json.loads((Path(folder) / _ABOUT).read_text(encoding="utf-8"))
@@ -183,14 +183,14 @@ def base_model(folder: Path | str) -> Path | None:
 
 
 def _usable(name: str) -> str:
-    """A name that is a file name on every system."""
+    """Convert a name to a file name that is valid on every system."""
     name = bare_name(Path(name.replace("/", "_").replace("\\", "_")))
     return re.sub(r"[^\w.-]+", "_", name).strip("._ ")[:100] or "image"
 
 
 @dataclass(frozen=True)
 class _Place:
-    """Where an image and its labels belong, and the labels that it has already."""
+    """Paths for an image and its labels, and the labels that it already has."""
 
     name: str
     image: Path
@@ -200,7 +200,7 @@ class _Place:
 
 
 def _place(folder: Path, name: str, image: Image) -> _Place:
-    """Where this image is under its name already, or the first name that is free."""
+    """Find this image under its name in the set, or else the first free name."""
     images, labels = _folders(folder)
     there = _by_name(images, bare_name)
     owned = _by_name(labels, lambda p: bare_name(p) if bare_name(p) in there else label_owner(p))
@@ -218,15 +218,15 @@ def _place(folder: Path, name: str, image: Image) -> _Place:
 
 
 def _folders(folder: Path) -> tuple[Path, Path]:
-    """Folders of the images and of the labels of a set, there or not."""
+    """Return the folders of a set's images and labels, whether or not they exist."""
     images = labels = None
     if folder.is_dir():
         images, labels = named_folders(folder)
         if (images is None or labels is None) and _has_pairs(folder):
             raise LabelsError(
                 f"'{folder}' holds images and labels, but not in two folders 'images' and "
-                "'masks', which a training set has: those that are there would no longer be "
-                "found. Move them there, or choose another folder."
+                "'masks' as in a training set: they would no longer be found. Move them to these "
+                "folders, or choose another folder."
             )
     return images or folder / "images", labels or folder / "masks"
 
@@ -234,7 +234,7 @@ def _folders(folder: Path) -> tuple[Path, Path]:
 def _has_pairs(folder: Path) -> bool:
     try:
         return bool(match_files(folder).found)
-    except UNetError:  # nothing is there
+    except UNetError:  # nothing was found
         return False
 
 
@@ -247,7 +247,7 @@ def _by_name(folder: Path, name_of: Callable[[Path], str]) -> defaultdict[str, l
 
 
 def _is_for(image: Image, images: list[Path], labels: list[Path]) -> bool:
-    """Whether a name is free, or that of this very image with no more than one file of labels."""
+    """Return whether a name is free, or belongs to this image and at most one label file."""
     if len(images) > 1 or len(labels) > 1:
         return False
     return not images or _same_image(images[0], image)
@@ -266,19 +266,19 @@ def _same_image(path: Path, image: Image) -> bool:
 
 
 def _longer_axes(image: Image) -> list[str]:
-    """Axes without those of length 1, which a file need not keep."""
+    """Return the axes longer than 1; a file need not keep the others."""
     return [axis for axis, n in image.sizes.items() if n > 1]
 
 
 def _keep_earlier(folder: Path, place: _Place, labels: NDArray[Any]) -> Path | None:
-    """Copy the labels that are about to be replaced aside, if they are others."""
+    """Back up the labels that are about to be replaced, if they differ; return the path."""
     before = place.before
     if before is None:
         return None
     try:
         if np.array_equal(np.squeeze(read_labels(before)), np.squeeze(labels)):
             return None
-    except UNetError:  # damaged: kept as it is
+    except UNetError:  # damaged: backed up unchanged
         pass
     number = 1
     while exists(kept := folder / "earlier_masks" / f"{place.name}_{number}{before.suffix}"):

@@ -1,4 +1,4 @@
-"""What an image, its labels and its pixel size are, and how raw values become network input."""
+"""Images, labels, pixel sizes, and the normalisation of raw values to network input."""
 
 import lazy_loader as lazy
 

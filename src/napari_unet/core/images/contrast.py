@@ -1,4 +1,4 @@
-"""Bright objects on dark or dark ones on bright: what a model was trained on, what an image has."""
+"""Contrast of objects in images and training data: bright on dark, or dark on bright."""
 
 from __future__ import annotations
 
@@ -15,39 +15,39 @@ if TYPE_CHECKING:
 __all__ = ["Contrast", "ObjectContrast", "check_contrast", "intensity_skew", "object_contrast"]
 
 Contrast = Literal["auto", "as-is", "inverted"]
-"""Whether an image is inverted for the network: where it looks so, never, or always."""
+"""Whether an image is inverted for the network: automatically, never or always."""
 
 ObjectContrast = Literal["bright", "dark"]
-"""What objects are compared with what is around them."""
+"""Brightness of objects relative to their surroundings."""
 
 _AGREEMENT = 0.95
-"""Share of the training images that must show their objects the same way."""
+"""Fraction of the training images that must agree on the contrast of their objects."""
 
 _SAMPLES = 1 << 18
 _LOW, _HIGH = 1.0, 99.8
 
 
 def check_contrast(contrast: str) -> None:
-    """Raise `SettingsError` where a contrast is none of `Contrast`."""
+    """Raise `SettingsError` if a contrast is not one of `Contrast`."""
     if contrast not in get_args(Contrast):
         raise SettingsError(
-            f"Contrast {contrast!r}: expected auto (inverted where the image looks so), as-is or "
-            "inverted."
+            f"Contrast {contrast!r}: expected auto (inverted if the image looks inverted), as-is "
+            "or inverted."
         )
 
 
 def object_contrast(pairs: Sequence[Pair]) -> ObjectContrast | None:
-    """Find out whether objects are brighter or darker than their surroundings.
+    """Determine whether objects are brighter or darker than their surroundings.
 
     Parameters
     ----------
     pairs
-        Images with the labels of their objects.
+        Images with labels.
 
     Returns
     -------
     "bright", "dark" or None
-        None where images have several channels, or do not agree.
+        None if the images have several channels or do not agree.
     """
     if any(pair.image.channels != 1 for pair in pairs):
         return None
@@ -69,7 +69,7 @@ def object_contrast(pairs: Sequence[Pair]) -> ObjectContrast | None:
 
 
 def intensity_skew(values: Any) -> float:
-    """Measure where most values lie between the darkest and the brightest.
+    """Measure whether most values are close to the darkest or to the brightest.
 
     Parameters
     ----------
@@ -79,9 +79,9 @@ def intensity_skew(values: Any) -> float:
     Returns
     -------
     float
-        1 where most pixels are as dark as the darkest (few bright objects), -1 where most are as
-        bright as the brightest (few dark ones), 0 in between and for a constant image. Where
-        objects cover more than half of the image, it is the other way round.
+        1 if most pixels are as dark as the darkest (few bright objects), -1 if most are as bright
+        as the brightest (few dark objects), 0 in between and for a constant image. If objects cover
+        more than half of the image, the sign is reversed.
     """
     every = int(max(1, np.prod(values.shape) / _SAMPLES) ** 0.5)
     sample = np.sort(np.asarray(values[..., ::every, ::every]), axis=None)

@@ -1,4 +1,4 @@
-"""Recognise an image by its pixels, whatever it is called and wherever it comes from."""
+"""Identification of an image by its pixels, independent of its name and location."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ __all__ = ["image_hash", "plane_hashes"]
 
 _PLANE_DIGITS = 16
 _ROWS = 1024
-"""Rows of a plane that are read at once: an image may be larger than memory."""
+"""Rows of a plane that are read at once, because an image may be larger than memory."""
 
 
 def image_hash(data: Any) -> str:
-    """SHA-256 of an image's raw pixels, shape and type, as hexadecimal digits.
+    """Return the SHA-256 of an image's raw pixels, shape and type, as hexadecimal digits.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ def image_hash(data: Any) -> str:
         Array of any shape; dask arrays are read a few rows at a time.
     """
     shape = tuple(int(n) for n in data.shape)
-    dtype = np.dtype(data.dtype).newbyteorder("<")  # whatever order a file has on disk
+    dtype = np.dtype(data.dtype).newbyteorder("<")  # independent of the byte order on disk
     digest = hashlib.sha256(f"{shape} {dtype.str}".encode())
     for part in _parts(data):
         digest.update(np.ascontiguousarray(part, dtype).tobytes())
@@ -34,14 +34,14 @@ def image_hash(data: Any) -> str:
 
 
 def plane_hashes(image: Image) -> tuple[str, ...]:
-    """Short hashes of every plane (YX) of an image, by which a part of it is recognised.
+    """Return short hashes of all planes (YX) of an image, to recognise parts of it.
 
-    Planes of one value are left out: they are the same in images that have nothing in common.
+    Constant planes are left out, because they are equal in unrelated images.
 
     Parameters
     ----------
     image
-        Image with any axes; each channel of each plane counts for itself.
+        Image with any axes; each channel of a plane is hashed separately.
 
     Returns
     -------
@@ -57,7 +57,7 @@ def plane_hashes(image: Image) -> tuple[str, ...]:
 
 
 def _parts(data: Any) -> Iterator[Any]:
-    """Cut an array along its first axis, in order."""
+    """Yield the parts of an array along its first axis, in order."""
     step = _ROWS if len(data.shape) == 2 else 1
     if isinstance(data, np.ndarray) or len(data.shape) < 2:
         step = max(1, data.shape[0]) if data.shape else 1

@@ -1,4 +1,4 @@
-"""Images: arrays with named axes and a pixel size, checked once, when they are made."""
+"""Images: arrays with named axes and a pixel size, validated once, on creation."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from napari_unet.core.errors import ImageError
 __all__ = ["AXES", "Image", "PixelSize"]
 
 AXES = "TZCYX"
-"""Every axis an image can have, in the order in which arrays carry them inside the package."""
+"""Every axis an image can have, in the order used throughout the package."""
 
 _AXIS_WORDS = {"T": "time", "Z": "depth", "C": "channel", "Y": "height", "X": "width"}
 
@@ -26,7 +26,7 @@ class PixelSize:
     Parameters
     ----------
     spacing
-        Size along the spatial axes that the image has, in the order Z (if present), Y, X.
+        Size along the spatial axes of the image, in the order Z (if present), Y, X.
     unit
         Name of the unit, for example ``"µm"``.
 
@@ -68,20 +68,20 @@ class Image:
         One letter per axis of `data`: a subset of ``"TZCYX"`` in that order, with Y and X.
         Use `Image.from_array` for arrays in another order.
     name
-        What messages and files call the image.
+        Name of the image in messages and files.
     pixel_size
-        Physical pixel size, or None where it is not known.
+        Physical pixel size; None if unknown.
     channel_names
         One name per channel, or None.
     rgb
         Whether the channels are red, green and blue (normalised with one common range).
     path
-        The file behind the image, if there is one.
+        Path of the image's file, if there is one.
 
     Raises
     ------
     ImageError
-        If axes and array do not fit together.
+        If the axes do not match the array.
 
     Examples
     --------
@@ -105,7 +105,7 @@ class Image:
         if "".join(a for a in AXES if a in self.axes) != self.axes:
             raise ImageError(
                 f"'{self.name}' has axes {self.axes}: expected the order {AXES}. "
-                "Use Image.from_array, which reorders."
+                "Use Image.from_array, which reorders axes."
             )
         if self.data.dtype.kind not in "buif":
             raise ImageError(
@@ -114,7 +114,7 @@ class Image:
             )
         if 0 in self.shape:
             raise ImageError(
-                f"'{self.name}' has shape {self.shape}: there are no pixels in it. Choose another."
+                f"'{self.name}' has shape {self.shape}: it has no pixels. Choose another image."
             )
         if self.channel_names is not None and len(self.channel_names) != self.channels:
             raise ImageError(
@@ -124,26 +124,26 @@ class Image:
 
     @classmethod
     def from_array(cls, data: Any, axes: str | None = None, **kwargs: Any) -> Image:
-        """Make an image from an array whose axes come in any order.
+        """Create an image from an array whose axes are in any order.
 
         Parameters
         ----------
         data
             Array. A trailing alpha channel of an RGBA image is dropped.
         axes
-            One letter per axis, any order of ``"TZCYX"`` (``S``, samples, means RGB channels).
-            None: YX, or YXS for three dimensions of which the last has length 3 or 4.
+            One letter of ``"TZCYX"`` per axis, in any order (``S``, samples, means RGB channels).
+            None: YX, or YXS if there are three dimensions and the last has length 3 or 4.
         **kwargs
             The other fields of `Image`.
 
         Returns
         -------
         Image
-            With its axes in the order ``TZCYX``.
+            Image with its axes in the order ``TZCYX``.
         """
         if not hasattr(data, "dtype") or not hasattr(data, "ndim"):
             data = np.asarray(data)
-        if not hasattr(data, "transpose"):  # zarr: reads blocks, and only when asked
+        if not hasattr(data, "transpose"):  # zarr: dask reads its blocks on demand
             import dask.array as da
 
             data = da.from_array(data)
@@ -179,16 +179,16 @@ class Image:
 
     @property
     def label_axes(self) -> str:
-        """Axes of labels that belong to this image: all but C."""
+        """Axes of labels of this image: all but C."""
         return self.axes.replace("C", "")
 
     @property
     def label_shape(self) -> tuple[int, ...]:
-        """Shape of labels that belong to this image."""
+        """Shape of labels of this image."""
         return tuple(n for a, n in self.sizes.items() if a != "C")
 
     def select_channels(self, channels: tuple[str | int, ...]) -> Image:
-        """Keep only some channels, by name or by index from 0, in the given order.
+        """Return an image with only these channels, by name or by index from 0, in this order.
 
         Raises
         ------
@@ -206,7 +206,7 @@ class Image:
                 known = ", ".join(names or (str(i) for i in range(self.channels)))
                 raise ImageError(
                     f"'{self.name}' has no channel {channel!r}: it has {self.channels} "
-                    f"channel(s), {known}. Choose among these."
+                    f"channel(s), {known}. Choose one of these."
                 )
         if "C" not in self.axes:
             if len(indices) == 1:
@@ -215,7 +215,7 @@ class Image:
             return replace(self, data=self.data[..., None, :, :], axes=axes).select_channels(
                 channels
             )
-        # A slice where it can be: of a memory-mapped file, a list would read all of it.
+        # A slice if possible: a list would read a memory-mapped file completely.
         first, count = indices[0], len(indices)
         in_a_row = indices == list(range(first, first + count))
         chosen = slice(first, first + count) if in_a_row else indices
@@ -228,7 +228,7 @@ class Image:
         )
 
     def as_rgb(self) -> Image:
-        """Show a grey image in red, green and blue alike, without a copy of its values."""
+        """Return a grey image as RGB with three equal channels, without copying its values."""
         grey = self.select_channels((0,)) if "C" in self.axes else self
         data = grey.data if "C" in grey.axes else grey.data[..., None, :, :]
         axes = grey.axes if "C" in grey.axes else grey.axes.replace("Y", "CY")
@@ -237,7 +237,7 @@ class Image:
         return replace(self, data=data, axes=axes, channel_names=None, rgb=True)
 
     def planes(self, ndim: int = 2) -> Iterator[tuple[dict[str, int], Any]]:
-        """Take the image apart into what a network of `ndim` spatial dimensions sees at once.
+        """Yield the planes (or volumes) that a network of `ndim` spatial dimensions processes.
 
         Yields
         ------
@@ -258,22 +258,22 @@ class Image:
             yield position, self._at(position)
 
     def scope(self, position: Mapping[str, int]) -> Any:
-        """Return what a plane is normalised with: all of the image at the same time.
+        """Return the data that a plane is normalised with: the whole image at its time point.
 
         Parameters
         ----------
         position
-            As `planes` gives it.
+            Position as yielded by `planes`.
 
         Returns
         -------
         array
-            Axes CYX, or CZYX where there is depth, whatever the network's dimensions.
+            Axes CYX, or CZYX if the image has depth, regardless of the network's dimensions.
         """
         return self._at({a: i for a, i in position.items() if a == "T"})
 
     def _at(self, position: Mapping[str, int]) -> Any:
-        """Take out what lies at a position along some axes; the channels come first."""
+        """Return the data at a position along some axes, with the channels first."""
         data = self.data[tuple(position.get(a, slice(None)) for a in self.axes)]
         inside = "".join(a for a in self.axes if a not in position)
         if "C" not in inside:
@@ -281,7 +281,7 @@ class Image:
         return data if inside.index("C") == 0 else data.swapaxes(0, 1)
 
     def describe(self) -> str:
-        """Describe the image in words: ``"cells: TYX 5 x 512 x 512 uint16, 0.65 µm"``."""
+        """Describe the image, for example ``"cells: TYX 5 x 512 x 512 uint16, 0.65 µm"``."""
         size = " x ".join(str(n) for n in self.shape)
         scale = f", {self.pixel_size}" if self.pixel_size else ", pixel size unknown"
         colour = " RGB" if self.rgb else ""
@@ -310,5 +310,5 @@ def _guess_axes(shape: tuple[int, ...], name: str) -> str:
         return "YXS"
     raise ImageError(
         f"'{name}' has {len(shape)} dimension(s) {tuple(shape)} and no axis names: expected a "
-        "plane (YX) or a colour image (YXS). Say what the axes are, for example axes='TYX'."
+        "plane (YX) or a colour image (YXS). Name the axes, for example axes='TYX'."
     )

@@ -1,4 +1,4 @@
-"""Check label arrays, split stacks of them into planes, and renumber ids."""
+"""Checks of label arrays, their planes, and consecutive ids."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ Labels = NDArray[np.integer[Any]]
 
 
 def as_labels(labels: Any, name: str) -> NDArray[np.integer[Any]]:
-    """Check that an array holds labels, and make integers of bool and whole-numbered floats.
+    """Check that an array holds labels; convert bool and whole-numbered floats to integers.
 
     Parameters
     ----------
     labels
         Array of any shape.
     name
-        What messages call it.
+        Name of the labels in messages.
 
     Returns
     -------
     NDArray
-        Integers from 0; the array itself if it already holds them.
+        Integers from 0; the array itself if it already holds integers.
 
     Raises
     ------
     LabelsError
-        If the values are fractions, not finite, negative, or no numbers.
+        If the values are fractional, not finite, negative or not numbers.
     """
     array: NDArray[Any] = np.asarray(labels)
     if array.dtype.kind == "b":
@@ -52,8 +52,8 @@ def as_labels(labels: Any, name: str) -> NDArray[np.integer[Any]]:
         raise LabelsError(f"'{name}': labels of type {array.dtype}: expected integers.")
     if array.dtype.kind == "i" and array.size and array.min() < 0:
         raise LabelsError(
-            f"'{name}': the labels go down to {array.min()}: expected numbers from 0. "
-            "Give -1 and the like a number of their own, or set them to 0."
+            f"'{name}': the lowest label is {array.min()}: expected numbers from 0. "
+            "Set negative labels to 0 or to unused positive numbers."
         )
     return array
 
@@ -65,12 +65,12 @@ def planes(
     *,
     ndim: int = 2,
 ) -> Iterator[tuple[tuple[int, ...], NDArray[Any], NDArray[Any], NDArray[np.bool_] | None]]:
-    """Yield the planes of a stack that are scored as one image each.
+    """Yield the planes of a stack, each of which is scored as one image.
 
     Parameters
     ----------
     prediction, truth, annotated
-        Arrays of one shape; the last `ndim` axes are one image.
+        Arrays of the same shape; the last `ndim` axes form one image.
     ndim
         2: planes YX; 3: volumes ZYX.
 
@@ -95,7 +95,7 @@ def checked_labels(labels: ArrayLike, what: str = "labels") -> NDArray[Any]:
     Raises
     ------
     LabelsError
-        Floats, negative numbers, or anything else that is not a label.
+        If the array holds floats, negative numbers or anything else that is not a label.
     """
     labels = np.asarray(labels)
     if labels.dtype.kind == "b":
@@ -107,8 +107,8 @@ def checked_labels(labels: ArrayLike, what: str = "labels") -> NDArray[Any]:
         )
     if labels.dtype.kind == "i" and labels.size and labels.min() < 0:
         raise LabelsError(
-            f"The {what} goes down to {labels.min()}: expected label ids from 0. Give -1 and the "
-            "like an id of their own, or set them to 0."
+            f"The lowest id of the {what} is {labels.min()}: expected label ids from 0. Set "
+            "negative ids to 0 or to unused positive ids."
         )
     return labels
 
@@ -131,7 +131,7 @@ def check_same_shape(
     if prediction.shape != truth.shape:
         raise LabelsError(
             f"The prediction has shape {prediction.shape} and the truth {truth.shape}: expected "
-            "the same. Choose the two that belong to one image, at the same scale and crop."
+            "the same. Choose two of the same image, at the same scale and crop."
         )
     if annotated is None:
         return None
@@ -145,9 +145,9 @@ def check_same_shape(
 
 
 def consecutive(labels: Labels) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Renumber the ids of labels of any shape to 1, 2, ... and return the old ids too.
+    """Renumber ids to 1, 2, ...; return the new labels and the old ids.
 
-    0 stays 0. Without sorting the pixels, where the ids are not too far apart.
+    0 stays 0. Pixels are only sorted if the ids are far apart.
     """
     top = int(labels.max()) if labels.size else 0
     if top > 4 * labels.size + 1000:  # a table of all ids up to the largest would be wasteful

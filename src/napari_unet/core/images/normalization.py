@@ -1,4 +1,4 @@
-"""Intensity normalisation: one scope, the whole image, identical at training and prediction."""
+"""Intensity normalisation over the whole image, identical in training and prediction."""
 
 from __future__ import annotations
 
@@ -17,42 +17,43 @@ if TYPE_CHECKING:
 __all__ = ["IntensityRange", "Normalization", "apply_ranges"]
 
 IntensityRange = tuple[float, float]
-"""The values that become 0 and 1; the first is the larger one where an image is inverted."""
+"""Raw values that are mapped to 0 and 1; the first is larger if an image is inverted."""
 
 _MOST_SAMPLES = 1 << 24
 _TAIL_PERCENTILE = 99.999
 
 _LARGEST = 1e30
-"""Larger values stand for "no data", and their differences are no longer float32."""
+"""Larger values usually mean "no data", and their differences overflow float32."""
 
 _SMALLEST_SHARE = 0.02
-"""Share of the range up to the tail below which the percentiles lie in a field without objects.
+"""Percentiles that span a smaller fraction of the range up to the tail are background only.
 
-Not more, although a bright gradient over a sparse field then leaves its nuclei at up to 8: nuclei
-beside debris ten times as bright look the same to a histogram, and must not be dimmed to 0.1.
+It is not larger, although nuclei in a sparse field with a bright gradient then reach values of up
+to 8: their histogram looks like that of nuclei beside debris ten times as bright, which must not be
+dimmed to 0.1.
 """
 
 
 class Normalization(BaseModel):
-    """How raw intensities become the numbers that the network sees.
+    """Mapping of raw intensities to network input.
 
     Each channel is mapped linearly so that its low percentile becomes 0 and its high percentile
-    becomes 1; values outside are kept. The percentiles are those of the whole image per channel:
-    one range for a depth stack, also where a 2-D network sees it plane by plane, and one for each
-    time; never of a tile. RGB images have one range for all three channels, so that stain colours
-    survive.
+    becomes 1; values outside are not clipped. The percentiles are computed per channel over the
+    whole image, never over a tile: a depth stack has one range, even if a 2-D network processes it
+    plane by plane, and each time point has its own. RGB images have one range for all three
+    channels, to preserve stain colours.
 
-    Two cases in which percentiles mislead are handled. In a nearly empty field the high
-    percentile lies in the background noise; there the far tail of the histogram is used instead.
-    In an empty one that would blow up the noise to full contrast; hence the range is at least
-    `noise_floor` times the noise, estimated from differences of neighbouring pixels.
+    Two cases in which percentiles mislead are handled. In a nearly empty field, the high percentile
+    is background noise, so the far tail of the histogram is used instead. In an empty field, that
+    would amplify the noise to full contrast, so the range is at least `noise_floor` times the
+    noise, estimated from differences of neighbouring pixels.
 
     Parameters
     ----------
     low, high
         Percentiles, 0 to 100.
     noise_floor
-        The range is never smaller than this many standard deviations of the noise.
+        Smallest range, in standard deviations of the noise.
     manual
         Fixed (low, high) raw values, the same for every channel and image, instead of percentiles.
 
@@ -80,7 +81,7 @@ class Normalization(BaseModel):
                 f"Percentiles {self.low} and {self.high}: expected 0 <= low < high <= 100."
             )
         if (self.mode == "manual") != (self.manual is not None):
-            raise SettingsError("Give a manual range together with mode='manual', and only then.")
+            raise SettingsError("A manual range requires mode='manual', and vice versa. Set both.")
         if self.manual is not None and not -np.inf < self.manual[0] < self.manual[1] < np.inf:
             raise SettingsError(
                 f"Manual range {self.manual}: expected two finite numbers, the low value first."
@@ -92,7 +93,7 @@ class Normalization(BaseModel):
     def ranges(
         self, image: Any, rgb: bool = False, name: str = "image", inverted: bool = False
     ) -> list[IntensityRange]:
-        """Find the range of each channel.
+        """Compute the range of each channel.
 
         Parameters
         ----------
@@ -101,20 +102,20 @@ class Normalization(BaseModel):
         rgb
             Whether the channels are red, green and blue.
         name
-            What an error message calls the image.
+            Name of the image in error messages.
         inverted
-            Whether dark becomes bright: the ranges are those of the negative.
+            Whether the image is inverted: the ranges are those of its negative.
 
         Returns
         -------
         list of (float, float)
-            One (low, high) per channel; low equals high in a constant channel, and exceeds it
-            where inverted.
+            One (low, high) per channel; low equals high if the channel is constant, and exceeds it
+            if the image is inverted.
 
         Raises
         ------
         ImageError
-            If there are NaN or infinite values.
+            If the image has NaN or infinite values.
         """
         if self.mode != "percentile":
             for _, block in _blocks(image) if image.dtype.kind == "f" else ():
@@ -128,7 +129,7 @@ class Normalization(BaseModel):
     def __call__(
         self, image: NDArray[Any], rgb: bool = False, name: str = "image"
     ) -> NDArray[np.float32]:
-        """Normalise a whole plane or volume; axes CYX or CZYX, float32 out."""
+        """Normalise a whole plane or volume (axes CYX or CZYX) to float32."""
         return apply_ranges(image, self.ranges(image, rgb, name))
 
     def _range(self, values: Any, name: str, inverted: bool = False) -> IntensityRange:
@@ -148,7 +149,7 @@ class Normalization(BaseModel):
 def apply_ranges(image: NDArray[Any], ranges: list[IntensityRange]) -> NDArray[np.float32]:
     """Map each channel linearly: low becomes 0, high becomes 1; a constant channel becomes 0.
 
-    Where low exceeds high, dark becomes bright.
+    If low exceeds high, the channel is inverted.
 
     Parameters
     ----------
@@ -165,7 +166,7 @@ def apply_ranges(image: NDArray[Any], ranges: list[IntensityRange]) -> NDArray[n
 
 
 class _Sample(NamedTuple):
-    """What is kept of a channel: levels, how often each occurs, and some rows for the noise."""
+    """Sample of a channel: its levels, their counts, and some rows to estimate the noise."""
 
     levels: NDArray[Any]
     counts: NDArray[Any]
@@ -173,10 +174,10 @@ class _Sample(NamedTuple):
 
 
 def _sample(values: Any, name: str) -> _Sample:
-    """Read a channel once, in blocks, and keep of it what is needed in bounded memory.
+    """Read a channel once, in blocks, and sample it in bounded memory.
 
-    Distinct levels are counted exactly for up to 16 bits, whatever the size. Other types are
-    sampled on a grid, and the rows on every n-th, so that about 16 million pixels are kept.
+    Levels of up to 16 bits are counted exactly, whatever the image's size. Other types are sampled
+    on a grid, and every n-th row is kept, so that each sample has about 16 million pixels.
     """
     few_levels = values.dtype.kind == "b" or (
         values.dtype.kind in "ui" and values.dtype.itemsize <= 2
@@ -205,19 +206,19 @@ def _sample(values: Any, name: str) -> _Sample:
 def _percentiles(
     levels: NDArray[Any], counts: NDArray[Any], percentiles: tuple[float, ...]
 ) -> list[float]:
-    """Percentiles from a histogram: the level below which that share of the pixels lies."""
+    """Compute percentiles from a histogram: the levels below which these shares of pixels are."""
     cumulated = np.cumsum(counts)
     ranks = np.asarray(percentiles) / 100 * (cumulated[-1] - 1)
     return [float(levels[i]) for i in np.searchsorted(cumulated, ranks, side="right")]
 
 
 def _noise(rows: NDArray[np.float32]) -> float:
-    """Estimate the noise: its standard deviation, from the differences of neighbours along X.
+    """Estimate the noise's standard deviation from the differences of neighbours along X.
 
-    Source: the median absolute deviation of a normal distribution is 0.6745 sigma, and a
-    difference of two pixels has sqrt(2) times the noise of one. Of noise of about a grey
-    level the median knows little; there it is told from edges by its sign: two successive
-    differences of white noise have the covariance -sigma^2, those of an edge 0 or more.
+    The median absolute deviation of a normal distribution is 0.6745 sigma, and the difference of
+    two pixels has sqrt(2) times the noise of one. For noise of about one grey level the median is
+    too coarse; the covariance of successive differences then separates noise from edges: it is
+    -sigma^2 for white noise, and 0 or more at an edge.
     """
     if rows.shape[-1] < 3:
         return 0.0
@@ -232,7 +233,7 @@ def _noise(rows: NDArray[np.float32]) -> float:
 
 
 def _blocks(values: Any) -> Iterator[tuple[int, NDArray[Any]]]:
-    """Read an array (..., Y, X) plane by plane in blocks of bounded size.
+    """Yield the blocks, of bounded size, of an array (..., Y, X), plane by plane.
 
     Yields
     ------

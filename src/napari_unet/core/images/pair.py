@@ -1,4 +1,4 @@
-"""An image with its labels, and the planes that a network sees of them."""
+"""An image with its labels, and its planes as a network processes them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["Pair", "Plane"]
 
 @dataclass(frozen=True)
 class Plane:
-    """What a network sees at once: one plane of a pair (a volume for a 3-D network).
+    """One plane of a pair (a volume for a 3-D network), as a network processes it.
 
     Parameters
     ----------
@@ -26,15 +26,15 @@ class Plane:
     labels
         Integers, axes YX (or ZYX).
     annotated
-        True where labels count, same axes as `labels`; None: everywhere.
+        True in the annotated area, same axes as `labels`; None: everywhere.
     name
-        Name of the pair, with the position in its stack.
+        Name of the pair and position in its stack.
     group
-        What must stay together in a split.
+        Name of the group; a split keeps groups together.
     rgb
         Whether the channels are red, green and blue.
     scope
-        What the plane is normalised with, axes CYX or CZYX, see `Image.scope`; None: itself.
+        Data that the plane is normalised with, axes CYX or CZYX, see `Image.scope`; None: its own.
     """
 
     image: NDArray[Any]
@@ -47,34 +47,34 @@ class Plane:
 
     @property
     def labelled(self) -> bool:
-        """Whether anything is labelled where labels count."""
+        """Whether the annotated area has any labels."""
         painted = self.labels > 0
         return bool((painted if self.annotated is None else painted & self.annotated).any())
 
 
 @dataclass(frozen=True)
 class Pair:
-    """An image and the labels that belong to it: the only way data gets into training.
+    """An image and its labels; all training data consists of pairs.
 
     Parameters
     ----------
     image
         The image.
     labels
-        Integers from 0; axes of the image without C. Bool and whole-numbered floats are
-        converted. What 0 means is the task's business.
+        Integers from 0; axes of the image without C. Bool and whole-numbered floats are converted.
+        The meaning of 0 depends on the task.
     annotated
         Mask of the annotated area, same shape as `labels`; None: everywhere.
     group
-        Images of one group never end up on both sides of a split. None: the image's own name.
+        Name of the group; a split keeps groups together. None: the image's name.
     empty_planes
-        What a plane of a stack without any label means: ``"ignore"`` (not annotated yet) or
-        ``"background"`` (looked at, nothing there).
+        Meaning of a plane of a stack without labels: ``"ignore"`` (not annotated yet) or
+        ``"background"`` (annotated, but empty).
 
     Raises
     ------
     LabelsError
-        If labels and image do not fit together or the labels are not labels.
+        If the labels are invalid or do not match the image.
 
     Examples
     --------

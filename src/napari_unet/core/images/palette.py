@@ -1,4 +1,4 @@
-"""The colours of figures and layers, chosen to be distinct with any colour vision."""
+"""Colours of figures and layers that are distinct with any colour vision."""
 
 from __future__ import annotations
 
@@ -30,21 +30,21 @@ VERMILION = "#d55e00"
 PURPLE = "#cc79a7"
 
 SERIES = (BLUE, YELLOW, VERMILION, GREEN, PURPLE, ORANGE, SKY)
-"""Colours of classes without one, in order."""
+"""Colours of classes that have none assigned, in order."""
 
 INK = "#333333"
-"""Text of a figure."""
+"""Colour of text in figures."""
 
 FAINT = "#888888"
-"""Grid lines, and curves in the background."""
+"""Colour of grid lines and background curves."""
 
 GREY = "#808080"
-"""An object or class without a colour."""
+"""Colour of an object or class that has none."""
 
 CLEAR = "#00000000"
 """Fully transparent: the background of labels."""
 
 
 def rgb_hex(rgba: Sequence[float]) -> str:
-    """Return ``"#rrggbb"`` of red, green and blue (0 to 1); further values are ignored."""
+    """Return red, green and blue (0 to 1) as ``"#rrggbb"``; further values are ignored."""
     return "#" + "".join(f"{round(255 * float(c)):02x}" for c in rgba[:3])

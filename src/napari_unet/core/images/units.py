@@ -1,4 +1,4 @@
-"""Convert lengths between the units that image files use and micrometres."""
+"""Conversion of lengths from the units that image files use to micrometres."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["to_um", "um_per_px"]
 
 
 def um_per_px(pixel_size: PixelSize) -> tuple[float, ...] | None:
-    """Pixel size in µm, or None where its unit is no unit of length."""
+    """Return the pixel size in µm, or None if its unit is not a unit of length."""
     sizes = [to_um(spacing, pixel_size.unit) for spacing in pixel_size.spacing]
     known = tuple(size for size in sizes if size is not None)
     return known if len(known) == len(sizes) else None
@@ -26,10 +26,10 @@ _UM_PER_UNIT = {
 
 
 def to_um(value: float | None, unit: str | None) -> float | None:
-    """Convert a length to micrometres; None where value or unit is no length.
+    """Convert a length to micrometres; return None if the value or unit is not a length.
 
-    Understands the spellings of OME, ImageJ (which writes the letter µ as an escape sequence) and
-    OME-NGFF: for example ``"µm"``, ``"micron"`` and ``"micrometer"``.
+    The spellings of OME, ImageJ (which writes the letter µ as an escape sequence) and OME-NGFF are
+    recognised, for example ``"µm"``, ``"micron"`` and ``"micrometer"``.
     """
     if value is None or unit is None:
         return None

@@ -1,4 +1,4 @@
-"""Read and write image and label files; the only package that knows file formats."""
+"""Reading and writing of image and label files; the only package that handles file formats."""
 
 import lazy_loader as lazy
 

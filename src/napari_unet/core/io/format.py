@@ -1,4 +1,4 @@
-"""What a file format is: its suffixes, how it is read and written, and what it can hold."""
+"""Definition of a file format: its suffixes, reader, writer and limits."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ __all__ = ["Format", "ReadOptions", "Reader", "Writer"]
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """How to read a file; a format ignores what it has no use for.
+    """Options for reading a file; a format ignores those that do not apply to it.
 
     Parameters
     ----------
     lazy
         Leave the pixels on disk: memory-map them, or wrap them in dask.
     indices
-        Return the numbers of a palette picture (labels) instead of its colours.
+        Return the indices of a palette picture (labels) instead of its colours.
 
     Examples
     --------
@@ -34,10 +34,11 @@ class ReadOptions:
 
 
 Reader = Callable[[Path, ReadOptions], RawImage]
-"""Reads a file; any error it raises becomes an `ImageError` that says the file is damaged."""
+"""Function that reads a file; any error it raises becomes an `ImageError` about a damaged file."""
 
 Writer = Callable[[Path, RawImage], None]
-"""Writes a file; the axes are one letter of ``"TZCYX"`` each, in that order, colours in C."""
+"""Function that writes a file; axes are letters of ``"TZCYX"``, in that order, with colours in
+C."""
 
 
 @dataclass(frozen=True)
@@ -47,23 +48,23 @@ class Format:
     Parameters
     ----------
     name
-        What messages call it, for example ``"TIFF"``.
+        Name in messages, for example ``"TIFF"``.
     suffixes
-        Its suffixes in lower case, each with its dot; the usual one first.
+        Suffixes in lower case, with the leading dot; the usual one first.
     read, write
         Functions that read and write a file; `write` is None if the format is only read.
     folder_markers
-        Names of files of which every folder of this format has at least one; empty if an image of
-        this format is a file.
+        Names of files, at least one of which is in every folder of this format; empty if an image
+        of this format is a file.
     names_axes
-        Whether its files usually name their axes or know their pixel size, so that it pays to open
-        one to find out.
+        Whether files usually store their axes or pixel size, so that it is worth opening one to
+        check.
     planes_only
         Whether a file holds a single plane.
     largest_label
-        The largest label that a file holds.
+        Largest label that a file can hold.
     requires
-        The optional package to install for it, as pip calls it; None if nothing else is needed.
+        Name of the optional package that it needs, as for pip; None if it needs none.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The table of file formats, and the names of the files that belong to it."""
+"""The table of file formats, and the file names that belong to each."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ FORMATS: list[Format] = [TIFF, PNG, JPEG, BMP, NPY, ZARR]
 
 
 def register_format(format: Format) -> None:
-    """Add a format to the table: from then on its files are found, read and, if it can, written.
+    """Add a format to the table of formats that are found, read and written.
 
     Register it in every process that reads such files.
 
     Raises
     ------
     SettingsError
-        If one of its suffixes belongs to another format, or is not written as expected.
+        If one of its suffixes belongs to another format or is malformed.
 
     Examples
     --------
@@ -59,13 +59,13 @@ def register_format(format: Format) -> None:
         if not suffix.startswith(".") or suffix != suffix.lower():
             raise SettingsError(
                 f"The format {format.name} has the suffix {suffix!r}: expected lower case, with "
-                "its dot, for example '.tif'."
+                "a leading dot, for example '.tif'."
             )
         for other in FORMATS:
             if suffix in other.suffixes:
                 raise SettingsError(
-                    f"The suffix {suffix!r} belongs to the format {other.name} already: remove "
-                    f"that one from FORMATS first, or give {format.name} another suffix."
+                    f"The suffix {suffix!r} already belongs to the format {other.name}: remove "
+                    f"that one from FORMATS first, or choose another suffix for {format.name}."
                 )
     FORMATS.append(format)
 
@@ -85,7 +85,7 @@ def format_of_name(name: str) -> Format | None:
 
 def is_image_file(path: Path) -> bool:
     """Check whether a path looks like an image that can be read, by its name or its markers."""
-    # `is_dir` raises if nobody may look into the parent folder, which callers report.
+    # `is_dir` raises if the parent folder is not readable, which callers report.
     return format_of(path) is not None and (exists(path) or not path.is_dir())
 
 

@@ -1,4 +1,4 @@
-"""Read and write images and labels, whatever the format."""
+"""Reading and writing of images and labels in any format."""
 
 from __future__ import annotations
 
@@ -47,22 +47,22 @@ def read_image(
         Channels to keep, by name or by index from 0, in that order. None: all.
     axes
         One letter of ``"TZCYX"`` per axis (``S`` for colour samples), in the order of the file.
-        None: what the file says; needed for stacks whose files do not name their axes.
+        None: as stored in the file; required for stacks whose files do not name their axes.
     lazy
         Leave the pixels on disk: memory-mapped if possible, otherwise a dask array.
 
     Returns
     -------
     Image
-        Grey or colour, with axes in the order TZCYX, its pixel size in µm and its channel names
-        if OME, OME-NGFF or ImageJ metadata have them. Plain resolution tags count only if they
-        are not a print resolution. Transparency is dropped.
+        Grey or colour image with axes in the order TZCYX. Its pixel size in µm and channel names
+        come from OME, OME-NGFF or ImageJ metadata. Plain resolution tags are ignored if they are a
+        print resolution. Transparency is dropped.
 
     Raises
     ------
     ImageError
-        If the file is missing, empty, truncated, of another format, or does not say what its
-        axes are; if a channel does not exist.
+        If the file is missing, empty, truncated or of an unknown format, if its axes are unknown,
+        or if a channel does not exist.
 
     Examples
     --------
@@ -88,22 +88,22 @@ def read_image(
 def read_label_array(
     path: str | os.PathLike[str], *, axes: str | None = None, axes_if_unnamed: str | None = None
 ) -> tuple[NDArray[Any], bool]:
-    """Read labels as the file has them, before anything is checked.
+    """Read labels as stored in a file, without any checks.
 
     Parameters
     ----------
     path
-        File of any format that `read_image` reads; a palette PNG gives its numbers.
+        File of any format that `read_image` reads; of a palette PNG, the indices are read.
     axes
         As in `read_image`.
     axes_if_unnamed
-        The axes if the file does not name them, or names some that labels do not have.
+        Axes to use if the file does not name them, or names some that labels cannot have.
 
     Returns
     -------
     labels
-        Axes in the order TZYX (those the file has), any data type; with a last axis of length 3
-        if the labels were saved as colours.
+        Axes of the file in the order TZYX, any data type; with a last axis of length 3 if the
+        labels were saved as colours.
     is_colour
         Whether there is such a last axis.
 
@@ -128,20 +128,20 @@ def read_labels(path: str | os.PathLike[str], *, axes: str | None = None) -> NDA
     Parameters
     ----------
     path
-        File of any format that `read_image` reads; a palette PNG gives its numbers.
+        File of any format that `read_image` reads; of a palette PNG, the indices are read.
     axes
         As in `read_image`.
 
     Returns
     -------
     NDArray
-        Integers from 0, axes in the order TZYX (those the file has), in the file's integer type.
-        A grey mask that was saved as colour (three equal channels) is taken as it is.
+        Integers from 0 in the file's integer type, axes of the file in the order TZYX. A grey mask
+        that was saved as colour (three equal channels) is read as grey.
 
     Raises
     ------
     LabelsError
-        If the file cannot be read, or its pixels are no labels: colours, fractions, negatives.
+        If the file cannot be read, or its pixels are colours, fractions or negative numbers.
 
     Examples
     --------
@@ -154,7 +154,7 @@ def read_labels(path: str | os.PathLike[str], *, axes: str | None = None) -> NDA
 
 
 def labels_of_array(labels: NDArray[Any], is_colour: bool, name: str) -> NDArray[Any]:
-    """Check what `read_label_array` read, and return labels as `read_labels` does.
+    """Check the output of `read_label_array`, and return labels as `read_labels` does.
 
     Parameters
     ----------
@@ -166,14 +166,14 @@ def labels_of_array(labels: NDArray[Any], is_colour: bool, name: str) -> NDArray
     Raises
     ------
     LabelsError
-        If the pixels are not labels: colours, fractions, negatives.
+        If the pixels are colours, fractions or negative numbers.
     """
     if is_colour:
         if not (labels == labels[..., :1]).all():
             raise LabelsError(
                 f"'{name}' holds colours {labels.shape}: expected one number per pixel. Read it "
-                "with the repair 'colours', which gives every colour a number of its own, or save "
-                "the labels as a 16-bit TIFF."
+                "with the repair 'colours', which assigns a number to each colour, or save the "
+                "labels as a 16-bit TIFF."
             )
         labels = labels[..., 0]
     return as_labels(labels, name)
@@ -185,24 +185,24 @@ def write_labels(
     axes: str = "YX",
     pixel_size: PixelSize | None = None,
 ) -> None:
-    """Write labels, all or nothing.
+    """Write labels atomically.
 
     Parameters
     ----------
     path
-        ``.tif`` (uint16 as ImageJ hyperstack; uint32 as OME-TIFF where an id is above 65,535),
+        ``.tif`` (uint16 as ImageJ hyperstack; uint32 as OME-TIFF if an id is above 65,535),
         ``.png`` (one plane, up to 65,535), ``.npy`` or ``.zarr`` (OME-NGFF).
     labels
         Integers from 0.
     axes
         One letter of ``"TZYX"`` per axis, in that order.
     pixel_size
-        Written into TIFF and Zarr.
+        Pixel size, stored in TIFF and Zarr.
 
     Raises
     ------
     LabelsError
-        If the labels are not labels or do not fit the format.
+        If the labels are invalid or the format cannot hold them.
     StorageError
         If the file cannot be written or its suffix is unknown.
 
@@ -223,13 +223,13 @@ def write_labels(
 def _check_labels_fit(path: Path, labels: NDArray[Any], axes: str, largest: int) -> None:
     if labels.ndim != len(axes):
         raise LabelsError(
-            f"'{path.name}': labels of shape {labels.shape} do not fit the axes {axes!r}: "
+            f"'{path.name}': labels of shape {labels.shape} do not match the axes {axes!r}: "
             "expected one letter per axis."
         )
     if largest >= 2**32:
         raise LabelsError(
-            f"'{path.name}': ids go up to {largest}, a file holds up to {2**32 - 1}. Number the "
-            "objects from 1."
+            f"'{path.name}': ids go up to {largest}, but a file holds ids up to {2**32 - 1}. "
+            "Renumber the objects from 1."
         )
     found = format_of_name(path.name)
     if found is None:  # `write_array` reports it
@@ -238,13 +238,13 @@ def _check_labels_fit(path: Path, labels: NDArray[Any], axes: str, largest: int)
     if too_many_planes or largest > found.largest_label:
         raise LabelsError(
             f"'{path.name}': a {found.name} holds {'one plane with ' * found.planes_only}ids up to "
-            f"{found.largest_label:,}, these labels have shape {labels.shape} and ids up to "
+            f"{found.largest_label:,}, but these labels have shape {labels.shape} and ids up to "
             f"{largest}. Write them as '.tif'."
         )
 
 
 def write_image(path: str | os.PathLike[str], image: Image) -> None:
-    """Write an image, all or nothing, with its axes, pixel size and channel names.
+    """Write an image atomically, with its axes, pixel size and channel names.
 
     Parameters
     ----------
@@ -277,7 +277,7 @@ def write_image(path: str | os.PathLike[str], image: Image) -> None:
 
 
 def _narrowed(data: NDArray[Any]) -> NDArray[Any]:
-    """Integers of 64 bits, which few programs read, as the smallest type that holds them."""
+    """Convert 64-bit integers, which few programs read, to the smallest type that holds them."""
     ends = [int(data.min()), int(data.max())] if data.size else [0]
     narrow = np.result_type(*map(np.min_scalar_type, ends))
     return data.astype(np.float64 if narrow.itemsize == 8 else narrow)
@@ -297,7 +297,7 @@ def _read_raw_labels(path: Path) -> RawImage:
 
 
 def _label_pixels(raw: RawImage, axes: str | None, name: str) -> tuple[NDArray[Any], bool]:
-    """Order the axes of labels; the second value says whether the last one holds colours."""
+    """Order the axes of labels; also return whether the last axis holds colours."""
     try:
         data, letters = name_axes(raw, axes, name)
         image = Image.from_array(data, letters, name=name, rgb="S" in letters)
@@ -310,7 +310,7 @@ def _label_pixels(raw: RawImage, axes: str | None, name: str) -> tuple[NDArray[A
         return pixels[..., 0], False
     if not image.rgb:
         raise LabelsError(
-            f"'{name}' has {image.channels} channels: labels have none. Save the labels alone, "
+            f"'{name}' has {image.channels} channels: labels must have none. Save only the labels, "
             "one number per pixel."
         )
     return pixels, True

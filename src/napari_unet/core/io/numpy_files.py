@@ -1,4 +1,4 @@
-"""NumPy files."""
+"""The NumPy file format."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["NPY"]
 
 
 def _read(path: Path, options: ReadOptions) -> RawImage:
-    """Read a NumPy file, lazily by memory map. Pickled objects are never loaded.
+    """Read a NumPy file, memory-mapped if lazy. Pickled objects are never loaded.
 
     Raises
     ------
@@ -29,7 +29,7 @@ def _read(path: Path, options: ReadOptions) -> RawImage:
             raise
         raise ImageError(
             f"'{path.name}' holds pickled Python objects, which can run code when loaded: "
-            "expected an array of numbers. Save the array alone with numpy.save, or as TIFF."
+            "expected an array of numbers. Save only the array with numpy.save, or as TIFF."
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""Pictures: PNG, JPEG and BMP."""
+"""The picture formats PNG, JPEG and BMP."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _read(path: Path, options: ReadOptions) -> RawImage:
 
     if _would_lose_bits(path):
         raise ImageError(
-            f"'{path.name}' is a 16-bit PNG with colour or transparency, which would be cut down "
+            f"'{path.name}' is a 16-bit PNG with colour or transparency, which would be reduced "
             "to 8 bits: expected 8-bit colour or 16-bit grey. Save it as TIFF."
         )
     try:
@@ -89,13 +89,13 @@ def _picture_data(picture: PictureFile, indices: bool) -> NDArray[Any]:
 
 
 def _palette_mode(picture: PictureFile) -> str:
-    """Grey where every colour of the palette is grey, as in pictures that ImageJ writes."""
+    """Return "L" if every colour of the palette is grey, as in ImageJ's pictures, else "RGB"."""
     colours = np.array(picture.getpalette() or [], dtype=np.uint8).reshape(-1, 3)
     return "L" if (colours == colours[:, :1]).all() else "RGB"
 
 
 def _would_lose_bits(path: Path) -> bool:
-    """Read the PNG header: the picture library reduces such files to 8 bits without a word."""
+    """Check the header for a 16-bit PNG that Pillow would silently reduce to 8 bits."""
     with path.open("rb") as file:
         header = file.read(26)
     if len(header) < 26 or header[:8] != b"\x89PNG\r\n\x1a\n":

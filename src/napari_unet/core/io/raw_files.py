@@ -1,4 +1,4 @@
-"""Read and write files by their format, and explain in a sentence what is wrong with them."""
+"""Reading and writing of files by their format, with errors that explain what is wrong."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def reading(source: Path) -> Iterator[None]:
 
 
 def read_raw(path: Path, options: ReadOptions) -> RawImage:
-    """Read what a file holds.
+    """Read the pixels and metadata of a file.
 
     Raises
     ------
@@ -52,13 +52,13 @@ def read_raw(path: Path, options: ReadOptions) -> RawImage:
     except (ImageError, MemoryError):
         raise
     except PermissionError as error:
-        raise ImageError(f"'{path}' may not be read. Ask its owner for permission.") from error
+        raise ImageError(f"'{path}' is not readable. Ask its owner for permission.") from error
     except Exception as error:  # every library fails in its own way on a damaged file
         if missing := _missing_package(path, found, error):
             raise ImageError(missing) from error
         raise ImageError(
-            f"'{path.name}' cannot be read, it is damaged, cut off or not what its suffix says "
-            f"({_first_line(error)}). Copy it again, or save it anew as TIFF."
+            f"'{path.name}' cannot be read: it is damaged, truncated or has the wrong suffix "
+            f"({_first_line(error)}). Copy it again, or save it again as TIFF."
         ) from error
 
 
@@ -74,14 +74,14 @@ def _readable_format(path: Path) -> Format:
         raise ImageError(f"'{path.name}' is empty (0 bytes). Copy or save it again.")
     if found is None or found.is_folder:
         raise ImageError(
-            f"'{path.name}' is no image format that can be read: expected {format_names()}. Open "
-            "it in Fiji and save it as TIFF."
+            f"'{path.name}' has no image format that can be read: expected {format_names()}. "
+            "Open it in Fiji and save it as TIFF."
         )
     return found
 
 
 def _missing_package(path: Path, format: Format | None, error: Exception) -> str:
-    """Explain which package reading a file lacks; empty if that was not the trouble."""
+    """Describe which package is missing to read a file; empty if that is not the cause."""
     if "imagecodecs" in str(error):
         return (
             f"'{path.name}' is compressed in a way that needs the package imagecodecs. "
@@ -109,18 +109,18 @@ def write_array(
     *,
     rgb: bool = False,
 ) -> None:
-    """Write an array as it is, all or nothing.
+    """Write an array unchanged and atomically.
 
     Parameters
     ----------
     path
-        A name with the suffix of a format that can be written.
+        Path with the suffix of a format that can be written.
     data
         Array; zarr and dask arrays are copied into a Zarr chunk by chunk.
     axes
         One letter of ``"TZCYX"`` per axis, in that order.
     pixel_size, channel_names
-        Written if the format stores them.
+        Pixel size and channel names, written if the format stores them.
     rgb
         Whether the channels are red, green and blue.
 

@@ -1,4 +1,4 @@
-"""What a file holds, as its format has it, before it becomes an `Image`."""
+"""Contents of a file as its format stores them, before conversion to an `Image`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["RawImage", "name_axes"]
 
 @dataclass(frozen=True)
 class RawImage:
-    """Array and metadata as a file has them, or is to have them.
+    """Array and metadata as they are stored in a file.
 
     Parameters
     ----------
@@ -24,7 +24,7 @@ class RawImage:
         One letter per axis: ``T``, ``Z``, ``C``, ``Y``, ``X``, ``S`` for colour samples, anything
         else for an axis that the file does not name. None: the file names none of them.
     spacing_um
-        Pixel size in micrometres by axis letter, as far as it is known.
+        Pixel size in micrometres by axis letter, if known.
     channel_names
         Names of the channels, or None.
     rgb
@@ -49,29 +49,29 @@ class RawImage:
 
 
 def name_axes(raw: RawImage, axes: str | None, filename: str) -> tuple[Any, str]:
-    """Settle what the axes of an array are.
+    """Determine the axes of an array.
 
     Parameters
     ----------
     raw
-        What the reader found.
+        Contents of the file.
     axes
-        What the user says: a letter per axis of the file, with or without axes of length 1 and
-        the colour samples. None: what the file says.
+        Axes named by the user: one letter per axis of the file, with or without axes of length 1
+        and the colour samples. None: as stored in the file.
     filename
-        For messages.
+        File name for messages.
 
     Returns
     -------
     data
-        The array, without axes of length 1 that nobody named.
+        The array, without unnamed axes of length 1.
     letters
         One letter of ``"TZCYXS"`` per axis, in the order of `data`; ``S`` only for colours.
 
     Raises
     ------
     ImageError
-        If neither the file nor the user names the axes, or the user names another number.
+        If neither the file nor the user names the axes, or the user names too many or too few.
     """
     if raw.data.ndim < 2:
         raise ImageError(
@@ -89,8 +89,8 @@ def name_axes(raw: RawImage, axes: str | None, filename: str) -> tuple[Any, str]
         letters = letters.replace("S", "C")
     if set(letters) - set(AXES + "S") or len(set(letters)) < data.ndim:
         raise ImageError(
-            f"'{filename}' has {data.ndim} axes {tuple(data.shape)} and does not say what they "
-            "are. Name them in this order, for example axes='TYX' (time), 'ZYX' (depth) or 'CYX' "
+            f"'{filename}' has {data.ndim} axes {tuple(data.shape)} and does not name them. "
+            "Name them in this order, for example axes='TYX' (time), 'ZYX' (depth) or 'CYX' "
             "(channels)."
         )
     return data, letters
@@ -100,12 +100,12 @@ def _given_axes(
     axes: str, letters: str, is_colour: bool, shape: tuple[int, ...], filename: str
 ) -> str:
     samples = letters.find("S") if is_colour else -1
-    if is_colour and len(axes) == len(letters) - 1:  # colours come on top of what is named
+    if is_colour and len(axes) == len(letters) - 1:  # colours are in addition to the named axes
         return axes[:samples] + "S" + axes[samples:]
     if len(axes) != len(letters):
         raise ImageError(
-            f"'{filename}' has {len(shape)} axes {tuple(shape)}, axes={axes!r} names {len(axes)}. "
-            "Give one letter per axis, or none where the file names them."
+            f"'{filename}' has {len(shape)} axes {tuple(shape)}, but axes={axes!r} names "
+            f"{len(axes)}. Use one letter per axis, or none if the file names them."
         )
     if is_colour and axes[samples] == "C":
         return axes[:samples] + "S" + axes[samples + 1 :]
@@ -120,7 +120,7 @@ def _squeeze(data: Any, letters: str) -> tuple[Any, str]:
 
 
 def _plain_axes(shape: tuple[int, ...]) -> str:
-    """Axes of an array without names: a plane, a colour plane, or unknown (?) leading ones."""
+    """Guess the axes of an array: a plane, a colour plane, or unknown (?) leading axes."""
     inner = (
         "YXS"
         if len(shape) > 2 and shape[-1] in (3, 4) and max(shape[:-3], default=1) == 1

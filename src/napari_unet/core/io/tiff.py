@@ -1,4 +1,4 @@
-"""TIFF: what OME, ImageJ and plain files say about their axes and pixels."""
+"""The TIFF format: OME, ImageJ and plain files."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _TRUNCATED = ("invalid page offset", "corrupted", "failed to reshape")
 
 
 def _read(path: Path, options: ReadOptions) -> RawImage:
-    """Read the first image of a TIFF at full resolution; lazily by memory map, else by dask.
+    """Read the first image of a TIFF at full resolution; if lazy, by memory map or by dask.
 
     Raises
     ------
@@ -49,13 +49,13 @@ def _read(path: Path, options: ReadOptions) -> RawImage:
         photometric = getattr(tif.pages.first, "photometric", None)
         if any(word in text for text in complaints for word in _TRUNCATED):
             raise ImageError(
-                f"'{path.name}' is cut off or damaged: parts of it are missing. Copy it again "
-                "from where it came from, or save it anew."
+                f"'{path.name}' is truncated or damaged: parts of it are missing. Copy it again "
+                "from its source, or save it again."
             )
         if twins > 1:
             raise ImageError(
                 f"'{path.name}' holds {twins} images of the same size (positions or series): "
-                "expected one. Save each as a file of its own."
+                "expected one. Save each as a separate file."
             )
         data = _lazy_data(path, tif) if options.lazy else series.asarray()
     if data.shape != series.shape:
@@ -72,7 +72,8 @@ def _read(path: Path, options: ReadOptions) -> RawImage:
 def _write(path: Path, image: RawImage) -> None:
     """Write an image as a TIFF that Fiji opens with its axes and pixel size.
 
-    ImageJ's own kind if it can hold the data (uint8, uint16, float32 under 4 GB), else OME.
+    The file is an ImageJ TIFF if that can hold the data (uint8, uint16, float32 under 4 GB), else
+    OME-TIFF.
     """
     import tifffile
 
@@ -97,7 +98,7 @@ def _write(path: Path, image: RawImage) -> None:
 
 @contextmanager
 def _complaints() -> Iterator[list[str]]:
-    """Collect what tifffile logs: it reports a truncated file there and reads on."""
+    """Collect tifffile's log messages, where it reports a truncated file and continues to read."""
     texts: list[str] = []
     thread = threading.get_ident()
 
@@ -121,7 +122,7 @@ def _lazy_data(path: Path, tif: tifffile.TiffFile) -> Any:
     _check_extent(path, tif)
     try:
         return tifffile.memmap(path, mode="r")
-    except ValueError:  # compressed, tiled, or pages that do not follow each other
+    except ValueError:  # compressed, tiled or not contiguous
         return _lazy_dask(path)
 
 
@@ -139,7 +140,7 @@ def _lazy_dask(path: Path) -> Any:
 
 
 def _check_extent(path: Path, tif: tifffile.TiffFile) -> None:
-    """Refuse a file that ends before its pixels do; `asarray` would notice by itself."""
+    """Raise if a file ends before its pixels do; `asarray` alone would notice."""
     size = path.stat().st_size
     for page in (tif.series[0].pages[0], tif.series[0].pages[-1]):
         if page is None:
@@ -147,8 +148,8 @@ def _check_extent(path: Path, tif: tifffile.TiffFile) -> None:
         ends = [o + n for o, n in zip(page.dataoffsets, page.databytecounts, strict=True)]
         if max(ends, default=0) > size:
             raise ImageError(
-                f"'{path.name}' is cut off: it has {size} bytes, its pixels need {max(ends)}. "
-                "Copy it again from where it came from, or save it anew."
+                f"'{path.name}' is truncated: it has {size} bytes, but its pixels need "
+                f"{max(ends)}. Copy it again from its source, or save it again."
             )
 
 
@@ -198,7 +199,7 @@ def _from_imagej(tif: tifffile.TiffFile) -> tuple[dict[str, float], tuple[str, .
 
 
 def _from_tags(tif: tifffile.TiffFile, unit: str | None) -> dict[str, float]:
-    """Pixel size from the resolution tags, which count pixels per `unit`."""
+    """Read the pixel size from the resolution tags, which count pixels per `unit`."""
     spacing = {}
     for axis in "YX":
         value = tif.pages.first.tags.valueof(f"{axis}Resolution", default=None)

@@ -1,4 +1,4 @@
-"""Zarr: plain arrays and OME-NGFF images."""
+"""The Zarr format: plain arrays and OME-NGFF images."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _CHUNK_PX = 1024
 
 
 def _read(path: Path, options: ReadOptions) -> RawImage:
-    """Read a Zarr array, or the full resolution of an OME-NGFF group; lazily by dask.
+    """Read a Zarr array, or the full resolution of an OME-NGFF group; if lazy, by dask.
 
     Raises
     ------
@@ -48,13 +48,13 @@ def _read(path: Path, options: ReadOptions) -> RawImage:
     if not inside:
         raise ImageError(f"'{path.name}' is an empty Zarr group. Copy or save it again.")
     raise ImageError(
-        f"'{path.name}' is a Zarr group without one image in it; it holds {inside}. Choose the "
+        f"'{path.name}' is a Zarr group that holds no single image, but {inside}. Choose the "
         f"image inside, for example '{path.name}/0'."
     )
 
 
 def _write(path: Path, image: RawImage) -> None:
-    """Write an image as OME-NGFF 0.4 of one resolution; zarr and dask arrays chunk by chunk."""
+    """Write an image as OME-NGFF 0.4 with one resolution; zarr and dask arrays chunk by chunk."""
     import zarr
 
     data, axes, spacing_um = image.data, image.axes or "", image.spacing_um
@@ -126,7 +126,7 @@ def _read_multiscales(group: Any, ngff: Mapping[str, Any], lazy: bool) -> RawIma
 
 
 def _array_axes(array: Any) -> str | None:
-    """Axis letters of a plain array, where each dimension is named by a letter we know."""
+    """Return the axis letters of a plain array if each dimension is named by a known letter."""
     names = getattr(array.metadata, "dimension_names", None) or array.attrs.get("_ARRAY_DIMENSIONS")
     letters = "".join(str(name or "?").upper() for name in names or ())
     return letters if len(letters) == array.ndim and set(letters) <= set("TZCYXS") else None

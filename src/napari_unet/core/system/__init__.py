@@ -1,1 +1,1 @@
-"""The computer: device, memory, files written all or nothing, the error log."""
+"""The computer: devices, memory, atomic file writes and the error log."""

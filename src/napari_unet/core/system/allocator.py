@@ -1,4 +1,4 @@
-"""Reuse the memory of large arrays instead of requesting it from the system each time."""
+"""Reuse of memory for large arrays, instead of requesting it from the system each time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 __all__ = ["keeping_freed_memory", "return_freed_memory"]
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
-"""Names of glibc's mallopt(3)."""
+"""Parameters of glibc's mallopt(3)."""
 
 _USUAL_BYTES = 32 << 20
 _KEPT_BYTES = 1 << 30
@@ -26,8 +26,9 @@ def keeping_freed_memory() -> Iterator[None]:
     """Keep freed memory in the process inside this context; return it to the system at the end.
 
     The C library of Linux returns each array above 32 MB to the system as soon as it is freed, and
-    the system clears every page of the next one: a fifth of the time of a network at prediction,
-    whose activations are of that size, and a tenth at training. Elsewhere this does nothing.
+    the system clears every page of the next one. As activations are of that size, this takes a
+    fifth of a network's time in prediction and a tenth in training. On other systems this context
+    does nothing.
     """
     global _users
     with _lock:
@@ -44,7 +45,7 @@ def keeping_freed_memory() -> Iterator[None]:
 
 
 def return_freed_memory() -> None:
-    """Return free memory to the system between two blocks, so that gaps do not add up."""
+    """Return free memory to the system between two blocks, so that no gaps build up."""
     if library := _library():
         library.malloc_trim(0)
 
@@ -58,7 +59,7 @@ def _set(largest_bytes: int) -> None:
 
 
 def _library() -> Any:
-    """The C library, where it is the one that knows these functions."""
+    """Return the C library if it has these functions, else None."""
     if not sys.platform.startswith("linux"):
         return None
     library = ctypes.CDLL(None)

@@ -1,4 +1,4 @@
-"""Writing files so that a reader sees the old content or the new, never half of it."""
+"""Atomic file writes: a reader sees either the old content or the new, never a part."""
 
 from __future__ import annotations
 
@@ -36,45 +36,45 @@ _REASONS = {
     errno.EFBIG: "the file would be larger than this file system allows. Choose another disk",
     errno.EACCES: "you have no permission to write there. Choose another folder",
     errno.EPERM: "you have no permission to write there. Choose another folder",
-    errno.EROFS: "that place is read-only. Choose another folder",
-    errno.ENOTDIR: "a part of that path is a file, not a folder. Choose another folder",
-    errno.EEXIST: "a part of that path is a file, not a folder. Choose another folder",
-    errno.EISDIR: "there is a folder of that name. Choose another name",
-    errno.ENOTEMPTY: "there is a folder of that name. Choose another name",
+    errno.EROFS: "the folder is read-only. Choose another folder",
+    errno.ENOTDIR: "a part of the path is a file, not a folder. Choose another folder",
+    errno.EEXIST: "a part of the path is a file, not a folder. Choose another folder",
+    errno.EISDIR: "a folder of that name exists. Choose another name",
+    errno.ENOTEMPTY: "a folder of that name exists. Choose another name",
     errno.ENAMETOOLONG: "the name is too long. Choose a shorter one",
 }
 
 _OPEN_ELSEWHERE = (5, 32)
-"""What Windows answers where a table is open in Excel: access denied, sharing violation."""
+"""Windows errors if a table is open in Excel: access denied, sharing violation."""
 
 
 @contextmanager
 def atomic_path(
     path: str | os.PathLike[str], *, folder_markers: Collection[str] = ()
 ) -> Iterator[Path]:
-    """Yield a temporary path beside `path` that takes its place when the block succeeds.
+    """Yield a temporary path beside `path` that replaces it if the block succeeds.
 
-    The block may write a file or make a folder there. If it fails, what it wrote is removed and
-    what was at `path` before is still there. Missing parent folders are made.
+    The block may write a file or create a folder there. If it fails, its output is removed and
+    `path` is left unchanged. Missing parent folders are created.
 
     Parameters
     ----------
     path
-        Where the result belongs.
+        Path of the result.
     folder_markers
-        Names of files that tell folders which may be replaced: one that has none of them is only
+        Names of files that mark folders which may be replaced: a folder without any of them is only
         replaced if it is empty.
 
     Yields
     ------
     Path
-        Path with the same suffix in the same folder; nothing is there yet.
+        Path with the same suffix in the same folder, which does not exist yet.
 
     Raises
     ------
     StorageError
-        If the place cannot be written: no space, no permission, not a folder, or a folder of
-        that name that holds something else.
+        If the path cannot be written: the disk is full, permission is missing, a parent is not a
+        folder, or a folder of that name has other contents.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.stem[:40]}.{uuid.uuid4().hex[:8]}.part{path.suffix}")
@@ -94,9 +94,9 @@ def atomic_path(
 def checked_file(path: Path) -> Iterator[BinaryIO]:
     """Open a new file for NumPy and tifffile to write into.
 
-    Into a plain file NumPy writes through a buffer of its own, and what a full disk no longer
-    takes of its last kilobytes is lost without a word; so does tifffile when it closes a file.
-    Through this one every byte passes Python, which notices.
+    NumPy writes to a plain file through its own buffer, and silently loses the last kilobytes if
+    the disk is full; so does tifffile when it closes a file. Here, every byte passes through
+    Python, which raises an error.
     """
     with path.open("w+b", buffering=0) as raw, _FileWithoutNumber(raw) as file:
         yield file
@@ -108,13 +108,13 @@ class _FileWithoutNumber(io.BufferedRandom):
 
 
 def atomic_write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
-    """Write bytes to `path`, all or nothing; raises `StorageError`."""
+    """Write bytes to `path` atomically; raises `StorageError`."""
     with atomic_path(path) as temporary:
         temporary.write_bytes(content)
 
 
 def atomic_write_text(path: str | os.PathLike[str], text: str) -> None:
-    """Write UTF-8 text to `path`, all or nothing; raises `StorageError`."""
+    """Write UTF-8 text to `path` atomically; raises `StorageError`."""
     atomic_write_bytes(path, text.encode("utf-8"))
 
 
@@ -123,20 +123,20 @@ def atomic_write_csv(
     rows: Iterable[Mapping[str, Any]],
     columns: Sequence[str] | None = None,
 ) -> None:
-    """Write rows as CSV, all or nothing.
+    """Write rows as CSV atomically.
+
+    Characters that UTF-8 cannot encode (in old file names) become question marks.
 
     Parameters
     ----------
     path
         The CSV file.
     rows
-        One mapping per row; a missing value is left blank. With `columns` they are written as they
-        come, and need not all be in memory.
+        One mapping per row; missing values are left blank. With `columns`, rows are written one by
+        one and need not all be in memory.
     columns
-        Column names in order. None: every key of `rows`, in order of appearance. Give them where
-        `rows` may be empty: the file then holds the header alone.
-
-    Characters that UTF-8 does not have (of old file names) become question marks.
+        Column names in order. None: every key of `rows`, in order of appearance. Specify them if
+        `rows` may be empty: the file then has only a header.
 
     Raises
     ------
@@ -156,12 +156,12 @@ def atomic_write_csv(
 
 
 def csv_writer(file: TextIO, columns: Sequence[str]) -> csv.DictWriter[str]:
-    """Write rows of a table in the one dialect that all our tables have."""
+    """Return a writer of table rows, in the CSV dialect that all tables of this project use."""
     return csv.DictWriter(file, fieldnames=columns, restval="", lineterminator="\n")
 
 
 def exists(path: Path) -> bool:
-    """Whether there is anything at a path; at one too long for the file system there is not."""
+    """Return whether a path exists; one too long for the file system does not."""
     try:
         return path.exists()
     except OSError:
@@ -169,7 +169,7 @@ def exists(path: Path) -> bool:
 
 
 def file_key(name: str) -> str:
-    """Return the same key for names that macOS or Windows take for one."""
+    """Return a key that is the same for names that macOS or Windows treat as equal."""
     return unicodedata.normalize("NFC", name).casefold()
 
 
@@ -199,17 +199,17 @@ def remove(path: Path) -> None:
 
 
 def remove_empty(folders: Sequence[Path]) -> None:
-    """Remove folders that were made for nothing, the innermost first."""
+    """Remove folders that are empty, the innermost first."""
     for folder in folders:
         try:
             folder.rmdir()
-        except OSError:  # something is in it, or it was never made
+        except OSError:  # not empty, or never created
             return
 
 
 def storage_error(error: OSError, path: Path) -> StorageError:
     """Describe in a sentence why a path cannot be written."""
-    # NumPy tells of a full disk by the number of bytes alone: "90000 requested and 9872 written".
+    # NumPy reports a full disk only by the number of bytes: "90000 requested and 9872 written".
     if getattr(error, "winerror", None) in _OPEN_ELSEWHERE:
         return StorageError(
             f"Cannot write '{path}': it is open in another program, or you have no permission. "

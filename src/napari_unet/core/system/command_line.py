@@ -1,4 +1,4 @@
-"""Commands that are shown to be typed."""
+"""Commands as users type them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,6 @@ __all__ = ["command_line"]
 
 
 def command_line(words: Sequence[str | os.PathLike[str]]) -> str:
-    """Write a command as the shell of this system reads it: with quotes where they are needed."""
+    """Return a command as one line for the shell of this system, quoted if necessary."""
     plain = [os.fspath(word) for word in words]
     return subprocess.list2cmdline(plain) if os.name == "nt" else shlex.join(plain)

@@ -1,4 +1,4 @@
-"""Choose where and in which precision to compute; turn device errors into sentences."""
+"""Choice of the device and precision to compute with, and readable device errors."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["Compute", "choose_compute", "translated_errors"]
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 _DEVICE_WORDS = ("alloc", "cuda", "cudnn", "cublas", "mps ", "unable to find an engine")
-"""In errors of torch that are a device's; cuDNN says the last one of too little memory."""
+"""Words in torch errors that come from a device; the last is cuDNN's for too little memory."""
 
 
 @dataclass(frozen=True)
@@ -40,15 +40,15 @@ class Compute:
     precision: str
 
     def autocast(self) -> Any:
-        """Context in which the network computes in the chosen precision."""
+        """Return a context in which the network computes in the chosen precision."""
         lower = self.precision != "float32"
         return torch.autocast(self.device.type, dtype=_DTYPES[self.precision], enabled=lower)
 
     @property
     def spares_a_core(self) -> bool:
-        """Whether other work can go on beside the network without holding it up.
+        """Whether other work can run beside the network without slowing it down.
 
-        Where it computes on all cores, each of its operations waits for the slowest of them.
+        If the network uses all cores, each of its operations waits for the slowest one.
         """
         linux = hasattr(os, "sched_getaffinity")
         cores = len(os.sched_getaffinity(0)) if linux else os.cpu_count() or 1
@@ -66,7 +66,7 @@ class Compute:
         return self.move(x)
 
     def move(self, x: Tensor) -> Tensor:
-        """Move what the network does not see to the device, as it is."""
+        """Move a tensor that is not network input to the device, without changing its layout."""
         return x.to(self.device, non_blocking=True)
 
     def to_inference_dtype(self, x: Tensor) -> Tensor:
@@ -74,7 +74,7 @@ class Compute:
         return x.to(_DTYPES[self.precision])
 
     def lowered_network(self, net: torch.nn.Module) -> torch.nn.Module:
-        """Convert weights to the chosen precision for good; not for training.
+        """Convert weights to the chosen precision permanently; not for training.
 
         This is faster than autocast, which converts them again for each batch.
         """
@@ -97,13 +97,13 @@ def choose_compute(device: str = "auto", precision: str = "auto") -> Compute:
     device
         ``"auto"`` (CUDA, else MPS, else CPU) or a torch device name.
     precision
-        ``"auto"`` (bfloat16 where it is quick, else float16 on CUDA and float32 elsewhere),
+        ``"auto"`` (bfloat16 if it is fast, else float16 on CUDA and float32 elsewhere),
         ``"float32"``, ``"bfloat16"`` or ``"float16"``.
 
     Raises
     ------
     DeviceError
-        If the device does not exist here or cannot compute in this precision.
+        If the device is not available or does not support this precision.
     """
     chosen = _device(device)
     if precision == "auto":
@@ -148,7 +148,7 @@ def _quickest_precision(kind: str) -> str:
 
 
 def _has_quick_bfloat16() -> bool:
-    """Read the processor's capabilities; if torch does not report them, measure."""
+    """Check the processor's capabilities; if torch does not report them, measure."""
     flags: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
     if "avx512_bf16" in flags:
         return bool(flags["avx512_bf16"] or flags.get("amx_bf16"))
@@ -156,7 +156,7 @@ def _has_quick_bfloat16() -> bool:
 
 
 def _convolution_s(dtype: torch.dtype) -> float:
-    """Seconds for a small convolution; processors without bfloat16 are far slower in it."""
+    """Measure the seconds of a small convolution; without bfloat16 support it is far slower."""
     x = torch.ones(1, 32, 48, 48, dtype=dtype).contiguous(memory_format=torch.channels_last)
     kernel = torch.ones(32, 32, 3, 3, dtype=dtype).contiguous(memory_format=torch.channels_last)
     times = []
@@ -170,14 +170,14 @@ def _convolution_s(dtype: torch.dtype) -> float:
 
 @contextlib.contextmanager
 def translated_errors(compute: Compute, advice: str) -> Iterator[None]:
-    """Turn the device's own errors into `DeviceError`, without a torch error attached to it.
+    """Convert errors of the device to `DeviceError`, without an attached torch error.
 
     Parameters
     ----------
     compute
-        Where the code inside runs.
+        Device on which the code inside runs.
     advice
-        What to do about too little memory.
+        What the user can do if memory is full.
     """
     problem = None
     try:
@@ -195,4 +195,4 @@ def translated_errors(compute: Compute, advice: str) -> Iterator[None]:
         try:
             raise failure
         finally:
-            failure.__context__ = None  # Python attaches what the caller's block raised
+            failure.__context__ = None  # Python attaches the error of the caller's block

@@ -1,4 +1,4 @@
-"""Where this package keeps a user's files: models of their own, runs, downloaded data."""
+"""Folder of a user's files: trained models, runs and downloaded data."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ __all__ = ["user_folder"]
 
 
 def user_folder(kind: str = "", *, variable: str = "") -> Path:
-    """Return a folder for the user's files, which need not exist.
+    """Return a folder for the user's files, which may not exist yet.
 
     Parameters
     ----------
     kind
-        A folder inside, for example ``"models"``; empty: the folder of all.
+        Name of a subfolder, for example ``"models"``; empty: the whole folder.
     variable
-        Environment variable that names the folder; if it is not set, the folder lies where the
-        system keeps the data of programs.
+        Environment variable that names the folder; if it is not set, the folder is in the system's
+        place for application data.
     """
     import platformdirs
 

@@ -74,7 +74,7 @@ def test_bounds_and_choices_are_those_of_the_fields() -> None:
         ({"contrast": "negative"}, "Contrast 'negative': expected auto"),
         ({"block_px": 0}, "block_px: input should be greater than or equal to 1, got 0"),
         ({"precision": "int8"}, "precision: input should be 'auto'"),
-        ({"blok_px": 64}, "blok_px: there is no such setting, expected among scale"),
+        ({"blok_px": 64}, "blok_px: there is no such setting, expected one of scale"),
     ],
 )
 def test_what_is_not_allowed_is_a_sentence(values: dict[str, object], sentence: str) -> None:

@@ -77,7 +77,7 @@ def test_exceptions_are_modules_and_name_tests() -> None:
         assert (ROOT / "tests" / tests).is_file(), tests
 
 
-def test_logic_is_told_from_declarations() -> None:
+def test_logic_is_distinguished_from_declarations() -> None:
     assert has_logic("class A:\n    def f(self):\n        return 1")
     assert not has_logic('class A(Protocol):\n    def f(self):\n        """Say."""\n        ...')
     assert not has_logic("A = 1\nclass B(Exception):\n    pass")

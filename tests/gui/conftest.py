@@ -1,4 +1,4 @@
-"""A person at the screen: chooses from menus, presses buttons, paints, waits, takes pictures."""
+"""A simulated user who chooses from menus, presses buttons, paints, waits and takes pictures."""
 
 import os
 import time
@@ -19,16 +19,16 @@ from napari_unet.gui.app.session import session
 
 LEFT = Qt.MouseButton.LeftButton
 PICTURES = "NAPARI_UNET_PICTURES"
-"""Names the folder that gets pictures of the window; unset: none are taken."""
+"""Environment variable for the folder of pictures; if unset, none are taken."""
 
 
 class Person:
-    """Works in one napari window as people do.
+    """A simulated user of one napari window.
 
     Parameters
     ----------
     viewer
-        With its window on the screen.
+        Viewer with its window on the screen.
     """
 
     def __init__(self, viewer: Any) -> None:
@@ -37,7 +37,7 @@ class Person:
         self.window.resize(1360, 800)
 
     def choose(self, *path: str) -> None:
-        """Choose from the menu bar, by the words that are read there."""
+        """Choose an entry of the menu bar by its text."""
         menu: Any = self.window.menuBar()
         for words in path:
             if isinstance(menu, QMenu):
@@ -51,12 +51,12 @@ class Person:
         self.look()
 
     def open(self, widget: str) -> Any:
-        """Open one of the plugin's widgets from the Plugins menu, and give it."""
+        """Open one of the plugin's widgets from the Plugins menu and return it."""
         self.choose("Plugins", "U-Net live", f"{widget} (U-Net live)")
         return self.find(widget)
 
     def find(self, widget: str) -> Any:
-        """Give one of the plugin's widgets that is on the screen, else None."""
+        """Return one of the plugin's widgets if it is on the screen, otherwise None."""
         for native in self.window.findChildren(QWidget):
             form = getattr(native, "_magic_widget", None)
             if type(form).__name__ == f"{widget}Widget" and native.isVisible():
@@ -64,19 +64,19 @@ class Person:
         return None
 
     def press(self, button: Any) -> None:
-        """Press a button that can be seen and pressed."""
+        """Press a visible, enabled button."""
         native = getattr(button, "native", button)
         assert native.isVisible()
         assert native.isEnabled(), f"'{native.text()}' cannot be pressed"
         QTest.mouseClick(native, LEFT)
 
     def press_text(self, container: Any, text: str) -> None:
-        """Press the button of a container that says so."""
+        """Press the button of a container with this text."""
         found = [b for b in container.native.findChildren(QPushButton) if b.text() == text]
         self.press(found[0])
 
     def see_all(self) -> None:
-        """Press the button with the house: everything in view."""
+        """Press the button with the house, which shows everything."""
         self.press(self.viewer.window._qt_viewer.viewerButtons.resetViewButton)
         self.look()
 
@@ -86,7 +86,7 @@ class Person:
             note.close()
 
     def pick(self, box: Any, text: str) -> None:
-        """Pick an entry of a combo box by what is read there."""
+        """Choose an entry of a combo box by its text."""
         index = box.native.findText(text)
         assert index >= 0, f"no '{text}' among {[*box.choices]}"
         box.native.setCurrentIndex(index)
@@ -118,7 +118,7 @@ class Person:
         self.look()
 
     def wait(self, condition: Callable[[], Any], seconds: float = 60) -> None:
-        """Watch until something is so."""
+        """Wait until a condition holds."""
         end = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < end, "that did not happen"
@@ -126,14 +126,14 @@ class Person:
             time.sleep(0.01)
 
     def look(self, seconds: float = 0.2) -> None:
-        """Let the window be drawn."""
+        """Wait until the window is drawn."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             QApplication.processEvents()
             time.sleep(0.005)
 
     def picture(self, name: str, widget: Any = None) -> None:
-        """Save the window, or one widget, dark and light, where pictures are wanted."""
+        """Save the window or one widget in both themes, if pictures are wanted."""
         folder = os.environ.get(PICTURES)
         if not folder:
             return
@@ -147,7 +147,7 @@ class Person:
         self.viewer.theme = "dark"
 
     def canvas_picture(self, name: str, layer: Any) -> None:
-        """Save what the canvas shows of a layer, where pictures are wanted."""
+        """Save the canvas around a layer, if pictures are wanted."""
         folder = os.environ.get(PICTURES)
         if not folder:
             return
@@ -167,17 +167,17 @@ class Person:
 
 
 def _whole(widget: Any) -> Any:
-    """Grab a form as wide as it is docked, without what is below its last line."""
+    """Take a picture of a form at its docked width, cropped below its last row."""
     inner = widget.native.widget()
     height = min(inner.height(), inner.sizeHint().height())
     return inner.grab(QRect(0, 0, inner.width(), height))
 
 
 class HoldingQtBot(QtBot):
-    """Holds what is shown until it is closed.
+    """A robot that keeps a reference to shown widgets until they are closed.
 
-    Otherwise a widget that only the screen shows any more is garbage, as in napari no docked widget
-    is: Python may collect it, and Qt then delete it, in the midst of its being painted.
+    Without it, Python could collect a widget that only the screen refers to, which does not happen
+    to docked widgets in napari, and Qt would delete it while painting it.
     """
 
     def __init__(self, request: Any) -> None:
@@ -191,26 +191,26 @@ class HoldingQtBot(QtBot):
 
 @pytest.fixture
 def qtbot(qapp: QApplication, request: pytest.FixtureRequest) -> HoldingQtBot:
-    """The robot of pytest-qt, which holds the widgets it is given until they are closed."""
+    """The robot of pytest-qt, which keeps the widgets added to it until they are closed."""
     return HoldingQtBot(request)
 
 
 @pytest.fixture(scope="session")
 def may_be_left() -> frozenset[str]:
-    """Return what tests of forms may leave: some of their rows have no parent and outlive them."""
+    """Return the resources that tests of forms may leave: some rows have no parent and remain."""
     return frozenset({"widget"})
 
 
 @pytest.fixture
 def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Models and runs of the test's own."""
+    """Separate folders of models and runs for the test."""
     monkeypatch.setenv("NAPARI_UNET_MODELS", str(tmp_path / "models"))
     monkeypatch.setenv("NAPARI_UNET_DATA_FOLDER", str(tmp_path / "data"))
 
 
 @pytest.fixture
 def own_session(engine: Engine, own_folders: None) -> Iterator[None]:
-    """Widgets compute with the engine of all tests, and have models and runs of their own."""
+    """Widgets use the engine of all tests and separate folders of models and runs."""
     before, session()._engine = session()._engine, engine
     yield
     session()._engine = before
@@ -218,7 +218,7 @@ def own_session(engine: Engine, own_folders: None) -> Iterator[None]:
 
 @pytest.fixture
 def finish(qtbot: Any, widget: Any) -> Callable[[], None]:
-    """Press Predict of the test's own `widget` and wait until everything is there."""
+    """Press Predict in the test's `widget` and wait for all results."""
 
     def run() -> None:
         widget.predict()
@@ -230,7 +230,7 @@ def finish(qtbot: Any, widget: Any) -> Callable[[], None]:
 
 @pytest.fixture
 def person(make_napari_viewer: Any, own_session: None) -> Iterator[Person]:
-    """A person with an empty napari window, and models and runs of their own."""
+    """A simulated user with an empty napari window and separate folders of models and runs."""
     person = Person(make_napari_viewer(show=True))
     yield person
     del person.viewer, person.window  # napari's fixture looks whether anything holds them

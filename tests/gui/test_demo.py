@@ -16,7 +16,7 @@ pytestmark = pytest.mark.usefixtures("own_session")
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What `napari-unet demo` leaves behind, with one image in place of four."""
+    """Output of `napari-unet demo`, with one image instead of four."""
     out = tmp_path_factory.mktemp("demo") / "demo"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(demo_run, "_TEST", 1)

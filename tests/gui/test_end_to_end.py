@@ -1,4 +1,4 @@
-"""The whole way as a person goes it: in a real window, on real nuclei, from menus to scores.
+"""The whole workflow in a real window, on real nuclei, from menus to scores.
 
 With ``NAPARI_UNET_PICTURES`` set to a folder, the window and the widgets are saved there on the
 way; docs/make_pictures.py does that, and trains for longer.
@@ -16,7 +16,7 @@ from scipy import ndimage
 from napari_unet.core.evaluation.evaluation import evaluate
 
 TRAIN_S = float(os.environ.get("NAPARI_UNET_TRAIN_S", "0"))
-"""Seconds of training after which Stop is pressed; 0: a number of steps that is soon done."""
+"""Seconds of training after which Stop is pressed. If 0, a few steps are trained."""
 OBJECT_STEPS, STROKE_STEPS = 100, 70
 
 pytestmark = pytest.mark.timeout(1500)
@@ -27,12 +27,12 @@ TRAINING, FIELD = "DSB2018 nuclei, 16 fields to train on", "DSB2018 nuclei, one 
 
 @pytest.fixture(autouse=True)
 def _samples(dsb2018: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Samples are taken from the data set where it lies; nothing is downloaded."""
+    """Samples are opened from the local data set; nothing is downloaded."""
     monkeypatch.setenv("NAPARI_UNET_DATA", str(dsb2018.parents[1]))
 
 
 def open_sample(person: Any, name: str) -> tuple[Any, Any]:
-    """Open image and truth in an empty viewer."""
+    """Open image and ground truth in an empty viewer."""
     layers = person.viewer.layers
     person.choose(*SAMPLES, name)
     person.wait(lambda: len(layers) == 2)
@@ -41,7 +41,7 @@ def open_sample(person: Any, name: str) -> tuple[Any, Any]:
 
 
 def set_budget(person: Any, train: Any, steps: int) -> None:
-    """A small network, that gets far in little time; so many steps unless a time is set."""
+    """Set a small network that learns quickly, and a number of steps unless a time is set."""
     train.more.expanded = True
     train.more.base_channels.value, train.more.patch_px.value = 8, 128
     if not TRAIN_S:
@@ -53,7 +53,7 @@ def set_budget(person: Any, train: Any, steps: int) -> None:
 
 
 def watch_and_stop(person: Any, train: Any, steps: int, seconds: float, picture: str) -> list[int]:
-    """Watch the curve while the model gets better, then press Stop; gives the steps drawn."""
+    """Watch the curve while the model improves, then press Stop; return the steps drawn."""
     person.press(train.train_button)
     person.wait(lambda: train.panel.curves is not None)
     curve = train.panel.curves
@@ -74,7 +74,7 @@ def watch_and_stop(person: Any, train: Any, steps: int, seconds: float, picture:
 
 
 def put_away(person: Any, *widgets: str) -> None:
-    """Hide widgets, and take all layers away."""
+    """Hide widgets and remove all layers."""
     for widget in widgets:
         person.choose("Plugins", "U-Net live", f"{widget} (U-Net live)")
     person.viewer.layers.select_all()
@@ -83,7 +83,7 @@ def put_away(person: Any, *widgets: str) -> None:
 
 
 def predict(person: Any) -> tuple[Any, Any]:
-    """Predict the image that is open with the model that was trained last; gives the layer."""
+    """Predict the open image with the model trained last; return the layer."""
     widget = person.find("Predict") or person.open("Predict")
     person.wait(lambda: widget.model.path is not None and widget.run_button.enabled)
     before = len(person.viewer.layers)
@@ -95,7 +95,7 @@ def predict(person: Any) -> tuple[Any, Any]:
 
 
 def check_lies_on(result: Any, image: Any, dtype: Any = np.uint8) -> None:
-    """The result is a small integer layer exactly on its image."""
+    """Check that the result is an aligned layer of a small integer type."""
     assert result.data.dtype == dtype
     assert result.data.shape == image.data.shape
     assert tuple(result.scale) == tuple(image.scale)
@@ -134,7 +134,7 @@ def test_train_stop_predict_evaluate_and_jump_to_an_error(person: Any) -> None:
 
 
 def score_and_jump(person: Any, truth: Any, found: Any) -> None:
-    """Evaluate a prediction in the widget, and go to one of its errors."""
+    """Evaluate a prediction in the widget and go to one of its errors."""
     viewer = person.viewer
     widget = person.open("Evaluate")
     behind = person.find("Predict").native
@@ -166,7 +166,7 @@ def score_and_jump(person: Any, truth: Any, found: Any) -> None:
 
 
 def strokes_on(truth: np.ndarray) -> dict[int, list[tuple[Any, Any]]]:
-    """Where a person would paint: 1 close around nuclei, 2 across nuclei; start and end [y, x]."""
+    """Return strokes from start to end [y, x]: class 1 around nuclei, class 2 across nuclei."""
     across = []
     for number in range(5, int(truth.max()), 12):
         ys, xs = np.nonzero(truth == number)
@@ -193,7 +193,7 @@ def strokes_on(truth: np.ndarray) -> dict[int, list[tuple[Any, Any]]]:
 
 
 def paint(person: Any, image: Any, truth: np.ndarray) -> Any:
-    """Make a Labels layer for the image, take the brush, and draw strokes of two classes."""
+    """Create a Labels layer for the image, choose the brush and paint strokes of two classes."""
     person.viewer.layers.selection.active = image
     person.choose("File", "New Layer", "Labels")
     strokes = person.viewer.layers[-1]

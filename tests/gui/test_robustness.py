@@ -1,4 +1,4 @@
-"""Nothing left behind: napari closed in the middle, processes killed, the same thing many times."""
+"""Nothing is left behind when napari is closed, processes are killed or work is repeated."""
 
 import gc
 import json
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.timeout(300)
 posix = pytest.mark.skipif(os.name != "posix", reason="there is no SIGKILL on Windows")
 
 CYCLES = int(os.environ.get("NAPARI_UNET_CYCLES", "3"))
-"""How often to start and stop: 20 takes minutes."""
+"""Number of starts and stops; 20 take minutes."""
 
 
 def wait(condition: Callable[[], Any], what: str, seconds: float = 120) -> None:
@@ -98,7 +98,7 @@ viewer.layers["cells labels"].name = "renamed"
 viewer.layers.remove("cells preview")
 viewer.layers.remove("cells")
 seen = len(train.panel.curves.points("train_loss")[0])
-wait(lambda: len(train.panel.curves.points("train_loss")[0]) > seen, "training that goes on")
+wait(lambda: len(train.panel.curves.points("train_loss")[0]) > seen, "training to continue")
 report["pid"] = session().engine.pid
 report["run"] = str(train.controller._run.folder)
 report["notifications"] = [str(n) for n in notification_manager.records if n.severity > "info"]
@@ -111,7 +111,7 @@ napari.run()
 def test_a_napari_without_torch_closed_in_mid_training_leaves_a_saved_run_and_no_process(
     tmp_path: Path,
 ) -> None:
-    """All three widgets do their work, layers are deleted, renamed and edited in mid-run."""
+    """Use all three widgets while layers are deleted, renamed and edited during the run."""
     own = {"NAPARI_UNET_MODELS": str(tmp_path / "models"), "NAPARI_UNET_DATA_FOLDER": str(tmp_path)}
     done = subprocess.run(
         [sys.executable, "-c", SESSION],
@@ -156,8 +156,8 @@ viewer.close()
 
 @pytest.mark.parametrize("widget", ["Train", "Predict", "Evaluate"])
 def test_a_widget_is_on_screen_within_half_a_second(widget: str, tmp_path: Path) -> None:
-    """The first of a session, the quickest of a few, in processor time of the main thread: a busy
-    machine is not a slow widget.
+    """The fastest first widget of a few sessions counts, in processor time of the main thread,
+    so that a busy machine does not matter.
     """
     own = {"NAPARI_UNET_MODELS": str(tmp_path), "NAPARI_UNET_DATA_FOLDER": str(tmp_path)}
     own["PYTHONDONTWRITEBYTECODE"] = ""  # from the second time on modules are compiled
@@ -179,7 +179,7 @@ def test_a_widget_is_on_screen_within_half_a_second(widget: str, tmp_path: Path)
 
 @pytest.fixture
 def own_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
-    """A computing process that a test may kill, behind the widgets."""
+    """A computing process behind the widgets that a test may kill."""
     monkeypatch.setenv("NAPARI_UNET_MODELS", str(tmp_path / "models"))
     monkeypatch.setenv("NAPARI_UNET_DATA_FOLDER", str(tmp_path / "data"))
     with Engine(environment={"OMP_NUM_THREADS": "1", "NAPARI_UNET_NICE": "0"}) as engine:
@@ -207,7 +207,7 @@ def train_widget(viewer: ViewerModel, steps: int) -> TrainWidget:
 
 
 def last_step(widget: TrainWidget) -> int:
-    """The last step of the run at hand; the curves of the one before stay until it begins."""
+    """Return the last step of the current run; earlier curves remain until it begins."""
     if widget.controller._qt_job is None or widget.panel.curves is None:
         return 0
     return int(max(widget.panel.curves.points("train_loss")[0], default=0))
@@ -217,7 +217,7 @@ def last_step(widget: TrainWidget) -> int:
 def test_training_and_prediction_outlive_a_killed_worker(
     qtbot: Any, engine: Engine, own_session: None
 ) -> None:
-    """Killed in mid-run: a message, a run to resume, and the next prediction works."""
+    """Killed during a run: a message appears, the run can be resumed, and predictions work."""
     viewer = viewer_with_nuclei()
     train = train_widget(viewer, steps=1_000_000)
     qtbot.addWidget(train.native)
@@ -264,7 +264,7 @@ def test_training_and_prediction_outlive_a_killed_worker(
 
 
 def used(engine: Engine) -> dict[str, float]:
-    """Threads, child processes and megabytes of this process, and megabytes of the worker."""
+    """Return the threads, child processes and megabytes of this process and of the worker."""
     gc.collect()
     process, worker = psutil.Process(), psutil.Process(engine.pid)
     return {

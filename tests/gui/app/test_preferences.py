@@ -1,4 +1,4 @@
-"""Preferences: napari's own where it has them, the environment, or what the manifest says."""
+"""Preferences from napari, the environment or the defaults of the manifest."""
 
 import json
 import os
@@ -41,7 +41,7 @@ def defaults_of_manifest() -> dict[str, Any]:
 
 @pytest.fixture
 def older_napari(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A napari that knows no preferences of plugins, in a clean environment."""
+    """A napari without preferences for plugins, in a clean environment."""
     monkeypatch.delattr(napari.settings, "get_plugin_settings", raising=False)
     for name in defaults_of_manifest():
         monkeypatch.delenv(f"NAPARI_UNET_{name.upper()}", raising=False)
@@ -79,7 +79,7 @@ def test_a_tile_size_that_is_no_number_is_passed_over(
 
 @pytest.mark.skipif(not HAS_PREFERENCES, reason="before napari 0.9 plugins have no preferences")
 def test_what_is_set_in_napari_is_read_and_kept(tmp_path: Path) -> None:
-    """In processes of their own: napari keeps the settings of plugins in files."""
+    """Runs in separate processes, because napari keeps the settings of plugins in files."""
     environment = os.environ | {"NAPARI_CONFIG": str(tmp_path / "settings.yaml")}
     command = [sys.executable, "-c", CHANGE_AND_READ]
     results = []

@@ -10,7 +10,7 @@ from napari_unet.gui.app.session import Session, preferences, session, start_eng
 
 
 class FakeEngine:
-    """Knows what happened to it."""
+    """An engine that records its calls."""
 
     def __init__(self, address: str) -> None:
         self.address = address

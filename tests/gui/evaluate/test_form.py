@@ -1,4 +1,4 @@
-"""The evaluation's form: what it asks for, and the sentence where it cannot; without a widget."""
+"""Values of the evaluation form: requests and error messages, without a widget."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What the evaluation's tables show."""
+"""Rows and headlines of the evaluation tables."""
 
 import csv
 from pathlib import Path

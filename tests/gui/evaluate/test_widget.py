@@ -1,4 +1,4 @@
-"""The Evaluate widget as a person uses it: choose, press, read, click, save."""
+"""The Evaluate widget in use: choose, press, read, click, save."""
 
 import csv
 from pathlib import Path
@@ -37,7 +37,7 @@ def viewer(qapp: object) -> ViewerModel:
 
 
 def spoiled(truth: np.ndarray) -> np.ndarray:
-    """A prediction with an object missed, one invented, and the others a pixel off."""
+    """Return a prediction with one object missed, one invented and the others one pixel off."""
     prediction = np.roll(truth, 1, axis=-1)
     prediction[prediction == truth.max()] = 0
     free = truth.shape[-1] - 6
@@ -47,7 +47,7 @@ def spoiled(truth: np.ndarray) -> np.ndarray:
 
 
 def show(viewer: ViewerModel, planes: int = 0, **metadata: object) -> EvaluateWidget:
-    """Image, truth and prediction in the viewer, and the widget."""
+    """The widget, with image, ground truth and prediction in the viewer."""
     found = [synthetic_nuclei((96, 96), n=12, seed=i) for i in range(max(planes, 1))]
     image, truth = (np.stack([np.asarray(f) for f in part]) for part in zip(*found, strict=True))
     geometry: dict = {"scale": SCALE, "units": ("um", "um")}

@@ -1,4 +1,4 @@
-"""Choosers follow the viewer, folds fold, sentences and progress are seen."""
+"""Choosers follow the viewer, sections collapse, messages and progress are visible."""
 
 import gc
 import weakref
@@ -153,7 +153,7 @@ def info(**changes: Any) -> ModelInfo:
 
 
 def save(path: Path, **changes: Any) -> Path:
-    """A model file with a header and no weights: all that a chooser looks at."""
+    """Write a model file with a header and no weights, which is all a chooser reads."""
     path.parent.mkdir(parents=True, exist_ok=True)
     save_file({}, path, {"napari_unet": info(**changes).model_dump_json()})
     return path
@@ -264,7 +264,7 @@ def test_a_fold_hides_and_shows_what_grows_inside(shown: Any, qtbot) -> None:
 def test_everything_fits_a_dock_of_300_px(
     viewer: ViewerModel, shown: Any, models: Path, qtbot
 ) -> None:
-    for name in ("a very long name of an image that nobody would choose", "b"):
+    for name in ("a very long name of an image that no one would choose", "b"):
         add(viewer, "image", name)
         add(viewer, "labels", name)
     form = shown(

@@ -1,4 +1,4 @@
-"""Help buttons: each opens its page, and the page exists."""
+"""Every help button opens an existing page."""
 
 import tomllib
 from collections.abc import Callable

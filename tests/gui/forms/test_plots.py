@@ -1,4 +1,4 @@
-"""The curves show what was added, in colours that can be read on either theme."""
+"""Curves show the added points in colours that are readable in both themes."""
 
 import math
 from collections.abc import Callable

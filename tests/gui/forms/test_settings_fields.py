@@ -1,4 +1,4 @@
-"""Form fields that are made from settings."""
+"""Form fields made from settings."""
 
 from typing import Annotated, Any, Literal
 

@@ -1,4 +1,4 @@
-"""A table sorts as people expect, tells which row was clicked, and leaves as CSV."""
+"""Tables sort in natural order, emit the clicked row and are saved as CSV."""
 
 import csv
 from pathlib import Path

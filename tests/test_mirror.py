@@ -29,17 +29,6 @@ TESTED_ELSEWHERE = {
     "live/suggestions.py": "core/live/test_live_training.py",
     "live/trainer.py": "core/live/test_live_training.py",
     "live/uncertainty.py": "core/live/test_live_training.py",
-    "models/blocks.py": "core/prediction/test_prediction.py",
-    "prediction/diameter.py": "core/prediction/test_adaptation.py",
-    "prediction/plane_labels.py": "core/prediction/test_prediction.py",
-    "prediction/result_files.py": "core/prediction/test_batch.py",
-    "prediction/scale.py": "core/prediction/test_prediction.py",
-    "prediction/scale_trial.py": "core/prediction/test_adaptation.py",
-    "records/methods_text.py": "core/records/test_prediction_record.py",
-    "tasks/base.py": "core/tasks/test_third_task.py",
-    "tasks/scores.py": "core/tasks/test_third_task.py",
-    "tasks/self_agreement.py": "core/tasks/test_decoders.py",
-    "training/validation.py": "core/training/test_training.py",
 }
 """Modules without a separate test file and the file that tests them instead."""
 

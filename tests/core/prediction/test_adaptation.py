@@ -2,41 +2,18 @@
 
 import numpy as np
 import pytest
-from skimage.measure import label
+from ideal_network import ideal, model_of
 
 from napari_unet.core.errors import Cancelled, SettingsError
 from napari_unet.core.images.image import Image
-from napari_unet.core.images.normalization import Normalization
 from napari_unet.core.models import blocks
-from napari_unet.core.models.model import Model, ModelInfo
-from napari_unet.core.models.unet_config import UNetConfig
 from napari_unet.core.prediction.adaptation import (
     ImageAdapter,
     Ranges,
     estimate_diameter,
     fit_image,
 )
-from napari_unet.core.prediction.diameter import check_estimable, fitting_scale
 from napari_unet.core.prediction.options import PredictOptions
-from napari_unet.core.prediction.scale_trial import Trial, TrialPlane, find_windows, probe_scale
-from napari_unet.core.tasks.instances import Instances
-from napari_unet.core.tasks.semantic import Semantic
-
-KNOWN_PX = 20.0
-
-
-def ideal(image):
-    """A network that knows bright discs of about 20 px, and is at a loss with all others."""
-    foreground = image[0] > 0.5
-    labels = label(foreground)
-    diameter = 2 * np.sqrt(np.bincount(labels.ravel()) / np.pi)
-    diameter[0] = 0
-    too_large = (diameter > 2.5 * KNOWN_PX)[labels]
-    known = np.where((diameter < KNOWN_PX / 3)[labels] | too_large, 0, labels)
-    outputs, _ = Instances().encode(known, np.ones(known.shape, bool))
-    outputs[0] = np.where(known > 0, 0.98, 0.02)
-    outputs[0][too_large] = 0.6
-    return outputs
 
 
 def discs(diameter_px, shape=(400, 400), *, inverted=False, apart=1.6):
@@ -48,21 +25,6 @@ def discs(diameter_px, shape=(400, 400), *, inverted=False, apart=1.6):
     image += np.random.default_rng(0).normal(0, 2, shape)
     image = np.clip(np.rint(image), 0, 255).astype(np.uint8)
     return 255 - image if inverted else image
-
-
-def model_of(task=None, contrast="bright", diameter_px=KNOWN_PX, **unet):
-    task = task or Instances()
-    channels = sum(head.channels for head in task.heads)
-    config = UNetConfig(out_channels=channels, **unet)
-    info = ModelInfo(
-        unet=config,
-        task=task,
-        normalization=Normalization(),
-        name="discs",
-        contrast=contrast,
-        object_diameter_px=diameter_px,
-    )
-    return Model(info, {})
 
 
 @pytest.fixture(autouse=True)
@@ -81,15 +43,6 @@ def test_the_diameter_is_found_whatever_the_size(diameter_px):
     image = Image.from_array(discs(diameter_px), "YX")
     found = estimate_diameter(model_of(), image, PredictOptions(device="cpu", precision="float32"))
     assert found == pytest.approx(diameter_px, rel=0.1)
-
-
-def test_objects_of_about_the_known_size_are_not_resized():
-    for diameter_px in (KNOWN_PX / 1.9, KNOWN_PX, KNOWN_PX * 2.9):
-        assert fitting_scale(model_of().info, diameter_px) == 1
-    assert fitting_scale(model_of().info, None) == 1
-    assert fitting_scale(model_of().info, 100) == 0.2
-    assert fitting_scale(model_of().info, 6) == 3.33
-    assert fitting_scale(model_of().info, 0.1) == 20
 
 
 def test_what_was_decided_is_said_in_a_sentence():
@@ -168,20 +121,6 @@ def test_ranges_that_are_given_say_the_contrast():
     ).inverted
 
 
-@pytest.mark.parametrize(
-    ("values", "words"),
-    [
-        ({"task": Semantic.from_labels([np.array([0, 1])])}, "predicts classes"),
-        ({"task": Instances(ndim=3), "ndim": 3}, "predicts volumes"),
-    ],
-)
-def test_only_flat_objects_can_be_measured(values, words):
-    info = model_of(**values).info
-    with pytest.raises(SettingsError, match=words):
-        check_estimable(info)
-    assert not ImageAdapter(model_of(**values), Image(np.zeros((8, 8, 8)), "ZYX")).inverted()
-
-
 def test_a_model_that_knows_no_diameter_needs_a_scale():
     with pytest.raises(SettingsError, match="does not say how large its objects were"):
         fit_image(fitter(discs(20), diameter_px=None), "auto")
@@ -191,43 +130,3 @@ def test_looking_can_be_stopped():
     image = Image.from_array(discs(20), "YX")
     with pytest.raises(Cancelled):
         estimate_diameter(model_of(), image, PredictOptions(device="cpu"), should_stop=lambda: True)
-
-
-def test_windows_lie_where_objects_are():
-    image = np.zeros((1, 2048, 2048), np.float32)
-    image[0, 700:720, 1500:1520] = 1
-    best = find_windows(TrialPlane(image, [(0.0, 1.0)]), 256, 3)[0]
-    assert image[(0, *best)].sum() == image.sum()
-
-
-def test_an_overview_does_not_read_a_large_plane_whole():
-    class Stored:
-        shape, dtype, ndim = (1, 30_000, 20_000), np.dtype(np.uint16), 3
-        read = 0
-
-        def __getitem__(self, index):
-            read = np.broadcast_to(np.uint16(5), self.shape)[index]
-            self.read = max(self.read, read.size)
-            return np.array(read)
-
-    stored = Stored()
-    picture = TrialPlane(stored, [(0.0, 10.0)]).stands_out
-    assert picture.shape == (256, 171)
-    assert picture.max() < 1e-6
-    assert 0 < stored.read < 4_000_000
-
-
-def test_objects_at_the_edge_of_a_window_are_not_measured():
-    image = np.zeros((1, 200, 200), np.float32)
-    image[0, :18, 50:68] = 1
-    trial = probe_scale(ideal, Instances(), [TrialPlane(image, [(0.0, 1.0)])], 1.0)
-    assert trial.diameter_px is None
-    assert trial.mean_quality == 0
-
-
-def test_specks_that_are_not_recognised_do_not_count_for_the_diameter():
-    area, quality = np.array([500.0, 530, 560, *[15] * 13]), np.array([0.95] * 3 + [0.1] * 13)
-    trial = Trial(2.0, area, quality, looked_at_px=10_000)
-    assert trial.diameter_px == pytest.approx(np.sqrt(4 / np.pi * 530))
-    assert Trial(2.0, area[3:], quality[3:], 10_000).diameter_px == pytest.approx(4.37, abs=0.01)
-    assert Trial(2.0, area[:0], quality[:0], 10_000).diameter_px is None

@@ -6,126 +6,28 @@ from dataclasses import replace
 import dask.array as da
 import numpy as np
 import pytest
-import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from networks import (
+    CPU,
+    OBJECTS,
+    THREE,
+    TWO,
+    copying_model,
+    cpu,
+    logits_of,
+    random_model,
+    turned,
+)
 
 from napari_unet.core.datasets.synthetic import synthetic_nuclei
 from napari_unet.core.errors import Cancelled, ImageError, ModelFileError, SettingsError
 from napari_unet.core.images.image import Image
 from napari_unet.core.images.normalization import Normalization
-from napari_unet.core.models.blocks import BlockNetwork, block_chunks, network_outputs
-from napari_unet.core.models.model import Model, ModelInfo
-from napari_unet.core.models.unet import UNet
-from napari_unet.core.models.unet_config import UNetConfig
 from napari_unet.core.prediction import prediction as prediction_module
 from napari_unet.core.prediction.options import PredictOptions
 from napari_unet.core.prediction.prediction import predict, redecode
 from napari_unet.core.prediction.rescale import rescaled
-from napari_unet.core.system.device import choose_compute
-from napari_unet.core.tasks.decoders import VoteDecoder
-from napari_unet.core.tasks.instances import Instances
-from napari_unet.core.tasks.semantic import Semantic
-
-
-def cpu(**options):
-    """Options that compute on the CPU in float32."""
-    return PredictOptions(device="cpu", precision="float32", **options)
-
-
-CPU = cpu()
-COMPUTE = choose_compute("cpu", "float32")
-TWO = Semantic.from_labels([np.array([0, 3])])
-THREE = Semantic.from_labels([np.array([0, 3, 300])])
-OBJECTS = Instances(decoder=VoteDecoder(max_radius_px=14, min_area_px=4))
-
-
-def random_model(task=TWO, seed=0, **values):
-    """A network of random weights whose outputs vary over their whole range, around the middle."""
-    channels = sum(head.channels for head in task.heads)
-    config = UNetConfig(**({"depth": 2, "base_channels": 3} | values), out_channels=channels)
-    torch.manual_seed(seed)
-    net = UNet(config)
-    sample = torch.rand(4, config.in_channels, *(64,) * config.ndim)
-    with torch.no_grad():
-        for module in net.modules():
-            if isinstance(module, torch.nn.BatchNorm2d | torch.nn.BatchNorm3d):
-                module.momentum = None  # the statistics are those of the sample
-        net.train()(sample)
-        logits = net.eval()(sample).movedim(1, 0).flatten(1)
-        scale = 2 / logits.std(1)
-        net.head.weight.mul_(scale.reshape(-1, *(1,) * (config.ndim + 1)))
-        net.head.bias.sub_(logits.mean(1)).mul_(scale)
-    info = ModelInfo(unet=config, task=task, normalization=Normalization(), name="random")
-    return Model(info, net.state_dict())
-
-
-def copying_model(task):
-    """A network whose outputs' logits are the channels of the image: one says what it predicts."""
-    channels = sum(head.channels for head in task.heads)
-    config = UNetConfig(
-        in_channels=channels,
-        out_channels=channels,
-        depth=1,
-        base_channels=2 * channels,
-        norm="none",
-    )
-    net = UNet(config)
-    with torch.no_grad():
-        for parameter in net.parameters():
-            parameter.zero_()
-        # The first path carries each channel as its positive and its negative part.
-        for c in range(channels):
-            for sign, at in ((1, c), (-1, channels + c)):
-                net.encoder[0][0].weight[at, c, 1, 1] = sign
-                net.encoder[0][2].weight[at, at, 1, 1] = 1
-                net.decoder[0][0].weight[at, 2 * channels + at, 1, 1] = 1
-                net.decoder[0][2].weight[at, at, 1, 1] = 1
-                net.head.weight[c, at, 0, 0] = sign
-    info = ModelInfo(unet=config, task=task, normalization=Normalization(mode="none"), name="copy")
-    return Model(info, net.state_dict())
-
-
-def logits_of(task, labels):
-    """An image that `copying_model` turns into these labels; axes CYX."""
-    targets, _ = task.encode(labels, np.ones(labels.shape, bool))
-    targets[:2] = 12 * targets[:2] - 6
-    return targets
-
-
-def outputs_of(model, image, block_px, augmented=False):
-    network = BlockNetwork(model, COMPUTE, augmented)
-    ranges = model.info.normalization.ranges(image)
-    return network_outputs(network, image, ranges, block_px).compute(scheduler="synchronous")
-
 
 # -- tiled equals whole --------------------------------------------------------------------------
-
-
-@settings(max_examples=20)
-@given(
-    st.integers(0, 1000),
-    st.tuples(st.integers(1, 200), st.integers(1, 150)),
-    st.integers(1, 100),
-    st.integers(1, 3),
-    st.integers(1, 3),
-    st.booleans(),
-    st.sampled_from([TWO, THREE, OBJECTS]),
-)
-def test_tiled_equals_whole(seed, shape, block_px, depth, channels, augmented, task):
-    model = random_model(task, seed, depth=depth, in_channels=channels)
-    image = np.random.default_rng(seed).normal(100, 20, (channels, *shape)).astype(np.float32)
-    whole = outputs_of(model, image, 10_000, augmented)
-    tiled = outputs_of(model, image, block_px, augmented)
-    np.testing.assert_allclose(tiled, whole, atol=1e-5, rtol=1e-5)
-
-
-def test_tiled_equals_whole_in_three_dimensions():
-    model = random_model(TWO, ndim=3, depth=1)
-    image = np.random.default_rng(0).random((1, 30, 40, 50)).astype(np.float32)
-    np.testing.assert_allclose(
-        outputs_of(model, image, 12), outputs_of(model, image, 1000), atol=1e-5
-    )
 
 
 @pytest.mark.parametrize("task", [TWO, THREE])
@@ -154,32 +56,6 @@ def test_objects_decoded_on_disk_are_those_decoded_in_memory(tmp_path, monkeypat
     np.testing.assert_array_equal(tiled.confidence, whole.confidence)
 
 
-@pytest.mark.parametrize("augmented", [False, True])
-@pytest.mark.parametrize("task", [THREE, OBJECTS])
-def test_lower_precision_gives_the_same_outputs_but_for_its_rounding(task, augmented, rng):
-    model = random_model(task)
-    image = rng.random((1, 50, 70), np.float32)
-    lower = BlockNetwork(model, choose_compute("cpu", "bfloat16"), augmented)
-    outputs, expected = lower(image), BlockNetwork(model, COMPUTE, augmented)(image)
-    assert outputs.dtype == lower.logits(image).dtype == np.float32
-    error = np.abs(outputs - expected) / np.abs(expected).max()
-    assert 0 < error.max() < 0.1
-    assert error.mean() < 0.005
-    assert model.weights["head.weight"].dtype == torch.float32
-
-
-def test_blocks_begin_at_multiples_and_exceed_the_halo():
-    network = BlockNetwork(random_model(depth=3), COMPUTE)
-    for length in range(1, 700, 7):
-        chunks = block_chunks(length, 50, network)
-        assert sum(chunks) == length
-        assert all(n % 8 == 0 for n in chunks[:-1])
-        assert len(chunks) == 1 or min(chunks) >= network.halo_px
-        assert max(chunks) <= max(56, network.halo_px) + network.halo_px
-    with pytest.raises(SettingsError, match="The block size is 0 px: expected at least 1"):
-        block_chunks(100, 0, network)
-
-
 def test_dask_images_are_read_as_numpy_ones():
     model = random_model(in_channels=2)
     image = np.stack([synthetic_nuclei((120, 90), 20, seed=s)[0] for s in (0, 1)])
@@ -189,43 +65,6 @@ def test_dask_images_are_read_as_numpy_ones():
 
 
 # -- test-time augmentation ----------------------------------------------------------------------
-
-
-def turned(array, turns, flip):
-    return np.rot90(array[..., ::-1] if flip else array, turns, (-2, -1)).copy()
-
-
-def turned_outputs(outputs, turns, flip):
-    """Turn maps of foreground, distance and offset (y, x) with the image, vectors as well."""
-    out = turned(outputs, turns, flip)
-    y, x = out[2].copy(), out[3] * (-1 if flip else 1)
-    for _ in range(turns):  # counter-clockwise: what pointed right points up
-        y, x = -x, y
-    return np.stack([out[0], out[1], y, x])
-
-
-@pytest.mark.parametrize("flip", [False, True])
-@pytest.mark.parametrize("turns", range(4))
-def test_turned_outputs_here_are_the_targets_of_turned_labels(turns, flip):
-    _, labels = synthetic_nuclei((64, 48), 8, seed=1)
-    before, _ = OBJECTS.encode(labels, labels >= 0)
-    after, _ = OBJECTS.encode(turned(labels, turns, flip), turned(labels, turns, flip) >= 0)
-    np.testing.assert_allclose(turned_outputs(before, turns, flip), after, atol=1e-5)
-
-
-@pytest.mark.parametrize("flip", [False, True])
-@pytest.mark.parametrize("turns", range(4))
-def test_with_augmentation_the_outputs_turn_with_the_image(turns, flip):
-    model = random_model(OBJECTS, depth=2)
-    image = np.random.default_rng(0).random((1, 64, 48)).astype(np.float32)
-    errors = []
-    for augmented in (True, False):
-        network = BlockNetwork(model, COMPUTE, augmented)
-        expected = turned_outputs(network(image), turns, flip)
-        errors.append(np.abs(network(turned(image, turns, flip)) - expected).max())
-    assert errors[0] < 1e-5
-    if turns or flip:  # a network of random weights alone does not
-        assert errors[1] > 0.1
 
 
 @pytest.mark.parametrize("flip", [False, True])
@@ -248,27 +87,6 @@ def test_augmentation_of_sizes_that_are_no_multiple_keeps_every_pixel_in_its_pla
 
 
 # -- stacks, types, sentences --------------------------------------------------------------------
-
-
-def test_ids_are_unique_over_a_stack_and_confidences_follow_them():
-    planes = [synthetic_nuclei((80, 90), 9, seed=s)[1] for s in range(3)]
-    planes.insert(1, np.zeros_like(planes[0]))
-    logits = np.stack([logits_of(OBJECTS, p) for p in planes])
-    logits[3, 0] *= 0.25  # less sure of the last plane
-    result = predict(copying_model(OBJECTS), Image(logits, "TCYX"), CPU, probabilities=True)
-    assert result.labels.shape == result.probabilities.shape == (4, 80, 90)
-    first = 0
-    for found, truth in zip(result.labels, planes, strict=True):
-        n = int(truth.max())
-        np.testing.assert_array_equal(found > 0, truth > 0)
-        assert set(np.unique(found)) - {0} == set(range(first + 1, first + n + 1))
-        first += n
-    assert result.labels.dtype == np.uint16
-    assert len(result.confidence) == first + 1
-    for i in range(1, first + 1):
-        here = result.probabilities[result.labels == i]
-        assert result.confidence[i] == pytest.approx(here.mean(), rel=1e-5)
-    assert result.confidence[1] > result.confidence[first] + 0.1
 
 
 def test_time_and_depth_of_a_stack_keep_their_places():
@@ -301,39 +119,6 @@ def test_depth_is_normalised_as_one_and_each_time_for_itself():
 def test_ranges_for_other_channels_are_a_sentence():
     with pytest.raises(SettingsError, match=r"2 intensity range\(s\) for 1 channel\(s\)"):
         predict(random_model(), Image(np.zeros((9, 9)), "YX"), CPU, ranges=[(0, 1)] * 2)
-
-
-def many_dots(n):
-    """At least n objects of nine pixels, which the decoder tells apart."""
-    side = int(np.ceil(np.sqrt(n)))
-    labels = np.zeros((5 * side, 5 * side), np.int32)
-    for dy, dx in np.ndindex(3, 3):
-        labels[1 + dy :: 5, 1 + dx :: 5] = np.arange(1, side**2 + 1).reshape(side, side)
-    return labels
-
-
-def test_more_objects_than_16_bits_hold_in_a_stack_of_which_each_plane_holds_less():
-    decoder = VoteDecoder(min_area_px=1, min_votes=1, smoothing_px=0.5, max_radius_px=4)
-    task = Instances(decoder=decoder)
-    labels = many_dots(33_000)
-    logits = np.stack([logits_of(task, labels)] * 2)
-    result = predict(copying_model(task), Image(logits, "ZCYX"), CPU)
-    n = int(labels.max())
-    assert 2 * n > 65_535 > n
-    assert result.labels.dtype == np.uint32
-    assert result.labels[0].max() == n
-    assert result.labels[1].max() == 2 * n
-    np.testing.assert_array_equal(result.labels[1] > 0, labels > 0)
-
-
-def test_ids_of_classes_are_kept_in_the_smallest_type():
-    image = Image(synthetic_nuclei((50, 60), 5)[0], "YX")
-    assert predict(random_model(TWO), image, CPU).labels.dtype == np.uint8
-    result = predict(random_model(THREE), image, CPU, probabilities=True)
-    assert result.labels.dtype == np.uint16
-    assert set(np.unique(result.labels)) == {0, 3, 300}
-    assert result.probabilities.shape == (3, 50, 60)
-    np.testing.assert_allclose(result.probabilities.sum(axis=0), 1, rtol=1e-5)
 
 
 @pytest.mark.parametrize("value", [0, 7])

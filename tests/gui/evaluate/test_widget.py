@@ -321,7 +321,7 @@ def test_views_show_what_was_compared_and_go_back(
     assert viewer.layers["drawn"].colormap is colours
 
 
-def test_a_known_image_and_a_copied_truth_are_said(
+def test_notes_describe_a_known_image_and_copied_ground_truth(
     viewer: ViewerModel, tmp_path: Path, qtbot: QtBot
 ) -> None:
     model = tmp_path / "m.safetensors"

@@ -20,21 +20,21 @@ __all__ = ["SettingsFields", "adjustment_slider", "settings_widget"]
 
 
 class SettingsFields:
-    """Form fields of some settings, with the titles, tooltips, bounds and defaults of their class.
+    """Form fields for settings, with the titles, tooltips, bounds and defaults of their class.
 
     Parameters
     ----------
     kind
-        A class of settings.
+        Class of settings.
     names
-        Its fields to show.
+        Names of the fields to show.
 
     Attributes
     ----------
     widgets
-        The field of each setting by its name.
+        Control of each setting by name.
     automatic
-        The check box that replaces a number by ``"auto"``, if the setting allows that, by name.
+        Check boxes that replace a number with ``"auto"``, for settings that allow it, by name.
     """
 
     def __init__(self, kind: type[BaseModel], names: Sequence[str]) -> None:
@@ -53,18 +53,18 @@ class SettingsFields:
 
     @property
     def fields(self) -> list[Any]:
-        """The controls, to watch for changes."""
+        """All controls, to watch for changes."""
         return [*self.widgets.values(), *self.automatic.values()]
 
     @property
     def values(self) -> dict[str, Any]:
-        """What is set, by the name of the setting."""
+        """Current values by the name of the setting."""
         found = {name: widget.value for name, widget in self.widgets.items()}
         return found | {name: AUTO for name, box in self.automatic.items() if box.value}
 
     def _row(self, field: SettingsField) -> list[w.Widget]:
         widget = self.widgets[field.name]
-        if field.kind is bool:  # its title stands beside the box
+        if field.kind is bool:  # the title is beside the box
             return [widget]
         boxes = [self.automatic[field.name]] if field.auto else []
         return [row(field.title, widget, tooltip=field.description), *boxes]

@@ -36,11 +36,11 @@ from napari_unet.core.models.blocks import BlockNetwork
 from napari_unet.core.models.catalogue import DEFAULT_MODEL, find_model
 from napari_unet.core.models.model import Model, ModelInfo
 from napari_unet.core.models.model_file import load_model
+from napari_unet.core.models.predict_options import PredictOptions
 from napari_unet.core.models.unet import UNet
 from napari_unet.core.models.unet_config import UNetConfig
 from napari_unet.core.prediction.batch import BatchOptions, predict_files
 from napari_unet.core.prediction.batch_inputs import find_inputs
-from napari_unet.core.prediction.options import PredictOptions
 from napari_unet.core.prediction.prediction import predict
 from napari_unet.core.system.allocator import keeping_freed_memory
 from napari_unet.core.system.device import choose_compute

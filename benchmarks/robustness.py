@@ -33,7 +33,7 @@ from napari_unet.core.images.image import Image
 from napari_unet.core.models.catalogue import find_model
 from napari_unet.core.models.model import Model
 from napari_unet.core.models.model_file import load_model
-from napari_unet.core.prediction.options import PredictOptions
+from napari_unet.core.models.predict_options import PredictOptions
 from napari_unet.core.prediction.prediction import Prediction, predict
 
 DIAMETERS = (8, 12, 16, 24, 40, 60, 80, 100, 120)

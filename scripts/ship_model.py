@@ -21,7 +21,7 @@ from napari_unet.core.models.blocks import BlockNetwork
 from napari_unet.core.models.catalogue import find_model, shipped_folder
 from napari_unet.core.models.model import Model
 from napari_unet.core.models.model_file import save_model
-from napari_unet.core.prediction.options import PredictOptions
+from napari_unet.core.models.predict_options import PredictOptions
 from napari_unet.core.system.device import choose_compute
 
 LARGEST_BYTES = 8_000_000

@@ -18,8 +18,8 @@ from napari_unet.core import errors
 from napari_unet.core.images.image import Image
 from napari_unet.core.io.image_files import read_labels, write_labels
 from napari_unet.core.models.model_file import load_model
+from napari_unet.core.models.predict_options import PredictOptions
 from napari_unet.core.prediction.batch import FileFailed, FilePredicted
-from napari_unet.core.prediction.options import PredictOptions
 from napari_unet.core.prediction.prediction import predict
 from napari_unet.core.tasks.instances import Instances
 from napari_unet.core.training.events import Finished, FinishReason

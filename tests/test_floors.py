@@ -24,10 +24,10 @@ CORE_FLOORS = {
     "models": 4,
     "evaluation": 5,
     "prediction": 6,
+    "records": 6,
     "training": 6,
-    "records": 7,
+    "bioimage_io": 7,
     "live": 7,
-    "bioimage_io": 8,
 }
 GUI_FLOORS = {
     "app": 1,

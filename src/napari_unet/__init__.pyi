@@ -21,9 +21,9 @@ from .core.live.settings import LiveSettings
 from .core.models.catalogue import find_model, list_models
 from .core.models.model import Model, ModelInfo
 from .core.models.model_file import load_model, save_model
+from .core.models.predict_options import PredictOptions
 from .core.models.unet_config import UNetConfig
 from .core.prediction.batch import predict_files
-from .core.prediction.options import PredictOptions
 from .core.prediction.prediction import Prediction, predict, redecode
 from .core.tasks.instances import Instances
 from .core.tasks.semantic import ClassInfo, Semantic

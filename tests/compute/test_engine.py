@@ -26,8 +26,8 @@ from napari_unet.compute import (
 )
 from napari_unet.core.errors import Cancelled, ModelFileError, SettingsError
 from napari_unet.core.io.image_files import read_labels, write_image
+from napari_unet.core.models.predict_options import PredictOptions
 from napari_unet.core.prediction.batch import BatchOptions, FileFailed, FilePredicted
-from napari_unet.core.prediction.options import PredictOptions
 from napari_unet.core.training.events import EpochDone, Finished, FinishReason, Started, StepDone
 
 

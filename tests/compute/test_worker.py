@@ -20,7 +20,7 @@ from napari_unet.compute.worker import Failure, _failure, fetch_preview
 from napari_unet.core.errors import DeviceError, SettingsError, UNetError
 from napari_unet.core.models.model import Model
 from napari_unet.core.models.model_file import load_model, save_model
-from napari_unet.core.prediction.options import PredictOptions
+from napari_unet.core.models.predict_options import PredictOptions
 from napari_unet.core.prediction.prediction import Prediction
 from napari_unet.core.training.events import CheckpointSaved, StepDone
 

@@ -27,11 +27,11 @@ from napari_unet.core.io.image_files import read_image, read_labels, write_image
 from napari_unet.core.models.catalogue import find_model
 from napari_unet.core.models.model import Model, ModelInfo
 from napari_unet.core.models.model_file import load_model, save_model
+from napari_unet.core.models.predict_options import PredictOptions
 from napari_unet.core.models.unet import UNet
 from napari_unet.core.models.unet_config import UNetConfig
 from napari_unet.core.prediction.batch import BatchOptions, predict_files
 from napari_unet.core.prediction.batch_inputs import find_inputs
-from napari_unet.core.prediction.options import PredictOptions
 from napari_unet.core.prediction.prediction import predict
 from napari_unet.core.settings import parse_settings
 from napari_unet.core.system.atomic_files import atomic_write_csv

@@ -5,9 +5,9 @@ import torch
 
 from napari_unet.core.images.normalization import Normalization
 from napari_unet.core.models.model import Model, ModelInfo
+from napari_unet.core.models.predict_options import PredictOptions
 from napari_unet.core.models.unet import UNet
 from napari_unet.core.models.unet_config import UNetConfig
-from napari_unet.core.prediction.options import PredictOptions
 from napari_unet.core.system.device import choose_compute
 from napari_unet.core.tasks.decoders import VoteDecoder
 from napari_unet.core.tasks.instances import Instances

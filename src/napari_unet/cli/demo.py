@@ -34,7 +34,7 @@ _SECONDS = 45
 
 
 def _options() -> list[Option]:
-    from napari_unet.core.prediction.options import PredictOptions
+    from napari_unet.core.models.predict_options import PredictOptions
 
     return settings_options(PredictOptions, ("device",))
 
@@ -61,7 +61,7 @@ def demo(
 ) -> None:
     """Predict and evaluate synthetic nuclei: offline, with exact truth."""
     from napari_unet.cli import demo_run
-    from napari_unet.core.prediction.options import PredictOptions
+    from napari_unet.core.models.predict_options import PredictOptions
 
     output = Output(as_json)
     use_threads(threads)

@@ -17,7 +17,7 @@ from napari_unet.core.system.command_line import command_line
 from napari_unet.core.training.events import FinishReason
 
 if TYPE_CHECKING:
-    from napari_unet.core.prediction.options import PredictOptions
+    from napari_unet.core.models.predict_options import PredictOptions
     from napari_unet.core.training.settings import TrainingSettings
 
 __all__ = ["run"]

@@ -80,7 +80,7 @@ _ONLY_MODEL = {
 
 
 def _options() -> list[Option]:
-    from napari_unet.core.prediction.options import PredictOptions
+    from napari_unet.core.models.predict_options import PredictOptions
 
     return settings_options(PredictOptions, _PREDICTING)
 
@@ -153,7 +153,7 @@ def evaluate(
         evaluation = scoring.score_files(output, paths[0], paths[1], images, table, axes, annotated)
     else:
         from napari_unet.core.evaluation.scored_images import ImageChoice
-        from napari_unet.core.prediction.options import PredictOptions
+        from napari_unet.core.models.predict_options import PredictOptions
         from napari_unet.core.settings import parse_settings
 
         use_threads(threads)

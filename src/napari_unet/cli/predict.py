@@ -27,9 +27,9 @@ from napari_unet.core.errors import Cancelled, SettingsError
 
 if TYPE_CHECKING:
     from napari_unet.core.models.model import Model, ModelInfo
+    from napari_unet.core.models.predict_options import PredictOptions
     from napari_unet.core.prediction.batch import BatchOptions, FileFailed, FilePredicted
     from napari_unet.core.prediction.batch_inputs import BatchInputs
-    from napari_unet.core.prediction.options import PredictOptions
 
 __all__ = ["COMMAND", "EPILOG", "predict"]
 
@@ -64,7 +64,7 @@ Results: NAME_labels.tif for each image, objects.csv and summary.csv.
 
 
 def _options() -> list[Option]:
-    from napari_unet.core.prediction.options import PredictOptions
+    from napari_unet.core.models.predict_options import PredictOptions
     from napari_unet.core.tasks.any_task import possible_adjustments
 
     return [*adjustment_options(possible_adjustments()), *settings_options(PredictOptions)]
@@ -151,7 +151,7 @@ def _prediction(
     context: typer.Context, model: Model, diameter: str | None, rescale: bool
 ) -> PredictOptions:
     """Collect how images are predicted; raises before the first one is if it cannot be."""
-    from napari_unet.core.prediction.options import PredictOptions
+    from napari_unet.core.models.predict_options import PredictOptions
     from napari_unet.core.settings import parse_settings
     from napari_unet.core.tasks.any_task import possible_adjustments
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from napari_unet.core.images.image import Image
     from napari_unet.core.images.pair import Pair
     from napari_unet.core.models.model import Model, ModelInfo
-    from napari_unet.core.prediction.options import PredictOptions
+    from napari_unet.core.models.predict_options import PredictOptions
 
 __all__ = [
     "ClassTable",

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from napari_unet.core.models.blocks import BlockNetwork
     from napari_unet.core.models.model import Model
-    from napari_unet.core.prediction.options import PredictOptions
+    from napari_unet.core.models.predict_options import PredictOptions
 
 __all__ = ["KeptModel", "kept_model"]
 

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from napari_unet.core.images.pair import Pair
     from napari_unet.core.live.commands import LiveImage
     from napari_unet.core.live.settings import LiveSettings
+    from napari_unet.core.models.predict_options import PredictOptions
     from napari_unet.core.prediction.batch import BatchOptions, FileFailed, FilePredicted
-    from napari_unet.core.prediction.options import PredictOptions
     from napari_unet.core.tasks.base import Task
     from napari_unet.core.training.settings import TrainingSettings
 

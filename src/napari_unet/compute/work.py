@@ -110,7 +110,7 @@ def _previewer(
     request: ask.TrainRequest | ask.ResumeRequest, device: str, context: JobContext
 ) -> Callable[[Model, int], None] | None:
     """Make what shows the model in training on an image; a failure there ends no training."""
-    from napari_unet.core.prediction.options import PredictOptions
+    from napari_unet.core.models.predict_options import PredictOptions
 
     image, ranges = request.preview, request.preview_ranges
     if image is None:
@@ -150,7 +150,7 @@ def _previewer(
 
 
 def _predict(request: ask.PredictRequest, context: JobContext) -> Prediction:
-    from napari_unet.core.prediction.options import PredictOptions
+    from napari_unet.core.models.predict_options import PredictOptions
     from napari_unet.core.prediction.prediction import predict
 
     folder = request.folder or Path(tempfile.mkdtemp(prefix="napari-unet-results-"))

@@ -24,9 +24,9 @@ from napari_unet.core.images.image import Image
 from napari_unet.core.images.normalization import Normalization
 from napari_unet.core.models.model import Model, ModelInfo
 from napari_unet.core.models.model_file import load_model, save_model
+from napari_unet.core.models.predict_options import PredictOptions
 from napari_unet.core.models.unet import UNet
 from napari_unet.core.models.unet_config import UNetConfig
-from napari_unet.core.prediction.options import PredictOptions
 from napari_unet.core.prediction.prediction import predict
 from napari_unet.core.tasks.instances import Instances
 from napari_unet.core.tasks.semantic import ClassInfo, Semantic

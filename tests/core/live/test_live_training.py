@@ -16,9 +16,9 @@ from napari_unet.core.live.trainer import LiveTraining
 from napari_unet.core.live.uncertainty import uncertainty
 from napari_unet.core.models.model import Model, ModelInfo
 from napari_unet.core.models.model_file import load_model, save_model
+from napari_unet.core.models.predict_options import PredictOptions
 from napari_unet.core.models.tensor_file import write_tensors
 from napari_unet.core.models.unet_config import UNetConfig
-from napari_unet.core.prediction.options import PredictOptions
 from napari_unet.core.prediction.prediction import predict
 from napari_unet.core.records.methods_text import trained_on_text
 from napari_unet.core.tasks.instances import Instances

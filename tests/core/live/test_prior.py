@@ -12,7 +12,7 @@ from napari_unet.core.live.strokes import Canvas
 from napari_unet.core.live.trainer import LiveTraining
 from napari_unet.core.models.model import Model
 from napari_unet.core.models.model_file import load_model
-from napari_unet.core.prediction.options import PredictOptions
+from napari_unet.core.models.predict_options import PredictOptions
 from napari_unet.core.prediction.prediction import predict
 from napari_unet.core.tasks.semantic import ClassInfo, Semantic
 from napari_unet.core.training.sampling import Batch

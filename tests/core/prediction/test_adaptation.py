@@ -7,13 +7,13 @@ from ideal_network import ideal, model_of
 from napari_unet.core.errors import Cancelled, SettingsError
 from napari_unet.core.images.image import Image
 from napari_unet.core.models import blocks
+from napari_unet.core.models.predict_options import PredictOptions
 from napari_unet.core.prediction.adaptation import (
     ImageAdapter,
     Ranges,
     estimate_diameter,
     fit_image,
 )
-from napari_unet.core.prediction.options import PredictOptions
 
 
 def discs(diameter_px, shape=(400, 400), *, inverted=False, apart=1.6):

@@ -18,11 +18,11 @@ from napari_unet.core.images.image import Image, PixelSize
 from napari_unet.core.io.image_files import read_image, read_labels, write_image
 from napari_unet.core.models import blocks
 from napari_unet.core.models.model import Model
+from napari_unet.core.models.predict_options import PredictOptions
 from napari_unet.core.prediction import batch, prediction
 from napari_unet.core.prediction.batch import BatchOptions, FileFailed, FilePredicted, predict_files
 from napari_unet.core.prediction.batch_inputs import find_inputs
 from napari_unet.core.prediction.batch_tables import measure_prediction
-from napari_unet.core.prediction.options import PredictOptions
 from napari_unet.core.tasks.decoders import VoteDecoder
 from napari_unet.core.tasks.instances import Instances
 from napari_unet.core.tasks.semantic import ClassInfo, Semantic

@@ -22,8 +22,8 @@ from napari_unet.core.datasets.synthetic import synthetic_nuclei
 from napari_unet.core.errors import Cancelled, ImageError, ModelFileError, SettingsError
 from napari_unet.core.images.image import Image
 from napari_unet.core.images.normalization import Normalization
+from napari_unet.core.models.predict_options import PredictOptions
 from napari_unet.core.prediction import prediction as prediction_module
-from napari_unet.core.prediction.options import PredictOptions
 from napari_unet.core.prediction.prediction import predict, redecode
 from napari_unet.core.prediction.rescale import rescaled
 

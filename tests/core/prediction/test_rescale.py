@@ -4,9 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_unet.core.errors import SettingsError
 from napari_unet.core.prediction.rescale import (
-    check_scale,
     regridded_labels,
     rescaled,
     scaled_shape,
@@ -110,9 +108,3 @@ def test_a_volume_of_one_plane_and_labels_of_one_pixel():
     np.testing.assert_array_equal(volume, np.ones((2, 1, 10, 3)))
     one = regridded_labels(np.array([[7]]), np.ones((4, 3)), 0.5, (4, 3))
     np.testing.assert_array_equal(computed(one), np.full((4, 3), 7))
-
-
-@pytest.mark.parametrize("scale", [0, -1, np.nan, np.inf, 0.01, 400])
-def test_a_scale_that_makes_no_sense_is_a_sentence(scale):
-    with pytest.raises(SettingsError, match=r"Scale .*: expected a number from 0.05 to 20"):
-        check_scale(scale)

@@ -10,10 +10,10 @@ from batch_models import CLASSES, blobs, make_model
 from napari_unet.core.images.image import Image, PixelSize
 from napari_unet.core.io.image_files import read_image, read_labels, write_image
 from napari_unet.core.models.model import Model
+from napari_unet.core.models.predict_options import PredictOptions
 from napari_unet.core.prediction import prediction
 from napari_unet.core.prediction.batch import BatchOptions, predict_files
 from napari_unet.core.prediction.batch_inputs import find_inputs
-from napari_unet.core.prediction.options import PredictOptions
 from napari_unet.core.tasks.instances import Instances
 from napari_unet.core.tasks.semantic import Semantic
 

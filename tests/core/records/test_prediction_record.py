@@ -18,8 +18,8 @@ from napari_unet.core.images.normalization import Normalization
 from napari_unet.core.io.image_files import read_image, read_labels, write_image
 from napari_unet.core.models.model import Model, ModelInfo
 from napari_unet.core.models.model_file import load_model, model_hash, save_model
+from napari_unet.core.models.predict_options import PredictOptions
 from napari_unet.core.models.unet_config import UNetConfig
-from napari_unet.core.prediction.options import PredictOptions
 from napari_unet.core.prediction.prediction import predict
 from napari_unet.core.records.methods_text import methods_text
 from napari_unet.core.records.prediction_record import (

@@ -15,8 +15,8 @@ from napari_unet.core.images.image import Image
 from napari_unet.core.images.pair import Pair
 from napari_unet.core.models.model import Model
 from napari_unet.core.models.model_file import load_model, save_model
+from napari_unet.core.models.predict_options import PredictOptions
 from napari_unet.core.prediction import prediction as prediction_module
-from napari_unet.core.prediction.options import PredictOptions
 from napari_unet.core.prediction.prediction import predict, redecode
 from napari_unet.core.records.methods_text import trained_on_text
 from napari_unet.core.tasks import any_task

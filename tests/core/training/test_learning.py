@@ -11,7 +11,7 @@ from napari_unet.core.evaluation.metrics import foreground_counts, pixel_counts,
 from napari_unet.core.images.image import Image
 from napari_unet.core.images.pair import Pair
 from napari_unet.core.models.model_file import load_model
-from napari_unet.core.prediction.options import PredictOptions
+from napari_unet.core.models.predict_options import PredictOptions
 from napari_unet.core.prediction.prediction import predict
 from napari_unet.core.tasks.semantic import Semantic
 from napari_unet.core.training.settings import Budget, TrainingSettings

@@ -22,7 +22,7 @@ from napari_unet.core.errors import ModelFileError, SettingsError
 from napari_unet.core.images.image import Image
 from napari_unet.core.images.pair import Pair
 from napari_unet.core.models.model_file import load_model
-from napari_unet.core.prediction.options import PredictOptions
+from napari_unet.core.models.predict_options import PredictOptions
 from napari_unet.core.prediction.prediction import predict
 from napari_unet.core.tasks.instances import Instances
 from napari_unet.core.tasks.semantic import Semantic

@@ -21,7 +21,7 @@ from napari_unet.core.images.image import Image, PixelSize
 from napari_unet.core.images.normalization import Normalization
 from napari_unet.core.images.pair import Pair
 from napari_unet.core.models.model_file import load_model
-from napari_unet.core.prediction.options import PredictOptions
+from napari_unet.core.models.predict_options import PredictOptions
 from napari_unet.core.prediction.prediction import predict
 from napari_unet.core.settings import parse_settings
 from napari_unet.core.tasks.instances import Instances

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from napari_unet.core.prediction.options import PredictOptions
+from napari_unet.core.models.predict_options import PredictOptions
 from napari_unet.core.settings import Settings, Shown
 from napari_unet.core.tasks.instances import Instances
 from napari_unet.gui.forms.settings_fields import SettingsFields, adjustment_slider

@@ -10,8 +10,8 @@ from napari_unet.core.errors import SettingsError
 from napari_unet.core.images.image import Image, PixelSize
 from napari_unet.core.images.normalization import Normalization
 from napari_unet.core.models.model import ModelInfo
+from napari_unet.core.models.predict_options import PredictOptions
 from napari_unet.core.models.unet_config import UNetConfig
-from napari_unet.core.prediction.options import PredictOptions
 from napari_unet.core.records.prediction_record import as_command
 from napari_unet.core.tasks.instances import Instances
 from napari_unet.core.tasks.semantic import ClassInfo, Semantic

@@ -26,6 +26,7 @@ from napari_unet.core.models.unet_config import UNetConfig
 from napari_unet.core.tasks.instances import Instances
 from napari_unet.core.tasks.semantic import ClassInfo, Semantic
 from napari_unet.core.training.settings import Budget, TrainingSettings
+from napari_unet.gui.forms.help import HelpButton
 from napari_unet.gui.layers import METADATA_KEY
 from napari_unet.gui.predict.inputs import read_input
 from napari_unet.gui.predict.widget import PredictWidget
@@ -460,9 +461,11 @@ def test_a_newcomer_sees_seven_controls_at_most(
 
 
 def _is_part(widget: QWidget) -> bool:
-    """Whether it is no control of its own: a scroll bar, a fold's title, a slider's number."""
+    """Return whether it is no separate control: help, a scroll bar, a fold's title, a number."""
     parent = type(widget.parent()).__name__
     fold = getattr(widget, "isCheckable", lambda: False)() and "QCollapsible" in parent
+    if isinstance(widget, HelpButton):
+        return True
     return fold or _browses(widget) or "Scroll" in type(widget).__name__ or "Spin" in parent
 
 

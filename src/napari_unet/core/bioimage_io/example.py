@@ -88,7 +88,7 @@ def example(model: Model, image: Image | None = None) -> Example:
     ModelFileError
         If the model does not fit the image.
     """
-    from napari_unet.core.prediction.options import PredictOptions
+    from napari_unet.core.models.predict_options import PredictOptions
     from napari_unet.core.prediction.prediction import predict
 
     info = model.info

@@ -1,14 +1,12 @@
 from .adaptation import estimate_diameter
 from .batch import BatchOptions, FileFailed, FilePredicted, predict_files
 from .batch_inputs import find_inputs
-from .options import PredictOptions
 from .prediction import Prediction, predict, redecode
 
 __all__ = [
     "BatchOptions",
     "FileFailed",
     "FilePredicted",
-    "PredictOptions",
     "Prediction",
     "estimate_diameter",
     "find_inputs",

@@ -11,6 +11,7 @@ import numpy as np
 from napari_unet.core.errors import Cancelled
 from napari_unet.core.images.contrast import Contrast, intensity_skew
 from napari_unet.core.images.normalization import IntensityRange
+from napari_unet.core.models.predict_options import PredictOptions
 from napari_unet.core.prediction.diameter import (
     LEAST_SHARE,
     TRIAL_SCALES,
@@ -18,7 +19,6 @@ from napari_unet.core.prediction.diameter import (
     check_estimable,
     fitting_scale,
 )
-from napari_unet.core.prediction.options import PredictOptions
 from napari_unet.core.prediction.scale_trial import Trial, TrialPlane, probe_scale
 
 if TYPE_CHECKING:

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, Literal
 from napari_unet.core.datasets.matched_files import MatchedFiles
 from napari_unet.core.errors import Cancelled, DeviceError, SettingsError, StorageError, UNetError
 from napari_unet.core.io.image_files import read_image
+from napari_unet.core.models.predict_options import PredictOptions
 from napari_unet.core.prediction.batch_tables import (
     BatchTables,
     is_table_of_batch,
     measure_prediction,
 )
-from napari_unet.core.prediction.options import PredictOptions
 from napari_unet.core.prediction.result_files import result_paths, write_prediction
 from napari_unet.core.prediction.scale import pixel_size_note, scale_for_pixel_size
 from napari_unet.core.system.atomic_files import remove_empty, storage_error

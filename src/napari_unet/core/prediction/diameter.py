@@ -62,7 +62,7 @@ def best_trial(trials: Sequence[Trial]) -> Trial | None:
 
 def fitting_scale(info: ModelInfo, diameter_px: float | None) -> float:
     """Give the scale for objects of a diameter; 1 where they have about the size a model knows."""
-    from napari_unet.core.prediction.rescale import LARGEST_SCALE
+    from napari_unet.core.models.predict_options import LARGEST_SCALE
     from napari_unet.core.prediction.scale import scale_for_diameter
 
     if diameter_px is None:

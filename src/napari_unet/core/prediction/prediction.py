@@ -16,9 +16,9 @@ from napari_unet.core.errors import Cancelled, SettingsError
 from napari_unet.core.images.image import Image
 from napari_unet.core.images.normalization import IntensityRange
 from napari_unet.core.models.model import Model, ModelInfo
+from napari_unet.core.models.predict_options import PredictOptions
 from napari_unet.core.prediction.adaptation import Adaptation, ImageAdapter, Ranges, fit_image
 from napari_unet.core.prediction.blockwise import decode_blockwise, pass_count
-from napari_unet.core.prediction.options import PredictOptions
 from napari_unet.core.prediction.plane_labels import (
     PlaneLabels,
     decode_plane,

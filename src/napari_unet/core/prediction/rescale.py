@@ -12,31 +12,14 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unet.core.errors import SettingsError
-
 if TYPE_CHECKING:
     import dask.array as da
 
-__all__ = ["LARGEST_SCALE", "check_scale", "regridded_labels", "rescaled", "scaled_shape"]
-
-LARGEST_SCALE = 20.0
-"""Images are enlarged, or shrunk, by this factor at most."""
+__all__ = ["regridded_labels", "rescaled", "scaled_shape"]
 
 _CHUNK_PX = 512
 
 Float = NDArray[np.float32]
-
-
-def check_scale(scale: float) -> None:
-    """Raise `SettingsError` if a scale is no number, or far too small or large."""
-    number = isinstance(scale, int | float)
-    if not number or not 1 / LARGEST_SCALE <= scale <= LARGEST_SCALE:  # NaN too
-        raise SettingsError(
-            f"Scale {f'{scale:g}' if number else repr(scale)}: expected a number from "
-            f"{1 / LARGEST_SCALE:g} to {LARGEST_SCALE:g}; 2 shows the image to the network at "
-            "twice its size, 1 as it is. Check the object diameters or pixel sizes that it was "
-            "calculated from."
-        )
 
 
 def scaled_shape(shape: tuple[int, ...], scale: float) -> tuple[int, ...]:

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from napari_unet.core.errors import ImageError, SettingsError
 from napari_unet.core.images.image import Image
-from napari_unet.core.prediction.options import PredictOptions
+from napari_unet.core.models.predict_options import PredictOptions
 from napari_unet.core.settings import Settings, SettingsField, fields_to_show
 from napari_unet.core.system.command_line import command_line
 from napari_unet.core.tasks.any_task import AnyTask

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from magicgui import widgets as w
 
 from napari_unet.core.io.formats import format_names
-from napari_unet.core.prediction.options import PredictOptions
+from napari_unet.core.models.predict_options import PredictOptions
 from napari_unet.core.tasks.any_task import possible_adjustments
 from napari_unet.gui.forms import FolderField, parse_channels, row
 from napari_unet.gui.forms.settings_fields import SettingsFields, adjustment_slider

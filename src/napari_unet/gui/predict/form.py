@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from napari_unet.core.errors import ModelFileError, SettingsError
-from napari_unet.core.prediction.options import PredictOptions
-from napari_unet.core.prediction.rescale import LARGEST_SCALE
+from napari_unet.core.models.predict_options import LARGEST_SCALE, PredictOptions
 from napari_unet.core.records.prediction_record import FileSource, PredictionRecord, today
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from napari_unet.core.errors import ImageError, ModelFileError
-from napari_unet.core.prediction.options import PredictOptions
+from napari_unet.core.models.predict_options import PredictOptions
 from napari_unet.core.records.prediction_record import LOCAL_OPTIONS, PredictionRecord
 from napari_unet.gui.predict.form import PredictForm, short
 from napari_unet.gui.predict.results import Result, hash_of

@@ -10,7 +10,7 @@ from magicgui import widgets as w
 from qtpy.QtCore import QTimer
 
 from napari_unet.core.errors import UNetError
-from napari_unet.core.prediction.options import PredictOptions
+from napari_unet.core.models.predict_options import PredictOptions
 from napari_unet.gui.app.session import preferences, start_engine_soon
 from napari_unet.gui.forms import (
     Collapsible,

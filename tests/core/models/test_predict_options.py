@@ -3,6 +3,7 @@
 import inspect
 from typing import Annotated
 
+import numpy as np
 import pytest
 import typer
 from pydantic import Field
@@ -15,7 +16,7 @@ from napari_unet.cli.settings_options import (
     settings_options,
 )
 from napari_unet.core.errors import SettingsError
-from napari_unet.core.prediction.options import PredictOptions
+from napari_unet.core.models.predict_options import PredictOptions, check_scale
 from napari_unet.core.records.prediction_record import PredictionRecord, as_command, as_python
 from napari_unet.core.settings import Shown, fields_to_show
 from napari_unet.core.tasks.any_task import possible_adjustments
@@ -116,3 +117,9 @@ def test_predict_takes_each_option_in_one_place_only() -> None:
     own = PredictOptions.model_fields.keys()
     for function in (predict, predict_files):
         assert not own & inspect.signature(function).parameters.keys()
+
+
+@pytest.mark.parametrize("scale", [0, -1, np.nan, np.inf, 0.01, 400])
+def test_a_scale_that_makes_no_sense_is_a_sentence(scale):
+    with pytest.raises(SettingsError, match=r"Scale .*: expected a number from 0.05 to 20"):
+        check_scale(scale)

@@ -12,11 +12,26 @@ from pydantic import (
     model_validator,
 )
 
+from napari_unet.core.errors import SettingsError
 from napari_unet.core.images.contrast import Contrast, check_contrast
-from napari_unet.core.prediction.rescale import LARGEST_SCALE, check_scale
 from napari_unet.core.settings import AUTO, Device, Precision, Settings, Shown, settings_error
 
-__all__ = ["PredictOptions"]
+__all__ = ["LARGEST_SCALE", "PredictOptions", "check_scale"]
+
+LARGEST_SCALE = 20.0
+"""Images are enlarged, or shrunk, by this factor at most."""
+
+
+def check_scale(scale: float) -> None:
+    """Raise `SettingsError` if a scale is no number, or far too small or large."""
+    number = isinstance(scale, int | float)
+    if not number or not 1 / LARGEST_SCALE <= scale <= LARGEST_SCALE:  # NaN too
+        raise SettingsError(
+            f"Scale {f'{scale:g}' if number else repr(scale)}: expected a number from "
+            f"{1 / LARGEST_SCALE:g} to {LARGEST_SCALE:g}; 2 shows the image to the network at "
+            "twice its size, 1 as it is. Check the object diameters or pixel sizes that it was "
+            "calculated from."
+        )
 
 
 class PredictOptions(Settings):

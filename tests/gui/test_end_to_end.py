@@ -69,7 +69,7 @@ def watch_and_stop(person: Any, train: Any, steps: int, seconds: float, picture:
     assert losses[-1] < 0.8 * losses[0]
     person.press(train.panel.progress._stop)
     person.wait(lambda: not train.controller.busy)
-    assert "everything is kept" in train.result.text
+    assert "you can resume the run any time" in train.result.text
     return drawn
 
 

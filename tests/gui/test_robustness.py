@@ -292,7 +292,7 @@ def test_starting_and_stopping_again_and_again_uses_nothing_up(
         wait(lambda: widget.controller.busy and last_step(widget) > 1, f"training {cycle}")
         widget.stop()
         wait(lambda: not widget.controller.busy, f"the end of {cycle}")
-        assert "everything is kept" in widget.result.text
+        assert "you can resume the run any time" in widget.result.text
         wait(lambda: not widget.looking, "a form")
         sizes.append(used(own_engine))
         print(sizes[-1])

@@ -1,4 +1,4 @@
-"""The Train widget with a computing process behind it: stopped, killed, closed in mid-run."""
+"""The Train widget with a real compute process that is stopped, killed or closed in mid-run."""
 
 import time
 from collections.abc import Callable
@@ -26,7 +26,7 @@ def wait(condition: Callable[[], Any], seconds: float = 120) -> None:
 
 
 def add_strokes(viewer: Any) -> None:
-    """A few strokes on bright blobs and on what is between them."""
+    """Add a few strokes on bright blobs and on the background between them."""
     image, nuclei = synthetic_nuclei((128, 128), 12, seed=3, diameter_px=(16, 24))
     viewer.add_image(image, name="cells")
     strokes = np.zeros(nuclei.shape, np.uint8)
@@ -38,7 +38,7 @@ def add_strokes(viewer: Any) -> None:
 
 
 def ready_widget(viewer: Any, steps: int) -> TrainWidget:
-    """A widget that is set to train a tiny network on the strokes."""
+    """Return a widget that is set to train a tiny network on the strokes."""
     widget = TrainWidget(viewer)
     widget.fields.meaning.value = "strokes"
     widget.more.unit.value = "steps"
@@ -65,13 +65,13 @@ def test_strokes_are_trained_on_stopped_and_resumed(qtbot) -> None:
     wait(lambda: is_training(widget) and "cells preview" in viewer.layers)
     widget.panel.progress._stop.click()
     wait(lambda: not widget.controller.busy)
-    assert "; everything is kept." in widget.result.text
+    assert "; you can resume the run any time." in widget.result.text
     entry = find_entry("cells")
     assert entry is not None
     assert entry.info is not None
     steps = entry.info.provenance["steps"]
     assert steps >= 3
-    viewer.layers["strokes"].data[:] = 0  # the run has a snapshot of its own
+    viewer.layers["strokes"].data[:] = 0  # the run has its own copy
     widget._resuming.resume_last()
     wait(lambda: is_training(widget) and widget.panel.curves.points("train_loss")[0][-1] > steps)
     widget.stop()
@@ -92,5 +92,5 @@ def test_a_viewer_closed_in_mid_training_stops_it(make_napari_viewer, engine: En
     wait(lambda: is_training(widget))
     (job,) = engine._jobs.values()
     viewer.close()
-    wait(lambda: job.status == "done")  # stopped, and everything saved
+    wait(lambda: job.status == "done")  # stopped and saved
     assert (job.request.run_folder / "last.safetensors").is_file()

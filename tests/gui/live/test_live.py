@@ -1,4 +1,4 @@
-"""Live training in the Train widget: paint, and the preview answers."""
+"""Live training in the Train widget: strokes in, previews out."""
 
 import os
 import signal
@@ -133,7 +133,7 @@ def test_a_proposal_is_corrected_and_accepted_or_rejected(
     proposal = propose()
     y, x = np.argwhere(proposal.data > 0)[0]
     proposal.data_setitem((np.array([y]), np.array([x])), 2)
-    y, x = np.argwhere((proposal.data == 0) & (before == 0))[0]  # beside what was proposed
+    y, x = np.argwhere((proposal.data == 0) & (before == 0))[0]  # beside the proposed labels
     proposal.data_setitem((np.array([y]), np.array([x])), 2)
     wanted = np.array(proposal.data)
     widget.accept_button.native.click()
@@ -183,7 +183,7 @@ def test_strokes_made_while_the_worker_is_killed_are_learned_afterwards(
     heard.state = None
     os.kill(session().engine.pid, signal.SIGKILL)
     qtbot.waitUntil(lambda: heard.state is not None, timeout=PATIENCE_MS)
-    assert heard.state.step >= saved, "what was learned and saved was lost"
+    assert heard.state.step >= saved, "saved steps were lost"
     widget.live_button.native.click()
     qtbot.waitUntil(lambda: not widget.live.running, timeout=PATIENCE_MS)
 
@@ -262,18 +262,18 @@ def test_strokes_across_planes_are_learned_where_nobody_looked(
     three = {f"cells strokes Z={n}" for n in (1, 2, 3)}
     qtbot.waitUntil(lambda: names() == three, timeout=PATIENCE_MS)
     strokes.n_edit_dimensions = 2
-    viewer.dims.order = (1, 0, 2)  # seen from the side
+    viewer.dims.order = (1, 0, 2)  # viewed from the side
     paint([4], 2)
     five = three | {"cells strokes Z=4"}
     qtbot.waitUntil(lambda: five <= names(), timeout=PATIENCE_MS)
     viewer.dims.order = (0, 1, 2)
-    paint([5], 2)  # as undo does with what is out of view
+    paint([5], 2)  # like an undo of strokes that are out of view
     assert not complaints
     viewer.dims.set_current_step(0, 4)
     for number in range(1, 54):
         strokes.data_setitem((np.array([4]), np.array([60]), np.array([number])), number)
     qtbot.waitUntil(lambda: bool(complaints), timeout=PATIENCE_MS)
-    assert complaints[0].startswith("Label 51 is not learned: Live tells 50 classes apart")
+    assert complaints[0].startswith("Label 51 is ignored: Live can train on at most 50 classes.")
     widget.live_button.native.click()
     qtbot.waitUntil(lambda: not widget.live.running, timeout=PATIENCE_MS)
     saved = LiveSession(widget.live.folder).labels()
@@ -312,13 +312,13 @@ def test_a_preview_is_enough_to_ask_where_next(
     widget.live_button.native.click()
     qtbot.waitUntil(lambda: heard.state is not None, timeout=PATIENCE_MS)
     widget.live.suggest()
-    assert "paint a stroke" in told[-1]
-    # The state that says that something was learned may come after the first preview.
+    assert "paint at least one stroke each of two classes" in told[-1]
+    # The state with ready=True may arrive after the first preview.
     nothing = np.zeros((192, 192), np.uint8)
     name = next(iter(heard.state.digests))
     widget.live._take(LivePreview(name, (0, 0), nothing, nothing, None, 1, 1))
     widget.live.suggest()
-    assert told[-1].startswith("Looking for where")
+    assert told[-1].startswith("Searching for the place where the network is least certain")
     widget.live_button.native.click()
     qtbot.waitUntil(lambda: not widget.live.running, timeout=PATIENCE_MS)
 
@@ -353,7 +353,7 @@ def test_in_the_window_a_person_sees_what_live_needs(person: Any, cells: Any) ->
     person.wait(lambda: train.accept_button.native.isVisible(), 100)
     person.press(train.reject_button)
     person.press(train.uncertainty)
-    person.press(train.suggest_button)  # at once: what is in view is being asked for anew
+    person.press(train.suggest_button)  # immediately, while a new preview is pending
     person.wait(lambda: train.accept_button.native.isVisible(), 100)
     person.press(train.reject_button)
     assert "cells uncertainty" not in person.viewer.layers
@@ -405,7 +405,7 @@ def test_a_session_goes_on_in_another_window(
         viewer.dims.set_current_step(0, plane)
         strokes.data_setitem((np.full(192, plane), np.full(192, 40), np.arange(192)), truth[40])
         qtbot.waitUntil(lambda n=plane: f"cells strokes Z={n}" in names(), timeout=PATIENCE_MS)
-    qtbot.waitUntil(lambda: len(names()) == 2, timeout=PATIENCE_MS)  # Z=4 was only looked at
+    qtbot.waitUntil(lambda: len(names()) == 2, timeout=PATIENCE_MS)  # Z=4 was only viewed
     qtbot.waitUntil(lambda: heard.state.step > 3, timeout=PATIENCE_MS)
     wanted = np.array(strokes.data)
     qtbot.waitUntil(lambda: len(widget.classes.classes) == 2, timeout=PATIENCE_MS)
@@ -450,7 +450,7 @@ def test_a_session_with_too_few_strokes_goes_on_and_a_damaged_one_is_told(
     qtbot.waitUntil(lambda: heard.state is not None, timeout=PATIENCE_MS)
     widget.live_button.native.click()
     qtbot.waitUntil(lambda: not widget.live.running, timeout=PATIENCE_MS)
-    assert "before anything was learned" in widget.result.text
+    assert "No model was saved: too little was painted" in widget.result.text
     folder = widget.live.folder
     viewer.layers.remove(strokes)
     widget.resume(folder)
@@ -475,7 +475,7 @@ def test_what_cannot_be_learned_from_is_told_and_what_was_deleted_is_kept(
     widget.suggest_button.native.click()
     widget.live_button.native.click()
     widget.suggest_button.native.click()
-    assert "paint a stroke of at least two classes" in widget.result.text
+    assert "paint at least one stroke each of two classes" in widget.result.text
     strokes = viewer.layers["cells strokes"]
     for row in (40, 90):
         strokes.data_setitem((np.full(192, row), np.arange(192)), truth[row])
@@ -502,7 +502,9 @@ def test_what_cannot_be_learned_from_is_told_and_what_was_deleted_is_kept(
     more = viewer.layers["cells strokes"]
     widget.live_button.native.click()
     qtbot.waitUntil(lambda: not widget.live.running, timeout=PATIENCE_MS)
-    more.data_setitem((np.full(192, 140), np.arange(192)), truth[140])  # between stop and resume
+    more.data_setitem(
+        (np.full(192, 140), np.arange(192)), truth[140]
+    )  # painted between stop and resume
     widget.resume_button.native.click()
     digest = Canvas(np.zeros((1, 192, 192)), np.asarray(more.data)).digest()
     qtbot.waitUntil(lambda: digest in heard.state.digests.values(), timeout=PATIENCE_MS)
@@ -525,7 +527,7 @@ def test_the_preview_comes_back_with_the_plane(
 
     known: set[str] = set()
     plane = next(iter(widget.live._run.planes.values()))
-    first, again = plane.told(known), plane.told(known)
+    first, again = plane.live_image(known), plane.live_image(known)
     assert first.pixels.shape == again.pixels.shape == (1, 192, 192)
     assert first.scope.shape == (1, 10, 192, 192)  # normalised as Predict does
     assert again.scope is None
@@ -559,7 +561,7 @@ def test_what_a_person_changed_stays(
     proposal = viewer.layers["cells proposal"]
     where = (*np.zeros(proposal.ndim - 2, int)[:, None], np.array([3]), np.array([3]))
     proposal.data_setitem(where, 2)
-    widget.live.suggest()  # by a second click, before the first was answered
+    widget.live.suggest()  # a second click before the first answer
     viewer.dims.set_current_step(0, 2)
 
     qtbot.waitUntil(lambda: previews_plane(viewer, 2), timeout=PATIENCE_MS)
@@ -579,7 +581,7 @@ def test_whole_objects_become_all_objects(
     pixels, truth = synthetic_nuclei((192, 192), 22, seed=5, diameter_px=(16, 24))
     viewer.add_image(pixels, name="cells")
     meaning = widget.fields.meaning
-    meaning.native.activated.emit(meaning.native.currentIndex())  # chosen by hand: it says so
+    meaning.native.activated.emit(meaning.native.currentIndex())  # chosen by the user
     assert meaning.value == "objects"
     heard = Heard(widget)
     widget.live_button.native.click()
@@ -636,6 +638,6 @@ def test_a_layer_without_room_for_more_objects_is_told(
     strokes = viewer.add_labels(np.zeros((32, 32), np.uint8), name="strokes")
     plane = plane_in_view(viewer, (image,), strokes, None, None)
     labels = np.full((32, 32), 300, np.uint16)
-    with pytest.raises(LabelsError, match="numbers up to 255, these labels go up to 300"):
+    with pytest.raises(LabelsError, match="numbers up to 255, but the proposal goes up to 300"):
         plane.write((slice(0, 32), slice(0, 32)), labels)
     assert not strokes.data.any()

@@ -1,4 +1,4 @@
-"""Live training at moments that are hard to hit: the test itself answers for the other process."""
+"""Live training in rare timings: the test itself plays the compute process."""
 
 from collections.abc import Callable
 from typing import Any
@@ -37,7 +37,7 @@ STROKES = "cells strokes"
 
 
 class Script:
-    """Stands for the engine: notes what it is told, and what it answers is said by the test."""
+    """Fake engine that records commands and posts the events that the test asks for."""
 
     state, address = "ready", ""
 
@@ -92,7 +92,7 @@ def widget(engine: Script, viewer: ViewerModel, qtbot: Any) -> TrainWidget:
 
 @pytest.fixture
 def soon(qtbot: Any) -> Callable[[Callable[[], Any]], None]:
-    """Waits for what happens within moments."""
+    """Return a function that waits a few seconds for a condition."""
     return lambda condition: qtbot.waitUntil(lambda: bool(condition()), timeout=5000)
 
 
@@ -100,7 +100,7 @@ def new_form(viewer: ViewerModel, qtbot: Any) -> TrainWidget:
     widget = TrainWidget(viewer)
     qtbot.addWidget(widget.native)
     widget.fields.start.choose(None)
-    widget.live_started = True  # without a model to start from, as was chosen
+    widget.live_started = True  # from scratch, as chosen
     return widget
 
 
@@ -111,7 +111,7 @@ def stroke(layer: Any, row: int, label: int, plane: int = 0) -> None:
 
 
 def paint_plane_1(engine: Script, viewer: ViewerModel, strokes: Any, soon: Any) -> None:
-    """Move the slider of a stack, and paint there."""
+    """Move to the second plane of a stack and paint on it."""
     viewer.dims.set_current_step(0, 1)
     stroke(strokes, 5, 1, plane=1)
     soon(lambda: any(m.name.endswith("Z=1") for m in engine.heard(commands.ShowView)))
@@ -121,7 +121,7 @@ def paint_plane_1(engine: Script, viewer: ViewerModel, strokes: Any, soon: Any) 
 def begin(
     engine: Script, viewer: ViewerModel, widget: TrainWidget, soon: Any
 ) -> Callable[..., Any]:
-    """Starts Live on an image, with a stroke of two classes; gives the layer that is painted on."""
+    """Return a function that starts Live with two strokes and returns the painted layer."""
 
     def run(pixels: Any = NOISE) -> Any:
         viewer.add_image(pixels, name="cells")
@@ -150,8 +150,8 @@ def test_labels_deleted_while_it_runs_make_room_for_others(
     viewer.layers.remove(strokes)
     soon(lambda: engine.heard(commands.RemoveImage))
     widget.live.suggest()
-    assert "choose one and its labels" in widget.result.text
-    assert not widget.pairs.rows, "nobody chose these"
+    assert "Choose an image and its labels" in widget.result.text
+    assert not widget.pairs.rows, "the user did not choose these"
     others = viewer.add_labels(np.zeros(NOISE.shape, np.uint8), name="mine")
     stroke(others, 20, 2)
     viewer.layers.selection.active = others
@@ -178,7 +178,7 @@ def test_along_a_stack_layers_look_as_they_were_left(
     assert doubt in viewer.layers
     assert (doubt.opacity, doubt.colormap.name) == (0.3, "viridis")
 
-    for n, label in enumerate((3, 4)):  # colours and names are others now, the layers new
+    for n, label in enumerate((3, 4)):  # colours and names changed, so the layers are new
         stroke(strokes, 30 + label, label)
         soon(lambda n=n: len(engine.heard(commands.ChangeClasses)) == n + 1)
     engine.preview(f"{STROKES} Z=0", classes=3)
@@ -194,7 +194,7 @@ def test_along_a_stack_layers_look_as_they_were_left(
     stroke(strokes, 40, 5, plane=1)
     soon(lambda: len(engine.heard(commands.ChangeClasses)) == 3)
     engine.preview(f"{STROKES} Z=1", classes=4)
-    engine.say(ready=False)  # what came before it was shown by then
+    engine.say(ready=False)  # all earlier events were handled by then
     soon(lambda: not widget.live._run.ready)
     assert not {"cells preview", "cells uncertainty"} & {layer.name for layer in viewer.layers}
 
@@ -235,7 +235,7 @@ def test_objects_drawn_in_a_proposal_are_others_unless_they_touch(
     next(f for key, f in proposal.keymap.items() if str(key) == "M")(proposal)
     assert proposal.selected_label == 4, "nothing was drawn with it yet"
     proposal.data_setitem(tuple(i.ravel() for i in np.mgrid[36:41, 36:41]), 2)
-    proposal.data_setitem(tuple(i.ravel() for i in np.mgrid[10:15, 35:37]), 3)  # on to object 3
+    proposal.data_setitem(tuple(i.ravel() for i in np.mgrid[10:15, 35:37]), 3)  # extends object 3
     widget.live.accept()
     assert np.count_nonzero(strokes.data == 2) == 25
     assert (strokes.data[36:41, 36:41] == 4).all()
@@ -250,7 +250,7 @@ def test_a_proposal_that_is_deleted_is_rejected_and_a_corrected_one_stays(
     engine.suggestion()
     soon(lambda: "cells proposal" in viewer.layers)
     viewer.layers.remove("cells proposal")
-    widget.live.accept()  # before anybody noticed
+    widget.live.accept()  # before the removal was noticed
     soon(lambda: not widget.suggest_button.native.isHidden())
     assert widget.accept_button.native.isHidden()
 
@@ -391,7 +391,7 @@ def test_it_ends_with_a_sentence_where_it_cannot_go_on(
     def unreadable(plane: LivePlane, known: set[str]) -> None:
         raise ImageError("'cells' cannot be read.")
 
-    monkeypatch.setattr(LivePlane, "told", unreadable)
+    monkeypatch.setattr(LivePlane, "live_image", unreadable)
     engine.answer(Ended(None, WorkerLost("The computing process ended.")))
     soon(lambda: not widget.live.running)
     assert widget.result.text == "'cells' cannot be read."
@@ -410,7 +410,7 @@ def test_one_image_that_no_longer_fits_does_not_keep_others_from_being_learned(
     stroke(others, 20, 2)
     soon(lambda: any(m.name == "more strokes" for m in engine.heard(commands.Paint)))
     widget.live.suggest()
-    assert "choose one and its labels" not in widget.result.text
+    assert "Choose an image and its labels" not in widget.result.text
 
 
 def test_where_next_on_an_image_that_was_refused_is_answered_and_the_others_are_asked_anew(
@@ -460,7 +460,9 @@ def test_it_says_that_it_looks_until_there_is_an_answer(
     engine.say()
     soon(lambda: widget.live._run.state is not None)
     engine.preview()
-    assert widget.result.text.startswith("Looking for where it is least certain")
+    assert widget.result.text.startswith(
+        "Searching for the place where the network is least certain"
+    )
     engine.suggestion()
     soon(lambda: "cells proposal" in viewer.layers)
 
@@ -503,7 +505,7 @@ def test_an_object_that_is_taken_for_background_is_told(
     labels = np.zeros(NOISE.shape, np.uint32)
     if first == "all around":
         labels[40:] = 1
-    last = 2**31 - 2  # numbers may be large
+    last = 2**31 - 2  # labels may be large
     for number, (y, x) in zip((2, 3, 4, last), np.ndindex(2, 2), strict=True):
         labels[20 * y + 5 : 20 * y + 14, 20 * x + 5 : 20 * x + 14] = number
     if first == "an object":
@@ -513,7 +515,7 @@ def test_an_object_that_is_taken_for_background_is_told(
     viewer.add_image(NOISE, name="cells")
     viewer.add_labels(labels, name="whole")
     soon(lambda: widget.pairs.rows)
-    widget.fields.meaning.value = "strokes"  # so that it is a person who says what they are
+    widget.fields.meaning.value = "strokes"  # so that the user chose it, not a guess
     widget.fields.meaning.value = "objects"
     widget.live_button.native.click()
     assert widget.live.running
@@ -524,7 +526,7 @@ def test_an_object_that_is_taken_for_background_is_told(
     widget.live.stop()
     engine.answer(Ended(LiveFinished(None, 5, None), None))
     soon(lambda: not widget.live.running)
-    soon(lambda: "in Train label 1 is one more object" in widget.outlook.text)
+    soon(lambda: "In Train, label 1 is another object" in widget.outlook.text)
 
 
 def test_planes_that_are_taken_for_channels_are_told(
@@ -532,7 +534,7 @@ def test_planes_that_are_taken_for_channels_are_told(
 ) -> None:
     viewer.add_image(STACK[:3], name="cells")
     widget.live_button.native.click()
-    assert "'cells' is taken for an image of 3 channels" in widget.result.text
+    assert "'cells' is interpreted as an image with 3 channels" in widget.result.text
 
 
 def test_a_session_goes_on_with_the_images_that_are_open(

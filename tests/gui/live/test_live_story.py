@@ -1,6 +1,6 @@
-"""Live training as a person knows it: paint, watch, erase, paint again, ask, accept, stop, predict.
+"""Live training as a user works: paint, watch, erase, paint again, ask, accept, stop, predict.
 
-With ``NAPARI_UNET_PICTURES`` set to a folder, the canvas and the window are saved there on the way.
+If ``NAPARI_UNET_PICTURES`` is a folder, pictures of the canvas and the window are saved in it.
 """
 
 from typing import Any
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.timeout(600)
 
 GLAND, STROMA, LUMEN = 1, 2, 3
 HERE, THERE = (slice(None), slice(0, 352)), (slice(None), slice(352, None))
-"""Columns of the image that are painted on, and those that are only predicted."""
+"""Columns of the image that are painted on, and columns that are only predicted."""
 LINES = {
     GLAND: [((70, 80), (100, 95)), ((60, 200), (90, 215)), ((420, 90), (450, 105)),
             ((400, 310), (425, 325)), ((150, 110), (175, 130)), ((330, 65), (360, 80))],
@@ -21,13 +21,13 @@ LINES = {
              ((470, 225), (490, 235))],
     LUMEN: [((310, 8), (340, 20)), ((370, 12), (385, 30))],
 }  # fmt: skip
-"""Strokes by hand, start and end [y, x]."""
+"""Strokes of the brush, start and end [y, x]."""
 SURE = {
     GLAND: [(110, 150), (30, 60), (470, 120), (440, 330), (380, 100), (180, 200), (120, 240)],
     STROMA: [(340, 215), (460, 190), (250, 320), (310, 240), (490, 210)],
     LUMEN: [(355, 35), (345, 12), (395, 30)],
 }
-"""Places off the strokes where nobody would doubt what it is."""
+"""Places away from the strokes whose class is beyond doubt."""
 SURE_THERE = {
     GLAND: [(60, 40), (100, 60), (200, 60), (240, 40), (450, 10)],
     STROMA: [(100, 130), (250, 140), (330, 120), (430, 140)],
@@ -42,7 +42,7 @@ def preview_of(person: Any) -> Any:
 
 
 def right(labels: Any, places: dict[int, list[tuple[int, int]]]) -> float:
-    """Share of the pixels around places that are named as what they are; classes count alike."""
+    """Return the share of correct pixels around places; all classes have the same weight."""
     near = lambda y, x: np.asarray(labels)[max(0, y - 7) : y + 8, max(0, x - 7) : x + 8]  # noqa: E731
     shares = {i: [(near(y, x) == i).mean() for y, x in found] for i, found in places.items()}
     return float(np.mean([np.mean(of_class) for of_class in shares.values()]))
@@ -75,7 +75,7 @@ def test_from_the_first_stroke_to_another_image(person: Any) -> None:
     person.wait(lambda: right(preview_of(person).data, two) > 0.5, ANSWER_S)
     person.canvas_picture("live-2-preview", image)
 
-    # a stroke that is wrong is erased and painted again
+    # a wrong stroke is erased and painted again
     wrong = LINES[GLAND][1]
     paint(STROMA, wrong)
     there = np.asarray(strokes.data)[50:100, 190:230]
@@ -94,8 +94,8 @@ def test_from_the_first_stroke_to_another_image(person: Any) -> None:
     person.canvas_picture("live-3-classes", image)
     person.wait(lambda: len(train.classes.classes) == 3)
 
-    # where is it unsure? asked sooner, it proposes what it has not learned yet
-    person.wait(lambda: steps[-1] >= ENOUGH_STEPS, 300)  # by steps: machines differ
+    # show the uncertainty and a proposal, late enough for the network to have learned
+    person.wait(lambda: steps[-1] >= ENOUGH_STEPS, 300)  # in steps, as machines differ in speed
     person.press(train.uncertainty)
     person.wait(lambda: "tissue uncertainty" in person.viewer.layers, ANSWER_S)
     preview_of(person).visible = False
@@ -117,7 +117,7 @@ def test_from_the_first_stroke_to_another_image(person: Any) -> None:
     person.wait(lambda: not train.live.running, ANSWER_S)
     assert "is ready in Predict" in train.result.text
 
-    # another part of the tissue, which nobody painted on
+    # another part of the tissue, without strokes
     person.viewer.layers.clear()
     other = person.viewer.add_image(pixels[THERE], rgb=True, name="more tissue")
     person.see_all()

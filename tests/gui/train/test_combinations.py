@@ -1,4 +1,4 @@
-"""Every kind of layer through the Predict widget: what comes out lies on it, whatever it is."""
+"""Every kind of layer in the Predict widget: the result always lies on its image."""
 
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ YX = (32, 24)
 
 
 def make_model(path: Path, channels: int, rgb: bool) -> Path:
-    """A network of random weights whose threshold parts the pixels of noise in two."""
+    """Save a network with random weights whose threshold splits noise into halves."""
     classes = (ClassInfo(id=0, name="nothing", background=True), ClassInfo(id=1, name="cell"))
     config = UNetConfig(depth=1, base_channels=2, in_channels=channels, out_channels=1)
     torch.manual_seed(9)
@@ -40,7 +40,7 @@ def make_model(path: Path, channels: int, rgb: bool) -> Path:
         unet=config, task=Semantic(classes=classes), normalization=Normalization(), rgb=rgb
     )
     weights = UNet(config).state_dict()
-    weights["head.weight"] *= 20  # outputs that differ in bfloat16, too
+    weights["head.weight"] *= 20  # so that outputs also differ in bfloat16
     model = Model(info, weights)
     noise = np.random.default_rng(0).integers(0, 255, (channels, *YX)).astype(np.uint8)
     maps = predict(model, Image(noise, "CYX", rgb=rgb), probabilities=True).probabilities
@@ -74,7 +74,7 @@ def contained(array: np.ndarray, container: str, folder: Path) -> Any:
 
 
 def add(viewer: ViewerModel, kind: str, dtype: str, container: str, folder: Path) -> ImageLayer:
-    """A layer that is scaled, moved and turned, with units and names of its axes."""
+    """Add a layer that is scaled, moved and rotated, with units and axis names."""
     binary = dtype.startswith("binary")
     array = picture(kind, binary=binary).astype(dtype.removeprefix("binary "))
     rgb = kind.startswith("RGB")
@@ -109,7 +109,7 @@ def predict_selected(qtbot: Any, viewer: ViewerModel, model: Path) -> PredictWid
 
 
 def corners(layer: Any, ndim: int) -> np.ndarray:
-    """World coordinates of first and last pixels, along the last axes."""
+    """Return the world coordinates of the first and last pixels, along the last axes."""
     shape = (layer.data[0] if layer.multiscale else layer.data).shape[: layer.ndim]
     points = np.array([np.zeros(layer.ndim), np.array(shape) - 1])
     points[:, : layer.ndim - ndim] = 0
@@ -140,7 +140,7 @@ def test_a_result_lies_on_its_image_and_is_the_same_for_every_dtype(
 
 
 @pytest.mark.parametrize("container", CONTAINERS)
-@pytest.mark.parametrize("kind", [k for k in LEADING if k[:3] != "RGB"])  # napari: no bool RGB
+@pytest.mark.parametrize("kind", [k for k in LEADING if k[:3] != "RGB"])  # napari has no bool RGB
 def test_bool_is_an_image_like_any_other(
     kind: str, container: str, models: dict[str, Path], qtbot: Any, tmp_path: Path
 ) -> None:
@@ -154,7 +154,7 @@ def test_bool_is_an_image_like_any_other(
 
 
 def expected_labels(kind: str, model: Path) -> np.ndarray:
-    """What the core makes of the plain array."""
+    """Return the labels that the core predicts for the plain array."""
     axes = "YXS" if kind.startswith("RGB") else kind
     labels = predict(load_model(model), Image.from_array(picture(kind), axes)).labels
     assert 0.1 < labels.mean() < 0.9

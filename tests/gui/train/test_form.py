@@ -1,4 +1,4 @@
-"""What the train form says and asks for, without a window."""
+"""Summaries, problems and requests of the Train form, without a window."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a score was measured on, in words, and when it is not to be trusted."""
+"""Descriptions of the validation data, and warnings about unreliable scores."""
 
 import numpy as np
 import pytest
@@ -52,13 +52,14 @@ def test_a_score_on_little_is_no_good_news(validated, task, words, kind) -> None
 def test_without_a_score_nothing_is_said_about_trust() -> None:
     nothing = Finished(FinishReason.STOPPED, 7, "last", None, {}, 60)
     text, kind = ending_words(nothing, STROKES, "cells", Validated(1, True, None, 5, True))
-    assert text.startswith("Stopped after about 1 min; everything is kept. Nothing was validated")
+    stopped = "Stopped after about 1 min; you can resume the run any time. "
+    assert text.startswith(f"{stopped}There is no score because nothing was validated.")
     assert kind == "good"
 
 
 def test_objects_and_painted_pixels_of_the_validation_side_are_counted(tmp_path) -> None:
     labels = np.zeros((128, 128), np.uint8)
-    labels[:4, :100], labels[10:14, :100] = 1, 2  # of the one that is kept
+    labels[:4, :100], labels[10:14, :100] = 1, 2  # of the plane that is kept
     settings = TrainingSettings(validation_fraction=0.5, depth=1)
     pairs = (pair("a", labels), pair("b", labels))
     strokes = validated_by_request(TrainRequest(pairs, STROKES, tmp_path, settings))

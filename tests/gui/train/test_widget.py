@@ -1,4 +1,4 @@
-"""The Train widget as a person uses it; what computes is played by the tests."""
+"""The Train widget as a user sees it; the tests play the compute process."""
 
 import re
 import time
@@ -39,7 +39,7 @@ SIZE = (192, 192)
 
 
 class PlayedEngine:
-    """Takes requests, and does what the test says."""
+    """Fake engine that accepts requests and posts the events that the test asks for."""
 
     address = ""
     state = "ready"
@@ -87,14 +87,14 @@ def wait(condition: Callable[[], Any], seconds: float = 50) -> None:
 
 
 def settle(widget: TrainWidget) -> None:
-    """Wait until the form has looked at the data."""
+    """Wait until the form has checked the data."""
     wait(lambda: not widget.looking)
 
 
 @pytest.fixture
 def make(qtbot, played) -> Callable[[ViewerModel], TrainWidget]:
     def build(viewer: ViewerModel) -> TrainWidget:
-        widget = TrainWidget(PublicOnlyProxy(viewer))  # as napari hands it in
+        widget = TrainWidget(PublicOnlyProxy(viewer))  # as napari passes it
         qtbot.addWidget(widget.native)
         widget.native.resize(320, 800)
         widget.native.show()
@@ -105,7 +105,7 @@ def make(qtbot, played) -> Callable[[ViewerModel], TrainWidget]:
 
 
 def trained_files(request: TrainRequest, *, best: bool = True) -> Finished:
-    """Write what a run leaves, with a network that was never trained."""
+    """Write the model files of a run, with an untrained network."""
     unet = UNetConfig(depth=1, base_channels=1, out_channels=4)
     task = request.task if isinstance(request.task, Instances) else Instances()
     info = ModelInfo(unet=unet, task=task, normalization=Normalization(), name=request.name)
@@ -124,7 +124,7 @@ def trained_files(request: TrainRequest, *, best: bool = True) -> Finished:
 
 
 def begin(widget: TrainWidget, played: PlayedEngine) -> Job:
-    """Press Train and play the first moments."""
+    """Press Train and play the first events."""
     before = len(played.jobs)
     widget.train_button.native.click()
     wait(lambda: len(played.jobs) > before)
@@ -158,7 +158,7 @@ def test_a_newcomer_sees_at_most_seven_controls(make, viewer) -> None:
     classes.data = (classes.data > 0).astype(np.uint8)
     viewer.layers.remove("more labels")
     settle(widget)
-    assert widget.classes.isVisible()  # the most that is ever shown
+    assert widget.classes.isVisible()  # as many controls as are ever visible
     shown = [
         widget.source, widget.fields.meaning, widget.fields.start, widget.fields.effort,
         widget.train_button, widget.resume_button, widget.repair_button, widget.folder,
@@ -207,7 +207,7 @@ def test_strokes_count_while_they_are_painted(make, viewer) -> None:
     strokes.paint((20, 20), 1)
     strokes.paint((120, 120), 2)
     settle(widget)
-    assert widget.fields.meaning.value == "strokes"  # little is painted, in two numbers
+    assert widget.fields.meaning.value == "strokes"  # few pixels are painted, with two numbers
     assert [(c.id, c.background) for c in widget.classes.classes] == [(1, True), (2, False)]
     assert widget.classes.item(0, 3).text() == str((strokes.data == 1).sum())
     assert widget.train_button.enabled
@@ -303,7 +303,7 @@ def test_planes_that_are_separate_images_validate_each_other(make, played) -> No
     viewer.add_image(np.stack(images), name="fields", metadata=sample, axis_labels=("T", "Y", "X"))
     viewer.add_labels(np.stack(labels), name="fields truth")
     widget = make(viewer)
-    assert widget.data.separate.value  # the sample says what each plane is
+    assert widget.data.separate.value  # the sample's metadata names each plane
     assert "4 pairs" in widget.summary
     assert "validation: 1 image with" in widget.summary
     assert [p.name for p in begin(widget, played).request.pairs] == [
@@ -325,7 +325,7 @@ def test_a_folder_is_learned_from(make, played, tmp_path: Path) -> None:
     assert widget.summary.startswith("2 pairs, YX uint8")
     assert widget.more.name_of_model.value == "my-cells"
     request = begin(widget, played).request
-    assert request.sources["source"] == str(folder)  # as the command line says it
+    assert request.sources["source"] == str(folder)  # as on the command line
     assert request.preview is None
 
 
@@ -338,7 +338,7 @@ def test_fine_tuning_is_short_and_gentle(make, viewer, played, tmp_path: Path) -
     widget.fields.start.choose(path)
     settle(widget)
     assert widget.summary.startswith("starting from 'base'")
-    assert not widget.more.depth.enabled  # the model decides
+    assert not widget.more.depth.enabled  # the start model determines it
     settings = begin(widget, played).request.settings
     assert settings.budget.minutes == 1
     assert settings.learning_rate == 5e-4
@@ -394,7 +394,7 @@ def test_curves_progress_and_preview_while_it_runs(make, viewer, played) -> None
     assert curves.points("mean AP, validation") == ([20], [0.4])
     preview = viewer.layers["more preview"]
     assert is_ours(preview)
-    assert viewer.layers.selection.active is viewer.layers["more"]  # a person may be painting
+    assert viewer.layers.selection.active is viewer.layers["more"]  # the user may be painting
     job.post(Preview(np.full(SIZE, 3, np.uint8), 40))
     wait(lambda: preview.data.max() == 3)
     assert sum("preview" in layer.name for layer in viewer.layers) == 1
@@ -428,7 +428,7 @@ def test_a_preview_that_was_removed_stays_removed(make, viewer, played) -> None:
 
 
 def preview_of_a_run(widget: TrainWidget, played: PlayedEngine, value: int) -> None:
-    """A whole run with one preview."""
+    """Play a whole run with one preview."""
     job = begin(widget, played)
     job.post(Preview(np.full(SIZE, value, np.uint8), 20))
     job.post(Ended(None, SettingsError("enough")))
@@ -509,7 +509,7 @@ def test_the_preview_of_a_plane_lies_on_that_plane(make, played) -> None:
 def test_of_a_large_plane_the_part_in_view_is_previewed_in_its_place(make, played) -> None:
     viewer = ViewerModel()
     slide = np.zeros((3000, 2500), np.uint8)
-    slide[:300] = 200  # far from what is in view
+    slide[:300] = 200  # far from the view
     viewer.add_image(slide, name="slide", scale=(0.5, 0.5))
     labels = viewer.add_labels(np.zeros((3000, 2500), np.uint8), scale=(0.5, 0.5))
     labels.data[100:300, 100:300], labels.data[2000:2300, 2000:2300] = 1, 1
@@ -521,9 +521,9 @@ def test_of_a_large_plane_the_part_in_view_is_previewed_in_its_place(make, playe
     wait(lambda: "slide preview" in viewer.layers)
     corners = viewer.layers["slide preview"].extent.world
     np.testing.assert_allclose(corners.mean(axis=0), (1000, 900), atol=1)
-    assert request.preview_s > 10  # so that previews do not eat the time
+    assert request.preview_s > 10  # so that previews do not cost too much time
     assert request.preview.data.max() == 0
-    assert request.preview_ranges == ((0, 200),)  # those of the whole slide, as in Predict
+    assert request.preview_ranges == ((0, 200),)  # ranges of the whole slide, as in Predict
 
 
 def test_the_preview_of_a_depth_plane_has_the_intensities_of_the_stack(make, played) -> None:
@@ -540,7 +540,7 @@ def test_the_preview_of_a_depth_plane_has_the_intensities_of_the_stack(make, pla
     assert request.preview_ranges == whole != plane
     played.jobs[-1].post(Ended(None, SettingsError("enough")))
     wait(lambda: not widget.controller.busy)
-    widget.data.separate.value = True  # then each plane is normalised by itself
+    widget.data.separate.value = True  # then each plane is normalised separately
     assert begin(widget, played).request.preview_ranges == plane
 
 
@@ -560,7 +560,7 @@ def test_layers_deleted_renamed_and_edited_leave_the_run_alone(make, viewer, pla
     wait(lambda: not widget.controller.busy)
     assert "is ready in Predict" in widget.result.text
     settle(widget)
-    assert "Nothing is painted" in widget.problem  # of what is open now
+    assert "Nothing is painted" in widget.problem  # of the layers that are open now
 
 
 # -- after -----------------------------------------------------------------------------------------
@@ -582,7 +582,7 @@ def test_the_model_has_a_name_and_a_score_and_others_hear_of_it(make, viewer, pl
     )
     assert widget.result.kind == "warning"
     assert widget.train_button.enabled or widget.looking
-    # the next model gets a name of its own
+    # the next model has another name
     settle(widget)
     assert widget.more.name_of_model.value not in ("my nuclei", "")
 
@@ -598,7 +598,9 @@ def test_stop_keeps_everything_and_resume_goes_on(make, viewer, played) -> None:
     write_run(job.request)
     job.post(Ended(stopped, None))
     wait(lambda: not widget.controller.busy)
-    assert widget.result.text.startswith("Stopped after about 3 min; everything is kept. The best")
+    assert widget.result.text.startswith(
+        "Stopped after about 3 min; you can resume the run any time. The best"
+    )
     assert "is ready in Predict" in widget.result.text
     assert widget.resume_button.native.isVisible()
     widget.resume_button.native.click()
@@ -610,11 +612,14 @@ def test_stop_keeps_everything_and_resume_goes_on(make, viewer, played) -> None:
         np.testing.assert_array_equal(a.labels, b.labels)
         np.testing.assert_array_equal(a.image.data, b.image.data)
         assert a.name == b.name
-    assert widget.panel.curves.points("mean AP, validation") == ([20], [0.4])  # where it was
+    assert widget.panel.curves.points("mean AP, validation") == (
+        [20],
+        [0.4],
+    )  # continues where it stopped
     played.jobs[-1].post(Ended(finished, None))
     wait(lambda: not widget.controller.busy)
     assert "mean AP 0.61 on 1 image with 12 objects" in widget.result.text
-    # the resumed run's model takes the place of its earlier state
+    # the model of the resumed run replaces its earlier state
     assert [e.name for e in list_models() if e.origin == "own"] == ["cells"]
 
 
@@ -683,7 +688,7 @@ def test_a_score_says_what_it_was_measured_on(make, played) -> None:
 
 
 def write_run(request: TrainRequest) -> None:
-    """Settings, labels and history as a run writes them."""
+    """Write settings, labels and history like a run."""
     from napari_unet.core.models.model_file import read_info
     from napari_unet.core.training.run_folder import RunFolder, RunSettings
 
@@ -709,10 +714,12 @@ def test_a_run_is_resumed_in_another_session_from_its_folder(make, viewer, playe
     other = ViewerModel()
     image, labels = nuclei(0)
     other.add_image(image, name="cells")
-    with pytest.raises(SettingsError, match="The image 'more', which this run learns from"):
+    with pytest.raises(
+        SettingsError, match="The image 'more', which this run was trained on, is not open"
+    ):
         pairs_of_run(request.run_folder, list(other.layers))
     other.add_image(nuclei(1)[0], name="more")
-    other.add_labels(np.zeros_like(labels), name="cells labels")  # painted anew: not taken
+    other.add_labels(np.zeros_like(labels), name="cells labels")  # painted again: not used
     pairs = pairs_of_run(
         request.run_folder, [x for x in other.layers if x.name in ("cells", "more")]
     )
@@ -761,7 +768,7 @@ def test_a_closed_widget_stops_its_run_without_a_traceback(viewer, played, qtbot
     widget.native.deleteLater()
     for _ in range(20):
         qtbot.wait(5)
-    viewer.layers["cells labels"].paint((5, 5), 3)  # nothing listens any more
+    viewer.layers["cells labels"].paint((5, 5), 3)  # no callback is left
     viewer.layers.remove("more")
     job.post(StepDone(2, 2.4, 1e-3, 0.2, 80.0))
     assert played.stopped == [job]
@@ -770,7 +777,7 @@ def test_a_closed_widget_stops_its_run_without_a_traceback(viewer, played, qtbot
 
 
 def test_torch_is_not_needed_here() -> None:
-    """This test file imports torch to write models; the widget's modules must not."""
+    """Check in a new process that the widget's modules import neither torch nor dask."""
     import subprocess
     import sys
 

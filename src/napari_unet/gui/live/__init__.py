@@ -1,1 +1,1 @@
-"""Live training in the Train widget."""
+"""Live training: the network trains on strokes while the user paints."""

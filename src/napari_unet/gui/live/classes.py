@@ -1,4 +1,4 @@
-"""Classes that a live training learns: those of the table, and those that are painted. No Qt."""
+"""Classes of a live training: those in the class table and those that are painted. No Qt."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ __all__ = ["LiveClasses"]
 
 
 class LiveClasses:
-    """Keeps the classes of a training up to date; objects have none.
+    """Updates the classes of a live training; a training on objects has none.
 
     Parameters
     ----------
     run
-        The training; its task changes with the classes.
+        The live training; its task changes with the classes.
     sender
-        Carries new classes to the training.
+        Sends new classes to the training.
     previews
-        Show the classes in their colours.
+        Preview layers, which show the classes in their colours.
     notices
-        Tell which labels are not learned.
+        Report labels that are ignored.
 
     Attributes
     ----------
     changed_by
-        Number of the command that changed them last; earlier previews show other classes.
+        Number of the last command that changed the classes; earlier previews show the old ones.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class LiveClasses:
         self.changed_by = 0
 
     def use(self, classes: Sequence[ClassInfo]) -> None:
-        """Take over the names, colours and background that the user chose."""
+        """Use the names, colours and background that the user chose."""
         task = self._run.task
         if task.labels_are_objects:
             return
@@ -55,21 +55,21 @@ class LiveClasses:
         self._use_task(default_classes(list(known.values()), ()))
 
     def add(self, painted: Sequence[int]) -> None:
-        """Learn classes that are painted for the first time."""
+        """Add classes that are painted for the first time."""
         task = self._run.task
         if not task.labels_are_objects:
             self._use_task(default_classes(task.label_classes, painted))
 
     def check(self, painted: Sequence[int]) -> None:
-        """Complain if a painted label is not learned because there are too many classes."""
+        """Report a painted label that is ignored because there are too many classes."""
         task = self._run.task
         if task.labels_are_objects:
             return
         if more := {i for i in painted if i > 0} - {c.id for c in task.label_classes}:
             self._notices.complain(
-                f"Label {min(more)} is not learned: Live tells {MOST_CLASSES} classes apart at "
-                "most. Where each label is an object of its own, stop, choose objects above, and "
-                "start Live again."
+                f"Label {min(more)} is ignored: Live can train on at most {MOST_CLASSES} classes. "
+                "If each label is one object, stop, set 'Labels are' to objects, and start Live "
+                "again."
             )
 
     def _use_task(self, task: Semantic) -> None:

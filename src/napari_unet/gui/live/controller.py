@@ -1,4 +1,4 @@
-"""Live training: every stroke goes to the network while it learns; what is in view comes back."""
+"""Live training from start to stop: sends strokes to the training and shows its previews."""
 
 from __future__ import annotations
 
@@ -40,35 +40,35 @@ __all__ = ["LiveController"]
 _LOOK_MS = 120
 _NOTICE_S = 12.0
 _MOST_LOST = 3
-_NOTHING_OPEN = "Live has no image to learn from: choose one and its labels in the table above."
+_NOTHING_OPEN = "Live has no image to train on. Choose an image and its labels in the table above."
 
 
 class LiveController(QObject):
-    """Runs one live training.
+    """Runs one live training at a time.
 
     Parameters
     ----------
     viewer
-        Whose layers are painted on; gets the preview.
+        The viewer whose layers are painted on; also shows the preview.
     parent
-        The widget: with it the training is stopped.
+        The widget; the training stops when it is destroyed.
 
     Attributes
     ----------
     told
-        Signal: a sentence for the user and its kind (info, good, warning, error).
+        Signal: a message for the user and its kind (info, good, warning, error).
     running_changed
-        Signal: whether it runs.
+        Signal: whether a training runs.
     stated
         Signal: each `LiveState`.
     proposed
         Signal: whether there is a proposal to accept or reject.
     map_removed
-        Signal: a kind of map whose layers a person removed.
+        Signal: the kind of map whose layers the user removed.
     notices
-        Decides when a sentence is told.
+        Decide when a message is shown.
     model, folder
-        The model that the last session made, and where that session is.
+        Model file and folder of the last session; None if there is none.
     """
 
     told = Signal(str, str)
@@ -94,18 +94,18 @@ class LiveController(QObject):
 
     @property
     def running(self) -> bool:
-        """Whether it runs."""
+        """Whether a training runs."""
         return self._run is not None
 
-    # -- what the user asks for -------------------------------------------------------------------
+    # -- commands of the user ---------------------------------------------------------------------
 
     def start(self, form: LiveForm) -> None:
-        """Begin with what is painted now; there need not be anything yet.
+        """Start with the strokes painted so far; there need not be any yet.
 
         Raises
         ------
         UNetError
-            If images and labels do not fit together.
+            If images and labels do not match.
         """
         run, sender = LiveRun(form, form.task()), CommandSender()
         follower = PaintFollower(self._viewer, run, sender, self.notices, self.proposed.emit)
@@ -114,7 +114,7 @@ class LiveController(QObject):
         self._submit(run, follower, sender, resume=bool(form.resumed))
         self._run, self._follower, self._sender = run, follower, sender
         if form.resumed:
-            follower.search_within(0.0)  # for what was painted since
+            follower.search_within(0.0)  # for strokes painted since then
         self._timer.start()
         self.running_changed.emit(True)
         if form.notice:
@@ -124,7 +124,7 @@ class LiveController(QObject):
         follower.classes.check(run.painted)
 
     def use_rows(self, rows: Sequence[PairRow]) -> None:
-        """Learn from these images from now on; those that are new come along, others go."""
+        """Train on these images from now on: add new ones and remove all others."""
         if self._follower is None or self._qt_job is None:
             return
         try:
@@ -133,25 +133,25 @@ class LiveController(QObject):
             self.notices.complain(str(error))
 
     def use_classes(self, classes: Sequence[ClassInfo]) -> None:
-        """Take over names, colours and the background that a person chose."""
+        """Use the names, colours and background that the user chose."""
         if self._follower is not None and self._qt_job is not None:
             self._follower.classes.use(classes)
 
     def show_map(self, kind: MapKind, wanted: bool) -> None:
-        """Show or hide how unsure the model is, or how probable each class is, as layers."""
+        """Show or hide the layers with the uncertainty or the class probabilities."""
         self._maps = self._maps | {kind} if wanted else self._maps - {kind}
         if self._follower is not None:
             self._follower.previews.want(self._maps)
             self._follower.view_again()
 
     def stop(self) -> None:
-        """Stop; the model and the strokes are kept."""
+        """Stop the training and save the model and the strokes."""
         run, follower, job = self._run, self._follower, self._qt_job
         try:
             self._look()
             if run is not None and follower is not None:
                 follower.search()
-                run.describe()  # layers may have other names by now
+                run.describe()  # layers may have been renamed
         except UNetError as error:
             self.notices.complain(str(error))
         finally:
@@ -161,43 +161,43 @@ class LiveController(QObject):
                 job.stop()
 
     def suggest(self) -> None:
-        """Ask where painting would help most; the view goes there."""
+        """Ask where painting would help most, and move the view there."""
         run, follower = self._run, self._follower
         if run is None or follower is None:
             return
         if not run.ready:
             self.notices.say(_hint(run))
             return
-        self._look()  # what was painted, or asked to be shown, a moment ago counts
+        self._look()  # recent strokes and changes of the view count
         if follower.view is not None:
             follower.suggestions.ask(follower.view[0])
-        elif not run.planes:  # else it was said why it cannot be shown
+        elif not run.planes:  # else an error has explained why it cannot be shown
             self.notices.say(_NOTHING_OPEN)
 
     def accept(self) -> None:
-        """Take the proposal over, as corrected; it does not count in the score."""
-        self._look()  # strokes that were painted before are judged
+        """Add the corrected proposal to the strokes; it does not count in the score."""
+        self._look()  # earlier strokes count in the score
         if self._follower is not None:
             self._follower.accept()
 
     def reject(self) -> None:
-        """Take the proposal away."""
+        """Remove the proposal."""
         if self._follower is not None:
             self._follower.suggestions.reject()
 
     def _look(self) -> None:
-        """Send what changed since the last time."""
+        """Send all changes since the last call."""
         follower = self._follower
         if follower is None or self._qt_job is None:
             return
-        for kind in follower.previews.taken_away():
+        for kind in follower.previews.find_removed():
             self.map_removed.emit(kind)
         try:
             follower.look()
         except UNetError as error:
             self.notices.complain(str(error))
 
-    # -- what comes back -------------------------------------------------------------------------
+    # -- events of the training ------------------------------------------------------------------
 
     def _submit(
         self, run: LiveRun, follower: PaintFollower, sender: CommandSender, *, resume: bool
@@ -218,7 +218,7 @@ class LiveController(QObject):
             run.ready, run.state = event.ready, event
             self.stated.emit(event)
             if self.notices.progress_due:
-                self._tell_state(run, follower)
+                self._show_state(run, follower)
         elif isinstance(event, LivePreview) and event.name in run.planes:
             self._show(run, follower, event)
         elif isinstance(event, LiveSuggestion) and event.name in run.planes:
@@ -227,18 +227,18 @@ class LiveController(QObject):
             self.notices.complain(event.sentence)
 
     def _show(self, run: LiveRun, follower: PaintFollower, preview: LivePreview) -> None:
-        run.ready = True  # the state that says so may come a moment later
-        self._tell_state(run, follower)
-        if preview.applied < follower.classes.changed_by:  # of the classes before
+        run.ready = True  # its state may arrive a moment later
+        self._show_state(run, follower)
+        if preview.applied < follower.classes.changed_by:  # shows the previous classes
             return
         about = {"run": str(run.form.folder), "model": run.form.name}
         try:
             follower.previews.show(run.planes[preview.name], preview, run.task, about)
-        except UNetError as error:  # the image was replaced by another
+        except UNetError as error:  # the image was replaced
             self.notices.complain(str(error))
 
-    def _tell_state(self, run: LiveRun, follower: PaintFollower) -> None:
-        """Tell how it goes: with a preview, as each change of a text has the window drawn anew."""
+    def _show_state(self, run: LiveRun, follower: PaintFollower) -> None:
+        """Show the progress, together with a preview: each text change redraws the window."""
         if run.state is None or follower.suggestions.busy:
             return
         going = run.ready and run.planes
@@ -250,20 +250,20 @@ class LiveController(QObject):
         if run is None or follower is None:
             return
         if isinstance(ended.error, WorkerLost) and run.lost < _MOST_LOST and not run.stopping:
-            self._go_on(run, follower, ended.error)
+            self._restart(run, follower, ended.error)
             return
         self._timer.stop()
         if isinstance(ended.result, LiveFinished):
             keep_model(run, ended.result, self, self._kept)
         elif isinstance(ended.error, Cancelled):
-            self._finish("Stopped before it began.", "info")
+            self._finish("Stopped before training began.", "info")
         else:
             self._finish(str(ended.error), "error")
 
-    def _go_on(self, run: LiveRun, follower: PaintFollower, error: WorkerLost) -> None:
-        """Start again with all strokes after the compute process was lost."""
+    def _restart(self, run: LiveRun, follower: PaintFollower, error: WorkerLost) -> None:
+        """Start again with all strokes after the compute process ended unexpectedly."""
         run.lost += 1
-        self.notices.say(f"{error} Live training goes on with all your strokes.", "warning")
+        self.notices.say(f"{error} Live training continues with all your strokes.", "warning")
         try:
             self._submit(run, follower, self._sender, resume=True)
         except UNetError as problem:

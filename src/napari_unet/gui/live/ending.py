@@ -1,4 +1,4 @@
-"""How a live training ends: its model is copied to the user's models, and a sentence says so."""
+"""End of a live training: copies its model to the user's models and reports the result."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ def keep_model(
     Parameters
     ----------
     run
-        The training.
+        The live training.
     finished
-        How it ended.
+        Result of the training.
     parent
-        When it is gone, `done` is no longer called.
+        `done` is not called after this object is destroyed.
     done
-        Called with the model's file, None without one, and a sentence and its kind.
+        Called with the model file (None if there is no model), a message and its kind.
     """
     model = finished.model
     if model is None:
-        done(None, "Stopped before anything was learned: too little is painted.", "info")
+        done(None, "No model was saved: too little was painted to train on.", "info")
         return
 
     def keep() -> Path:
@@ -50,7 +50,7 @@ def keep_model(
 
     def kept(result: Any) -> None:
         if isinstance(result, UNetError):
-            done(None, f"{result} The session is complete in {run.form.folder}.", "error")
+            done(None, f"{result} The session is saved in {run.form.folder}.", "error")
             return
         session().models_changed.emit()
         how = f"Stopped after {finished.steps:,} steps. {_score_words(finished.score)}"
@@ -60,11 +60,11 @@ def keep_model(
 
 
 def state_words(state: LiveState) -> str:
-    """Describe how far a training is and how good."""
+    """Describe the progress and the score of a training."""
     return f"Live, step {state.step:,}. {_score_words(state.score)}"
 
 
 def _score_words(score: float | None) -> str:
     if score is None:
-        return "Too few strokes to judge it."
-    return f"It foresaw {score:.0%} of the latest strokes."
+        return "A score needs more strokes."
+    return f"It predicted {score:.0%} of your latest strokes before learning them."

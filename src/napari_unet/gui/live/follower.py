@@ -1,4 +1,4 @@
-"""What the user paints and looks at in napari, sent to the training as it changes. No Qt."""
+"""Follows what the user paints and views in napari, and sends changes to the training. No Qt."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from napari_unet.gui.live.planes import (
     LivePlane,
     is_turned,
     key_of,
-    look_of,
     painted_positions,
     plane_in_view,
     region_in_view,
+    view_state,
 )
 from napari_unet.gui.live.previews import LivePreviews
 from napari_unet.gui.live.run import LiveRun, painted_ids
@@ -45,22 +45,22 @@ class PaintFollower:
     Parameters
     ----------
     viewer
-        Whose layers are painted on.
+        The viewer whose layers are painted on.
     run
-        The training; its planes come and go with the layers.
+        The live training; its planes are added and removed with the layers.
     sender
-        Carries what changed.
+        Sends the changes.
     notices
-        Show what is wrong.
+        Show errors.
     proposed
         As in `Suggestions`.
 
     Attributes
     ----------
     classes, previews, suggestions
-        What belongs to the same training.
+        Classes, preview layers and suggestions of the same training.
     view
-        Name of the plane in view, and the part of it that is seen; None: nothing is previewed.
+        Name of the plane in view, and its visible part; None: nothing is previewed.
     """
 
     def __init__(
@@ -82,12 +82,12 @@ class PaintFollower:
         self._search_s = math.inf
 
     def look(self) -> None:
-        """Send what changed since the last time.
+        """Send all changes since the last call.
 
         Raises
         ------
         UNetError
-            If images and labels do not fit together.
+            If images and labels do not match.
         """
         self.suggestions.notice_removed()
         self._remove_others()
@@ -95,7 +95,7 @@ class PaintFollower:
         for plane in list(self._run.planes.values()):
             try:
                 self.send_strokes(plane)
-            except UNetError as error:  # the others go on
+            except UNetError as error:  # continue with the other planes
                 self._notices.complain(str(error))
             self._note(plane)
         if self.view is not None:
@@ -106,12 +106,12 @@ class PaintFollower:
             self.search()
 
     def use_rows(self, rows: Sequence[PairRow]) -> None:
-        """Follow these images and labels from now on: new ones are added, others removed.
+        """Follow these images and labels from now on: add new ones and remove all others.
 
         Raises
         ------
         UNetError
-            If images and labels do not fit together.
+            If images and labels do not match.
         """
         self._run.form = replace(self._run.form, rows=tuple(rows))
         self._seen = None
@@ -123,16 +123,16 @@ class PaintFollower:
                     self._add(plane)
 
     def view_again(self) -> None:
-        """Ask for a preview of what is in view even if it has not changed."""
+        """Request a preview of the plane in view even if the view has not changed."""
         self.view = self._seen = None
 
     def planes_of(self, row: PairRow) -> list[LivePlane]:
-        """Return the plane in view and, of a stack, every plane that is painted on.
+        """Return the plane in view and, for a stack, every painted plane.
 
         Raises
         ------
         UNetError
-            If images and labels do not fit together.
+            If images and labels do not match.
         """
         seen = self._plane_of(row)
         painted = painted_positions(row.images, row.labels, self._run.form.axes)
@@ -140,7 +140,7 @@ class PaintFollower:
         return [seen, *others]
 
     def send_strokes(self, plane: LivePlane, *, judged: bool = True) -> None:
-        """Send what was painted on a plane since the last time.
+        """Send the strokes painted on a plane since the last call.
 
         Parameters
         ----------
@@ -159,23 +159,23 @@ class PaintFollower:
         self._sender.send(commands.Paint(plane.name, *change, judged=judged, continues=continues))
 
     def accept(self) -> None:
-        """Learn from the proposal, as corrected, without counting it in the score."""
+        """Send the corrected proposal to the training; it does not count in the score."""
         plane = self.suggestions.accept()
         if plane is not None:
             self.send_strokes(plane, judged=False)
             self.suggestions.forget_proposal()
 
     def search_within(self, seconds: float) -> None:
-        """Search for painted planes after a while at the latest, see `search`."""
+        """Call `search` after `seconds` at the latest."""
         self._search_s = min(self._search_s, time.monotonic() + seconds)
 
     def search(self) -> None:
-        """Add planes that are painted but were never in view, as by a brush in 3D.
+        """Add painted planes that were never in view, for example painted with a brush in 3D.
 
         Raises
         ------
         UNetError
-            If images and labels do not fit together.
+            If images and labels do not match.
         """
         self._search_s = math.inf
         for row in self._open_rows():
@@ -184,13 +184,13 @@ class PaintFollower:
                 if at not in known:
                     self._add(self._plane_of(row, at))
 
-    # -- planes that come and go ------------------------------------------------------------------
+    # -- adding and removing planes ---------------------------------------------------------------
 
     def _open_rows(self) -> list[PairRow]:
         return [row for row in self._run.form.rows if row.labels in self._viewer.layers]
 
     def _note(self, plane: LivePlane) -> None:
-        """Plan a search if a stroke went through several planes; drop a plane only looked at."""
+        """Schedule a search after a stroke through several planes; drop planes only viewed."""
         if plane.drawing and plane.layer.n_edit_dimensions > 2:
             self._search_s = time.monotonic() + _SEARCH_S
         in_view = self.view is not None and self.view[0] == plane.name
@@ -199,14 +199,14 @@ class PaintFollower:
             self._remove(plane)
 
     def _remove_others(self) -> None:
-        """Remove what was deleted or taken off the table; the session keeps its strokes."""
+        """Remove planes whose layers or pairs were removed; the session keeps their strokes."""
         wanted = {key_of(row.images, row.labels) for row in self._open_rows()}
         for plane in [p for p in self._run.planes.values() if p.key not in wanted]:
             self._remove(plane)
 
     def _remove(self, plane: LivePlane) -> None:
         if not self._run.remove(plane):
-            return  # a layer that was taken away with another plane led here
+            return  # already removed together with another plane
         others = any(p.key == plane.key for p in self._run.planes.values())
         self.previews.forget(plane, image=not others)
         self.suggestions.forget(plane)
@@ -216,18 +216,18 @@ class PaintFollower:
         self._sender.send(commands.RemoveImage(plane.name))
 
     def _add(self, plane: LivePlane) -> None:
-        """Learn from one more plane."""
+        """Add a plane to the training."""
         self._run.add(plane)
         self.classes.add(painted_ids([plane]))
-        image = plane.told(self._run.known_scopes)
+        image = plane.live_image(self._run.known_scopes)
         self._sender.send(commands.PutImage(plane.name, image))
         self._run.describe()
 
     # -- what is in view --------------------------------------------------------------------------
 
     def _follow_view(self) -> None:
-        """Preview what is in view, of the selected image if it is one of those painted on."""
-        rows, seen = self._open_rows(), look_of(self._viewer)
+        """Preview the plane in view, of the selected image if it belongs to a pair."""
+        rows, seen = self._open_rows(), view_state(self._viewer)
         if not rows or seen == self._seen:
             return
         self._seen = seen
@@ -240,13 +240,13 @@ class PaintFollower:
             self._sender.send(commands.ShowView(*view, probability=probable))
 
     def _row_in_view(self, rows: Sequence[PairRow]) -> PairRow:
-        """Return the row of the selected layer, else the one of the last time, else the first."""
+        """Return the row of the selected layer, else the previous row, else the first."""
         active: Any = self._viewer.layers.selection.active
         last = next((r for r in rows if self._row is not None and r.same(self._row)), rows[0])
         return next((r for r in rows if active is r.labels or active in r.images), last)
 
     def _known(self, plane: LivePlane) -> LivePlane:
-        """Return the plane that is followed already at that place; else add this one."""
+        """Return the followed plane of the same layers and position, else add this one."""
         for known in self._run.planes.values():
             if known.key == plane.key and known.position == plane.position:
                 return known

@@ -1,4 +1,4 @@
-"""What a live training begins with, as plain values."""
+"""Settings of a live training, as plain values."""
 
 from __future__ import annotations
 
@@ -28,42 +28,43 @@ _DEFAULT_CLASSES = (
 
 
 _PAINT_CLASSES = (
-    "Live: paint a stroke of at least two classes. To count objects, stop, and choose them above."
+    "Live: paint at least one stroke each of two classes. To count objects, stop and set "
+    "'Labels are' to objects."
 )
 _PAINT_OBJECTS = (
-    "Live: paint some background with label 1, and a few objects, each whole and with a label of "
-    "its own from 2 on (M takes the next)."
+    "Live: paint some background with label 1 and a few whole objects, each with its own label "
+    "from 2 on (press M for the next one)."
 )
 
 
 @dataclass(frozen=True)
 class LiveForm:
-    """What a live training begins with.
+    """Settings of a live training.
 
     Parameters
     ----------
     rows
-        Images with the Labels layers that are painted on.
+        Images and the Labels layers that are painted on.
     axes, channels
         As in `napari_unet.gui.layers.image_from_layers`.
     classes
-        As in the class table; ids that are painted and not in it are added.
+        Classes of the class table; other painted ids are added.
     start
-        Model file to start from; None: from scratch.
+        Path of the model file to start from; None: from scratch.
     folder
-        Where the session is saved.
+        Folder where the session is saved.
     name
-        Of the model.
+        Name of the model.
     resumed
-        The planes of the session in `folder`, where it goes on with one.
+        Planes of the session in `folder` if it is resumed; else empty.
     objects
-        Whether every label from 2 on is an object, and 1 background; else labels are classes.
+        Whether every label from 2 on is an object and 1 is background; else labels are classes.
     device
-        Where to compute.
+        Device to compute on.
     notice
-        What a person should know before anything else; empty: nothing.
+        Warning to show first; empty for none.
     absent
-        What the session in `folder` says of planes whose images are not open.
+        Descriptions of planes in the session whose images are not open, by name.
     """
 
     rows: Sequence[PairRow]
@@ -81,16 +82,16 @@ class LiveForm:
 
     @property
     def hint(self) -> str:
-        """What to paint first."""
+        """Hint on what to paint first."""
         return _PAINT_OBJECTS if self.objects else _PAINT_CLASSES
 
     def task(self, painted: Sequence[int] = ()) -> Task:
-        """Say what the labels are; classes that are painted and not in the table are added."""
+        """Return the task; painted classes that are not in the class table are added."""
         return Instances(sparse=True) if self.objects else default_classes(self.classes, painted)
 
 
 def default_classes(known: Sequence[ClassInfo], painted: Sequence[int]) -> Semantic:
-    """Make a task of the classes that are known, and of those that are painted."""
+    """Return a task with the known classes and the painted ones."""
     classes: Mapping[int, ClassInfo] = {c.id: c for c in known or _DEFAULT_CLASSES if c.id}
     if len(classes) < 2:
         classes = {c.id: c for c in _DEFAULT_CLASSES} | dict(classes)

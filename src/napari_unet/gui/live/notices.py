@@ -1,4 +1,4 @@
-"""What the user reads while Live runs: no sentence is replaced before it can be read. No Qt."""
+"""Messages while Live runs, each shown long enough to be read. No Qt."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from collections.abc import Callable
 __all__ = ["Notices"]
 
 _READING_S = 4.0
-_LONGEST_UNTOLD_S = 2.0
+_LONGEST_SILENCE_S = 2.0
 
 
 class Notices:
-    """Passes sentences on, and holds routine ones back while an important one is read.
+    """Shows messages, and delays progress messages while an important one is being read.
 
     Parameters
     ----------
     show
-        Gets each sentence and its kind (info, good, warning, error).
+        Called with each message and its kind (info, good, warning, error).
     """
 
     def __init__(self, show: Callable[[str, str], None]) -> None:
@@ -26,13 +26,13 @@ class Notices:
         self.progress_shown_s = 0.0
 
     def say(self, text: str, kind: str = "info", *, read_s: float = 0.0) -> None:
-        """Show a sentence, and hold progress back for `read_s` seconds."""
+        """Show a message, and delay progress messages for `read_s` seconds."""
         self._show(text, kind)
         if read_s:
             self._quiet_until_s = time.monotonic() + read_s
 
     def complain(self, text: str) -> None:
-        """Show an error long enough to be read; the training goes on."""
+        """Show an error long enough to be read; the training continues."""
         self.say(text, "error", read_s=_READING_S)
 
     def explain(self, text: str) -> None:
@@ -40,12 +40,12 @@ class Notices:
         self.say(text, read_s=_READING_S)
 
     def say_progress(self, text: str) -> None:
-        """Show how the training goes, unless something else is still being read."""
+        """Show the progress, unless another message is still being read."""
         if time.monotonic() > self._quiet_until_s:
             self._show(text, "info")
             self.progress_shown_s = time.monotonic()
 
     @property
     def progress_due(self) -> bool:
-        """Whether progress was last shown so long ago that it must not wait for a preview."""
-        return time.monotonic() > self.progress_shown_s + _LONGEST_UNTOLD_S
+        """Whether progress was shown so long ago that it must not wait for a preview."""
+        return time.monotonic() > self.progress_shown_s + _LONGEST_SILENCE_S

@@ -1,4 +1,4 @@
-"""Planes that are painted on: what changed since it was told, and which part of one is in view."""
+"""Planes that are painted on: their changes since the last message, and the part in view."""
 
 from __future__ import annotations
 
@@ -25,39 +25,39 @@ __all__ = [
     "is_turned",
     "key_of",
     "labels_plane",
-    "look_of",
     "painted_positions",
     "plane_in_view",
     "region_in_view",
+    "view_state",
 ]
 
 _MOST_SCOPE_PX = 1 << 24
 _MOST_SIDE_PX = 1024
-"""No larger part is previewed at once: it must not cost much."""
+"""Largest part that is previewed at once, so that a preview stays cheap."""
 
 
 @dataclass(eq=False)
 class LivePlane:
-    """A plane of an image, and of the Labels layer that is painted on.
+    """A plane of an image and of the Labels layer that is painted on.
 
     Parameters
     ----------
     name
-        Of its own: layer and position.
+        Unique name, made of layer and position.
     image
-        Axes YX or CYX; lazy data is still lazy.
+        The plane, axes YX or CYX; lazy data stays lazy.
     layer
         The Labels layer.
     images, axes
-        The image layers that are its channels, and one letter per dimension of the first.
+        Image layers, one per channel if several, and the axes of the first (one letter each).
     position
-        Index along the other axes.
+        Index along each of the other axes.
     scope
-        What it is normalised with.
+        Pixels that determine its normalisation.
     sent
-        The labels that were told last, axes YX.
+        Labels that were sent last, axes YX.
     drawing
-        Whether they had changed when they were last looked at.
+        Whether the labels had changed at the last check.
     """
 
     name: str
@@ -72,31 +72,31 @@ class LivePlane:
 
     @property
     def image_layer(self) -> ImageLayer:
-        """The first of the image layers: results lie on it."""
+        """The first image layer, whose geometry results have."""
         return self.images[0]
 
     @property
     def key(self) -> tuple[int, tuple[int, ...]]:
-        """Which layers it is of, see `key_of`."""
+        """Identity of its layers, see `key_of`."""
         return key_of(self.images, self.layer)
 
     def pixels(self) -> NDArray[Any]:
-        """Raw values, axes CYX."""
+        """Return the raw values, axes CYX."""
         data = np.asarray(self.image.data)
         return np.ascontiguousarray(data if "C" in self.image.axes else data[None])
 
-    def told(self, known_scopes: set[str]) -> LiveImage:
-        """Give what a live training is told of it.
+    def live_image(self, known_scopes: set[str]) -> LiveImage:
+        """Return the plane as it is sent to a live training.
 
         Parameters
         ----------
         known_scopes
-            Names of the depth stacks that it was told of before; that of this plane is added.
+            Names of the depth stacks that were sent already; the stack of this plane is added.
 
         Raises
         ------
         ImageError
-            When its pixels cannot be read.
+            If its pixels cannot be read.
         """
         try:
             scope, name = self._depth(known_scopes)
@@ -107,7 +107,7 @@ class LivePlane:
             ) from None
 
     def _depth(self, known_scopes: set[str]) -> tuple[NDArray[Any] | None, str]:
-        """Give the depth stack that it is a plane of, axes CZYX, unless it is known; its name."""
+        """Return its depth stack, axes CZYX (None if sent already), and the name of the stack."""
         if self.scope.ndim < 4:
             return None, ""
         name = f"{self.key} {self.position.get('T', 0)}"
@@ -120,7 +120,7 @@ class LivePlane:
         return np.asarray(self.scope[:, chosen]), name
 
     def change(self) -> tuple[tuple[int, int], NDArray[np.integer[Any]]] | None:
-        """Give the smallest block that changed since the last time, and remember it; else None."""
+        """Return the smallest block that changed since the last call, None if nothing changed."""
         now = labels_plane(self.layer, self.image_layer, self.axes, self.position)
         if now.shape != self.sent.shape:
             return None
@@ -136,19 +136,19 @@ class LivePlane:
         return (top, left), block
 
     def write(self, window: tuple[slice, slice], labels: NDArray[np.integer[Any]]) -> None:
-        """Paint labels where nothing is painted yet; it can be undone as a stroke can.
+        """Paint labels where nothing is painted yet; can be undone like a stroke.
 
         Raises
         ------
         LabelsError
-            When the layer cannot hold numbers as large.
+            If the data type of the layer is too small for the labels.
         """
         most = int(np.iinfo(self.layer.data.dtype).max)
         if labels.max(initial=0) > most:
             raise LabelsError(
-                f"'{self.layer.name}' holds numbers up to {most}, these labels go up to "
-                f"{labels.max()}. Convert it (right click in the layer list, Convert data type) "
-                "to uint16 or more, and accept again."
+                f"'{self.layer.name}' holds numbers up to {most}, but the proposal goes up to "
+                f"{labels.max()}. Convert the layer to uint16 or larger (right-click it in the "
+                "layer list, Convert data type), then press Accept again."
             )
         axes = self.axes.replace("C", "") if self.layer.ndim < len(self.axes) else self.axes
         free = (self.sent[window] == 0) & (labels > 0)
@@ -159,19 +159,19 @@ class LivePlane:
             self.layer.data_setitem(index, labels[free].astype(self.layer.data.dtype))
 
     def source(self) -> PreviewSource:
-        """Where a preview of it belongs."""
+        """Return the source of a preview of this plane."""
         return PreviewSource(self.image, self.image_layer, self.axes, self.position, self.scope)
 
 
 def key_of(images: Sequence[Any], labels: Any) -> tuple[int, tuple[int, ...]]:
-    """Tell layers apart whatever they are called."""
+    """Return a key that identifies layers regardless of their names."""
     return id(labels), tuple(id(image) for image in images)
 
 
 def painted_positions(
     images: Sequence[ImageLayer], labels: Labels, axes: str | None
 ) -> list[dict[str, int]]:
-    """Say at which positions of a stack anything is painted; of an image without, none."""
+    """Return the positions of the painted planes of a stack; empty for a single plane."""
     from napari_unet.gui.layers import check_axes, labels_from_layer
 
     letters = check_axes(images[0], axes)
@@ -186,7 +186,7 @@ def painted_positions(
 def labels_plane(
     layer: Labels, image_layer: ImageLayer, axes: str, position: dict[str, int]
 ) -> NDArray[np.integer[Any]]:
-    """Read the labels of a plane, axes YX; without a copy where the layer allows it."""
+    """Read the labels of a plane, axes YX; without a copy if the layer allows it."""
     from napari_unet.gui.layers import labels_from_layer
     from napari_unet.gui.layers.axes import layer_shape
 
@@ -206,12 +206,12 @@ def plane_in_view(
     channels: Sequence[str | int] | None,
     position: Mapping[str, int] | None = None,
 ) -> LivePlane:
-    """Take the plane of image and labels that is in view, or lies at `position`.
+    """Return the plane of image and labels in view, or the one at `position`.
 
     Raises
     ------
     UNetError
-        When they do not fit together.
+        If image and labels do not match.
     """
     from napari_unet.gui.layers import check_axes, current_plane, image_from_layers, plane_of
 
@@ -235,14 +235,14 @@ def plane_in_view(
 
 
 def is_turned(viewer: napari.Viewer, plane: LivePlane) -> bool:
-    """Whether a stack is seen from the side or in 3D: a stroke then lies in many planes."""
+    """Return whether a stack is viewed from the side or in 3D, where strokes cross planes."""
     first = viewer.dims.ndim - plane.image_layer.ndim
     shown = {axis - first for axis in viewer.dims.displayed}
     return bool(plane.position) and shown != {plane.axes.index(a) for a in "YX"}
 
 
-def look_of(viewer: napari.Viewer) -> tuple[Any, ...]:
-    """Say what decides about the part in view, to be compared: cheap enough for every moment."""
+def view_state(viewer: napari.Viewer) -> tuple[Any, ...]:
+    """Return what determines the part in view, for comparison; cheap to call often."""
     from napari_unet.gui.layers.view import camera_of, canvas_size
 
     camera = camera_of(viewer)
@@ -252,7 +252,7 @@ def look_of(viewer: napari.Viewer) -> tuple[Any, ...]:
 
 
 def region_in_view(viewer: napari.Viewer, plane: LivePlane) -> tuple[int, int, int, int]:
-    """Say which part of a plane is seen, (y, x, height, width); of a large one the middle."""
+    """Return the visible part of a plane, or its middle if large: (y, x, height, width)."""
     from napari_unet.gui.layers.geometry import to_data
     from napari_unet.gui.layers.view import camera_of, canvas_size
 

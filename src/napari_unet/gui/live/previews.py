@@ -1,4 +1,4 @@
-"""What a live training makes of the planes that are painted on, and how sure it is of that."""
+"""Preview layers of a live training, with optional maps of uncertainty and probability."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["LivePreviews", "MapKind", "is_live_map"]
 
 _OPACITY = 0.7
 _LOOK = ("visible", "opacity", "blending", "colormap", "contrast_limits", "gamma")
-"""What a person may have chosen for a layer of values, and finds again in the one after it."""
+"""Attributes of a map layer that the user may have changed; its successor takes them over."""
 
 _LIVE = "shown by Live as"
 MapKind = Literal["uncertainty", "probability"]
@@ -32,21 +32,21 @@ MapKind = Literal["uncertainty", "probability"]
 
 @dataclass
 class _Seen:
-    """What came of one plane: labels, axes YX, and values from 0 to 1, axes YX, by their names."""
+    """Results of one plane: labels, axes YX, and maps from 0 to 1, axes YX, by their keys."""
 
     labels: NDArray[np.integer[Any]]
     maps: dict[tuple[MapKind, str], NDArray[np.float32]] = field(default_factory=dict)
 
 
 class LivePreviews:
-    """The preview layers of all planes, on wish with uncertainty and probabilities.
+    """The preview layers of all planes, optionally with uncertainty and probabilities.
 
-    The planes of a stack share their layers, which move to the plane that is in view.
+    The planes of a stack share their layers, which move to the plane in view.
 
     Parameters
     ----------
     viewer
-        Where they are shown.
+        The viewer that shows the layers.
     """
 
     def __init__(self, viewer: napari.Viewer) -> None:
@@ -66,22 +66,22 @@ class LivePreviews:
         task: Task,
         about: Mapping[str, Any],
     ) -> None:
-        """Show a part that has come.
+        """Show a new part of a preview.
 
         Parameters
         ----------
         plane
-            Which it is of.
+            The plane that the part belongs to.
         preview
-            The part.
+            The new part.
         task
-            For the colours of classes.
+            Task of the training; its classes have colours.
         about
-            What the layers are of.
+            Metadata of the layers.
         """
         seen = self._seen.get(plane.name)
         shape = plane.sent.shape
-        if seen is not None and seen.labels.shape != shape:  # the image was replaced by another
+        if seen is not None and seen.labels.shape != shape:  # the image was replaced
             seen = None
             self._previews.pop(plane.key, None)
         if seen is None:
@@ -98,7 +98,7 @@ class LivePreviews:
         y, x = preview.origin
         height, width = preview.labels.shape
         part = (slice(y, y + height), slice(x, x + width))
-        if task.labels_are_objects:  # objects of another part are not those of this one
+        if task.labels_are_objects:  # object numbers of different parts are unrelated
             seen.labels.fill(0)
         seen.labels[part] = preview.labels
         self._previews[plane.key].show(seen.labels.copy(), preview.step)
@@ -116,11 +116,11 @@ class LivePreviews:
 
     @property
     def wanted(self) -> frozenset[MapKind]:
-        """The kinds of maps that are shown."""
+        """The kinds of maps to show."""
         return frozenset(self._wanted)
 
     def forget_colours(self) -> None:
-        """Take the colours of the classes as they are now from the next preview on."""
+        """Use the current colours of the classes from the next preview on."""
         self._hide()
         self._seen.clear()
         hidden = {key for key, layer in self._previews.items() if not layer.visible}
@@ -128,7 +128,7 @@ class LivePreviews:
         self._previews = {key: layer for key, layer in self._previews.items() if layer.unwanted}
 
     def forget(self, plane: LivePlane, *, image: bool) -> None:
-        """Show nothing more of a plane, or of its whole image; its preview stays as it is."""
+        """Stop showing a plane, or its whole image; its preview layer stays unchanged."""
         self._seen.pop(plane.name, None)
         if image:
             self._previews.pop(plane.key, None)
@@ -138,13 +138,13 @@ class LivePreviews:
                 self._last = None
 
     def want(self, wanted: Collection[MapKind]) -> None:
-        """Add layers with the uncertainty, the probabilities, of the plane shown last, or not."""
+        """Show these kinds of maps for the plane shown last, and hide all others."""
         self._wanted = set(wanted)
         self._hide(self._wanted)
         self._show_wanted()
 
-    def taken_away(self) -> set[MapKind]:
-        """Which maps are wanted, and a person removed every layer of them."""
+    def find_removed(self) -> set[MapKind]:
+        """Return the kinds of maps whose layers the user has all removed."""
         layers: dict[MapKind, list[ImageLayer]] = {}
         for (kind, _), layer in self._maps.items():
             layers.setdefault(kind, []).append(layer)
@@ -164,7 +164,7 @@ class LivePreviews:
                 self._maps[key] = self._add_map(plane, key, values)
                 continue
             layer = self._maps[key]
-            if layer in self._viewer.layers:  # else a person took it away
+            if layer in self._viewer.layers:  # else the user removed it
                 layer.data = to_layer_order(values.copy(), *where)
                 if moved:
                     lay_on(layer, *where)
@@ -172,7 +172,7 @@ class LivePreviews:
     def _add_map(
         self, plane: LivePlane, key: tuple[MapKind, str], values: NDArray[np.float32]
     ) -> ImageLayer:
-        """Add a layer with values, and leave the selection as it is: a person may be painting."""
+        """Add a map layer, and keep the selection because the user may be painting."""
         from napari_unet.gui.layers import add_probability
 
         layers, (kind, name) = self._viewer.layers, key
@@ -198,7 +198,7 @@ class LivePreviews:
         return layer
 
     def _hide(self, but: Collection[MapKind] = ()) -> None:
-        """Take the layers of values away, but those of some kinds."""
+        """Remove the map layers, except those of some kinds."""
         for key in [key for key in self._maps if key[0] not in but]:
             layer = self._maps.pop(key)
             if layer in self._viewer.layers:
@@ -207,14 +207,14 @@ class LivePreviews:
 
 
 def is_live_map(layer: Layer) -> bool:
-    """Whether a layer shows what is seen while it learns: not a copy that a person made of it."""
+    """Return whether a layer is a map shown by Live, and not a copy made by the user."""
     from napari_unet.gui.layers import our_metadata
 
-    title = (our_metadata(layer) or {}).get(_LIVE)  # napari may have added a number to it
+    title = (our_metadata(layer) or {}).get(_LIVE)  # napari may have appended a number to the name
     return title is not None and (layer.name == title or layer.name.startswith(f"{title} ["))
 
 
 def _classes_with_probability(task: Task) -> list[str]:
-    """Name the classes that a preview has probabilities of, in its order."""
+    """Return the names of the classes whose probabilities a preview has, in their order."""
     names = [c.name for c in task.label_classes if not c.background]
     return names or [task.words.object_name]

@@ -1,4 +1,4 @@
-"""Where painting would help most: the view goes there, and the model proposes labels to correct."""
+"""Proposal of labels to correct, at the place where painting would help most."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ __all__ = ["Proposal"]
 
 
 class Proposal:
-    """A window with proposed labels, in a Labels layer of their own that can be painted in.
+    """A window with proposed labels, in a separate Labels layer that can be painted on.
 
     Parameters
     ----------
     viewer
-        Gets the layer; its camera moves there.
+        The viewer that shows the layer; its camera moves to the window.
     plane
-        The plane.
+        The plane that the proposal is for.
     suggestion
-        Where, and which labels.
+        Position of the window, and the proposed labels.
     task
-        For the colours.
+        Task of the training; its classes have colours.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Proposal:
         labels = suggestion.labels
         self._objects = task.labels_are_objects
         if self._objects:
-            labels = _with_free_numbers(labels, plane.layer)
+            labels = _renumber(labels, plane.layer)
         self._suggested = np.unique(labels)
         whole = np.zeros(plane.sent.shape, labels.dtype)
         whole[self.window] = labels
@@ -72,7 +72,7 @@ class Proposal:
         strokes = plane.layer
         self.layer.mode, self.layer.brush_size = "paint", strokes.brush_size
         self.layer.selected_label = strokes.selected_label
-        if self._objects:  # what is drawn is another object
+        if self._objects:  # each stroke starts a new object
             self._take_next(self.layer)
             self.layer.bind_key("M", self._take_next, overwrite=True)
         centre = (y + height / 2, x + width / 2)
@@ -87,23 +87,23 @@ class Proposal:
         viewer.layers.selection.active = self.layer
 
     def _take_next(self, layer: Labels) -> None:
-        """Take the number after all of both layers: napari's own knows that of the proposal."""
+        """Select the number after all of both layers; napari would check only the proposal."""
         layer.selected_label = 1 + max(int(np.max(x.data)) for x in (self.plane.layer, layer))
 
     @property
     def corrected(self) -> bool:
-        """Whether a person painted in it."""
+        """Whether the user painted on it."""
         from napari_unet.gui.layers import was_edited
 
         return was_edited(self.layer)
 
     def accept(self) -> None:
-        """Put the proposal, with what was corrected in and around it, where nothing is painted yet.
+        """Paint the proposal, with all corrections, where nothing is painted yet.
 
         Raises
         ------
         LabelsError
-            When the layer that is painted on has no room for so many objects.
+            If the data type of the painted layer is too small for the object numbers.
         """
         if self.layer in self._viewer.layers:
             data, (height, width) = np.asarray(self.layer.data), self.plane.sent.shape
@@ -111,12 +111,12 @@ class Proposal:
             proposed = data.reshape(width, height).T if swapped else data.reshape(height, width)
             everywhere = (slice(0, height), slice(0, width))
             if self._objects:
-                proposed = self._with_own_numbers(proposed)
+                proposed = self._renumber_clashes(proposed)
             self.plane.write(everywhere, proposed)
         self.remove()
 
-    def _with_own_numbers(self, proposed: NDArray[np.integer[Any]]) -> NDArray[np.integer[Any]]:
-        """Number objects anew whose numbers others have; but what was drawn on to one is its."""
+    def _renumber_clashes(self, proposed: NDArray[np.integer[Any]]) -> NDArray[np.integer[Any]]:
+        """Renumber objects whose numbers are in use, unless they extend that very object."""
         from scipy.ndimage import binary_dilation
 
         painted = np.asarray(self.plane.layer.data)
@@ -132,20 +132,20 @@ class Proposal:
         return found
 
     def give_up(self) -> None:
-        """Take the proposal away, unless a person painted in it."""
+        """Remove the proposal unless the user painted on it."""
         if not self.corrected:
             self.remove()
 
     def remove(self) -> None:
-        """Take the proposal away."""
+        """Remove the proposal."""
         if self.layer in self._viewer.layers:
             self._viewer.layers.remove(self.layer)
         if self.plane.layer in self._viewer.layers:
             self._viewer.layers.selection.active = self.plane.layer
 
 
-def _with_free_numbers(labels: NDArray[np.integer[Any]], layer: Labels) -> NDArray[np.uint32]:
-    """Give proposed objects numbers that no other object of a layer has."""
+def _renumber(labels: NDArray[np.integer[Any]], layer: Labels) -> NDArray[np.uint32]:
+    """Renumber proposed objects with numbers that are not used in a layer."""
     last = max(BACKGROUND_ID, int(np.max(layer.data)))
     shift = last - BACKGROUND_ID
     return np.where(labels > BACKGROUND_ID, labels + np.uint32(shift), labels).astype(np.uint32)

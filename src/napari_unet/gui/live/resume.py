@@ -1,4 +1,4 @@
-"""A live session that goes on: its images are found again, and its strokes put on them."""
+"""Resuming a live session: finds its images and restores its strokes."""
 
 from __future__ import annotations
 
@@ -27,39 +27,39 @@ _Key = tuple[tuple[str, ...], str, str]
 """Names of the image layers and of the Labels layer, and the axes."""
 
 _Strokes = list[tuple[dict[str, int], Any]]
-"""Position of a plane, and the labels that were painted on it, axes YX."""
+"""Positions of planes, each with its painted labels, axes YX."""
 
 
 def resumed_form(viewer: napari.Viewer, folder: Path, device: str) -> LiveForm:
-    """Find the images of a session again, and put its strokes on them.
+    """Find the images of a session and restore its strokes.
 
-    The Labels layer that was painted on is taken as it is if it is still open; otherwise a new one
-    is added. Strokes on images that are not open stay in the session.
+    The Labels layer that was painted on is used unchanged if it is still open; otherwise a new
+    layer is added. Strokes on images that are not open stay in the session.
 
     Parameters
     ----------
     viewer
-        Whose layers are searched; gets the new layers.
+        The viewer whose layers are searched; new layers are added to it.
     folder
-        The session.
+        Folder of the session.
     device
-        Where to compute.
+        Device to compute on.
 
     Raises
     ------
     UNetError
-        If the session is damaged, or none of the images that were painted on is open.
+        If the session is damaged, or none of its images is open.
     """
     try:
-        return _resumed(viewer, LiveSession(folder), device)
+        return _make_form(viewer, LiveSession(folder), device)
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise SettingsError(
-            f"The session in {folder} does not fit the images that are open, or it is damaged "
+            f"The session in {folder} is damaged or does not match the open images "
             f"({type(error).__name__}: {error}). Open the images that were painted on."
         ) from error
 
 
-def _resumed(viewer: napari.Viewer, saved: LiveSession, device: str) -> LiveForm:
+def _make_form(viewer: napari.Viewer, saved: LiveSession, device: str) -> LiveForm:
     about = saved.about()
     strokes = _strokes_by_layer(saved, about)
     found, missing = _open_images(viewer, strokes)
@@ -90,7 +90,7 @@ def _key_of(plane: Mapping[str, Any]) -> _Key:
 
 
 def _strokes_by_layer(saved: LiveSession, about: Mapping[str, Any]) -> dict[_Key, _Strokes]:
-    """Sort what was painted by the layers it was painted on."""
+    """Group the painted labels by their layers."""
     strokes = saved.labels()
     by_layer: dict[_Key, _Strokes] = {}
     for name, plane in about.get("planes", {}).items():
@@ -98,8 +98,8 @@ def _strokes_by_layer(saved: LiveSession, about: Mapping[str, Any]) -> dict[_Key
             by_layer.setdefault(_key_of(plane), []).append((plane["position"], strokes[name]))
     if not by_layer:
         raise SettingsError(
-            f"{saved.path} holds no strokes, or does not say which images they belong to. Choose "
-            "another session."
+            f"The session in {saved.path} contains no strokes, or does not record which images "
+            "they belong to. Choose another session."
         )
     return by_layer
 
@@ -107,7 +107,7 @@ def _strokes_by_layer(saved: LiveSession, about: Mapping[str, Any]) -> dict[_Key
 def _open_images(
     viewer: napari.Viewer, keys: Mapping[_Key, Any]
 ) -> tuple[dict[_Key, tuple[Any, ...]], list[ImageError]]:
-    """Find the image layers; raises only if none of them is open."""
+    """Find the image layers; raise an error only if none of them is open."""
     found, missing = {}, []
     for key in keys:
         try:
@@ -130,14 +130,14 @@ def _put_on_layers(
     planes: list[LivePlane] = []
     for key, images in found.items():
         (_, labels, axes), painted = key, strokes[key]
-        layer = _strokes_again(viewer, images, labels, painted, axes, channels, folder)
+        layer = _restore_strokes(viewer, images, labels, painted, axes, channels, folder)
         rows.append(PairRow(images, layer, None))
         planes += [plane_in_view(viewer, images, layer, axes, channels, at) for at, _ in painted]
     return rows, planes
 
 
 def _classes(saved: LiveSession) -> Sequence[ClassInfo]:
-    """Return the classes that the session learned last; none if it learned objects or nothing."""
+    """Return the last classes of the session; empty for objects or an untrained session."""
     task = saved.task() if saved.began else None
     return task.label_classes if task is not None else ()
 
@@ -146,13 +146,13 @@ def _open_image(viewer: napari.Viewer, name: str) -> Any:
     found = [x for x in viewer.layers if x._type_string == "image" and x.name == name]
     if not found:
         raise ImageError(
-            f"The session was painted on the image '{name}', which is not open. Open it, and give "
-            "its layer this name."
+            f"The session was painted on the image '{name}', which is not open. Open it, and check "
+            "that its layer has this name."
         )
     return found[0]
 
 
-def _strokes_again(
+def _restore_strokes(
     viewer: napari.Viewer,
     images: tuple[Any, ...],
     name: str,
@@ -161,12 +161,12 @@ def _strokes_again(
     channels: Any,
     folder: Path,
 ) -> Labels:
-    """Return the layer that was painted on, with what was painted since; else a new one."""
+    """Return the open layer that was painted on, with all later strokes; else add a new one."""
     from napari_unet.gui.layers import check_axes, image_from_layers
 
     letters = check_axes(images[0], axes)
     known: list[Any] = [x for x in viewer.layers if session_of(x) == (folder, name)]
-    for layer in sorted(known, key=lambda x: x.name != name):  # else renamed since; copies follow
+    for layer in sorted(known, key=lambda x: x.name != name):  # else renamed; copies come last
         if layer._type_string == "labels":
             now = [labels_plane(layer, images[0], letters, position) for position, _ in painted]
             if all(a.shape == b.shape for a, (_, b) in zip(now, painted, strict=True)):
@@ -177,8 +177,9 @@ def _strokes_again(
         place = whole[tuple(position.get(a, slice(None)) for a in image.label_axes)]
         if place.shape != labels.shape:
             raise LabelsError(
-                f"The strokes of the session are {labels.shape}, a plane of '{images[0].name}' is "
-                f"{place.shape}: expected the same image. Open the image that was painted on."
+                f"The strokes of the session have the shape {labels.shape}, but a plane of "
+                f"'{images[0].name}' has {place.shape}: expected the same image. Open the image "
+                "that was painted on."
             )
         place[...] = labels
     return add_strokes(viewer, images[0], letters, whole, name)

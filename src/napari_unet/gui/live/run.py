@@ -1,4 +1,4 @@
-"""A live training under way: what is painted on, and how far the training is. No Qt."""
+"""State of a running live training: its planes, task and progress. No Qt."""
 
 from __future__ import annotations
 
@@ -24,28 +24,28 @@ __all__ = ["LiveRun", "painted_ids"]
 
 @dataclass
 class LiveRun:
-    """A live training under way.
+    """State of a running live training.
 
     Parameters
     ----------
     form
-        What it began with; its rows follow the table of pairs.
+        Settings at the start; its rows follow the table of pairs.
     task
-        What labels mean now.
+        Current meaning of the labels.
     planes
-        The planes that it learns from, by name.
+        Planes that are trained on, by name.
     described
-        What finds the images and layers of each plane again, by the plane's name.
+        Description of the images and layers of each plane, by the plane's name.
     known_scopes
-        Names of the depth stacks that the training has.
+        Names of the depth stacks that were sent to the training.
     ready
-        Whether it has learned enough for a preview.
+        Whether the training is far enough for a preview.
     state
-        The latest state that came back.
+        Latest state of the training.
     lost
-        How often the compute process was lost.
+        How often the compute process ended unexpectedly.
     stopping
-        Whether it was asked to stop.
+        Whether the user pressed Stop.
     """
 
     form: LiveForm
@@ -59,7 +59,7 @@ class LiveRun:
     stopping: bool = False
 
     def begin(self, planes: Iterable[LivePlane]) -> None:
-        """Take the first planes, and what is painted on them."""
+        """Start with these planes and their strokes."""
         self.planes = {plane.name: plane for plane in planes}
         self.task = self.form.task(self.painted)
         self.described = dict(self.form.absent)
@@ -67,7 +67,7 @@ class LiveRun:
 
     @property
     def painted(self) -> list[int]:
-        """The ids that are painted, in order."""
+        """The painted ids, in order."""
         return painted_ids(self.planes.values())
 
     def request(self, *, resume: bool) -> LiveRequest:
@@ -76,7 +76,7 @@ class LiveRun:
         Parameters
         ----------
         resume
-            Whether to go on with the session in the folder.
+            Whether to continue the session in the folder.
 
         Raises
         ------
@@ -84,7 +84,7 @@ class LiveRun:
             If an image cannot be read.
         """
         self.known_scopes.clear()
-        images = {name: plane.told(self.known_scopes) for name, plane in self.planes.items()}
+        images = {name: plane.live_image(self.known_scopes) for name, plane in self.planes.items()}
         form = self.form
         return LiveRequest(
             self.task,
@@ -97,14 +97,14 @@ class LiveRun:
         )
 
     def add(self, plane: LivePlane) -> None:
-        """Take one more plane, under a name that no other one had."""
+        """Add a plane, under a name that no other plane had."""
         first, count = plane.name, itertools.count(2)
         while plane.name in self.described:  # the strokes of a deleted layer are kept
             plane.name = f"{first} ({next(count)})"
         self.planes[plane.name] = plane
 
     def remove(self, plane: LivePlane) -> bool:
-        """Take a plane away; False if it is gone already."""
+        """Remove a plane; return False if it is already removed."""
         if self.planes.pop(plane.name, None) is None:
             return False
         if not plane.sent.any():
@@ -116,7 +116,7 @@ class LiveRun:
         return [plane.position for plane in self.planes.values() if plane.key == key]
 
     def describe(self) -> None:
-        """Save what finds images and layers again; see `napari_unet.gui.live.resume`."""
+        """Save the descriptions that `napari_unet.gui.live.resume` needs to find the layers."""
         form = self.form
         for plane in self.planes.values():
             self.described[plane.name] = {

@@ -1,4 +1,4 @@
-"""Commands on their way to the training. No Qt."""
+"""Sending commands to the training. No Qt."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ __all__ = ["CommandSender"]
 
 
 class CommandSender:
-    """Numbers commands, and sends them to the job that runs now.
+    """Numbers commands and sends them to the running job.
 
     Attributes
     ----------
     job
-        Which job that is; None: commands are dropped.
+        The running job; None: commands are dropped.
     """
 
     def __init__(self) -> None:

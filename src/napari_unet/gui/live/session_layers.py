@@ -1,4 +1,4 @@
-"""Which live session a Labels layer was painted for, kept in the layer's metadata."""
+"""The live session of a Labels layer, stored in the layer's metadata."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 __all__ = ["mark_session", "session_of"]
 
 _KEY = "napari-unet live session"
-"""In the metadata of a Labels layer: folder of the session, and the layer's name there."""
+"""Metadata key of a Labels layer; its value is the session's folder and the layer's name there."""
 
 
 def mark_session(layer: Any, folder: Path) -> None:
-    """Note in a Labels layer that it is painted on for the session in `folder`."""
+    """Record in a Labels layer that it is painted for the session in `folder`."""
     layer.metadata[_KEY] = str(folder), str(layer.name)
 
 

@@ -1,4 +1,4 @@
-"""What a new live training begins with: layers to paint on, and a model to start from."""
+"""Start of a new live training: layers to paint on, and a model to start from."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ __all__ = ["add_strokes", "notice_about", "rows_to_paint", "shipped_model_for"]
 
 _BRUSH_PX = 5
 _FEW_OBJECTS, _COMPACT, _ABOUT = 3, 0.8, 3
-"""Others beside label 1, its share of its convex hull, and how alike lengths and areas are."""
+"""Limits for label 1 to look like an object: other objects, solidity, ratio of sizes."""
 
 
 def rows_to_paint(
     viewer: napari.Viewer, rows: Sequence[PairRow], axes: str | None, *, objects: bool
 ) -> list[PairRow]:
-    """Return the pairs to learn from; without any, add a Labels layer to the selected image.
+    """Return the pairs to train on; if there are none, add a Labels layer to the selected image.
 
     Parameters
     ----------
     viewer
-        Gets the new layer, with the brush in hand.
+        The viewer that gets the new layer, with the brush selected.
     rows
-        Pairs of layers that were chosen.
+        Chosen pairs of layers.
     axes
         As in `napari_unet.gui.layers.image_from_layers`.
     objects
-        Whether labels are objects, of which there may be many.
+        Whether labels are objects, which may be many.
 
     Raises
     ------
@@ -53,30 +53,30 @@ def rows_to_paint(
 
 
 def notice_about(rows: Sequence[PairRow], axes: str | None, *, objects: bool) -> str:
-    """Describe what Live takes the layers for if the user may mean something else; else empty."""
+    """Describe how Live interprets the layers if the user may expect otherwise; else empty."""
     from napari_unet.gui.layers import check_axes
     from napari_unet.gui.layers.axes import layer_shape
 
     for row in rows:
         if objects and _looks_like_an_object(row.labels):
             return (
-                f"Label 1 of '{row.labels.name}' looks like an object, and Live takes it for "
-                "background: if it is one, fill it with another number, and paint some background "
-                "with label 1."
+                f"Label 1 of '{row.labels.name}' looks like an object, but Live treats label 1 as "
+                "background. If it is an object, fill it with another number and paint some "
+                "background with label 1."
             )
         image = row.images[0]
         letters = check_axes(image, axes)
         if axes is None and "C" in letters and not image.rgb:
             count = layer_shape(image)[letters.index("C")]
             return (
-                f"'{image.name}' is taken for an image of {count} channels; if it is a stack, "
-                "stop, and say so under Axes, channels, planes."
+                f"'{image.name}' is interpreted as an image with {count} channels. If it is a "
+                "stack, stop and set the axes under 'Axes, channels, planes'."
             )
     return ""
 
 
 def shipped_model_for(image: ImageLayer) -> Path | None:
-    """Return the shipped model of images like this one: in colour, or not."""
+    """Return the shipped model for this kind of image, in colour or not."""
     from napari_unet.core.models.catalogue import DEFAULT_MODEL, list_models
 
     shipped = {e.name: e.path for e in list_models() if e.origin == "shipped" and e.info}
@@ -87,18 +87,18 @@ def shipped_model_for(image: ImageLayer) -> Path | None:
 def add_strokes(
     viewer: napari.Viewer, image: ImageLayer, axes: str | None, labels: Any, name: str
 ) -> Labels:
-    """Add a Labels layer on an image, with the brush in hand.
+    """Add a Labels layer to an image, with the brush selected.
 
     Parameters
     ----------
     viewer
-        Gets the layer.
+        The viewer that gets the layer.
     image, axes
         The image layer and its axes.
     labels
-        What is painted already; axes TZYX, those that the image has.
+        Initial labels, with those of the axes TZYX that the image has.
     name
-        Of the layer.
+        Name of the layer.
     """
     from napari_unet.gui.layers import result_geometry, to_layer_order
 
@@ -109,11 +109,11 @@ def add_strokes(
 
 
 def _looks_like_an_object(layer: Labels) -> bool:
-    """Whether label 1 is one compact piece, about as large as the other objects."""
+    """Return whether label 1 is one compact piece, about as large as the other objects."""
     from skimage.measure import regionprops
 
     data = np.squeeze(np.asarray(layer.data[0] if layer.multiscale else layer.data))
-    numbers, areas = np.unique(data, return_counts=True)  # numbers may be large
+    numbers, areas = np.unique(data, return_counts=True)  # labels may be too large for bincount
     others = areas[numbers > 1]
     if data.ndim != 2 or session_of(layer) is not None or len(others) < _FEW_OBJECTS:
         return False
@@ -130,7 +130,9 @@ def _selected_image(viewer: napari.Viewer) -> ImageLayer:
     images: list[Any] = [x for x in viewer.layers if x._type_string == "image"]
     active = viewer.layers.selection.active
     if not images:
-        raise ImageError("No image is open: open one (File > Open Sample has some) to paint on.")
+        raise ImageError(
+            "No image is open. Open one to paint on, for example from File > Open Sample."
+        )
     if active in images:
         return active
     return next((x for x in reversed(images) if our_metadata(x) is None), images[-1])
@@ -139,7 +141,7 @@ def _selected_image(viewer: napari.Viewer) -> ImageLayer:
 def _new_strokes(
     viewer: napari.Viewer, image: ImageLayer, axes: str | None, dtype: type[np.unsignedinteger[Any]]
 ) -> Labels:
-    """Add an empty Labels layer on an image, with the brush in hand."""
+    """Add an empty Labels layer to an image, with the brush selected."""
     from napari_unet.gui.layers import image_from_layers
 
     shape = image_from_layers([image], axes).label_shape

@@ -1,4 +1,4 @@
-"""Where to paint next: the question to the training, and its proposal to correct. No Qt."""
+"""Suggestions of where to paint next, with a proposal to correct. No Qt."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ __all__ = ["Suggestions"]
 
 
 class Suggestions:
-    """Asks where painting would help most, and keeps the proposal that comes back.
+    """Asks the training where painting would help most, and keeps the proposal it returns.
 
     Parameters
     ----------
     viewer
-        Gets the layer of the proposal.
+        The viewer that shows the proposal.
     run
-        The training.
+        The live training.
     sender
-        Carries the question.
+        Sends the question to the training.
     notices
-        Show what comes back in words.
+        Show the answer as text.
     proposed
         Called with whether there is a proposal to accept or reject.
     """
@@ -54,28 +54,28 @@ class Suggestions:
 
     @property
     def busy(self) -> bool:
-        """Whether an answer is on its way, or a proposal waits for the user."""
+        """Whether an answer is pending, or a proposal waits for the user."""
         return bool(self._asked) or self._proposal is not None
 
     def needs(self, plane: LivePlane) -> bool:
-        """Whether the question or the proposal is about a plane."""
+        """Return whether the pending question or the proposal is about a plane."""
         proposed = self._proposal is not None and self._proposal.plane is plane
         return proposed or self._asked == plane.name
 
     def ask(self, name: str) -> None:
-        """Ask about a plane, unless its answer is on its way."""
-        self._notices.say("Looking for where it is least certain …")
+        """Ask about a plane, unless its answer is pending."""
+        self._notices.say("Searching for the place where the network is least certain …")
         if self._asked != name:
             self._asked = name
             self.ask_again()
 
     def ask_again(self) -> None:
-        """Repeat a question without an answer, as to a new process."""
+        """Repeat the pending question, for example to a new process."""
         if self._asked:
             self._sender.send(commands.Suggest(self._asked))
 
     def take(self, suggestion: LiveSuggestion) -> None:
-        """Show the answer: a proposal, or why there is none."""
+        """Show the answer: a proposal, or the reason why there is none."""
         if suggestion.name != self._asked:
             return
         self._asked = ""
@@ -88,7 +88,7 @@ class Suggestions:
         self._propose(Proposal(self._viewer, plane, suggestion, self._run.task))
 
     def accept(self) -> LivePlane | None:
-        """Paint the proposal, as corrected, and return its plane; None if that is not possible."""
+        """Paint the corrected proposal and return its plane; None if that is not possible."""
         if self._proposal is None:
             return None
         try:
@@ -105,13 +105,13 @@ class Suggestions:
             self.forget_proposal()
 
     def give_up(self) -> None:
-        """Remove the proposal unless the user painted in it, as Live stops."""
+        """Remove the proposal unless the user painted on it; for when Live stops."""
         if self._proposal is not None:
             self._proposal.give_up()
             self.forget_proposal()
 
     def forget(self, plane: LivePlane) -> None:
-        """Drop the question and the proposal that are about a plane."""
+        """Drop the pending question and the proposal if they are about a plane."""
         if self._asked == plane.name:
             self._asked = ""
         if self._proposal is not None and self._proposal.plane is plane:
@@ -123,7 +123,7 @@ class Suggestions:
             self.forget_proposal()
 
     def forget_proposal(self) -> None:
-        """Expect neither Accept nor Reject any more."""
+        """Drop the proposal without removing its layer."""
         self._propose(None)
 
     def _propose(self, proposal: Proposal | None) -> None:

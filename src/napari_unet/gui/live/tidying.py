@@ -1,4 +1,4 @@
-"""What a form that was closed while Live ran left in the viewer."""
+"""Cleaning up layers that remain if the widget is closed while Live runs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["tidy_up"]
 
 
 def tidy_up(viewer: napari.Viewer) -> Path | None:
-    """Remove the layers that showed a training, and return the folder of its session, if any."""
+    """Remove the map and proposal layers of a training; return its session's folder, if any."""
     from napari_unet.gui.layers import our_metadata, was_edited
 
     folder = None

@@ -1,1 +1,1 @@
-"""The Train widget."""
+"""The Train widget: trains a network on open layers or on a folder."""

@@ -1,4 +1,4 @@
-"""The table of classes: number, name, colour, pixels painted, and which is the background."""
+"""The table of classes: colour, number, name, painted pixels and background."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _MOST_ROWS_SHOWN = 6
 
 
 class ClassTable(QTableWidget):
-    """Classes to look at and to name.
+    """Table that shows the classes and lets the user edit them.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ class ClassTable(QTableWidget):
     Attributes
     ----------
     changed
-        Signal: a person renamed a class, or chose a colour or another background.
+        Signal: the user renamed a class, or chose a colour or another background.
     """
 
     changed = Signal()
@@ -62,32 +62,31 @@ class ClassTable(QTableWidget):
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         tip = self.horizontalHeaderItem(_BACKGROUND)
         if tip is not None:
-            tip.setToolTip("Which class is the background.")
+            tip.setToolTip("The class that is the background.")
         self.setToolTip(
-            "Double-click a name to change it, the square to change its colour; tick the class "
-            "that is the background."
+            "Double-click a name or a colour to change it. Tick the class that is the background."
         )
         self.itemChanged.connect(self._on_item)
         self.itemDoubleClicked.connect(self._on_double_click)
 
     @property
     def classes(self) -> tuple[ClassInfo, ...]:
-        """The classes as the table has them."""
+        """The classes in the table."""
         return self._classes
 
     def set_classes(
         self, classes: Sequence[ClassInfo], counts: Mapping[int, int], *, sparse: bool
     ) -> None:
-        """Show classes and how many pixels of each are painted.
+        """Show classes and the number of painted pixels of each.
 
         Parameters
         ----------
         classes
-            With colours.
+            Classes, with colours.
         counts
-            Pixels by id.
+            Number of painted pixels by id.
         sparse
-            Whether any class can be the background; else it is 0.
+            Whether any class can be the background; else the background is 0.
         """
         new = (tuple(classes), dict(counts), sparse)
         if new == (self._classes, self._counts, self._sparse):
@@ -96,11 +95,11 @@ class ClassTable(QTableWidget):
         self._fill()
 
     def rename(self, class_id: int, name: str) -> None:
-        """Give a class a name, as a person would."""
+        """Rename a class, as the user would."""
         self._change(class_id, name=name.strip() or f"class {class_id}")
 
     def choose_background(self, class_id: int) -> None:
-        """Say which class is the background, as a person would."""
+        """Choose the background class, as the user would."""
         self._classes = tuple(
             c.model_copy(update={"background": c.id == class_id}) for c in self._classes
         )
@@ -108,7 +107,7 @@ class ClassTable(QTableWidget):
         self.changed.emit()
 
     def choose_colour(self, class_id: int, colour: str) -> None:
-        """Give a class a colour, as a person would."""
+        """Set the colour of a class, as the user would."""
         self._change(class_id, color=colour)
 
     def _change(self, class_id: int, **update: str) -> None:
@@ -135,7 +134,7 @@ class ClassTable(QTableWidget):
         items[_NAME].setFlags(fixed | Qt.ItemFlag.ItemIsEditable)
         right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
         items[_PAINTED].setTextAlignment(right)
-        items[_PAINTED].setToolTip("Pixels painted in this class.")
+        items[_PAINTED].setToolTip("Number of pixels painted with this class.")
         items[_COLOUR].setText("■")
         items[_COLOUR].setForeground(QColor(info.color or GREY))
         items[_COLOUR].setToolTip("Double-click to change the colour.")
@@ -158,7 +157,7 @@ class ClassTable(QTableWidget):
         if item.column() == _NAME and item.text() != info.name:
             self.rename(info.id, item.text())
         elif item.column() == _BACKGROUND:
-            self.choose_background(info.id)  # exactly one: unticking ticks it again
+            self.choose_background(info.id)  # there is always one: unticking it ticks it again
 
     def _on_double_click(self, item: QTableWidgetItem) -> None:
         if item.column() != _COLOUR:

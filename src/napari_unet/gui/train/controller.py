@@ -1,4 +1,4 @@
-"""A training from the click to the model: prepared, submitted, followed, stopped, resumed."""
+"""Controller of trainings: prepares, submits, follows, stops and resumes them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ __all__ = ["TrainController"]
 
 @dataclass
 class _Run:
-    """What is known of the run at hand."""
+    """Facts about the current run."""
 
     folder: Path
     task: Task
@@ -45,20 +45,20 @@ class TrainController(QObject):
     Parameters
     ----------
     viewer
-        Gets the preview.
+        The viewer that shows the preview.
     panel
-        Shows progress and curves.
+        Panel for progress and curves.
     parent
-        The widget: with it the run is stopped.
+        The widget; the run stops when it is destroyed.
 
     Attributes
     ----------
     told
-        Signal: a sentence for the user and its kind (info, good, warning, error).
+        Signal: a message for the user and its kind (info, good, warning, error).
     busy_changed
-        Signal: whether a run is being prepared or under way.
+        Signal: whether a run is being prepared or is running.
     began
-        Signal: it is under way; before, it may still be refused.
+        Signal: the run was submitted; before that, it may still be refused.
     """
 
     told = Signal(str, str)
@@ -79,7 +79,7 @@ class TrainController(QObject):
         panel.progress.stopped.connect(self.stop)
 
     def train(self, prepare: Callable[[], TrainRequest], preview: PreviewSource | None) -> None:
-        """Train: `prepare` makes the request, on another thread."""
+        """Start a run with the request that `prepare` makes on another thread."""
 
         def both() -> Any:
             request = prepare()
@@ -99,7 +99,7 @@ class TrainController(QObject):
     def resume(
         self, folder: Path, prepare: Callable[[], ResumeRequest], preview: PreviewSource | None
     ) -> None:
-        """Go on with a run; as `train`."""
+        """Resume the run in `folder`; otherwise like `train`."""
 
         def both() -> Any:
             from napari_unet.core.training.run_folder import RunFolder
@@ -118,16 +118,16 @@ class TrainController(QObject):
             run = _Run(folder, info.task, info.name, True, settings.sources, validated)
             self._submit(request, run, preview, history)
 
-        self._begin("Looking for the images of the run …")
+        self._begin("Finding the images of the run …")
         Background(both, ready, self)
 
     @property
     def sources(self) -> Mapping[str, Any]:
-        """Where the data of the last run came from; empty before the first."""
+        """Sources of the data of the last run; empty before the first run."""
         return {} if self._run is None else self._run.sources
 
     def stop(self) -> None:
-        """Stop after the step at hand; everything is kept."""
+        """Stop after the current step; the run can be resumed."""
         self._stopping = True
         if self._qt_job is not None:
             self._qt_job.stop()
@@ -139,11 +139,11 @@ class TrainController(QObject):
         self._panel.wait(text)
 
     def _refused(self, result: Any) -> bool:
-        """Whether there is nothing to submit: it went wrong, or was stopped meanwhile."""
+        """Report an error or a stop while preparing; return whether there is nothing to submit."""
         if isinstance(result, UNetError):
             self._finish(str(result), "error")
         elif self._stopping:
-            self._finish("Stopped before it began; nothing was written.", "info")
+            self._finish("Stopped before training began; nothing was written.", "info")
         else:
             return False
         return True
@@ -189,19 +189,19 @@ class TrainController(QObject):
             self._finish(str(ended.error or "The run ended without a result."), "error")
 
     def _keep_model(self, run: _Run, finished: Finished) -> None:
-        """Copy the model to the user's models: reading and writing files takes a moment."""
+        """Copy the model to the user's models, on another thread because file access is slow."""
 
         def keep() -> Path:
             from napari_unet.core.models.catalogue import add_model
 
             model = Path(finished.best_model or finished.last_model)
-            return add_model(model, run.name, replace=run.replaces and _is_of(run))
+            return add_model(model, run.name, replace=run.replaces and _is_earlier_state(run))
 
         def kept(result: Any) -> None:
             if finished.reason == "stopped":
                 self.resumable = run.folder
             if isinstance(result, UNetError):
-                self._finish(f"{result} The run is complete in {run.folder}.", "error")
+                self._finish(f"{result} The completed run is in {run.folder}.", "error")
                 return
             self.model = result
             session().models_changed.emit()
@@ -210,7 +210,7 @@ class TrainController(QObject):
         Background(keep, kept, self)
 
     def _look_for_state(self, run: _Run) -> None:
-        """After a failure: resume from the last checkpoint, or leave no empty folder."""
+        """After a failure, offer to resume the last checkpoint, or remove an empty folder."""
         if (run.folder / "state.safetensors").is_file():
             self.resumable = run.folder
         with contextlib.suppress(OSError):
@@ -226,8 +226,8 @@ class TrainController(QObject):
         self.busy_changed.emit(busy)
 
 
-def _is_of(run: _Run) -> bool:
-    """Whether the model of that name is an earlier state of this very run."""
+def _is_earlier_state(run: _Run) -> bool:
+    """Return whether the existing model of this name is an earlier state of this run."""
     from napari_unet.core.models.catalogue import own_folder
     from napari_unet.core.models.model_file import read_info
 

@@ -1,4 +1,4 @@
-"""Where the training data comes from: layers or a folder, now and when a run is resumed. No Qt."""
+"""Training data from layers or a folder, for new and for resumed runs. No Qt."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _LAYERS = "layers"
 
 @dataclass(frozen=True)
 class DataChoice:
-    """What the form says about the data.
+    """Settings of the form about the data.
 
     Parameters
     ----------
@@ -35,11 +35,11 @@ class DataChoice:
     folder
         Folder of images and masks, instead of layers.
     axes, channels
-        For all of them; None: as each says.
+        Axes and channels of all images; None: those of each image.
     empty_planes, separate
-        What planes without labels mean, and whether planes are images of their own.
+        Meaning of planes without labels, and whether planes are separate images.
     repair
-        What to repair in the labels of a folder; its files stay as they are.
+        Kinds of repairs for the labels of a folder; its files are not changed.
     """
 
     rows: tuple[PairRow, ...] = ()
@@ -53,16 +53,16 @@ class DataChoice:
 
 @dataclass(frozen=True, eq=False)
 class TracedPair:
-    """A pair, and where it came from: enough to find its image again.
+    """A pair with its origin, which is enough to find its image again.
 
     Parameters
     ----------
     pair
-        With a snapshot of the labels.
+        Image with a snapshot of its labels.
     origin
         Plain values for the run's ``sources``.
     row
-        Which row of the table it is of.
+        Index of its row in the table.
     """
 
     pair: Pair
@@ -71,9 +71,9 @@ class TracedPair:
 
 
 class PairCache:
-    """Makes pairs, and remembers them and what their labels hold until layers change.
+    """Makes pairs, and caches them and the facts about their labels until layers change.
 
-    Of several threads one waits for the other.
+    Can be used from several threads; one waits for the other.
     """
 
     def __init__(self) -> None:
@@ -82,19 +82,19 @@ class PairCache:
         self._facts: dict[Any, tuple[Pair, LabelFacts]] = {}
 
     def gather(self, choice: DataChoice, versions: Mapping[int, int]) -> list[TracedPair]:
-        """Make the pairs, with a snapshot of the labels.
+        """Return the pairs, with a snapshot of their labels.
 
         Parameters
         ----------
         choice
-            What the form says.
+            Settings of the form.
         versions
-            How often each layer (by ``id``) was changed: others are not copied again.
+            Number of changes of each layer, by ``id``; unchanged layers are not copied again.
 
         Raises
         ------
         UNetError
-            When images and labels do not fit together, or a file cannot be read.
+            If images and labels do not match, or a file cannot be read.
         """
         with self._lock:
             return self._gather(choice, versions)
@@ -120,12 +120,12 @@ class PairCache:
         return found
 
     def facts(self, pairs: Sequence[TracedPair], form: TrainForm) -> list[LabelFacts]:
-        """Count and check the labels of pairs, those that are new."""
+        """Count and check the labels of pairs that are not in the cache."""
         with self._lock:
-            return self._look_at(pairs, form)
+            return self._facts_of(pairs, form)
 
-    def _look_at(self, pairs: Sequence[TracedPair], form: TrainForm) -> list[LabelFacts]:
-        # The pair is in the value too: an id is its own only while the object lives.
+    def _facts_of(self, pairs: Sequence[TracedPair], form: TrainForm) -> list[LabelFacts]:
+        # The value keeps the pair alive, because its id could be reused otherwise.
         known, self._facts = self._facts, {}
         found = []
         for sourced in pairs:
@@ -137,9 +137,9 @@ class PairCache:
 
 
 def sources_of(choice: DataChoice, pairs: Sequence[TracedPair]) -> dict[str, Any]:
-    """Say where the data comes from, for the run's settings.
+    """Describe where the data comes from, for the run's settings.
 
-    A folder is described as the command line does, which can then resume the run, too.
+    A folder is described as on the command line, which can therefore resume the run, too.
     """
     if choice.folder is not None:
         source: dict[str, Any] = _data_source(choice).model_dump(mode="json")
@@ -148,7 +148,7 @@ def sources_of(choice: DataChoice, pairs: Sequence[TracedPair]) -> dict[str, Any
 
 
 def same_layers(sources: Mapping[str, Any], choice: DataChoice) -> bool:
-    """Whether a run learned from what is chosen now, by the names of layers or the folder."""
+    """Return whether a run used the data chosen now, by layer names or folder."""
     if choice.folder is not None:
         return str(sources.get("source")) == str(choice.folder.absolute())
     if _LAYERS not in sources:
@@ -166,12 +166,12 @@ def pairs_of_run(run_folder: Path, layers: Sequence[Any]) -> list[Pair]:
     run_folder
         Folder of the run.
     layers
-        The image layers that are open.
+        The open image layers.
 
     Raises
     ------
     UNetError
-        When an image is neither open nor where it was, or the run is damaged.
+        If an image is neither open nor at its former path, or the run is damaged.
     """
     from napari_unet.core.training.run_folder import RunFolder
 
@@ -183,7 +183,7 @@ def pairs_of_run(run_folder: Path, layers: Sequence[Any]) -> list[Pair]:
     images: dict[Any, Image] = {}
     pairs = []
     for origin, (labels, area) in zip(sources[_LAYERS], snapshot, strict=False):
-        image = _image_again(origin, layers, images)
+        image = _find_image(origin, layers, images)
         pairs.append(
             Pair(image, labels, area, origin.get("group"), origin.get("empty_planes", "ignore"))
         )
@@ -235,7 +235,7 @@ def _data_source(choice: DataChoice) -> DataSource:
 
 
 def _versions(dataset: Dataset) -> tuple[Any, ...]:
-    """The files of a data set, and when each was changed last."""
+    """Return a data set with the time of the last change and the size of each file."""
 
     def version(path: Path | None) -> tuple[tuple[int, int], ...]:
         if path is None:
@@ -253,30 +253,28 @@ def _pairs_of_source(sources: Mapping[str, Any], run_folder: Path) -> list[Pair]
 
     if "source" not in sources:
         raise SettingsError(
-            f"The run in '{run_folder}' does not say where its data came from. Start a new run, "
+            f"The run in '{run_folder}' does not record where its data came from. Start a new run, "
             "for example from its last model."
         )
     source = parse_settings(DataSource, dict(sources))
     if not source.source.exists():
         raise SettingsError(
-            f"The data of this run is no longer at '{source.source}'. Put it back, or start a new "
+            f"The data of this run is no longer at '{source.source}'. Move it back, or start a new "
             "run from its last model."
         )
     return source.load(source.find())
 
 
-def _image_again(
-    origin: Mapping[str, Any], layers: Sequence[Any], known: dict[Any, Image]
-) -> Image:
-    """Image of a layer of the same name, else of the file that was behind it."""
+def _find_image(origin: Mapping[str, Any], layers: Sequence[Any], known: dict[Any, Image]) -> Image:
+    """Return the image of the layer of the same name, else of the layer's file."""
     names = tuple(origin["images"])
     if names not in known:
-        known[names] = _open_again(origin, layers)
+        known[names] = _reopen_image(origin, layers)
     image, position = known[names], origin.get("position") or {}
     return plane_of(image, position, origin["name"]) if position else image
 
 
-def _open_again(origin: Mapping[str, Any], layers: Sequence[Any]) -> Image:
+def _reopen_image(origin: Mapping[str, Any], layers: Sequence[Any]) -> Image:
     from napari_unet.core.io.image_files import read_image
     from napari_unet.gui.layers import image_from_layers
 
@@ -289,6 +287,6 @@ def _open_again(origin: Mapping[str, Any], layers: Sequence[Any]) -> Image:
         return replace(read_image(path, channels, axes=origin.get("axes")), name=names[0])
     missing = next(name for name in names if name not in by_name)
     raise SettingsError(
-        f"The image '{missing}', which this run learns from, is not open: expected a layer of that "
-        "name. Open it again, or rename its layer back, and resume."
+        f"The image '{missing}', which this run was trained on, is not open: expected a layer with "
+        "this name. Open it or rename its layer, then resume."
     )

@@ -1,4 +1,4 @@
-"""The controls of the Train widget: what they are called, and the form that they make."""
+"""The controls of the Train widget, and the form that is read from them."""
 
 from __future__ import annotations
 
@@ -16,49 +16,48 @@ if TYPE_CHECKING:
 
 __all__ = ["DataFields", "MoreFields", "StartFields", "form_of"]
 
-_AS_PRESET = "as the preset"
+_AS_PRESET = "from preset"
 _LEAST_FIELD_PX = 70
 _PLANES = {
     "ignore": "not annotated yet",
-    "background": "empty: nothing is there",
+    "background": "empty, only background",
 }
 
 
 class StartFields:
-    """Meaning of the labels, start model, effort: what everybody decides."""
+    """Controls that every user needs: meaning of the labels, start model, preset."""
 
     def __init__(self) -> None:
         self.meaning: Any = w.ComboBox(
             name="meaning",
             choices=[(text, key) for key, text in MEANINGS.items()],
-            tooltip="Objects: each has a number (id) of its own, as nuclei or cells. Classes: each "
-            "number is a kind of region. Unpainted: paint a few strokes of each class, also of "
-            "the background, and leave the rest.",
+            tooltip="What each number in the labels is: one object, such as a nucleus, or a class. "
+            "With unpainted pixels, a few strokes of each class and of the background are enough.",
         )
         self.start = ModelChooser(
             none="from scratch",
             label="Start from",
-            tooltip="From scratch, or from a trained model: that needs less time and fewer "
-            "labels. The schedule is shorter and gentler then.",
+            tooltip="The model to start from. Starting from a trained model needs fewer labels and "
+            "less time than starting from scratch.",
         )
         self._minutes: Mapping[str, float] = {}
         self.effort: Any = w.ComboBox(
             name="effort",
             choices=self._efforts,
-            tooltip="How long and how thoroughly to train. Stop whenever it is good enough: "
-            "everything is kept.",
+            tooltip="How long and how thoroughly to train. You can stop at any time and use the "
+            "model.",
         )
         self.meaning_row = row("Labels are", narrow(self.meaning))
         self.effort_row = row("Preset", narrow(self.effort))
 
     def set_minutes(self, minutes: Mapping[str, float]) -> None:
-        """Say with each preset how long it takes."""
+        """Show the duration of each preset."""
         self._minutes = dict(minutes)
         with self.effort.changed.blocked():
             self.effort.reset_choices()
 
     def _efforts(self, _widget: object = None) -> list[tuple[str, str]]:
-        # napari asks for all choices anew whenever a layer comes or goes.
+        # napari requests all choices again whenever a layer is added or removed.
         return [
             (f"{text}: {self._minutes[key]:g} min" if self._minutes else text, key)
             for key, text in EFFORTS.items()
@@ -66,32 +65,32 @@ class StartFields:
 
 
 class DataFields(Collapsible):
-    """What the data is: for those to whom the proposals do not fit."""
+    """Controls that describe the data, for cases in which the defaults are wrong."""
 
     def __init__(self) -> None:
         self._proposed_for: Any = None
         self.axes: Any = w.LineEdit(
             name="axes",
-            tooltip="What the dimensions of the images are, a letter each: T (time), Z (depth), "
-            "C (channel), Y, X. Empty: as each layer says.",
+            tooltip="Axes of the images, one letter each: T (time), Z (depth), C (channel), Y, X. "
+            "Leave empty to use the axes of each layer.",
         )
         self.channels: Any = w.LineEdit(
             name="channels",
-            tooltip="Which channels to learn from: numbers from 0 or names, such as 0, 2. Empty: "
-            "all.",
+            tooltip="Channels to train on, by number from 0 or by name, such as 0, 2. Leave empty "
+            "to use all.",
         )
         self.empty_planes: Any = w.ComboBox(
             name="empty_planes",
             choices=[(text, key) for key, text in _PLANES.items()],
-            tooltip="What a plane of a stack without any label means. 'Not annotated yet' leaves "
-            "it out; 'empty' teaches that there is nothing in it.",
+            tooltip="What a plane without any label means. 'Not annotated yet' skips it; 'empty' "
+            "trains on it as background.",
         )
         self.separate: Any = w.CheckBox(
             name="separate",
             text="Planes are separate images",
-            tooltip="Tick where the planes of a stack have nothing to do with each other, as a "
-            "collection of fields. Otherwise planes of one stack are never both trained on and "
-            "validated on.",
+            tooltip="Tick this if the planes are unrelated images, such as a collection of fields. "
+            "Otherwise the planes of a stack are kept together when images are split into training "
+            "and validation.",
         )
         super().__init__(
             "Axes, channels, planes",
@@ -102,11 +101,11 @@ class DataFields(Collapsible):
                 self.separate,
             ],
         )
-        self.axes.native.setPlaceholderText("as each layer says")
+        self.axes.native.setPlaceholderText("from each layer")
         self.channels.native.setPlaceholderText("all")
 
     def propose_separate(self, image_layer: Any) -> None:
-        """Tick "separate" for a stack that says what each of its planes is, as samples do."""
+        """Tick "separate" for a stack whose metadata names each plane, as in the sample data."""
         if image_layer is self._proposed_for:
             return
         self._proposed_for = image_layer
@@ -117,18 +116,18 @@ class DataFields(Collapsible):
 
 
 class MoreFields(Collapsible):
-    """What most people leave as it is."""
+    """Controls that most users leave unchanged."""
 
     def __init__(self, device: str = "auto") -> None:
         self.name_of_model: Any = w.LineEdit(
             name="model_name",
-            tooltip="What the model is called in the list of models.",
+            tooltip="Name of the model in the list of models.",
         )
         self.unit: Any = w.ComboBox(
             name="unit",
             choices=[_AS_PRESET, "minutes", "epochs", "steps"],
-            tooltip="Steps and epochs repeat exactly on the same computer, minutes do not. After "
-            "each epoch the model is scored on the validation images.",
+            tooltip="How the length of the training is set. Steps and epochs are reproducible on "
+            "the same computer, minutes are not.",
         )
         self.budget: Any = w.FloatSpinBox(
             name="budget",
@@ -136,32 +135,32 @@ class MoreFields(Collapsible):
             max=1_000_000,
             step=1,
             value=10,
-            tooltip="How many minutes, epochs or steps.",
+            tooltip="Number of minutes, epochs or steps.",
         )
         self.budget.native.setDecimals(1)
-        self.amount_row = row("… how many", self.budget)
+        self.amount_row = row("Amount", self.budget)
         self.amount_row.visible = False
         self.unit.changed.connect(self._on_unit)
         self.augmentation: Any = w.ComboBox(
             name="augmentation",
             choices=[_AS_PRESET, "none", "light", "standard"],
-            tooltip="How much the images are varied (turned, stretched, brightened) while "
-            "training, so that the network copes with more than it has seen.",
+            tooltip="How strongly training patches are varied, for example in brightness. More "
+            "variation needs more time, and helps with images unlike the training images.",
         )
         self.base_channels: Any = w.SpinBox(
             name="base_channels",
             min=1,
             max=256,
             value=16,
-            tooltip="Width of the network: more learns more and takes longer, by its square.",
+            tooltip="Width of the network. Twice the width takes about four times as long.",
         )
         self.depth: Any = w.SpinBox(
             name="depth",
             min=1,
             max=7,
             value=4,
-            tooltip="How often the network halves the image: each one more doubles how far it "
-            "sees.",
+            tooltip="How many times the network halves the image. Each level doubles the distance "
+            "that it can see.",
         )
         self.patch_px: Any = w.SpinBox(
             name="patch_px",
@@ -169,30 +168,30 @@ class MoreFields(Collapsible):
             max=4096,
             step=16,
             value=192,
-            tooltip="Side of the patches that it is trained on; a multiple of 2 to the depth.",
+            tooltip="Training patch size in pixels; must be a multiple of 2^depth.",
         )
         self.learning_rate: Any = w.LineEdit(
             name="learning_rate",
-            tooltip="Empty: as the preset says. Lower it where the loss jumps.",
+            tooltip="Leave empty to use the preset's. Lower it if the loss jumps up and down.",
         )
         self.validation: Any = w.FloatSpinBox(
             name="validation",
             max=0.5,
             step=0.05,
             value=0.15,
-            tooltip="Share of the images that is not trained on but scored, to judge the model "
-            "honestly. 0: none, and no score.",
+            tooltip="Share of the images that is used for validation and not for training. With 0 "
+            "there is no score.",
         )
         self.seed: Any = w.SpinBox(
             name="seed",
             max=2**31 - 1,
-            tooltip="Of everything random: the same seed, the same training.",
+            tooltip="Start of all random numbers. The same seed and data produce the same model.",
         )
         self.device: Any = w.ComboBox(
             name="device",
             choices=sorted({"auto", "cpu", "cuda", "mps", device}),
             value=device,
-            tooltip="Where to compute. auto: a graphics card where there is one.",
+            tooltip="Device to train on; auto uses a graphics card if there is one.",
         )
         super().__init__(
             "More settings",
@@ -218,7 +217,7 @@ class MoreFields(Collapsible):
         self.amount_row.visible = unit != _AS_PRESET
 
     def follow_start(self, info: ModelInfo | None) -> None:
-        """With a start model the network's size is decided."""
+        """Show the network size of the start model, which cannot be changed."""
         for field, value in (
             (self.depth, info and info.unet.depth),
             (self.base_channels, info and info.unet.base_channels),
@@ -235,7 +234,7 @@ def form_of(
     more: MoreFields,
     sources: Mapping[str, Any],
 ) -> TrainForm:
-    """Read the controls."""
+    """Return the form with the values of the controls."""
     unit = str(more.unit.value)
     augmentation = str(more.augmentation.value)
     return TrainForm(
@@ -259,5 +258,5 @@ def form_of(
 
 
 def _whole(value: float) -> float:
-    """Steps and epochs are whole numbers; 2.5 of them are refused by the settings."""
+    """Convert whole numbers to int; the settings refuse others for steps and epochs."""
     return int(value) if value == int(value) else value

@@ -1,4 +1,4 @@
-"""What the train form is set to, and the settings, task and request that follow. No Qt here."""
+"""Values of the Train form, and the settings, task and request made from them. No Qt."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ MEANINGS: dict[str, str] = {
     "classes": "classes, 0 background",
     "strokes": "classes, 0 unpainted",
 }
-"""What labels can mean, as the form says it."""
+"""Meanings of labels, as the form shows them."""
 
 EFFORTS: dict[Effort, str] = {"quick": "quick", "standard": "standard", "thorough": "thorough"}
 
 _PREVIEW_S = 5.0
 _PREVIEW_S_PER_PX = 1.3e-5
-"""Twenty times what a pixel takes on two CPU cores: previews may cost a twentieth of the time."""
+"""Twenty times the time per pixel on two CPU cores, so that previews cost a twentieth of it."""
 
 _SMALLEST_EPOCH = 20
 _MOST_CLASSES = 50
@@ -55,22 +55,22 @@ _MOST_CLASSES = 50
 
 @dataclass(frozen=True)
 class TrainForm:
-    """The values of the form; None is "as the effort says".
+    """The values of the form; None stands for the value of the preset.
 
     Parameters
     ----------
     meaning
-        What the labels mean.
+        Meaning of the labels.
     classes
-        The class table; empty: as found in the labels.
+        Classes of the class table; empty: those found in the labels.
     start, start_info
-        Model file to start from and its header; None: from scratch.
+        Path of the model file to start from, and its header; None: from scratch.
     effort
-        Preset of budget, learning rate, augmentation and how often to validate.
+        Preset of budget, learning rate, augmentation and validation.
     name
         Name of the model.
     budget, augmentation, base_channels, depth, patch_px, learning_rate
-        See `TrainingSettings`; network sizes are those of the start model where there is one.
+        See `TrainingSettings`; a start model determines the size of the network.
     validation_fraction, seed, device
         See `TrainingSettings`.
     """
@@ -94,30 +94,30 @@ class TrainForm:
 
     @property
     def plan(self) -> Plan:
-        """What the effort stands for, from scratch or from a model."""
+        """The plan of the preset, from scratch or from a model."""
         return plan_for(self.effort, fine_tuning=self.start is not None)
 
 
 def efforts_in_minutes(fine_tuning: bool) -> dict[str, float]:
-    """How long each effort takes, from scratch or from a model."""
+    """Return the minutes that each preset takes, from scratch or from a model."""
     return {name: plan_for(name, fine_tuning=fine_tuning).minutes for name in EFFORTS}
 
 
 def training_settings(form: TrainForm, pixels: int = 0) -> TrainingSettings:
-    """Make the settings.
+    """Return the settings of the training.
 
     Parameters
     ----------
     form
         The form.
     pixels
-        Pixels of all planes to train on: an epoch sees each about once, but is short enough for
-        a validation score to appear several times in the budget.
+        Number of pixels of all planes to train on. An epoch covers each about once, but is short
+        enough for several validations in the budget.
 
     Raises
     ------
     SettingsError
-        When a value is not allowed, or values contradict each other.
+        If a value is not allowed, or values contradict each other.
     """
     from napari_unet.core.augmentation.settings import Augmentation
 
@@ -158,16 +158,16 @@ def _network_values(form: TrainForm) -> dict[str, Any]:
 
 
 def task_from(form: TrainForm, counts: Mapping[int, int], *, any_area: bool = False) -> Any:
-    """Make the task: what the labels mean.
+    """Return the task, which defines the meaning of the labels.
 
     Parameters
     ----------
     form
         The form.
     counts
-        Pixels of each id in all labels.
+        Number of pixels of each id in all labels.
     any_area
-        Whether an annotated area is drawn: only inside it every object is outlined.
+        Whether there is an annotated area, in which alone all objects are outlined.
 
     Returns
     -------
@@ -176,14 +176,14 @@ def task_from(form: TrainForm, counts: Mapping[int, int], *, any_area: bool = Fa
     Raises
     ------
     LabelsError
-        When there are no two classes, or as many as there would be objects.
+        If there are fewer than two classes, or as many as if they were objects.
     """
     painted = {i: n for i, n in counts.items() if i and n}
     if not painted:
         raise LabelsError(
-            "Nothing is painted yet. Choose the paint brush of the Labels layer and paint "
-            + ("some objects, each with a number of its own." if form.meaning == "objects" else
-               "examples of each class.")
+            "Nothing is painted yet. Select the brush of the Labels layer and paint "
+            + ("some objects, each with its own number." if form.meaning == "objects" else
+               "some examples of each class.")
         )  # fmt: skip
     if form.meaning == "objects":
         return Instances(sparse=any_area)
@@ -191,13 +191,13 @@ def task_from(form: TrainForm, counts: Mapping[int, int], *, any_area: bool = Fa
     if sparse and len(painted) == 1:
         (only,) = painted
         raise LabelsError(
-            f"Only class {only} is painted, and 0 counts as not painted: expected at least two "
-            "classes. Paint some of the background with a number of its own."
+            f"Only class {only} is painted, and 0 means unpainted: expected at least two classes. "
+            "Paint some of the background with its own number."
         )
     if len(painted) > _MOST_CLASSES and not form.classes:
         raise LabelsError(
-            f"The labels hold {len(painted)} different numbers, which would be as many classes. If "
-            "each number is an object, choose objects."
+            f"The labels contain {len(painted)} different numbers: expected at most "
+            f"{_MOST_CLASSES} classes. If each number is an object, choose objects."
         )
     return Semantic(classes=form.classes or propose_classes(counts, sparse), sparse=sparse)
 
@@ -209,16 +209,16 @@ def propose_classes(
     known: Sequence[ClassInfo] = (),
     colours: Mapping[int, str] | None = None,
 ) -> tuple[ClassInfo, ...]:
-    """List the classes that are painted.
+    """Return the painted classes.
 
     Parameters
     ----------
     counts
-        Pixels of each id.
+        Number of pixels of each id.
     sparse
-        Whether 0 is "not painted", and so no class.
+        Whether 0 means unpainted, and therefore is no class.
     known
-        Classes whose names, colours and background are kept: of the table, or of a model.
+        Classes of the table or of a model, whose names, colours and background are kept.
     colours
         Colour of each id in the viewer.
     """
@@ -245,7 +245,7 @@ def request_from(
     run_folder: Path,
     counts: Mapping[int, int],
 ) -> TrainRequest:
-    """Make the request that the engine gets.
+    """Return the request for the engine.
 
     Parameters
     ----------
@@ -254,15 +254,15 @@ def request_from(
     pairs
         Images with a snapshot of their labels.
     run_folder
-        Where the run will be.
+        Folder for the run.
     counts
-        Pixels of each id in all labels.
+        Number of pixels of each id in all labels.
 
     Raises
     ------
     UNetError
-        Where something does not fit; `napari_unet.gui.train.run_summary.summarise_run` says it
-        before.
+        If data and settings do not match; `napari_unet.gui.train.run_summary.summarise_run`
+        reports this beforehand.
     """
     from napari_unet.compute import TrainRequest
     from napari_unet.core.models.catalogue import checked_name
@@ -280,13 +280,13 @@ def request_from(
 
 
 def preview_interval_s(preview: Image) -> float:
-    """How often to show a preview: seldom where it is large."""
+    """Return the seconds between previews: more for a large image."""
     height, width = preview.label_shape[-2:]
     return max(_PREVIEW_S, _PREVIEW_S_PER_PX * height * width)
 
 
 def _labelled_pixels(pair: Pair) -> int:
-    """Pixels of the planes that will be trained on."""
+    """Return the number of pixels of the planes that will be trained on."""
     planes = pair.labels.reshape(-1, *pair.labels.shape[-2:])
     if pair.empty_planes == "background" or len(planes) == 1:
         return int(planes.size)

@@ -1,4 +1,4 @@
-"""What the Train form fills in for the user: a base model, and a name for the new model."""
+"""Values that the Train form proposes: a start model, and a name for the new model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How often each layer was changed, so that only changed ones are read again. No Qt."""
+"""Counting the changes of layers, so that only changed ones are read again. No Qt."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ __all__ = ["LayerChanges"]
 
 
 class LayerChanges:
-    """Counts the changes of layers, and notices the first stroke in predictions.
+    """Counts the changes of layers, and notices the first stroke on predictions.
 
     Parameters
     ----------
     viewer
-        Its sliders tell a change from a move to another plane.
+        The viewer; its sliders distinguish a change from a move to another plane.
     changed
-        Called after a layer that is followed was changed.
+        Called after a followed layer has changed.
     edited
-        Called after somebody painted in a layer that `wait_for_edits` watches.
+        Called after the user painted on a layer that `wait_for_edits` watches.
 
     Attributes
     ----------
     versions
-        How often each layer, by ``id``, was changed.
+        Number of changes of each layer, by ``id``.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class LayerChanges:
         self.versions: dict[int, int] = {}
 
     def follow(self, layers: Sequence[Any]) -> None:
-        """Listen to these layers, and no longer to any others."""
+        """Follow these layers from now on, and no others."""
         for layer in self._followed:
             for emitter in _emitters(layer):
                 emitter.disconnect(self._on_changed)
@@ -51,7 +51,7 @@ class LayerChanges:
                 emitter.connect(self._on_changed)
 
     def wait_for_edits(self, layers: Sequence[Any]) -> None:
-        """Watch these layers, and no longer any others, for a first stroke."""
+        """Watch these layers, and no others, for a first stroke from now on."""
         for layer in self._watched:
             layer.events.paint.disconnect(self._on_edited)
         self._watched = list(layers)
@@ -62,7 +62,7 @@ class LayerChanges:
         self._edited()
 
     def _on_changed(self, event: Any) -> None:
-        # napari emits set_data for a move of the sliders, too, and nothing else for an undo.
+        # napari also emits set_data if a slider moves, and emits only set_data for an undo.
         step = tuple(self._viewer.dims.current_step)
         moved, self._step = step != self._step, step
         if event.type == "set_data" and moved:

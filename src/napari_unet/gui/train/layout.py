@@ -1,4 +1,4 @@
-"""The Train widget's controls: how they lie below each other, and what they are set to."""
+"""The controls of the Train widget: their order, and the values that are read from them."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ LAYERS, FOLDER = "open layers", "a folder"
 
 
 class TrainLayout(Form):
-    """The controls, without what they do.
+    """The controls, without their behaviour.
 
     Parameters
     ----------
     device
-        Where to compute unless another device is chosen.
+        Default device to compute on.
 
     Attributes
     ----------
     guess_meaning, guess_name
-        Whether the meaning of labels, and the name of the model, are proposed; else the user chose.
+        Whether meaning of labels and model name are proposed; False after the user chose them.
     live_started
-        Whether Live was started: from then on no model to start from is proposed.
+        Whether Live was started; no start model is proposed from then on.
     repair
-        What to repair in the labels of a folder when they are read.
+        Kinds of repairs to apply to the labels of a folder when they are read.
     """
 
     def __init__(self, device: str) -> None:
@@ -55,16 +55,16 @@ class TrainLayout(Form):
 
     @property
     def from_folder(self) -> bool:
-        """Whether the training data is a folder, not open layers."""
+        """Whether the training data is a folder instead of open layers."""
         return bool(self.source.value == FOLDER)
 
     @property
     def wants_objects(self) -> bool:
-        """Whether the user, not a guess, says that labels are objects."""
+        """Whether the user chose that labels are objects; False if this is a guess."""
         return not self.guess_meaning and self.fields.meaning.value == "objects"
 
     def choice(self) -> DataChoice:
-        """Return what is chosen about the data."""
+        """Return the settings of the form about the data."""
         return DataChoice(
             rows=() if self.from_folder else tuple(self.pairs.rows),
             folder=self.folder.folder if self.from_folder else None,
@@ -76,21 +76,21 @@ class TrainLayout(Form):
         )
 
     def form(self) -> TrainForm:
-        """Return what is chosen about the training."""
+        """Return the settings of the form about the training."""
         start = self.fields.start
         return form_of(self.fields, start.info, self.classes.classes, self.more, {})
 
     def _make_fields(self, device: str) -> None:
         self.source: Any = w.ComboBox(
             choices=[LAYERS, FOLDER],
-            tooltip="Learn from what is open in napari, or from a folder of images and masks.",
+            tooltip="Train on layers that are open in napari, or on a folder of images and masks.",
         )
         self.help = HelpButton("guide/train", "Open the guide to Train in the browser.")
         self.pairs = PairTable()
         self.pairs_host = plain_container()
         self.folder = FolderField(
             tooltip="Folder with images/ and masks/, or with labels beside their images "
-            "(name_mask.tif). A training set made in Predict is one, too.",
+            "(name_mask.tif), or a training set made in Predict.",
         )
         self.folder_row = row("Folder", self.folder)
         self.fields = StartFields()
@@ -102,40 +102,39 @@ class TrainLayout(Form):
         self.repair_button: Any = w.PushButton(
             text="Repair in a new layer",
             visible=False,
-            tooltip="Nothing of yours is changed: the repaired labels are a layer of their own.",
+            tooltip="Train on a repaired copy of the labels. Your own labels are not changed.",
         )
         self.outlook = Message()
         self.train_button: Any = w.PushButton(
             text="Train",
             enabled=False,
-            tooltip="Learn from the labels as they are now; napari stays usable meanwhile.",
+            tooltip="Train on the current labels. You can keep working in napari.",
         )
         self.live_button: Any = w.PushButton(
             text="Live",
-            tooltip="Paint, and watch: the network learns from every stroke as you make it, and "
-            "shows what it makes of the image in view. 0 is not painted. To teach objects, choose "
-            "them above first: label 1 is background then, every other label a whole object.",
+            tooltip="Train while you paint, with a preview that follows every stroke. To count "
+            "objects, set 'Labels are' to objects first.",
         )
         self.live_help = HelpButton("guide/live", "Open the guide to Live in the browser.")
         self.suggest_button: Any = w.PushButton(
             text="Where next?",
-            tooltip="Go where the network is least certain and nothing is painted yet.",
+            tooltip="Move the view to the unpainted place where the network is least certain.",
         )
         self.accept_button: Any = w.PushButton(
-            text="Accept", tooltip="Learn from the proposal, with what you corrected in it."
+            text="Accept", tooltip="Add the proposal, including your corrections, to your strokes."
         )
         self.reject_button: Any = w.PushButton(
-            text="Reject", tooltip="Take the proposal away; nothing is learned from it."
+            text="Reject", tooltip="Remove the proposal without training on it."
         )
         self.uncertainty: Any = w.CheckBox(
             name="uncertainty",
             text="Uncertainty",
-            tooltip="Add a layer that is bright where the network is unsure: paint there.",
+            tooltip="Add a layer that is bright where the network is unsure.",
         )
         self.probability: Any = w.CheckBox(
             name="probability",
             text="Probability",
-            tooltip="Add a layer for each class but the background: bright where it is probable.",
+            tooltip="Add a layer for each class except background, bright where it is probable.",
         )
         self.live_row = plain_container(
             [
@@ -149,12 +148,12 @@ class TrainLayout(Form):
         self.live_row.visible = self.maps_row.visible = False
         self.accept_button.visible = self.reject_button.visible = False
         self.resume_button: Any = w.PushButton(
-            text="Resume", visible=False, tooltip="Go on where this run stopped."
+            text="Resume", visible=False, tooltip="Continue the run that stopped last."
         )
         self.other_run_button: Any = w.PushButton(
             text="Resume an earlier run…",
-            tooltip="Choose the folder of a run or of a live session. Its images must be open, or "
-            "lie where they were.",
+            tooltip="Choose the folder of a run or of a Live session. Its images must be open or "
+            "still be where they were.",
         )
         self.panel = RunPanel()
         self.result = Message()

@@ -1,4 +1,4 @@
-"""Live inside the Train widget: its buttons, and the part of the form that it shares."""
+"""Live inside the Train widget: its buttons, and its share of the form."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ __all__ = ["LiveSection"]
 
 
 class LiveSection:
-    """Starts and stops a live training with what the form holds.
+    """Starts and stops a live training with the settings of the form.
 
     Parameters
     ----------
     viewer
-        Whose layers are painted on.
+        The viewer whose layers are painted on.
     layout
-        The controls.
+        The controls of the Train widget.
     live
-        Runs the training.
+        Runs the live training.
     tell
-        Shows a sentence of a kind.
+        Shows a message of a kind.
     """
 
     def __init__(
@@ -56,18 +56,18 @@ class LiveSection:
         live.map_removed.connect(self._on_map_removed)
 
     def toggle(self) -> None:
-        """Stop Live if it runs; otherwise start it with what is chosen and painted now."""
+        """Stop Live if it runs; otherwise start it with the current settings and strokes."""
         if self._live.running:
             self._live.stop()
         else:
             self._start(self._new_form)
 
     def resume(self, folder: Path) -> None:
-        """Go on with a session."""
+        """Resume the session in `folder`."""
         self._start(partial(self._resumed_form, folder))
 
     def show_running(self, running: bool) -> None:
-        """Show the buttons that belong to a training under way, or hide them."""
+        """Show or hide the buttons that are for a running training."""
         layout = self._layout
         layout.live_button.text = "Stop live" if running else "Live"
         layout.live_row.visible = layout.maps_row.visible = running
@@ -79,10 +79,10 @@ class LiveSection:
             self._tell(str(error), "error")
 
     def _new_form(self) -> LiveForm:
-        """Fill the form in where it is empty, and read it.
+        """Fill empty fields of the form and return its settings.
 
-        Without labels, a new Labels layer is made for the selected image. Without a model to start
-        from, a shipped one is chosen, as the form then shows.
+        If there are no labels, a Labels layer is added to the selected image. If there is no start
+        model, a shipped one is chosen in the form.
         """
         from napari_unet.gui.live.start import notice_about, rows_to_paint, shipped_model_for
 
@@ -96,7 +96,7 @@ class LiveSection:
         if start.path is None and not layout.live_started:
             start.choose(shipped_model_for(rows[0].images[0]))
         layout.live_started = True
-        form = layout.form()  # with the name that was proposed for a new layer
+        form = layout.form()  # after a name was proposed for the new layer
         name = form.name.strip() or "live"
         return LiveForm(
             rows=rows,
@@ -112,7 +112,7 @@ class LiveSection:
         )
 
     def _resumed_form(self, folder: Path) -> LiveForm:
-        """Find a session's images again, and show in the form what it learns."""
+        """Find the images of a session, and show its settings in the form."""
         from napari_unet.gui.live.resume import resumed_form
 
         layout = self._layout
@@ -121,16 +121,19 @@ class LiveSection:
         layout.fields.meaning.value = "objects" if form.objects else "strokes"
         layout.fields.start.choose(form.start)
         layout.live_started = True
-        if form.classes:  # else a change in the table would bring back what it had before
+        if form.classes:  # else a change in the table would restore its old classes
             layout.classes.set_classes(form.classes, {}, sparse=True)
         return form
 
-    def _on_proposal(self, there: bool) -> None:
+    def _on_proposal(self, proposed: bool) -> None:
         layout = self._layout
-        layout.suggest_button.visible = not there
-        layout.accept_button.visible = layout.reject_button.visible = there
-        if there:
-            text = "It is least certain here. Correct the proposal with the brush, then accept it."
+        layout.suggest_button.visible = not proposed
+        layout.accept_button.visible = layout.reject_button.visible = proposed
+        if proposed:
+            text = (
+                "The network is least certain here. Correct the proposal with the brush, then "
+                "press Accept."
+            )
             self._tell(text, "info")
 
     def _on_map_removed(self, kind: str) -> None:

@@ -1,4 +1,4 @@
-"""Looking at the data after each change, on another thread and not too often."""
+"""Checking the data after each change, on another thread and not too often."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ class LookAhead(QObject):
     Parameters
     ----------
     make_task
-        Called on the main thread; returns the function, with what the form holds at that moment.
+        Called on the main thread; returns the function, with the current values of the form.
     parent
         The widget.
 
     Attributes
     ----------
     looked
-        Signal: what the function returned, or the `UNetError` that it raised.
+        Signal: the result of the function, or the `UNetError` that it raised.
     slow
-        Signal: it takes so long that the user should know.
+        Signal: the function is so slow that the user should be informed.
     """
 
     looked = Signal(object)
@@ -51,11 +51,11 @@ class LookAhead(QObject):
 
     @property
     def busy(self) -> bool:
-        """Whether it looks, or is about to."""
+        """Whether the function is running or scheduled."""
         return self._looking or self._timer.isActive()
 
     def schedule(self) -> None:
-        """Look soon."""
+        """Schedule a call of the function."""
         self._timer.start()
 
     def _look(self) -> None:
@@ -73,7 +73,7 @@ class LookAhead(QObject):
 
     def _done(self, result: Any) -> None:
         self._looking = False
-        # Large labels take a while, and a computer that counts all the time is no pleasure.
+        # Large labels take a while; the pause keeps the computer from counting all the time.
         took_ms = round(1000 * (time.monotonic() - self._began_s))
         self._timer.setInterval(min(max(_LOOK_MS, 2 * took_ms), _MOST_LOOK_MS))
         if self._again:

@@ -1,4 +1,4 @@
-"""Which layers the table of pairs offers, and which pairs it proposes. No Qt."""
+"""Layers that the table of pairs offers, and pairs that it proposes. No Qt."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ __all__ = ["PairProposal"]
 
 
 class PairProposal:
-    """Keeps the table of pairs in step with the layer list.
+    """Keeps the table of pairs in sync with the layer list.
 
     Parameters
     ----------
     viewer
-        Whose layers are offered.
+        The viewer whose layers are offered.
     table
-        The table.
+        The table of pairs.
     changes
-        Watches predictions until somebody paints in them: from then on they are labels.
+        Watches predictions for a first stroke, after which they count as labels.
     """
 
     def __init__(self, viewer: napari.Viewer, table: PairTable, changes: LayerChanges) -> None:
@@ -33,7 +33,7 @@ class PairProposal:
         self._passed_over: list[Any] | None = None
 
     def update(self, *, live: bool) -> None:
-        """Offer the layers that there are; propose pairs unless the user chose or Live runs."""
+        """Offer the open layers; propose pairs unless the user chose some or Live runs."""
         from napari_unet.gui.live.previews import is_live_map
 
         layers = list(self._viewer.layers)
@@ -50,7 +50,7 @@ class PairProposal:
             self._propose(shapes)
 
     def _drawn_or_chosen(self) -> list[Any]:
-        """Return the Labels layers without predictions in which nobody has painted yet."""
+        """Return the Labels layers, except predictions that have no strokes yet."""
         from napari_unet.gui.layers import was_edited
 
         chosen = [row.labels for row in self._table.rows]

@@ -1,4 +1,4 @@
-"""The table of pairs: which image layers belong to which labels, proposed and editable."""
+"""The table of pairs of image layers and labels, proposed and editable."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _ARROW_PX = 30
 
 
 class PairTable(QWidget):
-    """Rows of image(s), labels and, where there are Shapes layers, annotated area.
+    """Rows of images, labels and, if there are Shapes layers, annotated areas.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ class PairTable(QWidget):
     Attributes
     ----------
     changed
-        Signal: a person chose something else.
+        Signal: the user changed the pairs.
     """
 
     changed = Signal()
@@ -59,31 +59,31 @@ class PairTable(QWidget):
 
     @property
     def rows(self) -> list[PairRow]:
-        """The pairs that are complete."""
+        """The complete pairs."""
         return [r for r in self._rows if r.images and r.labels is not None]
 
     @property
     def missing(self) -> str:
-        """What is to be chosen here before there is a pair; empty where layers are missing."""
+        """What to choose for a first pair, as a sentence; empty if layers are missing."""
         if not self._images or not self._labels or self.rows:
             return ""
         if not self._rows:
-            return "Press '+ add a pair' in the table above, and choose an image and its labels."
+            return "Press '+ add a pair' in the table above and choose an image and its labels."
         names = " + ".join(str(i.name) for i in self._rows[0].images)
-        return f"Choose the labels of '{names}' in the table above: they stand at '{_NOTHING}'."
+        return f"Choose the labels of '{names}' in the table above; no labels are selected."
 
     def set_layers(
         self, images: Sequence[Any], labels: Sequence[Any], areas: Sequence[Any]
     ) -> None:
-        """Say which layers there are; rows whose layers are gone go, too."""
+        """Set the available layers; remove rows whose layers are no longer open."""
         self._images, self._labels, self._areas = list(images), list(labels), list(areas)
         kept = []
         for row in self._rows:
-            there = tuple(i for i in row.images if _among(i, self._images))
+            open_images = tuple(i for i in row.images if _among(i, self._images))
             label = row.labels if _among(row.labels, self._labels) else None
             area = row.area if _among(row.area, self._areas) else None
-            if there and (label is not None or row.labels is None):
-                kept.append(PairRow(there, label, area))
+            if open_images and (label is not None or row.labels is None):
+                kept.append(PairRow(open_images, label, area))
         self._rows = kept
         self._build()
 
@@ -93,36 +93,36 @@ class PairTable(QWidget):
         self._build()
 
     def show_labels(self, layer: Any) -> None:
-        """Offer one more Labels layer."""
+        """Add a Labels layer to the choices."""
         if not _among(layer, self._labels):
             self._labels.append(layer)
 
     def add_row(self) -> None:
-        """Add a pair with the first image that has none."""
+        """Add a pair with the first image that is in no pair."""
         used = [image for row in self._rows for image in row.images]
         free = next((i for i in self._images if not _among(i, used)), None)
         if free is None and not self._images:
             return
         self._rows.append(PairRow((free if free is not None else self._images[0],)))
-        self._person_changed()
+        self._on_user_change()
 
     def remove_row(self, index: int) -> None:
-        """Take a pair off the table; its layers stay."""
+        """Remove a pair from the table; its layers stay open."""
         del self._rows[index]
-        self._person_changed()
+        self._on_user_change()
 
     def change_row(self, index: int, **changes: Any) -> None:
-        """Change what a person would change."""
+        """Change fields of a row, as the user would."""
         self._rows[index] = replace(self._rows[index], **changes)
-        self._person_changed()
+        self._on_user_change()
 
-    def _person_changed(self) -> None:
+    def _on_user_change(self) -> None:
         self.touched = True
         self._build()
         self.changed.emit()
 
     def _build(self) -> None:
-        """Show the table anew where it has changed: every layer that comes or goes asks for it."""
+        """Rebuild the table if it has changed; called for every layer added or removed."""
         shown = self._content()
         if shown == self._shown:
             return
@@ -152,7 +152,7 @@ class PairTable(QWidget):
             self._grid.addWidget(combo, index + 1, 2)
         remove = QToolButton(self)
         remove.setText("×")
-        remove.setToolTip("Take this pair off the table. The layers stay.")
+        remove.setToolTip("Remove this pair from the table. Its layers stay open.")
         remove.setAutoRaise(True)
         remove.clicked.connect(lambda: self.remove_row(index))
         self._grid.addWidget(remove, index + 1, 3)
@@ -169,7 +169,7 @@ class PairTable(QWidget):
         return button
 
     def _image_button(self, index: int, row: PairRow) -> QPushButton:
-        """A button with a menu of ticks: several images are the channels of one."""
+        """Build a button with a menu to tick images; several are the channels of one image."""
         names = " + ".join(str(i.name) for i in row.images)
         button = _NameButton(names, self)
         button.setStyleSheet("QPushButton { text-align: left; padding-left: 6px }")
@@ -200,9 +200,9 @@ class PairTable(QWidget):
             if layer is chosen:
                 combo.setCurrentIndex(place + 1)
         combo.setToolTip(
-            "Shapes around what is annotated: outside nothing counts."
+            "Shapes around the annotated area. Everything outside is ignored."
             if what == "area"
-            else "The Labels layer that belongs to this image."
+            else "The Labels layer of this image."
         )
         combo.activated.connect(
             lambda place: self.change_row(index, **{what: layers[place - 1] if place else None})
@@ -211,14 +211,14 @@ class PairTable(QWidget):
 
 
 class _NameButton(QPushButton):
-    """Shows as much of a name as fits: its beginning and its end."""
+    """Button that shortens a long name in the middle to fit its width."""
 
     def __init__(self, names: str, parent: QWidget) -> None:
         super().__init__(parent)
         self._names = names
 
     def resizeEvent(self, event: Any) -> None:  # noqa: N802
-        """Fit the text."""
+        """Fit the text to the new width."""
         super().resizeEvent(event)
         room = max(self.width() - _ARROW_PX, 0)
         middle = Qt.TextElideMode.ElideMiddle

@@ -1,4 +1,4 @@
-"""What the Train widget does on another thread: look at the data, and prepare a run. No Qt."""
+"""Work of the Train widget on another thread: checks the data and prepares runs. No Qt."""
 
 from __future__ import annotations
 
@@ -31,21 +31,21 @@ if TYPE_CHECKING:
     from napari_unet.gui.layers.pair_row import PairRow
     from napari_unet.gui.layers.preview import PreviewSource
 
-__all__ = ["Look", "look", "prepare", "prepare_resume", "repaired"]
+__all__ = ["Look", "look", "make_repaired_labels", "prepare", "prepare_resume"]
 
 
 @dataclass(frozen=True)
 class Look:
-    """What a look at the data found.
+    """Result of a check of the data.
 
     Parameters
     ----------
     summary
-        What would happen.
+        Summary of the run to come.
     form
         The form, with the meaning of labels and the classes filled in.
     pairs
-        The data.
+        The pairs that were checked.
     """
 
     summary: RunSummary
@@ -61,18 +61,18 @@ def look(
     guess: bool,
     device: str,
 ) -> Look:
-    """Look at the data; runs on another thread."""
+    """Check the data; runs on another thread."""
     traced = library.gather(choice, versions)
-    form, _ = _with_classes(library, traced, form, guess)
+    form, _ = _fill_in_classes(library, traced, form, guess)
     pairs = [s.pair for s in traced]
     summary = summarise_run(pairs, form, library.facts(traced, form), device=device)
     return Look(summary, form, traced)
 
 
-def _with_classes(
+def _fill_in_classes(
     library: PairCache, sourced: Sequence[TracedPair], form: TrainForm, guess: bool
 ) -> tuple[TrainForm, dict[int, int]]:
-    """Fill in what the labels say: what they mean, where nobody said it, and the classes."""
+    """Fill in the classes, and the meaning of the labels if the user has not chosen it."""
     facts = library.facts(sourced, form)
     if guess and any(f.labelled for f in facts):
         form = replace(form, meaning=propose_meaning(facts))
@@ -97,12 +97,12 @@ def prepare(
     runs: Path,
     preview: PreviewSource | None,
 ) -> TrainRequest:
-    """Take a snapshot and make the request; runs on another thread."""
+    """Copy the labels and return the request; runs on another thread."""
     from napari_unet.core.training.model_header import choose_normalization
 
     library = PairCache() if choice.folder is None else library
     sourced = library.gather(choice, versions)
-    form, counts = _with_classes(library, sourced, form, guess=False)
+    form, counts = _fill_in_classes(library, sourced, form, guess=False)
     outlook = summarise_run([s.pair for s in sourced], form, library.facts(sourced, form))
     if outlook.problem:
         raise SettingsError(outlook.problem)
@@ -113,29 +113,29 @@ def prepare(
     normalization = choose_normalization(
         request.settings.normalization, pairs[0].image.rgb, form.start_info
     )
-    return replace(request, **_shown(preview, pairs, normalization))
+    return replace(request, **_preview_fields(preview, pairs, normalization))
 
 
 def prepare_resume(
     folder: Path, images: Sequence[Any], preview: PreviewSource | None
 ) -> ResumeRequest:
-    """Find the data of a run again; runs on another thread."""
+    """Find the data of a run and return the request; runs on another thread."""
     from napari_unet.core.training.run_folder import RunFolder
 
     pairs = pairs_of_run(folder, images)
     normalization = RunFolder(folder).settings().info.normalization
-    return ResumeRequest(folder, tuple(pairs), **_shown(preview, pairs, normalization))
+    return ResumeRequest(folder, tuple(pairs), **_preview_fields(preview, pairs, normalization))
 
 
-def _shown(
+def _preview_fields(
     preview: PreviewSource | None, pairs: Sequence[Pair], normalization: Normalization
 ) -> dict[str, Any]:
-    """What a request says about the preview; nothing where the image in view does not fit."""
+    """Return the preview fields of a request; empty if the image in view does not fit."""
     if preview is None or not pairs or preview.image.channels != pairs[0].image.channels:
         return {}
     try:
         ranges = preview.ranges(normalization)
-    except ImageError:  # an image that is trained on is complained about in its own place
+    except ImageError:  # training images are checked elsewhere
         return {}
     image = preview.loaded()
     return {
@@ -145,8 +145,8 @@ def _shown(
     }
 
 
-def repaired(table_row: PairRow, axes: str | None, kinds: Sequence[str]) -> Any:
-    """Repair a copy of a layer's labels; runs on another thread."""
+def make_repaired_labels(table_row: PairRow, axes: str | None, kinds: Sequence[str]) -> Any:
+    """Return a repaired copy of a layer's labels; runs on another thread."""
     from napari_unet.core.datasets.label_check import repair_labels
     from napari_unet.gui.layers import labels_from_layer
 

@@ -1,4 +1,4 @@
-"""Repairing labels: in a new layer, or when a folder is read."""
+"""Repairing labels, either in a new layer or when a folder is read."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_unet.core.errors import UNetError
 from napari_unet.gui.app.background import Background
-from napari_unet.gui.train.prepare import repaired
+from napari_unet.gui.train.prepare import make_repaired_labels
 
 if TYPE_CHECKING:
     import napari
@@ -21,18 +21,18 @@ __all__ = ["LabelRepair"]
 
 
 class LabelRepair:
-    """Repairs what the label check found; nothing of the user's is changed.
+    """Repairs the problems that the label check found, without changing the user's data.
 
     Parameters
     ----------
     viewer
-        Gets the new layers.
+        The viewer that gets the new layers.
     layout
-        The controls.
+        The controls of the Train widget.
     view
-        What the label check found.
+        Shows the result of the label check.
     tell
-        Shows a sentence of a kind.
+        Shows a message of a kind.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class LabelRepair:
         self._view, self._tell = view, tell
 
     def repair(self) -> None:
-        """Repair all that can be; files are repaired from the next time on that they are read."""
+        """Repair all repairable labels; those in files are repaired the next time they are read."""
         kinds = self._kinds_by_row()
         layout = self._layout
         if layout.from_folder:
@@ -54,7 +54,7 @@ class LabelRepair:
             return
         for index, which in kinds.items():
             row = layout.pairs.rows[index]
-            task = partial(repaired, row, layout.choice().axes, sorted(which))
+            task = partial(make_repaired_labels, row, layout.choice().axes, sorted(which))
             Background(task, partial(self._add, row), layout.native)
 
     def _kinds_by_row(self) -> dict[int, set[str]]:
@@ -84,4 +84,4 @@ class LabelRepair:
             if other.same(row):
                 pairs.show_labels(layer)
                 pairs.change_row(index, labels=layer)
-        self._tell(f"'{layer.name}' is what is learned from now; '{before.name}' is kept.", "info")
+        self._tell(f"Train now uses '{layer.name}'; '{before.name}' is unchanged.", "info")

@@ -1,4 +1,4 @@
-"""Resume: which run or live session it goes on with, and what its button shows."""
+"""Resuming the last run or live session, or any run on disk; names the button."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ _LONGEST_RUN_NAME = 20
 
 
 class Resuming:
-    """Offers to go on with what ended last, or with any run on disk.
+    """Offers to resume the last run or session, or any run on disk.
 
     Parameters
     ----------
     layout
-        The controls.
+        The controls of the Train widget.
     controller, live
-        Run trainings.
+        Run trainings and live trainings.
     resume
-        Goes on with the run or session in a folder.
+        Resumes the run or session in a folder.
     """
 
     def __init__(
@@ -50,37 +50,37 @@ class Resuming:
 
     @property
     def folder(self) -> Path | None:
-        """The run, or live session, that ended last."""
+        """Folder of the run or live session that ended last, if it can be resumed."""
         return self._live.folder if self._live_was_last else self._controller.resumable
 
     def resume_last(self) -> None:
-        """Go on with what ended last."""
+        """Resume the run or live session that ended last."""
         if (folder := self.folder) is not None:
             self._resume(folder)
 
     def note_live(self) -> None:
-        """Offer the live session that ended, if it can go on."""
+        """Offer the live session that ended, if it can be resumed."""
         self._live_was_last = self._live.folder is not None
 
     def show(self) -> None:
-        """Show Resume if nothing runs and there is something to go on with."""
+        """Show Resume if nothing runs and there is something to resume."""
         busy = self._controller.busy or self._live.running
         self._layout.resume_button.visible = not busy and self.folder is not None
 
     def name_button(self) -> None:
-        """Name the run on the button if it learns from other data than is chosen now."""
+        """Name the run on the button if it used other data than is chosen now."""
         folder, button = self.folder, self._layout.resume_button
         if folder is None:
             return
         if self._live_was_last:
             button.text = "Resume live"
-            button.tooltip = f"Go on painting where this session stopped: {folder}"
+            button.tooltip = f"Continue the Live session in {folder}"
             return
         same = same_layers(self._controller.sources, self._layout.choice())
         fits = len(folder.name) <= _LONGEST_RUN_NAME
         button.text = "Resume" if same or not fits else f"Resume '{folder.name}'"
-        what = "this run" if same else f"the run '{folder.name}', of other data,"
-        button.tooltip = f"Go on where {what} stopped: {folder}"
+        what = "this run" if same else f"the run '{folder.name}', trained on other data,"
+        button.tooltip = f"Continue {what} in {folder}"
 
     def _on_began(self) -> None:
         self._live_was_last = False
@@ -88,6 +88,8 @@ class Resuming:
     def _choose_run(self) -> None:
         runs = preferences().data_folder / "runs"
         start = str(runs if runs.is_dir() else Path.home())
-        folder = QFileDialog.getExistingDirectory(self._layout.native, "Folder of a run", start)
+        folder = QFileDialog.getExistingDirectory(
+            self._layout.native, "Choose the folder of a run", start
+        )
         if folder:
             self._resume(Path(folder))

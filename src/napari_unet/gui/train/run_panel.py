@@ -1,4 +1,4 @@
-"""A training under way: progress and time left, the curves, and words about how it ended."""
+"""Progress and curves of a running training, and the message at its end."""
 
 from __future__ import annotations
 
@@ -28,28 +28,27 @@ _RESOLUTION = 1000
 
 _REASONS = {
     FinishReason.COMPLETED: "Finished after {time}.",
-    FinishReason.STOPPED: "Stopped after {time}; everything is kept.",
-    FinishReason.NO_IMPROVEMENT: "Ended early after {time}, as nothing improved any more.",
+    FinishReason.STOPPED: "Stopped after {time}; you can resume the run any time.",
+    FinishReason.NO_IMPROVEMENT: "Ended early after {time} because the score stopped improving.",
 }
 
 
 class RunPanel:
-    """Progress and curves; `container` goes into the form.
+    """Progress and curves of a run; `container` is the widget for the form.
 
     Attributes
     ----------
     progress
-        The bar, with Stop.
+        The progress bar with the Stop button.
     curves
-        The plot, once there was something to draw.
+        The plot; None before the first run.
     device
-        Where "auto" computes, as far as that is known; else empty.
+        Device that "auto" stands for; empty if unknown.
     """
 
     def __init__(self) -> None:
         self.progress = ProgressRow(
-            stop_tooltip="Stop after the step at hand. Everything is kept: the model can be used, "
-            "and the run can be resumed."
+            stop_tooltip="Stop after the current step. You can use the model and resume the run."
         )
         self.container: Container[Any] = plain_container([self.progress])
         self.curves: CurvePlot | None = None
@@ -58,12 +57,12 @@ class RunPanel:
         self.device = _only_device()
 
     def wait(self, text: str) -> None:
-        """Show the bar and Stop while nothing is measured yet; a moving bar costs too much."""
+        """Show an empty bar and Stop; a moving bar would cost too much time."""
         self.progress.start(text)
         self.progress.show_progress(0, _RESOLUTION, None, text)
 
     def start(self, task: Task, history: Sequence[Mapping[str, float]]) -> None:
-        """Show empty curves, or those of the part of a run that is done."""
+        """Show empty curves, or those of the completed part of a run."""
         from napari_unet.gui.forms.plots import CurvePlot
 
         self._score = task.scores.primary
@@ -72,7 +71,7 @@ class RunPanel:
             self.curves.hide()
             self.curves.deleteLater()
         self.curves = CurvePlot(title)
-        self.curves.hide()  # until there is a point
+        self.curves.hide()  # until there is a point to draw
         self.container.native.layout().addWidget(self.curves)
         for row in history:
             self._add_epoch(int(row["step"]), row)
@@ -102,7 +101,7 @@ class RunPanel:
             return
         self._noted_s = now
         left = max(0.0, event.seconds_left) if event.seconds_left < 1e8 else None
-        # All at once, and none of it at once: the bar would repaint the window by itself.
+        # Update everything in one repaint; otherwise each change of the bar repaints the window.
         bar = self.progress.native
         bar.setUpdatesEnabled(False)
         self.progress.show_progress(
@@ -122,7 +121,7 @@ class RunPanel:
 
 
 def score_words(task: Task, scores: Mapping[str, float], validated: Validated | None = None) -> str:
-    """Say the score by which the best model was chosen, and on what; empty without one."""
+    """Describe the score of the best model and its validation images; empty without a score."""
     primary = task.scores.primary
     if primary.key not in scores:
         return ""
@@ -137,15 +136,19 @@ def ending_words(
     model: str,
     validated: Validated | None = None,
 ) -> tuple[str, str]:
-    """Say how a run ended, what it scored, and where its model is; and the kind of message."""
+    """Return the message at the end of a run (reason, score, model) and its kind."""
     how = _REASONS[finished.reason].format(time=duration_words(finished.seconds))
     score = score_words(task, finished.best_scores, validated)
-    scored = f"The best model has {score}." if score else "Nothing was validated: no score."
+    scored = (
+        f"The best model has {score}."
+        if score
+        else "There is no score because nothing was validated."
+    )
     doubtful = bool(score) and validated is not None and validated.few
     return f"{how} {scored} '{model}' is ready in Predict.", "warning" if doubtful else "good"
 
 
 def _only_device() -> str:
-    """Say "cpu" where nothing else can be: no torch here that could be asked."""
+    """Return "cpu" if there is no other device, found out without importing torch; else empty."""
     cards = Path("/proc/driver/nvidia").exists() or shutil.which("nvidia-smi")
     return "" if cards or sys.platform == "darwin" or preferences().address else "cpu"

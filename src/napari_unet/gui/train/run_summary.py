@@ -1,4 +1,4 @@
-"""Before a run: one line that says what will happen, or what is wrong and how to mend it. No Qt."""
+"""Summary of the run to come in one line, or its problem and how to fix it. No Qt."""
 
 from __future__ import annotations
 
@@ -44,18 +44,18 @@ _STEP_S = 0.183 / 256**2 / 16**2
 
 @dataclass(frozen=True)
 class LabelFacts:
-    """What a look at the labels of a pair finds.
+    """Facts about the labels of a pair.
 
     Parameters
     ----------
     counts
-        Pixels of each id, 0 included.
+        Number of pixels of each id, including 0.
     planes, labelled
-        Number of planes, and of those with a label.
+        Number of planes, and of planes with a label.
     labelled_pixels
-        Pixels of the labelled planes.
+        Number of pixels of the labelled planes.
     issues
-        What is probably not meant.
+        Probable mistakes in the labels.
     """
 
     counts: Mapping[int, int]
@@ -66,26 +66,26 @@ class LabelFacts:
 
     @property
     def objects(self) -> int:
-        """Different ids above 0."""
+        """Number of different ids above 0."""
         return sum(1 for i in self.counts if i)
 
 
 @dataclass(frozen=True)
 class RunSummary:
-    """What the form says about the run to come.
+    """Summary of the run to come, shown in the form.
 
     Parameters
     ----------
     problem
-        Why it cannot start and what to do; empty when it can.
+        Why the run cannot start and what to do; empty if it can.
     summary
-        What will happen, in one line.
+        Description of the run in one line.
     warning
-        What is probably not wanted but possible.
+        A setting that is possible but probably not intended; else empty.
     counts
-        Pixels of each id in all labels.
+        Number of pixels of each id in all labels.
     issues
-        Label issues with the place of the pair that they are about.
+        Label issues, each with the index of its pair.
     """
 
     problem: str = ""
@@ -96,7 +96,7 @@ class RunSummary:
 
 
 def label_facts(pair: Pair, form: TrainForm) -> LabelFacts:
-    """Count and check the labels of a pair; takes a while for large ones."""
+    """Count and check the labels of a pair; takes a while for large labels."""
     from napari_unet.core.datasets.label_check import check_labels
 
     planes = pair.labels.reshape(-1, *pair.labels.shape[-2:])
@@ -129,20 +129,20 @@ def summarise_run(
     *,
     device: str = "",
 ) -> RunSummary:
-    """Say what a run with these data and settings would do, or what keeps it from starting.
+    """Summarise a run with these data and settings, or describe why it cannot start.
 
     Only the labels are read, not the images.
 
     Parameters
     ----------
     pairs
-        The data.
+        Images with labels.
     form
         The form.
     facts
-        Of each pair, where they are known already.
+        Facts about the labels of each pair, if already known.
     device
-        Where it will compute, where that is known.
+        Device of the run, if known; else empty.
     """
     facts = [label_facts(p, form) for p in pairs] if facts is None else facts
     counts: Counter[int] = Counter()
@@ -154,7 +154,7 @@ def summarise_run(
         return replace(
             found,
             problem="Open an image, add a Labels layer (the tag button above the layer list) and "
-            "paint what the network should find; or choose a folder of images and masks.",
+            "paint what the network should find, or choose a folder of images and masks.",
         )
     try:
         task = task_from(form, counts, any_area=any(p.annotated is not None for p in pairs))
@@ -170,7 +170,7 @@ def summarise_run(
 
 
 def propose_meaning(facts: Sequence[LabelFacts]) -> Meaning:
-    """Guess what labels mean from how many numbers there are and how much is painted."""
+    """Guess the meaning of labels from the number of ids and of painted pixels."""
     painted = sum(n for f in facts for i, n in f.counts.items() if i)
     ids = {i for f in facts for i in f.counts if i}
     if len(ids) > _MOST_GUESSED_CLASSES:
@@ -180,12 +180,12 @@ def propose_meaning(facts: Sequence[LabelFacts]) -> Meaning:
 
 
 def separate_planes(pair: Pair) -> list[tuple[Pair, dict[str, int]]]:
-    """Make a pair of every plane of a stack, for stacks of images that share nothing.
+    """Split a stack of unrelated images into one pair per plane.
 
     Returns
     -------
     list
-        The pair of each plane that counts, and its index along the axes that it lost.
+        The pair of each plane that is trained on, and the plane's index along T and Z.
     """
     leading = [a for a in pair.image.label_axes if a in "TZ"]
     found = []
@@ -201,7 +201,7 @@ def separate_planes(pair: Pair) -> list[tuple[Pair, dict[str, int]]]:
 
 
 def plane_of(image: Image, position: Mapping[str, int], name: str) -> Image:
-    """Take one plane (YX or CYX) out of a stack, and call it by a name."""
+    """Return one plane (YX or CYX) of a stack, as an image of this name."""
     index = tuple(position.get(a, slice(None)) for a in image.axes)
     axes = "".join(a for a in image.axes if a not in position)
     size = image.pixel_size
@@ -211,7 +211,7 @@ def plane_of(image: Image, position: Mapping[str, int], name: str) -> Image:
 
 
 def everywhere_annotated(pairs: Iterable[Pair], form: TrainForm) -> list[Pair]:
-    """Where some pairs have an annotated area, say of the others that all of them is one."""
+    """Mark pairs without an annotated area as fully annotated if other pairs have one."""
     pairs = list(pairs)
     if form.meaning != "objects" or all(p.annotated is None for p in pairs):
         return pairs
@@ -227,7 +227,7 @@ def _check(
     task: Task,
     settings: TrainingSettings,
 ) -> Division:
-    """Raise what training would raise, and say how it would divide the data."""
+    """Raise the errors that training would raise, and return its division of the data."""
     from napari_unet.core.models.catalogue import checked_name
     from napari_unet.core.models.unet_config import UNetConfig
     from napari_unet.core.training.checks import check_data, check_division
@@ -248,12 +248,12 @@ def _check(
 
 
 def _count(labels: NDArray[Any]) -> dict[int, int]:
-    """Pixels of each id; quick for small ids."""
+    """Return the number of pixels of each id; fast for small ids."""
     if not labels.size:
         return {}
     largest = int(labels.max())
     if largest < _LARGEST_TABLE:
-        # In parts: numpy holds all other threads, napari's too, while it counts one.
+        # Count in parts, because numpy blocks all other threads, and so napari, during a count.
         flat, step = labels.ravel(), max(_COUNTED_AT_ONCE, 4 * largest)
         numbers = np.zeros(largest + 1, np.int64)
         for start in range(0, labels.size, step):
@@ -327,7 +327,7 @@ def _validation(division: Division, task: Task) -> str:
 
 
 def _duration(settings: TrainingSettings, device: str) -> str:
-    """How long it will take; of steps on anything but a CPU nobody knows."""
+    """Describe the duration; the time of a step is only known for a CPU."""
     budget = settings.budget
     where = "" if device in ("", "auto") else f" on {device}"
     if budget.minutes is not None:
@@ -351,13 +351,13 @@ def _minutes(seconds: float) -> str:
 def _warning(division: Division, form: TrainForm, task: Task) -> str:
     if len(task.label_classes) > _MANY_CLASSES:
         return (
-            f"{len(task.label_classes)} classes are many. If each number is an object of its own, "
+            f"The labels contain {len(task.label_classes)} classes. If each number is one object, "
             f"choose '{MEANINGS['objects']}'."
         )
     if division.kind == "none" and form.validation_fraction > 0:
         return (
-            "Nothing can be kept for validation, so there will be no score: the image is too "
-            "small, or too little of it is painted. Paint a second image, or choose a smaller "
+            "There will be no score because nothing can be set aside for validation: the image is "
+            "too small, or too little of it is painted. Paint a second image or choose a smaller "
             "depth."
         )
     return ""

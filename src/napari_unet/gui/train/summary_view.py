@@ -1,4 +1,4 @@
-"""What a look at the data found, shown in the form: the run to come, classes, label issues."""
+"""Showing the result of the data check: summary of the run, classes, label issues."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ __all__ = ["SummaryView"]
 
 
 class SummaryView:
-    """Shows what a look at the data found.
+    """Shows the result of the data check in the form.
 
     Parameters
     ----------
     layout
-        The controls.
+        The controls of the Train widget.
 
     Attributes
     ----------
     summary
-        What would happen now.
+        Summary of the run to come.
     pairs
-        The pairs that it is about.
+        The pairs that were checked.
     """
 
     def __init__(self, layout: TrainLayout) -> None:
@@ -43,13 +43,13 @@ class SummaryView:
         self.pairs: Sequence[TracedPair] = []
 
     def show(self, result: Look | UNetError, *, live: bool) -> None:
-        """Show the result of a look; while Live runs, only what Live needs, too."""
+        """Show the result of a check; while Live runs, only the parts that concern Live."""
         if isinstance(result, UNetError):
             self.summary, self.pairs = RunSummary(problem=str(result)), []
         else:
             self.summary, self.pairs = result.summary, result.pairs
             self._show_meaning(result.form)
-        if live:  # both are about training from start to end
+        if live:  # issues and summary are about Train only
             self.summary = replace(self.summary, issues=())
             self._layout.outlook.say("")
         else:
@@ -57,15 +57,15 @@ class SummaryView:
         self._show_issues()
 
     def say_slow(self) -> None:
-        """Say what takes so long."""
+        """Show that the check takes a while."""
         reading = self._layout.from_folder
         self._layout.outlook.say("Reading the folder …" if reading else "Counting labels …")
 
     def _say(self, *, nothing: bool) -> None:
         layout = self._layout
         if not self.summary.problem:
-            said = [self.summary.warning, self._note_on_live()]
-            warning = "".join(f" {sentence}" for sentence in said if sentence)
+            sentences = [self.summary.warning, self._note_on_live()]
+            warning = "".join(f" {sentence}" for sentence in sentences if sentence)
             text = f"{self.summary.summary}.{warning}"
             layout.outlook.say(text, "warning" if warning else "info")
             return
@@ -74,7 +74,7 @@ class SummaryView:
         layout.outlook.say(self.summary.problem, "info" if nothing else "warning")
 
     def _note_on_live(self) -> str:
-        """Describe what Live and Train understand differently, if it matters; else empty."""
+        """Describe how Train and Live read the labels differently, if it matters; else empty."""
         layout = self._layout
         if layout.from_folder or layout.fields.meaning.value != "objects":
             return ""
@@ -82,8 +82,8 @@ class SummaryView:
         if not layers:
             return ""
         return (
-            f"'{layers[0].name}' was painted for Live: in Train label 1 is one more object, "
-            "and what is not painted is background."
+            f"'{layers[0].name}' was painted for Live. In Train, label 1 is another object and "
+            "unpainted pixels are background."
         )
 
     def _show_meaning(self, form: TrainForm) -> None:
@@ -95,11 +95,13 @@ class SummaryView:
         layout.classes_host.visible = classes and bool(form.classes)
         if classes:
             layout.classes.set_classes(
-                self._coloured(form.classes), self.summary.counts, sparse=form.meaning == "strokes"
+                self._add_colours(form.classes),
+                self.summary.counts,
+                sparse=form.meaning == "strokes",
             )
 
-    def _coloured(self, classes: Sequence[ClassInfo]) -> list[ClassInfo]:
-        """Give classes without a colour that of the first Labels layer."""
+    def _add_colours(self, classes: Sequence[ClassInfo]) -> list[ClassInfo]:
+        """Set missing colours of classes to those of the first Labels layer."""
         rows = self._layout.pairs.rows
         if not rows or self._layout.from_folder:
             return list(classes)
@@ -116,8 +118,8 @@ class SummaryView:
     def _show_issues(self) -> None:
         layout = self._layout
         issues = [issue for _, issue in self.summary.issues]
-        more = f" And {len(issues) - 1} more." if len(issues) > 1 else ""
-        layout.check.say(f"Label check: {issues[0].message}{more}" if issues else "", "warning")
+        count = f" (1 of {len(issues)})" if len(issues) > 1 else ""
+        layout.check.say(f"Label check{count}: {issues[0].message}" if issues else "", "warning")
         layout.repair_button.text = (
             "Repair when reading" if layout.from_folder else "Repair in a new layer"
         )

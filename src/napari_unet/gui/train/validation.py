@@ -1,4 +1,4 @@
-"""What a score was measured on, and whether that is enough to trust it. No Qt."""
+"""Validation data of a score, and whether it is enough for a reliable score. No Qt."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ _FEW_OBJECTS = 20
 
 @dataclass(frozen=True)
 class Validated:
-    """What a model is validated on.
+    """Data that a model is validated on.
 
     Parameters
     ----------
     images
-        Number of images (planes of a stack each count).
+        Number of images; each plane of a stack counts.
     strip
-        Whether only a strip of each.
+        Whether only a strip of each image is used.
     objects
-        Number of objects; None: pixels are what is scored.
+        Number of objects; None if pixels are scored.
     pixels
-        Number of pixels that are scored.
+        Number of scored pixels.
     painted
-        Whether these are painted ones only.
+        Whether only painted pixels are scored.
     """
 
     images: int
@@ -51,13 +51,13 @@ class Validated:
 
     @property
     def few(self) -> bool:
-        """Whether a score on it is too much by chance."""
+        """Whether the data is too little for a reliable score."""
         if self.objects is not None:
             return self.objects < _FEW_OBJECTS
         return self.pixels < _FEW_PIXELS
 
     def words(self) -> str:
-        """Say what it is, to follow "on"."""
+        """Describe the data, to follow the word "on"."""
         images = f"{self.images} image" if self.images == 1 else f"{self.images} images"
         where = f"a strip of {images}" if self.strip else images
         if self.objects is not None:
@@ -67,7 +67,7 @@ class Validated:
 
 
 def validated_by_request(request: TrainRequest) -> Validated | None:
-    """Say what a run to come will be validated on, None without; takes a moment."""
+    """Return the validation data of a new run, None without validation; takes a moment."""
     from napari_unet.core.models.model_file import read_info
     from napari_unet.core.models.unet_config import UNetConfig
 
@@ -81,7 +81,7 @@ def validated_by_request(request: TrainRequest) -> Validated | None:
 
 
 def validated_by_run(folder: Path, pairs: Sequence[Pair]) -> Validated | None:
-    """Say what a run that is resumed is validated on, None without; takes a moment."""
+    """Return the validation data of a resumed run, None without validation; takes a moment."""
     from napari_unet.core.training.run_folder import RunFolder
 
     run = RunFolder(folder).settings()
@@ -116,7 +116,7 @@ def _facts(division: Division, task: Task) -> Validated:
 
 
 def without_pixels(pair: Pair) -> Pair:
-    """The same pair with an image that takes no memory, and without planes nobody looks at."""
+    """Return the pair without its unused planes, and with an image that takes no memory."""
     labels, annotated, axes = pair.labels, pair.annotated, pair.image.axes
     shape = pair.image.label_shape
     if len(shape) > 2 and pair.empty_planes == "ignore":
@@ -125,7 +125,7 @@ def without_pixels(pair: Pair) -> Pair:
         if annotated is not None:
             annotated = annotated.reshape(-1, *shape[-2:])[painted]
         shape, axes = labels.shape, "TCYX" if "C" in axes else "TYX"
-        if not painted.any():  # an array of no planes is refused
+        if not painted.any():  # a pair needs at least one plane
             labels, annotated = pair.labels[:1].reshape(-1, *shape[-2:])[:1], None
             shape = labels.shape
     sizes = dict(zip(axes.replace("C", ""), shape, strict=True)) | {"C": pair.image.channels}

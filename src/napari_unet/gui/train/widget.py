@@ -1,4 +1,4 @@
-"""The Train widget: images and labels in, a model out."""
+"""The Train widget, which makes a model from images and labels."""
 
 from __future__ import annotations
 
@@ -33,21 +33,21 @@ __all__ = ["TrainWidget"]
 
 
 class TrainWidget(TrainLayout):
-    """Trains a network on open layers or on a folder.
+    """Widget that trains a network on open layers or on a folder.
 
     Parameters
     ----------
     viewer
-        Whose layers are learned from, and which shows the preview.
+        The viewer whose layers are trained on; also shows the preview.
 
     Attributes
     ----------
     controller, live
-        Run trainings from start to end, and live ones.
+        Run trainings and live trainings.
     """
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
-        # later: napari imports this file when it opens a menu
+        # imported late because napari imports this file when it opens a menu
         from napari_unet.gui.live.controller import LiveController
         from napari_unet.gui.train.live_section import LiveSection
 
@@ -70,26 +70,26 @@ class TrainWidget(TrainLayout):
 
     @property
     def problem(self) -> str:
-        """Why training cannot start, as a sentence; empty if it can."""
+        """Why training cannot start and what to do; empty if it can start."""
         return self._view.summary.problem
 
     @property
     def summary(self) -> str:
-        """What will happen, in one line."""
+        """Description of the run to come, in one line."""
         return self._view.summary.summary
 
     @property
     def looking(self) -> bool:
-        """Whether the form looks at the data, or is about to."""
+        """Whether a check of the data is running or scheduled."""
         return self._look_ahead.busy
 
     def schedule(self, *_: Any) -> None:
-        """Look at the data and the form again, soon."""
+        """Schedule a check of the data and the form."""
         if is_alive(self._look_ahead):  # else the widget was closed
             self._look_ahead.schedule()
 
     def use_training_set(self, folder: Path, start: Path | None) -> None:
-        """Fill the form in: learn from a folder, starting from a model."""
+        """Set the form to train on a folder, starting from a model."""
         self.source.value = FOLDER
         if start is not None:
             self.fields.start.choose(start)
@@ -99,7 +99,7 @@ class TrainWidget(TrainLayout):
     # -- running ---------------------------------------------------------------------------------
 
     def train(self, *_: Any) -> None:
-        """Start, with the labels as they are now."""
+        """Start training on the current labels."""
         if self.controller.busy:
             return
         preview = self._preview_source()
@@ -111,11 +111,11 @@ class TrainWidget(TrainLayout):
         self.controller.train(task, preview)
 
     def stop(self) -> None:
-        """Stop the run; everything is kept."""
+        """Stop the run, which can be resumed."""
         self.controller.stop()
 
     def resume(self, folder: Path | str) -> None:
-        """Go on with a run or a live session, also one of an earlier session of napari."""
+        """Resume a run or a live session, also from before a restart of napari."""
         from napari_unet.core.live.session import LiveSession
 
         folder = Path(folder)
@@ -129,7 +129,7 @@ class TrainWidget(TrainLayout):
         self.controller.resume(folder, partial(prepare_resume, folder, images, preview), preview)
 
     def _preview_source(self) -> PreviewSource | None:
-        """Return the plane in view of the selected image, else of the first learned from."""
+        """Return the plane in view of the selected image, else of the first training image."""
         active = self._viewer.layers.selection.active
         if self.from_folder:
             chosen = [(active,)] if getattr(active, "_type_string", "") == "image" else []
@@ -143,13 +143,13 @@ class TrainWidget(TrainLayout):
             return preview_source(
                 self._viewer, chosen[0], choice.axes, choice.channels, separate=choice.separate
             )
-        except UNetError:  # whatever is wrong is said when the run is prepared
+        except UNetError:  # the error is reported when the run is prepared
             return None
 
     def _tell(self, text: str, kind: Any) -> None:
         self.result.say(text, kind)
 
-    # -- reacting --------------------------------------------------------------------------------
+    # -- signals ---------------------------------------------------------------------------------
 
     def _connect(self) -> None:
         self.train_button.changed.connect(self.train)
@@ -157,7 +157,9 @@ class TrainWidget(TrainLayout):
         self.source.changed.connect(self._on_source)
         self.folder.changed.connect(self._on_folder)
         self.fields.meaning.changed.connect(self._on_meaning)
-        self.fields.meaning.native.activated.connect(self._on_meaning)  # also what it was before
+        self.fields.meaning.native.activated.connect(
+            self._on_meaning
+        )  # also if the same choice is made again
         self.fields.start.changed.connect(self._on_start)
         self.more.name_of_model.changed.connect(self._on_name)
         self.pairs.changed.connect(self._on_pairs)
@@ -260,6 +262,6 @@ class TrainWidget(TrainLayout):
         self.other_run_button.enabled = not busy
         self.live_button.enabled = not self.controller.busy
         for field in (self.fields.meaning, self.data.axes, self.data.channels):
-            field.enabled = not live  # it keeps what it began with
+            field.enabled = not live  # Live keeps the settings it started with
         self.fields.start.fixed = live
         self._resuming.name_button()

@@ -14,21 +14,6 @@ TESTED_ELSEWHERE = {
     "bioimage_io/example.py": "core/bioimage_io/test_export.py",
     "bioimage_io/import_package.py": "core/bioimage_io/test_export.py",
     "bioimage_io/network.py": "core/bioimage_io/test_export.py",
-    "io/format.py": "core/io/test_formats.py",
-    "io/raw_files.py": "core/io/test_image_files.py",
-    "io/raw_image.py": "core/io/test_image_files.py",
-    "live/canvases.py": "core/live/test_live_training.py",
-    "live/intake.py": "core/live/test_live_training.py",
-    "live/judge.py": "core/live/test_live_training.py",
-    "live/label_meaning.py": "core/live/test_live_training.py",
-    "live/network.py": "core/live/test_live_training.py",
-    "live/patches.py": "core/live/test_strokes.py",
-    "live/regions.py": "core/live/test_live_training.py",
-    "live/session.py": "core/live/test_live_training.py",
-    "live/sources.py": "core/live/test_live_training.py",
-    "live/suggestions.py": "core/live/test_live_training.py",
-    "live/trainer.py": "core/live/test_live_training.py",
-    "live/uncertainty.py": "core/live/test_live_training.py",
 }
 """Modules without a separate test file and the file that tests them instead."""
 

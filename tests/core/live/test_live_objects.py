@@ -3,17 +3,14 @@
 import numpy as np
 import pytest
 
-from napari_unet.core.datasets.synthetic import synthetic_nuclei
-from napari_unet.core.errors import LabelsError, SettingsError
+from napari_unet.core.errors import LabelsError
 from napari_unet.core.evaluation.object_scores import object_scores
-from napari_unet.core.live.label_meaning import ObjectMeaning
 from napari_unet.core.live.session import LiveSession
 from napari_unet.core.live.settings import LiveSettings
 from napari_unet.core.live.trainer import LiveTraining
 from napari_unet.core.models.catalogue import DEFAULT_MODEL, find_model
 from napari_unet.core.models.model_file import load_model
 from napari_unet.core.tasks.instances import Instances
-from napari_unet.core.tasks.semantic import ClassInfo, Semantic
 
 OBJECTS = Instances(sparse=True)
 QUICK = LiveSettings(patch_px=64, batch_size=2)
@@ -22,25 +19,6 @@ QUICK = LiveSettings(patch_px=64, batch_size=2)
 @pytest.fixture(scope="module")
 def start():
     return load_model(find_model(DEFAULT_MODEL))
-
-
-@pytest.fixture(scope="module")
-def field():
-    """Dark nuclei on a bright ground, which the start model never saw, and their truth."""
-    image, nuclei = synthetic_nuclei((192, 192), 30, seed=5, diameter_px=(18, 26), inverted=True)
-    return image[None], nuclei
-
-
-@pytest.fixture(scope="module")
-def whole(field):
-    """Eight objects painted whole, and strokes of background."""
-    _, nuclei = field
-    labels = np.zeros(nuclei.shape, np.uint16)
-    labels[nuclei == 0] = 1
-    labels[np.arange(192) % 16 > 1] = 0
-    for number in range(1, 9):
-        labels[nuclei == number] = number + 1
-    return labels
 
 
 def learned(field, whole, start, steps, settings=QUICK):
@@ -61,19 +39,6 @@ def test_a_few_whole_objects_are_enough_to_find_the_others(field, whole, start):
     assert 18 < model.info.object_diameter_px < 26
     assert model.info.object_diameter_px == round(model.info.object_diameter_px, 1)
     assert not model.info.rgb
-
-
-def test_what_is_not_painted_weighs_nothing_and_what_is_painted_is_whole(whole):
-    _, weight = ObjectMeaning(OBJECTS).encode(whole, np.ones(whole.shape, bool))
-    assert weight.shape == (3, *whole.shape)
-    assert not weight[:, whole == 0].any()
-    assert (weight[:2, whole > 0] > 0).all()
-    assert (weight[2, whole > 1] > 0).all(), "objects teach their separation"
-    assert not weight[2, whole == 1].any()
-    outside = np.ones(whole.shape, bool)
-    outside[:96] = False
-    _, weight = ObjectMeaning(OBJECTS).encode(whole, outside)
-    assert not weight[:, :96].any()
 
 
 def test_background_and_an_object_are_needed(field, whole):
@@ -151,13 +116,3 @@ def test_what_is_known_of_the_painted_objects_stays_when_they_are_gone(
     again = LiveTraining(session.task(), load_model(session.model), QUICK)
     session.restore(again)
     assert again.model().info.object_diameter_px == diameter
-
-
-def test_classes_and_objects_do_not_go_together():
-    classes = tuple(ClassInfo(id=i, name=str(i), background=i == 1) for i in (1, 2))
-    semantic = Semantic(classes=classes, sparse=True)
-    assert OBJECTS.shares_outputs(Instances(sparse=True))
-    assert not OBJECTS.shares_outputs(semantic)
-    assert not semantic.shares_outputs(OBJECTS)
-    with pytest.raises(SettingsError, match="takes 0 for 'not painted'"):
-        LiveTraining(Instances())

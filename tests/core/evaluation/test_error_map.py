@@ -15,7 +15,7 @@ def line(text):
 
 
 def letters(errors):
-    """The map as text: h(it), m(issed), i(nvented), s(plit), M(erged), w(rong class)."""
+    """Return the map as text: h(it), m(issed), i(nvented), s(plit), M(erged), w(rong class)."""
     return "".join(".hmisMw"[n] for n in errors.labels.ravel())
 
 

@@ -47,7 +47,7 @@ def test_many_images_by_image_and_pooled():
 
 
 def test_a_stack_is_scored_plane_by_plane():
-    # As a volume the one object is a hit in both planes; per plane the second is missed.
+    # In a volume, the object is a hit in both planes; per plane, the second is missed.
     truth = np.stack([line("1111"), line("1...")])
     prediction = np.stack([line("1111"), line("....")])
     per_plane = evaluate(prediction, truth, name="film")
@@ -64,7 +64,7 @@ def test_planes_without_labels_are_left_out_and_counted_unless_they_are_backgrou
     assert report.summary()["ap50_by_image"] == 1
     looked_at = evaluate(prediction, truth, empty_planes="background")
     assert looked_at.summary()["ap50_by_image"] == 0.5
-    # A single image is there to be scored: nothing in the truth is a truth.
+    # A single image is always scored: ground truth without objects is valid.
     assert evaluate(line("11"), line("..")).summary()["ap50_by_image"] == 0
 
 
@@ -98,7 +98,7 @@ def test_classes_are_compared_by_name_and_never_by_id():
 
 def test_class_map_maps_names_and_the_unnamed_background():
     assert class_map({1: "cell"}, {1: "Background", 2: "CELL"}, background=1) == {1: 2, 0: 1}
-    with pytest.raises(LabelsError, match=r"'tissue'.*the truth has 'cell'"):
+    with pytest.raises(LabelsError, match=r"'tissue'.*the ground truth has 'cell'"):
         class_map({1: "tissue"}, {1: "cell"})
     with pytest.raises(LabelsError, match="two classes"):
         class_map({1: "cell", 2: "Cell"}, {1: "cell"})
@@ -108,7 +108,7 @@ def test_class_map_maps_names_and_the_unnamed_background():
 
 def test_a_predicted_id_outside_its_class_table_gets_a_sentence():
     tables = {"classes": {1: "a", 2: "b"}, "prediction_classes": {1: "b"}}
-    with pytest.raises(LabelsError, match=r"'cells': The prediction holds.*\[7\]"):
+    with pytest.raises(LabelsError, match=r"'cells': The prediction contains.*\[7\]"):
         evaluate(line("17"), line("11"), kind="semantic", name="cells", **tables)
 
 
@@ -116,7 +116,9 @@ def test_two_binary_masks_need_no_names():
     report = evaluate(line("..1.") * 255, line("..1."), kind="semantic")
     assert report.summary()["dice_foreground_pooled"] == 1
     assert report.summary()["mean_iou_with_background_by_image"] == 1
-    assert report.notes == ("Class 255 of the prediction was taken for class 1 of the truth.",)
+    assert report.notes == (
+        "Class 255 of the prediction was compared with class 1 of the ground truth.",
+    )
 
 
 def test_unnamed_classes_in_common_are_compared_by_id_and_others_refused():
@@ -180,7 +182,7 @@ def test_json_survives_undefined_scores():
 
 def test_the_report_says_which_id_stands_for_which() -> None:
     truth = np.array([[0, 0, 1, 1]])
-    mask = np.array([[0, 255, 255, 255]])  # compared by id: its only class is the truth's only one
+    mask = np.array([[0, 255, 255, 255]])  # its only class is compared with the only true class
     report = evaluate(mask, truth, kind="semantic")
     assert with_true_ids(mask, report.class_ids).tolist() == [[0, 1, 1, 1]]
     swapped = np.array([[2, 1, 1, 1]])

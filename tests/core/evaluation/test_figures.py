@@ -23,8 +23,8 @@ def read_png(path):
 
 
 def shows(picture, colour):
-    """Share of the picture that is about of this colour."""
-    return (np.abs(picture - to_rgb(colour)).max(axis=-1) < 0.16).mean()  # the image shines through
+    """Compute the fraction of the picture that has roughly this colour."""
+    return (np.abs(picture - to_rgb(colour)).max(axis=-1) < 0.16).mean()  # overlays are translucent
 
 
 def test_errors_show_in_their_colour(tmp_path):

@@ -1,4 +1,4 @@
-"""Which prediction is scored against which truth."""
+"""Matching of predictions with ground truth by the names of files."""
 
 from pathlib import Path
 
@@ -65,7 +65,7 @@ def test_masks_of_one_object_each_are_one_truth(tmp_path: Path) -> None:
         ("missing", "t", "There is no file or folder"),
         ("p/a.tif", "t", "two files or two folders"),
         ("p", "p", "the same folder"),
-        ("p", "t", "Nothing in"),
+        ("p", "t", "No file in"),
         ("p", "empty", "no label files"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Scores that are kinder than they should be say so."""
+"""Notes on scores that are too good: images used in training, and copied labels."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ def stack(rng: np.random.Generator) -> Image:
 
 
 def trained(*images: Image, validated: int = 0) -> ModelInfo:
-    """A model whose header says what training writes into it."""
+    """Build a model with the header that training writes."""
     pairs = [Pair(i, np.ones(i.label_shape, np.uint8)) for i in images]
     n = len(pairs) - validated
     split = Split(tuple(range(n)), tuple(range(n, len(pairs))), "groups")
@@ -40,7 +40,7 @@ def test_a_plane_of_a_training_stack_is_recognised(stack: Image) -> None:
     assert seen_by(trained(stack), plane) == "training"
     assert seen_by(trained(plane), stack) == "training"
     assert training_note(trained(stack), [plane]) == (
-        "The model 'nuclei' was trained on this image: the scores say little about new images."
+        "The model 'nuclei' was trained on this image, so expect lower scores on new images."
     )
 
 
@@ -74,7 +74,9 @@ def test_truth_equal_to_the_prediction_is_said() -> None:
     labels = squares()
     renumbered = np.where(labels > 0, labels + 100, 0)
     (note,) = evaluate(renumbered, labels).notes
-    assert note.startswith("Prediction and truth are the same, pixel by pixel (36 object(s))")
+    assert note.startswith(
+        "Prediction and ground truth are the same, pixel by pixel (36 object(s))"
+    )
 
 
 def test_a_corrected_copy_is_said() -> None:
@@ -82,7 +84,7 @@ def test_a_corrected_copy_is_said() -> None:
     truth = prediction.copy()
     truth[:70] = np.roll(truth[:70], 1, axis=1)  # most are corrected, the last rows are not
     (note,) = evaluate(prediction, truth).notes
-    assert note.startswith("6 of 36 true objects are the same in the prediction")
+    assert note.startswith("6 of 36 ground-truth objects are the same in the prediction")
 
 
 @pytest.mark.parametrize("change", ["moved", "small", "empty", "two by chance"])
@@ -90,7 +92,7 @@ def test_independent_labels_are_left_alone(change: str) -> None:
     prediction = truth = squares()
     if change == "moved":
         prediction = np.roll(truth, 1, axis=0)
-    elif change == "small":  # objects of 25 pixels are soon the same by chance
+    elif change == "small":  # objects of 25 pixels are easily the same by chance
         prediction = truth = squares(size=5)
     elif change == "empty":
         prediction, truth = np.zeros_like(truth), squares()
@@ -104,7 +106,7 @@ def test_copied_classes_are_said_and_strokes_are_not_judged() -> None:
     classes = (squares() % 3).astype(np.uint8)
     names = {0: "background", 1: "cell", 2: "fold"}
     report = evaluate(classes, classes, kind="semantic", classes=names)
-    assert report.notes[0].startswith("Prediction and truth are the same")
+    assert report.notes[0].startswith("Prediction and ground truth are the same")
     strokes = np.where(squares() > 0, squares() % 2 + 1, 0)
     sparse = evaluate(strokes, strokes, kind="semantic", classes={1: "a", 2: "b"}, sparse=True)
     assert sparse.notes == ()

@@ -17,7 +17,7 @@ ROWS = st.integers(1, 5).flatmap(
 
 
 def line(text):
-    """A one-row label image: a digit a pixel, a dot for background."""
+    """Return a one-row label image from text: one digit per pixel, a dot for background."""
     return np.array([[0 if c == "." else int(c) for c in text]])
 
 
@@ -35,7 +35,7 @@ def test_overlaps_list_areas_and_shared_pixels():
 
 
 def brute_force(table, threshold):
-    """Most matches and then largest sum of IoU, by trying every assignment."""
+    """Find the most matches and then the largest sum of IoU, by trying every assignment."""
     iou = np.zeros((table.truth_ids.size, table.predicted_ids.size))
     iou[table.truth_index, table.predicted_index] = table.iou
     if iou.shape[0] > iou.shape[1]:
@@ -64,7 +64,7 @@ def test_matching_is_optimal(images, threshold):
 
 
 def test_more_matches_win_over_a_better_one():
-    # Truth 1 overlaps prediction 1 best (2/6), but taking it would leave the others alone.
+    # Truth 1 overlaps prediction 1 best (2/6), but matching them leaves the others unmatched.
     truth, prediction = line("1111222"), line("3114444")
     table = overlaps(prediction, truth)
     assert match_objects(table, 0.1)[0].size == 2
@@ -131,7 +131,7 @@ def test_a_merge_that_matches_its_larger_truth_is_still_a_hit():
 
 
 def test_covering_exactly_half_is_neither_split_nor_merged():
-    # The prediction covers half of each truth; each half of a prediction lies in the truth.
+    # The prediction covers half of each true object; each half of a prediction is in the truth.
     assert classify(".11.", "1122").counts.merged == 0
     assert classify("1122", ".33.").counts.split == 0
 
@@ -141,7 +141,7 @@ def test_objects_mostly_outside_the_annotated_area_are_left_out():
     table = overlaps(line("..11.222"), line(".111.2.."), annotated=annotated)
     assert table.predicted_ids.tolist() == [1]
     assert table.truth_ids.tolist() == [1]
-    # Half inside stays, and only its inside counts; more than half outside goes.
+    # An object half inside is kept and only its inside counts; one mostly outside is excluded.
     table = overlaps(line("..1111.."), line("...11111"), annotated=annotated)
     assert table.predicted_area.tolist() == [2]
     assert table.truth_ids.size == 0

@@ -19,7 +19,7 @@ def line(text):
 
 
 def test_scores_by_hand():
-    # Truth 1: IoU 4/5; truth 2: IoU 2/5 (no match at 0.5); prediction 3 stands alone.
+    # Truth 1: IoU 4/5; truth 2: IoU 2/5 (no match at 0.5); prediction 3 overlaps nothing.
     scores = object_scores(line("1111..222...3"), line("11111..2222.."))
     half = scores.at[0]
     assert (half.tp, half.fp, half.fn) == (1, 2, 1)
@@ -30,7 +30,7 @@ def test_scores_by_hand():
     assert half.recall == pytest.approx(1 / 2)
     assert half.sq == pytest.approx(0.8)
     assert half.pq == pytest.approx(0.8 * 2 / 5)
-    # A match up to 0.8, seven of the ten thresholds; AP is 1/4 there and 0 above.
+    # It matches up to 0.8, at seven of the ten thresholds; AP is 1/4 at these and 0 above.
     assert [c.tp for c in scores.at] == [1] * 7 + [0] * 3
     assert scores.mean_ap == pytest.approx(0.7 / 4)
     assert (scores.errors.missed, scores.errors.invented) == (1, 2)
@@ -56,7 +56,7 @@ def test_empty_on_one_side_scores_zero(prediction, truth):
 
 def test_by_image_and_pooled_differ_and_empty_images_are_counted():
     perfect = object_scores(line("1.2.3.4"), line("1.2.3.4"))  # AP 1, four objects
-    wrong = object_scores(line("1...."), line("..1.."))  # AP 0, one object and one invention
+    wrong = object_scores(line("1...."), line("..1.."))  # AP 0, one object missed, one invented
     empty = object_scores(line("...."), line("...."))
     summary = object_summary([perfect, wrong, empty])
     assert summary["ap50_by_image"] == pytest.approx(1 / 2)
@@ -122,7 +122,7 @@ def test_pooled_scores_of_one_image_equal_by_image(prediction, truth):
 
 @given(IMAGE, IMAGE)
 def test_pooling_equals_scoring_side_by_side(prediction, truth):
-    # Two copies that do not touch, with ids of their own, are one image twice as large.
+    # Two copies that do not touch and have different ids equal one image twice as large.
     one = object_scores(prediction, truth)
     wide = [np.hstack([a, np.where(a, a + 10, 0)]) for a in (prediction, truth)]
     pooled, whole = ObjectScores.pool([one, one]), object_scores(*wide)

@@ -1,4 +1,4 @@
-"""Figures are saved whole or not at all."""
+"""Figures are saved completely or not at all."""
 
 from pathlib import Path
 

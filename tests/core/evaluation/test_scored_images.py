@@ -1,4 +1,4 @@
-"""Which images a model is scored on: honest by default, and said where it is not."""
+"""Choice of the images to score: independent ones by default, otherwise with a warning."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ GROUPS = [p.name for p in PAIRS]
 
 
 def info(**roles: str) -> ModelInfo:
-    """A model that saw the images 1, 2, ... in these roles."""
+    """Build the header of a model that used the images 1, 2, ... in these roles."""
     seen = tuple(
         TrainedOn(name=k, group=k, role=role, sha256=image_hash(pair(int(k[1:])).image.data))
         for k, role in roles.items()

@@ -1,4 +1,4 @@
-"""Compare predictions with ground truth, measure objects, and draw the comparison."""
+"""Comparison of predictions with ground truth, measurement of objects, and figures."""
 
 import lazy_loader as lazy
 

@@ -1,4 +1,4 @@
-"""Where a prediction is wrong, as a picture and as a list of objects."""
+"""Maps of the errors of a prediction, and lists of the objects concerned."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from napari_unet.core.images.labels import check_same_shape, checked_labels, pla
 __all__ = ["ERROR_CATEGORIES", "ERROR_COLOURS", "ErrorMap", "error_map"]
 
 ERROR_CATEGORIES = ("none", "hit", "missed", "invented", "split", "merged", "wrong class")
-"""What each number of an error map means: its place in this list."""
+"""Categories of an error map; a pixel's number is the index of its category in this list."""
 
 ERROR_COLOURS = {
     "hit": palette.GREEN,
@@ -38,16 +38,16 @@ ERROR_COLOURS = {
 
 @dataclass(frozen=True)
 class ErrorMap:
-    """Where a prediction is wrong.
+    """The errors of a prediction, by pixel and by object.
 
     Parameters
     ----------
     labels
-        uint8, shape of the labels; numbers are places in `ERROR_CATEGORIES`.
+        uint8 array of the shape of the labels; values are indices in `ERROR_CATEGORIES`.
     objects
-        A row per true and per predicted object: ``plane, object`` (``truth`` or ``prediction``),
-        ``id, category, iou`` (with the object it overlaps best), ``area_px``, and the centroid in
-        pixels, ``centroid_y, centroid_x``. Empty for classes.
+        One row per true and per predicted object: ``plane, object`` (``truth`` or ``prediction``),
+        ``id, category, iou`` (with the object that it overlaps best), ``area_px``, and the centroid
+        in pixels, ``centroid_y, centroid_x``. Empty for classes.
     """
 
     labels: NDArray[np.uint8]
@@ -55,7 +55,7 @@ class ErrorMap:
 
     @property
     def colours(self) -> dict[int, str]:
-        """Colour of each number but 0, as ``"#rrggbb"``."""
+        """Colour of each number except 0, as ``"#rrggbb"``."""
         return {ERROR_CATEGORIES.index(name): colour for name, colour in ERROR_COLOURS.items()}
 
 
@@ -69,31 +69,31 @@ def error_map(
     background: int = 0,
     ndim: int = 2,
 ) -> ErrorMap:
-    """Show where a prediction is right and wrong.
+    """Find where a prediction is right and wrong.
 
     Parameters
     ----------
     prediction, truth
-        Labels of one shape.
+        Labels of the same shape.
     kind
         ``"instances"``: hit, missed, invented, split and merged objects. ``"semantic"``: pixels of
-        the right class (``hit``), of a class taken for background (``missed``), of background
-        taken for a class (``invented``), and of another class (``wrong class``).
+        the right class (``hit``), of a class predicted as background (``missed``), of background
+        predicted as a class (``invented``), and of another class (``wrong class``).
     annotated
-        Mask of what is scored; nothing is marked outside.
+        Mask of the scored area; nothing is marked outside.
     iou_threshold
-        Least intersection over union of a hit.
+        Smallest intersection over union of a hit.
     background
-        Background's id, for ``"semantic"``.
+        Id of the background, for ``"semantic"``.
     ndim
-        2: each plane of a stack for itself; 3: each volume.
+        2: planes of a stack are compared one by one; 3: volumes.
 
     Raises
     ------
     LabelsError
         If the arrays are not labels or differ in shape.
     SettingsError
-        If the threshold is not in (0, 1], or the kind unknown.
+        If the threshold is not in (0, 1], or the kind is unknown.
     """
     prediction, truth = checked_labels(prediction, "prediction"), checked_labels(truth, "truth")
     mask = check_same_shape(prediction, truth, annotated)
@@ -129,7 +129,7 @@ def _mark_objects(
 ) -> tuple[NDArray[np.uint8], list[dict[str, Any]]]:
     errors = classify_objects(table, threshold)
     best_true, best_predicted = _best_iou(table)
-    # Where two objects lie on each other, the larger number shows: an error hides a hit.
+    # Where two objects overlap, the larger number is shown, so that an error hides a hit.
     marked = np.maximum(
         _paint(truth, table.truth_ids, errors.truth_category),
         _paint(prediction, table.predicted_ids, errors.predicted_category),
@@ -154,7 +154,7 @@ def _best_iou(table: Overlaps) -> tuple[NDArray[np.float64], NDArray[np.float64]
 def _paint(
     labels: NDArray[Any], ids: Indices, categories: tuple[Category, ...]
 ) -> NDArray[np.uint8]:
-    """Return the number of each pixel's object category; 0 for objects not in the list."""
+    """Return the number of the category of each pixel's object; 0 for objects not in the list."""
     if not ids.size:
         return np.zeros(labels.shape, np.uint8)
     numbers = np.array([_number(c) for c in categories], np.uint8)

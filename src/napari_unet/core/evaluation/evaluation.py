@@ -1,4 +1,4 @@
-"""Compare predictions with the truth: one image, many, or stacks plane by plane."""
+"""Comparison of predictions with ground truth: of one image, many, or stacks plane by plane."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from napari_unet.core.images.labels import check_same_shape, checked_labels, pla
 __all__ = ["Sample", "class_map", "evaluate", "evaluate_many", "scored_area", "with_true_ids"]
 
 Sample = tuple[str, ArrayLike, ArrayLike] | tuple[str, ArrayLike, ArrayLike, ArrayLike | None]
-"""Name, prediction, truth, and maybe the annotated area."""
+"""Name, prediction, ground truth and, optionally, the annotated area."""
 
 Ids = NDArray[Any]
 
@@ -60,30 +60,31 @@ def evaluate_many(
     thresholds: Sequence[float] = THRESHOLDS,
     unmatched: Sequence[str] = (),
 ) -> Report:
-    """Score predictions against the truth.
+    """Score predictions against the ground truth.
 
     Parameters
     ----------
     samples
-        Name, prediction, truth, and maybe a mask of the annotated area, each of one shape: axes
-        YX, or a stack (TYX, ZYX, TZYX) of which each plane is scored as an image. Outside the
-        annotated area nothing is scored. Read one after the other.
+        Name, prediction, ground truth and, optionally, a mask of the annotated area, all of the
+        same shape: axes YX, or a stack (TYX, ZYX, TZYX) of which each plane is scored as an image.
+        Nothing is scored outside the annotated area. Samples are read one by one.
     kind
-        ``"instances"``: every id an object; ``"semantic"``: every id a class.
+        ``"instances"``: every id is an object; ``"semantic"``: every id is a class.
     classes
-        Name of each class of the truth by id (semantic).
+        Name of each class of the ground truth by id (semantic).
     prediction_classes
-        The same for the prediction, whose classes are then mapped **by name**. None: the same
-        table as the truth's.
+        Name of each class of the prediction by id; classes are then matched **by name**. None: the
+        same names as in the ground truth.
     background
-        Id of the background in the truth. None: 0, or with `sparse` the lowest id of `classes`.
+        Id of the background in the ground truth. None: 0, or with `sparse` the lowest id of
+        `classes`.
     sparse
-        The truth's 0 means "not painted" and is not scored (semantic).
+        Whether 0 in the ground truth means "not painted" and is not scored (semantic).
     ndim
         2: stacks are scored per plane; 3: per volume.
     empty_planes
-        What a plane of a stack without any label in the truth means: ``"ignore"``, nobody
-        annotated it; ``"background"``, there is nothing.
+        Meaning of a plane of a stack without ground-truth labels: ``"ignore"``: it is not
+        annotated; ``"background"``: it contains no objects.
     thresholds
         Thresholds of intersection over union for objects.
     unmatched
@@ -92,7 +93,7 @@ def evaluate_many(
     Raises
     ------
     LabelsError
-        If arrays are no labels, differ in shape, or hold classes that cannot be mapped; if
+        If arrays are not labels, differ in shape, or contain classes that cannot be matched, or if
         there is nothing to score.
     SettingsError
         If settings contradict each other.
@@ -132,7 +133,7 @@ def evaluate_many(
 
 
 class _ObjectScorer:
-    """Scores planes or volumes whose ids are objects."""
+    """Scorer of planes or volumes whose ids are objects."""
 
     def __init__(self, thresholds: Sequence[float]) -> None:
         self.images: list[ImageScores] = []
@@ -149,7 +150,7 @@ class _ObjectScorer:
 
 
 class _ClassScorer:
-    """Scores planes or volumes whose ids are classes."""
+    """Scorer of planes or volumes whose ids are classes."""
 
     def __init__(
         self,
@@ -176,62 +177,66 @@ class _ClassScorer:
             prediction, truth, classes=self._known, annotated=mask, background=background
         )
         self.images.append(ImageScores(name, counts))
-        if not self._sparse:  # strokes hold no whole objects
+        if not self._sparse:  # strokes contain no whole objects
             self.copies.add(prediction, truth, mask, connected=True, background=background)
 
 
 def class_map(
     prediction_classes: Mapping[int, str], truth_classes: Mapping[int, str], background: int = 0
 ) -> dict[int, int]:
-    """Map the ids of predicted classes to those of the truth, by name.
+    """Map the ids of predicted classes to those of the ground truth, by name.
 
     Parameters
     ----------
     prediction_classes, truth_classes
-        Name of each class by id. Upper and lower case, and spaces around, do not matter.
+        Name of each class by id. Case and surrounding spaces are ignored.
     background
-        Id of the background in the truth, to which a predicted 0 goes that has no name.
+        Id of the background in the ground truth; a predicted 0 without a name is mapped to it.
 
     Returns
     -------
     dict
-        Id in the truth by id in the prediction.
+        Id in the ground truth by id in the prediction.
 
     Raises
     ------
     LabelsError
-        If a name is there twice, or the truth does not have it.
+        If a name occurs twice, or is missing in the ground truth.
     """
     by_name: dict[str, int] = {}
     for class_id, name in truth_classes.items():
         if by_name.setdefault(_plain(name), class_id) != class_id:
-            raise LabelsError(f"The truth has two classes named '{name}': give each its own name.")
+            raise LabelsError(
+                f"The ground truth has two classes named '{name}': expected different names. "
+                "Rename one of them."
+            )
     unknown = [n for n in prediction_classes.values() if _plain(n) not in by_name]
     if unknown:
         raise LabelsError(
-            f"The prediction has the class(es) {', '.join(map(repr, unknown))}, the truth has "
-            f"{', '.join(map(repr, truth_classes.values()))}. Classes are compared by name: "
-            "rename them so that those that mean the same are called the same."
+            f"The prediction has the class(es) {', '.join(map(repr, unknown))}, but the ground "
+            f"truth has {', '.join(map(repr, truth_classes.values()))}. Classes are compared by "
+            "name: use the same name for the same class in both."
         )
     mapped = {i: by_name[_plain(name)] for i, name in prediction_classes.items()}
     if len(set(mapped.values())) < len(mapped):
         raise LabelsError(
-            f"The prediction has two classes of one name: {sorted(prediction_classes.values())}. "
-            "Give each its own name."
+            "The prediction has two classes of the same name: "
+            f"{sorted(prediction_classes.values())}. Rename one of them."
         )
     mapped.setdefault(0, background)
     return mapped
 
 
 def with_true_ids(prediction: NDArray[Any], class_ids: Mapping[int, int]) -> NDArray[Any]:
-    """Replace the ids of predicted classes by those of the truth.
+    """Replace the ids of predicted classes by those of the ground truth.
 
     Parameters
     ----------
     prediction
         Class ids, any shape.
     class_ids
-        From `class_map` or a `Report`; ids that are not in it stay as they are.
+        Id in the ground truth by id in the prediction, from `class_map` or a `Report`; other ids
+        are not changed.
     """
     if not class_ids:
         return prediction
@@ -253,15 +258,15 @@ def scored_area(
     Returns
     -------
     array of bool or None
-        Of the truth's shape: annotated, painted, and in an annotated plane. None: all.
+        Mask of the shape of the ground truth, True where pixels are scored. None: all are.
     """
     mask = None if annotated is None else np.asarray(annotated).astype(bool)
     if sparse:
         mask = _painted(truth, mask)
     if empty_planes == "ignore" and truth.ndim > ndim:
         inner = tuple(range(truth.ndim - ndim, truth.ndim))
-        looked_at = np.broadcast_to((truth != 0).any(axis=inner, keepdims=True), truth.shape)
-        mask = looked_at if mask is None else mask & looked_at
+        labelled = np.broadcast_to((truth != 0).any(axis=inner, keepdims=True), truth.shape)
+        mask = labelled if mask is None else mask & labelled
     return mask
 
 
@@ -272,8 +277,8 @@ def _check_settings(
         raise SettingsError(f"The kind is {kind!r}: expected 'instances' or 'semantic'.")
     if sparse and kind == "instances":
         raise SettingsError(
-            "Sparse objects cannot be scored without knowing where somebody looked: give the "
-            "annotated area, inside which 0 is background, and leave sparse off."
+            "Sparse objects can only be scored inside an annotated area, in which 0 is background. "
+            "Choose the annotated area, and turn sparse off."
         )
     if background is not None:
         return background
@@ -281,8 +286,8 @@ def _check_settings(
         return 0
     if not classes:
         raise SettingsError(
-            "The truth is sparse and nothing says which class is the background: give the class "
-            "table, or the background's id, for example background=1."
+            "The ground truth is sparse, but its background class is unknown. Pass the class names "
+            "or the id of the background, for example background=1."
         )
     return min(classes)
 
@@ -294,8 +299,8 @@ def _parts(
     mask = check_same_shape(prediction, truth, annotated)
     if truth.size == 0 or (mask is not None and not mask.any()):
         raise LabelsError(
-            "There is no pixel to score: the labels are empty, or the annotated area covers "
-            "nothing. Choose other labels, or draw the area."
+            "There are no pixels to score: the labels or the annotated area are empty. Choose "
+            "other labels, or draw the area."
         )
     return planes(prediction, truth, mask, ndim=ndim)
 
@@ -304,8 +309,8 @@ def _check_named(prediction: NDArray[Any], class_ids: Mapping[int, int]) -> None
     unknown = sorted(set(np.unique(prediction).tolist()) - set(class_ids)) if class_ids else []
     if unknown:
         raise LabelsError(
-            f"The prediction holds the class id(s) {unknown}, which have no name in its class "
-            f"table {sorted(class_ids)}. Complete the table."
+            f"The prediction contains the class id(s) {unknown}, which are missing in its class "
+            f"table {sorted(class_ids)}. Add them to the table."
         )
 
 
@@ -318,14 +323,15 @@ def _check_not_empty(images: Sequence[ImageScores], skipped: int) -> None:
         return
     if skipped:
         raise LabelsError(
-            f"None of the {skipped} planes has a label in the truth: expected at least one. Choose "
-            "other labels, or say that empty planes are background (empty_planes='background')."
+            f"None of the {skipped} planes has a label in the ground truth: expected at least one. "
+            "Choose other labels, or count empty planes as background "
+            "(empty_planes='background')."
         )
-    raise LabelsError("There is nothing to evaluate: expected at least one image.")
+    raise LabelsError("There is nothing to evaluate: expected at least one image. Choose some.")
 
 
 def _nameless(report: Report) -> Report:
-    """Compare classes without names by id, as far as that makes sense, and say so."""
+    """Compare classes without names by id, as far as possible, and add a note to the report."""
     counts = [image.pixels for image in report.images]
     class_ids: dict[int, int] = {}
     pooled = PixelCounts.pool(counts)
@@ -337,11 +343,12 @@ def _nameless(report: Report) -> Report:
     if true and predicted and not true & predicted:
         if not len(true) == len(predicted) == 1:
             raise LabelsError(
-                f"The prediction holds the classes {sorted(predicted)}, the truth {sorted(true)}: "
-                "none in common. Give both class tables, so that classes are compared by name."
+                f"The prediction contains the classes {sorted(predicted)} and the ground truth "
+                f"{sorted(true)}: they have none in common. Pass the class names of both, so that "
+                "classes are compared by name."
             )
         (old,), (new,) = predicted, true
-        note = f"Class {old} of the prediction was taken for class {new} of the truth."
+        note = f"Class {old} of the prediction was compared with class {new} of the ground truth."
         counts = [_rename(c, old, new) for c in counts]
         class_ids = {old: new}
         true = predicted = {new}
@@ -353,7 +360,7 @@ def _nameless(report: Report) -> Report:
 
 
 def _rename(counts: PixelCounts, old: int, new: int) -> PixelCounts:
-    """Take one class for another."""
+    """Rename a class; its counts are added to those of a class that has the new id."""
     classes = tuple(sorted({new if c == old else c for c in counts.classes}))
     index = np.array([classes.index(new if c == old else c) for c in counts.classes])
     confusion = np.zeros((len(classes), len(classes)), np.int64)

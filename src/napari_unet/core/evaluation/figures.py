@@ -1,4 +1,4 @@
-"""Pictures for people: image | truth | prediction | errors, and the curves of a training."""
+"""Figures that compare predictions: image | truth | prediction | errors."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ Comparison = (
     tuple[str, Image | ArrayLike | None, ArrayLike, ArrayLike]
     | tuple[str, Image | ArrayLike | None, ArrayLike, ArrayLike, ArrayLike | None]
 )
-"""Name, image (YX or YXS where it is an array; None: not at hand), truth, prediction, and maybe a
-mask of what is scored."""
+"""Name, image (an array has axes YX or YXS; None: not available), ground truth, prediction and,
+optionally, a mask of the scored area."""
 
 
 def comparison_figure(
@@ -48,16 +48,16 @@ def comparison_figure(
     classes: Mapping[int, str] | None = None,
     background: int = 0,
 ) -> None:
-    """Draw image | truth | prediction | errors, a row per image, and save it as PNG.
+    """Draw image | truth | prediction | errors, one row per image, and save it as PNG.
 
     Parameters
     ----------
     path
-        The PNG file.
+        Path of the PNG file.
     rows
-        Name, image, truth and prediction (classes with the truth's ids), and maybe a mask outside
-        which nothing counts or shows; the first six are drawn. Of a stack, the plane with the most
-        of the truth in it.
+        Name, image, ground truth, prediction (classes with the ids of the ground truth) and,
+        optionally, a mask outside which nothing is scored or drawn. The first six are drawn; of a
+        stack, the plane with most labelled pixels in the ground truth.
     kind
         ``"instances"`` or ``"semantic"``.
     classes
@@ -68,14 +68,14 @@ def comparison_figure(
     Raises
     ------
     LabelsError
-        If there is no row, or arrays do not fit together.
+        If there are no rows, or the shapes of arrays differ.
     StorageError
         If the file cannot be written.
     """
     from matplotlib.figure import Figure
 
     if not rows:
-        raise LabelsError("There is no image to draw: expected at least one.")
+        raise LabelsError("There is no image to draw: expected at least one. Choose some.")
     drawn = [_prepare(row, kind, classes, background) for row in rows[:_MOST_ROWS]]
     heights = [_PANEL_INCHES * (0.075 + row.truth.shape[0] / row.truth.shape[1]) for row in drawn]
     height = sum(heights) + 0.85
@@ -113,21 +113,22 @@ def comparison_figure(
 def image_and_labels(
     image: Image, labels: NDArray[Any], colours: Mapping[int, str | None] | None = None
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Draw a plane, and once more with its labels over it.
+    """Draw a plane alone and with its labels on top.
 
     Parameters
     ----------
     image
-        Axes YX or CYX.
+        Image, axes YX or CYX.
     labels
-        Axes YX.
+        Labels, axes YX.
     colours
-        ``"#rrggbb"`` of each class by id, or None for one of ours; None: the labels are objects.
+        Colour ``"#rrggbb"`` of each class by id, or None for a default one. None: the labels are
+        objects.
 
     Returns
     -------
     image, labels
-        uint8, axes YXS.
+        uint8 pictures, axes YXS.
     """
     pixels = _visible(image, ())
     if colours is None:
@@ -142,7 +143,7 @@ def image_and_labels(
 
 @dataclass(frozen=True)
 class _Row:
-    """What is drawn in one row, reduced to the size of a panel."""
+    """Content of one row of the figure, reduced to the size of a panel."""
 
     caption: str
     pixels: Pixels
@@ -172,8 +173,8 @@ def _prepare(
         image = Image.from_array(image, name=name)
     if image is not None and image.label_shape != truth.shape:
         raise LabelsError(
-            f"'{name}': the image has shape {image.label_shape} and the truth {truth.shape}: "
-            "expected the same. Choose the image that belongs to these labels."
+            f"'{name}': the image has shape {image.label_shape} and the ground truth "
+            f"{truth.shape}: expected the same. Choose the image that belongs to these labels."
         )
     where = _fullest_plane(truth if mask is None else np.where(mask, truth, background), background)
     truth, prediction = truth[where], prediction[where]
@@ -213,7 +214,7 @@ def _caption(name: str, where: tuple[int, ...], report: Report) -> str:
 
 
 def _visible(image: Image, where: tuple[int, ...]) -> Pixels:
-    """One plane as RGB in 0..1, each channel between its percentiles (colours: one range)."""
+    """Return one plane as RGB from 0 to 1, scaled by percentiles per channel (RGB: together)."""
     leading = [a for a in image.axes if a not in "CYX"]
     position = dict(zip(leading, where, strict=True))
     plane = image.data[tuple(position.get(a, slice(None)) for a in image.axes)]
@@ -255,10 +256,10 @@ def _draw_row(axes: Sequence[Axes], row: _Row, colours: Mapping[int, str] | None
 
 
 def _overlay_objects(pixels: Pixels, labels: NDArray[Any]) -> Pixels:
-    """Tint every object and draw its outline, in a colour of its own."""
+    """Tint and outline every object in a different colour."""
     from matplotlib import colormaps
 
-    # Neighbouring ids get hues far apart: steps of the golden ratio around the colour circle.
+    # Steps of the golden ratio around the colour circle: neighbouring ids get distant hues.
     hue = (np.asarray(labels, np.float64) * 0.618034) % 1
     colour = colormaps["hsv"](hue)[..., :3] * 0.75 + 0.25
     alpha = np.where(_outlines(labels), 1.0, np.where(labels > 0, 0.3, 0.0))
@@ -266,7 +267,7 @@ def _overlay_objects(pixels: Pixels, labels: NDArray[Any]) -> Pixels:
 
 
 def _overlay_classes(pixels: Pixels, labels: NDArray[Any], colours: Mapping[int, str]) -> Pixels:
-    """Tint every class but the background."""
+    """Tint every class except the background."""
     from matplotlib.colors import to_rgb
 
     colour = np.zeros_like(pixels)
@@ -281,9 +282,9 @@ def _overlay_errors(pixels: Pixels, errors: ErrorMap) -> Pixels:
     table = np.zeros((len(ERROR_CATEGORIES), 3))
     for number, colour in errors.colours.items():
         table[number] = to_rgb(colour)
-    # The image steps back and hits are only tinted, so that the errors speak.
+    # The image is darkened and hits are only tinted, so that errors stand out.
     grey = 0.7 * np.repeat(pixels.mean(axis=-1, keepdims=True), 3, axis=-1)
-    tint = 0.25 if errors.objects else 0.5  # objects have an outline besides
+    tint = 0.25 if errors.objects else 0.5  # objects also have an outline
     alpha = np.select([errors.labels > 1, errors.labels == 1], [0.85, tint], 0.0)
     if errors.objects:
         alpha[_outlines(errors.labels)] = 1
@@ -291,7 +292,7 @@ def _overlay_errors(pixels: Pixels, errors: ErrorMap) -> Pixels:
 
 
 def _outlines(labels: NDArray[Any]) -> NDArray[np.bool_]:
-    """Outermost pixels of every object."""
+    """Find the outermost pixels of every object."""
     from skimage.segmentation import find_boundaries
 
     boundaries = find_boundaries(labels, mode="inner")  # type: ignore[no-untyped-call, unused-ignore]
@@ -307,14 +308,14 @@ def _bytes(pixels: Pixels) -> NDArray[np.uint8]:
 
 
 def _class_colours(rows: Sequence[_Row], background: int) -> dict[int, str]:
-    """Colour of each class that occurs."""
+    """Choose a colour for each class that occurs."""
     found = {int(i) for row in rows for a in (row.truth, row.prediction) for i in np.unique(a)}
     classes = sorted(found - {background})
     return {c: SERIES[i % len(SERIES)] for i, c in enumerate(classes)}
 
 
 def _error_legend(rows: Sequence[_Row]) -> dict[str, str]:
-    """Colour of each category that occurs."""
+    """Return the colour of each category that occurs."""
     seen = {int(n) for row in rows for n in np.unique(row.errors.labels)} - {0}
     return {ERROR_CATEGORIES[n]: rows[0].errors.colours[n] for n in sorted(seen)}
 

@@ -1,4 +1,4 @@
-"""Which predicted file belongs to which truth: two files, or two folders, matched by name."""
+"""Matching of predictions with ground truth by name: two files, or the files of two folders."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ Comparison = tuple[NDArray[Any], NDArray[Any], NDArray[Any] | None]
 
 @dataclass(frozen=True)
 class LabelMatches:
-    """What belongs together, and the files without a partner."""
+    """Matched files, and the names of files without a partner."""
 
     matches: tuple[MatchedFiles, ...]
     unmatched: tuple[str, ...] = ()
 
 
 class ComparisonReader:
-    """Reads labels to score, and keeps as many as fit into memory for the pictures that follow.
+    """Reader of the labels to score, which caches as many as fit into memory for later figures.
 
     Parameters
     ----------
     axes
-        As in `napari_unet.core.io.image_files.read_labels`.
+        Axes as for `napari_unet.core.io.image_files.read_labels`.
     most_bytes
-        How much to keep; what exceeds it is read again.
+        Size of the cache in bytes; labels beyond it are read again.
     """
 
     def __init__(self, axes: str | None = None, most_bytes: int = 2**28) -> None:
@@ -52,7 +52,7 @@ class ComparisonReader:
         self._kept: dict[MatchedFiles, Comparison] = {}
 
     def load(self, match: MatchedFiles) -> Comparison:
-        """Return prediction, ground truth and annotated area; raises `LabelsError`."""
+        """Return prediction, ground truth and annotated area; raise `LabelsError` on failure."""
         if match in self._kept:
             return self._kept[match]
         comparison = (*match.load_comparison(self._axes), match.load_area(self._axes))
@@ -69,27 +69,27 @@ def match_labels(
     images: Path | None = None,
     annotated: Path | None = None,
 ) -> LabelMatches:
-    """Match predictions with truth by name, suffixes such as ``_labels`` not counting.
+    """Match predictions with ground truth by name, ignoring suffixes such as ``_labels``.
 
     Parameters
     ----------
     prediction
         A file, or a folder of label files.
     truth
-        A file, or a folder: of label files, or of images and labels in any layout that
-        `napari_unet.core.datasets.pairs.find_pairs` knows.
+        A file, a folder of label files, or a folder of images and labels in any layout that
+        `napari_unet.core.datasets.pairs.find_pairs` supports.
     images
-        A file or a folder with the images, for pictures.
+        A file or folder with the images, for figures.
     annotated
-        Masks of the annotated areas, as in `napari_unet.core.datasets.annotated_areas.with_areas`;
-        None: those in a folder ``annotated`` in `truth`, if it is there.
+        Masks of the annotated areas, as for `napari_unet.core.datasets.annotated_areas.with_areas`;
+        None: those in the folder ``annotated`` inside `truth`, if it exists.
 
     Raises
     ------
     LabelsError
-        If something is missing, one is a folder and the other a file, or nothing matches.
+        If a file or folder is missing, one is a folder and the other a file, or nothing matches.
     SettingsError
-        If the areas are not there, or belong to none of the labels.
+        If the areas are missing, or belong to none of the labels.
     """
     with reading(truth):
         found = _match(prediction, truth, images)
@@ -102,12 +102,13 @@ def _match(prediction: Path, truth: Path, images: Path | None) -> LabelMatches:
             raise LabelsError(f"There is no file or folder '{path}'. Check the name.")
     if _is_folder(prediction) != _is_folder(truth):
         raise LabelsError(
-            f"'{prediction}' and '{truth}': expected two files or two folders, not one of each."
+            f"One of '{prediction}' and '{truth}' is a folder and the other a file: expected two "
+            "files or two folders. Choose two of the same kind."
         )
     if _is_folder(prediction) and prediction.resolve() == truth.resolve():
         raise LabelsError(
-            f"Prediction and truth are the same folder '{truth}': expected two. Write predictions "
-            "into a folder of their own."
+            f"Prediction and ground truth are the same folder '{truth}': expected two folders. "
+            "Write predictions into a separate folder."
         )
     pictures = {} if images is None else _image_files(images)
     if not _is_folder(prediction):
@@ -122,24 +123,24 @@ def _match(prediction: Path, truth: Path, images: Path | None) -> LabelMatches:
 def evaluate_files(
     prediction: str | os.PathLike[str], truth: str | os.PathLike[str], **settings: Any
 ) -> Report:
-    """Score label files against the truth.
+    """Score label files against the ground truth.
 
     Parameters
     ----------
     prediction, truth
         Two files or two folders; see `match_labels`.
     **settings
-        As for `napari_unet.core.evaluation.evaluation.evaluate_many`.
+        Settings of `napari_unet.core.evaluation.evaluation.evaluate_many`.
 
     Returns
     -------
     Report
-        Files without a partner are listed in its ``unmatched``.
+        Scores; files without a partner are listed in ``unmatched``.
 
     Raises
     ------
     LabelsError
-        As `match_labels`, and if a file cannot be read or the labels cannot be compared.
+        As for `match_labels`, and if a file cannot be read or the labels cannot be compared.
 
     Examples
     --------
@@ -166,9 +167,9 @@ def _match_folders(prediction: Path, truth: Path, pictures: dict[str, Path]) -> 
     )
     if not matches:
         raise LabelsError(
-            f"Nothing in '{prediction}' ({_examples(predicted)}) has the name of anything in "
-            f"'{truth}' ({_examples(true)}): expected names that are the same but for an end such "
-            f"as {', '.join(LABEL_SUFFIXES[:3])}."
+            f"No file in '{prediction}' ({_examples(predicted)}) has the same name as a file in "
+            f"'{truth}' ({_examples(true)}): expected equal names, apart from suffixes such as "
+            f"{', '.join(LABEL_SUFFIXES[:3])}. Rename the files, or choose other folders."
         )
     without_prediction = [f"{name} (truth)" for name in true if name not in predicted]
     without_truth = [f"{name} (prediction)" for name in predicted if name not in true]
@@ -176,7 +177,7 @@ def _match_folders(prediction: Path, truth: Path, pictures: dict[str, Path]) -> 
 
 
 def _truth_files(folder: Path) -> dict[str, tuple[tuple[Path, ...], Path | None]]:
-    """Label files and, where they lie there too, the image, by name."""
+    """Find label files by name, each with its image if the folder contains it."""
     from napari_unet.core.datasets.pairs import find_pairs
 
     try:
@@ -187,7 +188,7 @@ def _truth_files(folder: Path) -> dict[str, tuple[tuple[Path, ...], Path | None]
 
 
 def _label_files(folder: Path) -> dict[str, Path]:
-    """Label files by the name of their image; one with a suffix such as _labels goes first."""
+    """Find label files by the name of their image, preferring those with a suffix like _labels."""
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
         if path.name.startswith(".") or not is_image_file(path) or _is_no_label(path):
@@ -197,7 +198,7 @@ def _label_files(folder: Path) -> dict[str, Path]:
         if other is not None and name not in (bare_name(other), bare_name(path)):
             raise LabelsError(
                 f"'{other.name}' and '{path.name}' in '{folder}' both belong to '{name}': expected "
-                "one. Keep one of them there."
+                "one label file. Move the other one to another folder."
             )
         if other is None or bare_name(path) != name:
             found[name] = path

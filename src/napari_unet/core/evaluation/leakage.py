@@ -1,4 +1,4 @@
-"""What makes a score kinder than it should be: images seen in training, copied labels."""
+"""Reasons for scores that are too good: images used in training, and copied labels."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ if TYPE_CHECKING:
 __all__ = ["CopyCheck", "Seen", "seen_by", "training_note", "with_training_note"]
 
 Seen = Literal["training", "validation", "both", "unseen"]
-"""What an image was to a model; ``"both"``: one part trained it, another validated it."""
+"""Use of an image by a model; ``"both"``: a part for training, another part for validation."""
 
 _LEAST_AREA_PX = 30
 _LEAST_OBJECTS = 3
 _LEAST_SHARE = 0.1
-"""A network's objects equal hand-drawn ones pixel by pixel about once in a thousand (measured on
-nuclei of 30 pixels and more); every tenth is no accident."""
+"""Share of identical objects that indicates a copy. A network's object equals a hand-drawn one
+pixel by pixel about once in a thousand (measured on nuclei of 30 pixels and more)."""
 
 
 def seen_by(info: ModelInfo, image: Image) -> Seen:
     """Return how a model used an image.
 
-    Images are recognised by their pixels: the same image, one that holds a plane of the images
-    that the model saw, or a plane of one of these.
+    Images are recognised by their pixels. An image counts as used if the model was trained or
+    validated on the same image, on a plane of it, or on a stack that contains it.
 
     Parameters
     ----------
     info
         Header of the model.
     image
-        Image as it was predicted.
+        The predicted image.
     """
     from napari_unet.core.images.fingerprint import image_hash, plane_hashes
 
@@ -60,11 +60,11 @@ def with_training_note(report: Report, model: Path | None, images: Iterable[Imag
     Parameters
     ----------
     report
-        What was found.
+        Report of the evaluation.
     model
-        The model's file; None, or one that is no longer there: nothing is added.
+        Path of the model file; if it is None or no longer exists, no note is added.
     images
-        The images that it predicted.
+        The images that the model predicted.
     """
     from napari_unet.core.models.model_file import read_info
 
@@ -75,38 +75,38 @@ def with_training_note(report: Report, model: Path | None, images: Iterable[Imag
 
 
 def training_note(info: ModelInfo, images: Iterable[Image]) -> str:
-    """Describe in a sentence which scored images a model was trained on; empty if none."""
+    """Describe in a sentence how many scored images a model was trained on; empty if none."""
     roles = [seen_by(info, image) for image in images]
     trained = sum(role in ("training", "both") for role in roles)
     validated = roles.count("validation")
     several = f"{trained or validated} of these {len(roles)} images"
     which = "this image" if len(roles) == 1 else several
     if trained:
-        part = "a part of " if roles == ["both"] else ""
+        part = "part of " if roles == ["both"] else ""
         return (
-            f"The model '{info.name}' was trained on {part}{which}: the scores say little about "
-            "new images."
+            f"The model '{info.name}' was trained on {part}{which}, so expect lower scores on new "
+            "images."
         )
     if validated:
         return (
-            f"The model '{info.name}' was validated on {which}: its best state was chosen with "
-            "it, so the scores are a little too good for new images."
+            f"The model '{info.name}' was validated on {which}: its best state was chosen by these "
+            "scores, so expect slightly lower scores on new images."
         )
     return ""
 
 
 @dataclass
 class CopyCheck:
-    """Count the true objects that are in the prediction, too, pixel by pixel.
+    """Counts of true objects that are identical in the prediction, pixel by pixel.
 
     Parameters
     ----------
     objects
-        True objects of 30 pixels and more so far.
+        Number of true objects of at least 30 pixels so far.
     identical
-        Those of them that a prediction equals.
+        Number of these that are identical to a predicted object.
     predicted
-        Predicted objects of that size so far.
+        Number of predicted objects of at least 30 pixels so far.
     """
 
     objects: int = 0
@@ -122,16 +122,16 @@ class CopyCheck:
         connected: bool = False,
         background: int = 0,
     ) -> None:
-        """Look at an image.
+        """Count the objects of an image.
 
         Parameters
         ----------
         prediction, truth
-            Labels of one shape, axes YX or ZYX.
+            Labels of the same shape, axes YX or ZYX.
         annotated
-            Mask of what is scored; None: everything.
+            Mask of the scored area; None: everything.
         connected
-            The labels are classes: take each connected part of a class for an object.
+            Whether labels are classes, so that each connected part of a class is an object.
         background
             Id of the background of classes.
         """
@@ -150,18 +150,19 @@ class CopyCheck:
         self.predicted += int((table.predicted_area >= _LEAST_AREA_PX).sum())
 
     def note(self) -> str:
-        """Warn in a sentence if one seems to be copied from the other; else return nothing."""
+        """Return a warning if one seems to be a copy of the other, otherwise an empty text."""
         if not self.identical:
             return ""
         if self.identical == self.objects == self.predicted:
             return (
-                f"Prediction and truth are the same, pixel by pixel ({self.objects} object(s)): "
-                "one was copied from the other, and the scores say nothing about the model."
+                "Prediction and ground truth are the same, pixel by pixel "
+                f"({self.objects} object(s)): one is a copy of the other, so the scores are "
+                "meaningless."
             )
         if self.identical < max(_LEAST_OBJECTS, _LEAST_SHARE * self.objects):
             return ""
         return (
-            f"{self.identical} of {self.objects} true objects are the same in the prediction, "
-            "pixel by pixel: the truth seems to be a corrected copy of it, and the scores flatter "
-            "the model."
+            f"{self.identical} of {self.objects} ground-truth objects are the same in the "
+            "prediction, pixel by pixel: the ground truth seems to be a corrected copy of it, so "
+            "the scores are too good."
         )

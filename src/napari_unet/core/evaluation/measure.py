@@ -19,7 +19,7 @@ from napari_unet.core.images.units import um_per_px
 __all__ = ["find_centroids", "measure_objects", "median_diameter_px", "summarise_objects"]
 
 _SLAB_PX = 2**22
-"""Pixels measured at a time, so that memory does not follow the image."""
+"""Pixels measured at a time, so that memory use does not depend on the size of the image."""
 
 
 def measure_objects(
@@ -36,32 +36,32 @@ def measure_objects(
     Parameters
     ----------
     labels
-        Object ids, 0 is background: integers with the image's axes but C, TZYX order. Read in
-        slabs, so a dask, zarr or memory-mapped array need not fit into memory.
+        Object ids, 0 is background: integers with the axes of the image except C, in TZYX order.
+        Read in slabs, so a dask, zarr or memory-mapped array need not fit into memory.
     image
-        The image behind the labels, for the mean of each channel (raw values).
+        Image of the labels, for the mean of each channel (raw values).
     pixel_size
-        None: that of `image`, if it has one.
+        Pixel size; None: that of `image`, if it has one.
     confidence
-        By id: a mapping, or an array whose entry ``i`` belongs to the object with id ``i``.
+        Confidence by id: a mapping, or an array whose entry ``i`` belongs to id ``i``.
     file
-        What the rows say in ``file``; None: the image's name.
+        Content of the column ``file``; None: the name of the image.
     ndim
-        2: every plane is measured for itself; 3: every volume.
+        2: planes are measured one by one; 3: volumes.
 
     Returns
     -------
     list of dict
-        A row per object (and plane, where it is in several), ordered by plane and id: ``file,
-        plane, id, area_px, area_um2, centroid_y, centroid_x, mean_<channel>, touches_border,
-        confidence``. Centroids are in pixels. ``area_um2`` is there when the pixel size is known
-        in a unit of length, ``mean_...`` with an image, ``confidence`` when given. Volumes have
-        ``volume_px`` and ``volume_um3`` instead of the area, and a ``centroid_z``.
+        One row per object and plane, ordered by plane and id: ``file, plane, id, area_px,
+        area_um2, centroid_y, centroid_x, mean_<channel>, touches_border, confidence``. Centroids
+        are in pixels. ``area_um2`` is included if the pixel size is known in a unit of length,
+        ``mean_...`` with an image, ``confidence`` if it is passed. Volumes have ``volume_px`` and
+        ``volume_um3`` instead of the area, and a ``centroid_z``.
 
     Raises
     ------
     LabelsError
-        If the labels are not labels or do not fit the image.
+        If the array is not labels or does not fit the image.
 
     Examples
     --------
@@ -96,19 +96,19 @@ def summarise_objects(
     Parameters
     ----------
     rows
-        What `measure_objects` found in it; may be empty.
+        Rows of `measure_objects`; may be empty.
     file
         Name of the image.
     um_known
-        Whether areas in µm² are wanted even where no object tells that the pixel size is known.
+        Whether the pixel size is known, so that an image without objects gets areas in µm² too.
 
     Returns
     -------
     dict
         ``file, objects, objects_inside`` (those that do not touch the border), ``objects_at_border,
         area_px_total, area_px_median`` and, with a pixel size, ``area_um2_total,
-        area_um2_median``. Totals take all objects, medians those that do not touch the border, as
-        the others are cut off. If there is no whole object, the median is None.
+        area_um2_median``. Totals include all objects, medians only those that do not touch the
+        border, as the others are cut off. The median is None if there is no such object.
     """
     inside = [row for row in rows if not row["touches_border"]]
     summary: dict[str, Any] = {
@@ -131,12 +131,12 @@ def summarise_objects(
 def find_centroids(
     labels: NDArray[Any], ids: ArrayLike
 ) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
-    """Centres of mass and sizes of the objects with the given ids.
+    """Find the centres of mass and the sizes of the objects with the given ids.
 
     Returns
     -------
     centroids
-        In pixels, shape (ids, dimensions), in the order of the axes.
+        Centroids in pixels, shape (ids, dimensions), in the order of the axes.
     areas
         Number of pixels, shape (ids,).
     """
@@ -146,13 +146,13 @@ def find_centroids(
 
 
 def median_diameter_px(area_px: ArrayLike) -> float:
-    """Return the median diameter of circles with these areas, at least one."""
+    """Compute the median diameter of circles with these areas; expects at least one area."""
     return float(np.median(2 * np.sqrt(np.asarray(area_px) / np.pi)))
 
 
 @dataclass(frozen=True)
 class _Found:
-    """The objects of one plane or volume."""
+    """Measurements of the objects of one plane or volume."""
 
     ids: NDArray[np.intp]
     area: NDArray[np.intp]
@@ -166,7 +166,7 @@ class _Found:
         size_um: tuple[float, ...] | None,
         confidence: Mapping[int, float] | ArrayLike | None,
     ) -> Iterator[dict[str, Any]]:
-        """Return a row per object."""
+        """Yield one row per object."""
         ndim = self.centroid.shape[1]
         size, unit = ("area", "um2") if ndim == 2 else ("volume", "um3")
         pixel_um = None if size_um is None or len(size_um) < ndim else np.prod(size_um[-ndim:])
@@ -213,7 +213,7 @@ def _measure_plane(labels: Any, channels: Any | None) -> _Found:
 def _on_border(
     where: tuple[NDArray[np.intp], ...], start: int, shape: tuple[int, ...]
 ) -> NDArray[np.bool_]:
-    """Whether pixels lie on the border; that of Y and X in volumes too, few of which are deep."""
+    """Return whether pixels are on the Y or X border; Z is ignored, as few volumes are deep."""
     y, x = where[-2] + (start if len(shape) == 2 else 0), where[-1]
     return np.isin(y, (0, shape[-2] - 1)) | np.isin(x, (0, shape[-1] - 1))
 
@@ -240,7 +240,7 @@ def _slabs(shape: tuple[int, ...]) -> list[slice]:
 def _planes(
     labels: Any, image: Image | None, ndim: int
 ) -> Iterator[tuple[dict[str, int], Any, Any | None]]:
-    """Position, labels (YX or ZYX) and channels (C first) of each plane or volume."""
+    """Yield position, labels (YX or ZYX) and channels (C first) of each plane or volume."""
     if image is not None:
         for position, channels in image.planes(ndim):
             yield position, labels[tuple(position.values())], channels
@@ -260,7 +260,8 @@ def _check(labels: Any, image: Image | None, ndim: int) -> None:
         )
     if not ndim <= labels.ndim <= 4:
         raise LabelsError(
-            f"The labels have {labels.ndim} dimension(s): expected {ndim} to 4, axes TZYX."
+            f"The labels have {labels.ndim} dimension(s): expected {ndim} to 4, with axes from "
+            "TZYX. Choose other labels."
         )
 
 

@@ -1,8 +1,8 @@
 """Pixel scores: intersection over union, Dice, precision, recall and accuracy from one table.
 
-Everything starts from the table of how many pixels of each true class were given each predicted
-class. Tables of several images are kept apart, so that both kinds of mean can be had and named:
-*by image* (score every image, average the scores) and *pooled* (add the tables, score once).
+All scores are computed from the confusion table: the number of pixels for each pair of true and
+predicted class. There is one table per image, so that both kinds of mean are available: *by image*
+(score every image, average the scores) and *pooled* (add the tables, score once).
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ __all__ = [
 ]
 
 PIXEL_SCORES = ("iou", "dice", "precision", "recall")
-"""The scores that every class has."""
+"""Names of the scores of every class."""
 
 _MOST_CLASSES = 256
 
 
 @dataclass(frozen=True)
 class PixelCounts:
-    """How many pixels of each true class were given each predicted class.
+    """Number of pixels for each pair of true and predicted class.
 
-    A score of a class is not a number (NaN) where the class is neither in the truth nor in the
-    prediction, and 0 where it is in one of them only.
+    A score of a class is not a number (NaN) if the class occurs neither in the ground truth nor in
+    the prediction, and 0 if it occurs in only one of them.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ class PixelCounts:
     classes
         Label id of each row and column.
     background
-        Label id of the background, which some means leave out.
+        Label id of the background, which some means exclude.
     """
 
     confusion: NDArray[np.int64]
@@ -63,16 +63,16 @@ class PixelCounts:
 
     @property
     def present(self) -> NDArray[np.bool_]:
-        """Whether each class is in the truth or in the prediction."""
+        """Whether each class occurs in the ground truth or in the prediction."""
         return np.asarray(self._n_true + self._n_predicted > 0)
 
     @property
     def accuracy(self) -> float:
-        """Share of scored pixels that have the right class; NaN without any pixel."""
+        """Fraction of scored pixels that have the right class; NaN if there are none."""
         return self._hits.sum() / self.pixels if self.pixels else float("nan")
 
     def score(self, name: str) -> NDArray[np.float64]:
-        """Score of every class: ``"iou"``, ``"dice"``, ``"precision"`` or ``"recall"``."""
+        """Compute a score of every class: ``"iou"``, ``"dice"``, ``"precision"``, ``"recall"``."""
         hits, true, predicted = self._hits, self._n_true, self._n_predicted
         numerator = 2 * hits if name == "dice" else hits
         denominator = {
@@ -84,12 +84,12 @@ class PixelCounts:
         return np.where(self.present, numerator / np.maximum(denominator, 1), np.nan)
 
     def mean(self, name: str, *, with_background: bool) -> float:
-        """Mean of a score over the classes that are present; NaN where there is none."""
+        """Compute the mean of a score over the classes present; NaN if there are none."""
         counted = np.array([with_background or c != self.background for c in self.classes])
         return _mean(self.score(name)[counted])
 
     def foreground(self) -> PixelCounts:
-        """All classes but the background taken together, as class 1; the background is class 0."""
+        """Merge all classes except the background into class 1; the background is class 0."""
         inside = np.array([int(c != self.background) for c in self.classes])
         merged = np.zeros((2, 2), np.int64)
         np.add.at(merged, (inside[:, None], inside[None, :]), self.confusion)
@@ -133,16 +133,16 @@ def pixel_counts(
     prediction, truth
         Class of every pixel: integers from 0 or bool, same shape, any number of dimensions.
     classes
-        Ids that can occur; None: those that do.
+        Ids that can occur; None: those that do occur.
     annotated
-        Mask of the pixels that are scored, same shape; None: all.
+        Mask of the scored pixels, same shape; None: all.
     background
         Id of the background.
 
     Raises
     ------
     LabelsError
-        If the arrays are not labels, differ in shape, or hold an id that is not in `classes`.
+        If the arrays are not labels, differ in shape, or contain an id that is not in `classes`.
     """
     prediction, truth = checked_labels(prediction, "prediction"), checked_labels(truth, "truth")
     mask = check_same_shape(prediction, truth, annotated)
@@ -152,8 +152,8 @@ def pixel_counts(
     known = tuple(sorted(found | {background} if classes is None else set(classes)))
     if not found <= set(known):
         raise LabelsError(
-            f"Labels hold the class id(s) {sorted(found - set(known))}, which are not among the "
-            f"classes {list(known)}. Add them to the class table, or set them to another class."
+            f"The labels contain the class id(s) {sorted(found - set(known))}, which are not among "
+            f"the classes {list(known)}. Add them to the class table, or set them to another class."
         )
     table = np.zeros(max(found, default=0) + 1, np.intp)
     for index, class_id in enumerate(known):
@@ -189,14 +189,14 @@ def foreground_counts(
 def pixel_summary(
     images: Sequence[PixelCounts], names: Mapping[int, str] | None = None
 ) -> dict[str, float]:
-    """Scores of several images under flat names, each both by image and pooled.
+    """Compute the scores of several images, both by image and pooled, under flat names.
 
     Parameters
     ----------
     images
         One table per image (per plane of a stack).
     names
-        Name of each class that gets scores of its own, by id. None: only the scores of the whole
+        Name of each class to score separately, by id. None: only the scores of the whole
         foreground and the means over classes.
 
     Returns
@@ -232,22 +232,22 @@ def pixel_summary(
 
 
 def flat_names(classes: Mapping[int, str]) -> dict[int, str]:
-    """Names of classes as they stand in the names of scores: ``"Cell border"`` is ``cell_border``.
+    """Convert class names to the form used in names of scores: ``"Cell border"``, ``cell_border``.
 
-    A class whose name would be that of another, or of all classes together, gets its id appended.
+    The id is appended to a name that is also that of another class or of the whole foreground.
     """
     flat = {class_id: "_".join(name.casefold().split()) for class_id, name in classes.items()}
     return distinct_names(flat, ("foreground",))
 
 
 def distinct_names(names: Mapping[int, str], reserved: Sequence[str] = ()) -> dict[int, str]:
-    """Append the number of each name that is there more than once, or reserved."""
+    """Append the number to each name that occurs more than once or is reserved."""
     taken = Counter([*reserved, *names.values()])
     return {i: name if taken[name] == 1 else f"{name}_{i}" for i, name in names.items()}
 
 
 def by_image(values: Sequence[float]) -> float:
-    """Mean over images, leaving out those where the score is undefined; NaN if none is left."""
+    """Compute the mean over images whose score is defined; NaN if there are none."""
     return _mean(np.asarray(values, np.float64))
 
 
@@ -261,8 +261,8 @@ def _ids(labels: NDArray[Any]) -> NDArray[np.intp]:
     if top >= 2**16 or ids.size > _MOST_CLASSES:
         seen = f"ids up to {top}" if top >= 2**16 else f"{ids.size} different ids"
         raise LabelsError(
-            f"Class labels hold {seen}: expected at most {_MOST_CLASSES} classes with ids below "
-            "65,536. If every id is an object of its own, score them as instances."
+            f"The class labels contain {seen}: expected at most {_MOST_CLASSES} classes with ids "
+            "below 65,536. If every id is a separate object, score them as instances."
         )
     return ids
 
@@ -274,6 +274,6 @@ def _of_class(counts: PixelCounts, score: str, class_id: int) -> float:
 
 
 def _mean(values: NDArray[np.float64]) -> float:
-    """Mean of what is defined; without numpy's warning where nothing is."""
+    """Compute the mean of the defined values, without numpy's warning if there are none."""
     defined = values[~np.isnan(values)]
     return float(defined.mean()) if defined.size else float("nan")

@@ -1,9 +1,9 @@
-"""Which predicted object is which true one, and what became of the others.
+"""Matching of predicted with true objects, and classification of the others.
 
-Two objects match when their intersection over union (IoU) reaches a threshold; each object
-matches at most once, and the matching is the one with the most matches. What is left over is a
-missed object, an invented one, or part of a split or a merge. A table of overlapping pairs, made
-once per image, serves all thresholds.
+Two objects can match if their intersection over union (IoU) reaches a threshold. Each object
+matches at most once, and the matching with the most matches is chosen. The other objects are
+missed, invented, or part of a split or a merge. A table of overlapping pairs, built once per image,
+is used for all thresholds.
 """
 
 from __future__ import annotations
@@ -30,23 +30,24 @@ __all__ = [
 ]
 
 Category = Literal["hit", "missed", "invented", "split", "merged"]
-"""What can become of an object."""
+"""Category of an object in a comparison."""
 
 Indices = NDArray[np.intp]
 
 
 @dataclass(frozen=True)
 class Overlaps:
-    """The objects of an image and every pair that shares pixels.
+    """The objects of an image and all pairs that share pixels.
 
     Parameters
     ----------
     truth_ids, predicted_ids
         Label ids of the objects, ascending.
     truth_area, predicted_area
-        Their scored pixels, in the same order.
+        Number of scored pixels of each object, in the same order.
     truth_index, predicted_index, shared
-        One entry per pair that shares pixels: places in the lists above, and how many pixels.
+        One entry per pair that shares pixels: indices in the lists above, and the number of shared
+        pixels.
     """
 
     truth_ids: Indices
@@ -67,7 +68,7 @@ class Overlaps:
 
 @dataclass(frozen=True)
 class ErrorCounts:
-    """What is wrong with the objects that do not match.
+    """Numbers of objects without a match, by kind of error.
 
     False negatives are `missed` + `missed_in_split` + `missed_in_merge`, false positives are
     `invented` + `invented_in_split` + `invented_in_merge`.
@@ -75,13 +76,13 @@ class ErrorCounts:
     Parameters
     ----------
     split
-        True objects that hold two or more predictions with more than half of their own area.
+        True objects that contain more than half of the area of each of two or more predictions.
     merged
         Predictions that cover more than half of each of two or more true objects.
     missed, invented
-        True objects and predictions without a match that no split or merge explains.
+        True objects and predictions without a match that are not part of a split or merge.
     missed_in_split, missed_in_merge, invented_in_split, invented_in_merge
-        Those without a match that a split or a merge explains; where both do, the merge.
+        Objects without a match that are part of a split or a merge; if both, of the merge.
     """
 
     split: int = 0
@@ -101,7 +102,7 @@ class ErrorCounts:
 
 @dataclass(frozen=True)
 class ObjectErrors:
-    """The fate of every object of an image at one threshold.
+    """The category of every object of an image at one threshold.
 
     Parameters
     ----------
@@ -110,9 +111,9 @@ class ObjectErrors:
     predicted_category
         ``hit``, ``invented``, ``split`` or ``merged`` for every predicted object.
     truth_match, predicted_match
-        Place of the partner among the other kind's objects; -1 without a match.
+        Index of the matching predicted or true object; -1 without a match.
     counts
-        The same in numbers.
+        Number of objects in each category.
     """
 
     truth_category: tuple[Category, ...]
@@ -137,7 +138,7 @@ def overlaps(
     truth_px, truth_ids = consecutive(truth_px)
     prediction_px, predicted_ids = consecutive(prediction_px)
     shape = (truth_ids.size + 1, predicted_ids.size + 1)
-    # Row and column 0 are the background, and hold what an object shares with no other.
+    # Row and column 0 are the background: pixels that an object shares with no other object.
     rows, columns, shared = _count_pairs(truth_px, prediction_px, shape)
     truth_area, predicted_area = (
         np.bincount(index, weights=shared, minlength=n)[1:].astype(np.intp)
@@ -156,19 +157,19 @@ def overlaps(
 
 
 def match_objects(table: Overlaps, threshold: float) -> tuple[Indices, Indices]:
-    """Match objects one to one: as many as possible, then with the largest sum of IoU.
+    """Match as many objects as possible one to one, with the largest possible sum of IoU.
 
     Parameters
     ----------
     table
-        The pairs that overlap.
+        Overlapping pairs.
     threshold
-        Least intersection over union, above 0 and at most 1.
+        Smallest intersection over union of a match, above 0 and at most 1.
 
     Returns
     -------
     truth_index, predicted_index
-        The matched pairs, as places in the lists of `table`, ascending in the first.
+        Matched pairs as indices in the lists of `table`, ascending in the first.
     """
     if not 0 < threshold <= 1:
         raise SettingsError(
@@ -181,7 +182,7 @@ def match_objects(table: Overlaps, threshold: float) -> tuple[Indices, Indices]:
         table.predicted_index[candidate],
         iou[candidate],
     )
-    # Above 0.5 no object has two candidates: labels do not overlap among themselves.
+    # Above 0.5 no object has two candidates, because labels of one image do not overlap.
     n_rows, n_columns = np.bincount(rows), np.bincount(columns)
     alone = (n_rows[rows] == 1) & (n_columns[columns] == 1)
     pairs = [np.stack([rows[alone], columns[alone]])]
@@ -193,16 +194,16 @@ def match_objects(table: Overlaps, threshold: float) -> tuple[Indices, Indices]:
 
 
 def classify_objects(table: Overlaps, threshold: float = 0.5) -> ObjectErrors:
-    """Classify every object: a hit, missed, invented, or part of a split or merge.
+    """Classify every object as a hit, missed, invented, or part of a split or merge.
 
-    Arguments as for `match_objects`. A hit stays a hit, whatever else it splits or merges.
+    Parameters as for `match_objects`. A hit remains a hit even if it also splits or merges objects.
     """
     n_true, n_predicted = table.truth_ids.size, table.predicted_ids.size
     truth_match, predicted_match = np.full(n_true, -1, np.intp), np.full(n_predicted, -1, np.intp)
     truth_index, predicted_index = match_objects(table, threshold)
     truth_match[truth_index], predicted_match[predicted_index] = predicted_index, truth_index
 
-    # At most one prediction covers more than half of a truth, and the other way round.
+    # At most one prediction covers more than half of a true object, and vice versa.
     covers = 2 * table.shared > table.truth_area[table.truth_index]
     merges = np.bincount(table.predicted_index[covers], minlength=n_predicted) >= 2
     in_merge = np.zeros(n_true, bool)
@@ -231,7 +232,7 @@ def classify_objects(table: Overlaps, threshold: float = 0.5) -> ObjectErrors:
 def _count_pairs(
     rows: Indices, columns: Indices, shape: tuple[int, int]
 ) -> tuple[Indices, Indices, Indices]:
-    """Count how often each pair of row and column occurs; pairs that never do are not listed."""
+    """Count how often each pair of row and column occurs; only pairs that occur are listed."""
     from scipy.sparse import coo_array
 
     if shape[0] * shape[1] <= max(rows.size, 1000):  # a full table is smaller than the image
@@ -243,7 +244,7 @@ def _count_pairs(
 
 
 def _inside(labels: NDArray[Any], mask: NDArray[np.bool_]) -> NDArray[Any]:
-    """Labels inside the mask, without objects that lie outside with most of their area."""
+    """Return the labels inside the mask, without objects that are mostly outside of it."""
     compact, ids = consecutive(labels)
     area = np.bincount(compact, minlength=ids.size + 1)
     outside = np.bincount(compact[~mask], minlength=ids.size + 1)
@@ -253,7 +254,7 @@ def _inside(labels: NDArray[Any], mask: NDArray[np.bool_]) -> NDArray[Any]:
 def _match_contested(
     rows: Indices, columns: Indices, iou: NDArray[np.float64]
 ) -> list[NDArray[np.intp]]:
-    """Match pairs of which some share an object, one connected group after the other."""
+    """Match pairs that share objects, one connected group after the other."""
     from scipy.optimize import linear_sum_assignment
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
@@ -266,7 +267,7 @@ def _match_contested(
     for members in np.split(order := np.argsort(group), np.flatnonzero(np.diff(group[order])) + 1):
         group_rows, r = np.unique(rows[members], return_inverse=True)
         group_columns, c = np.unique(columns[members], return_inverse=True)
-        # One more match outweighs any gain of IoU, which is at most 1 a match.
+        # One more match outweighs any gain in IoU, which is at most 1 per match.
         weight = np.zeros((group_rows.size, group_columns.size))
         weight[r, c] = min(weight.shape) + 1 + iou[members]
         best = linear_sum_assignment(weight, maximize=True)

@@ -1,7 +1,7 @@
 """Object scores: AP, F1, panoptic quality, precision and recall, by image and pooled.
 
-How objects are matched is in `napari_unet.core.evaluation.object_matching`; here the matches are
-counted, added up and turned into scores.
+Objects are matched in `napari_unet.core.evaluation.object_matching`; this module counts the matches
+and computes the scores.
 """
 
 from __future__ import annotations
@@ -33,27 +33,27 @@ __all__ = [
 ]
 
 THRESHOLDS = (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
-"""The usual thresholds of intersection over union."""
+"""Default thresholds of intersection over union."""
 
 OBJECT_SCORES = ("ap", "f1", "pq", "sq", "rq", "precision", "recall")
-"""The scores that an image has at one threshold."""
+"""Names of the scores of an image at one threshold."""
 
 
 @dataclass(frozen=True)
 class ObjectCounts:
-    """What matches at one threshold, in one image or added up over several.
+    """Numbers of matches at one threshold, in one image or summed over several.
 
-    Every score is not a number (NaN) where neither truth nor prediction holds an object, and 0
-    where nothing matches.
+    Every score is not a number (NaN) if neither ground truth nor prediction contains objects, and 0
+    if nothing matches.
 
     Parameters
     ----------
     threshold
-        Least intersection over union of a match.
+        Smallest intersection over union of a match.
     tp, fp, fn
-        Matches, predictions without a match, true objects without one.
+        Numbers of matches, of predictions without a match, and of true objects without a match.
     iou_sum
-        Sum of the matches' intersection over union.
+        Sum of the intersection over union of all matches.
     """
 
     threshold: float
@@ -136,7 +136,7 @@ class ObjectScores:
 
     @property
     def empty(self) -> bool:
-        """Whether neither truth nor prediction holds an object: no score is defined then."""
+        """Whether neither ground truth nor prediction contains objects, so scores are undefined."""
         return self.at[0].n_true + self.at[0].n_predicted == 0
 
     @property
@@ -164,15 +164,15 @@ def object_scores(
     Parameters
     ----------
     prediction, truth
-        Object ids, 0 is background: integers, same shape, any number of dimensions (all of them
-        are one image; see `napari_unet.core.images.labels.planes` for stacks).
+        Object ids, 0 is background: integers, same shape, any number of dimensions. The whole array
+        is one image; see `napari_unet.core.images.labels.planes` for stacks.
     annotated
-        Mask of what is scored, same shape: pixels outside do not count, and objects that lie
-        outside with more than half of their area are left out. None: everything is scored.
+        Mask of the scored area, same shape. Pixels outside do not count, and objects with more than
+        half of their area outside are excluded. None: everything is scored.
     thresholds
-        Least intersection over union of a match; each above 0 and at most 1.
+        Smallest intersection over union of a match, above 0 and at most 1; scored one by one.
     error_threshold
-        The threshold below which objects are missed, invented, split or merged.
+        Threshold below which objects are missed, invented, split or merged.
 
     Raises
     ------
@@ -187,7 +187,7 @@ def object_scores(
 
 
 def object_counts(table: Overlaps, threshold: float) -> ObjectCounts:
-    """Count what matches at one threshold; arguments as for `match_objects`."""
+    """Count the matches at one threshold; parameters as for `match_objects`."""
     truth_index, predicted_index = match_objects(table, threshold)
     matched = _find_pairs(table, truth_index, predicted_index)
     tp = truth_index.size
@@ -201,7 +201,7 @@ def object_counts(table: Overlaps, threshold: float) -> ObjectCounts:
 
 
 def object_summary(images: Sequence[ObjectScores]) -> dict[str, float]:
-    """Scores of several images under flat names, each both by image and pooled.
+    """Compute the scores of several images, both by image and pooled, under flat names.
 
     Parameters
     ----------
@@ -211,10 +211,10 @@ def object_summary(images: Sequence[ObjectScores]) -> dict[str, float]:
     Returns
     -------
     dict
-        ``ap50_by_image``, ``ap50_pooled``, ``mean_ap_by_image``, ``f1_50_pooled``, the totals
-        ``missed``, ``invented``, ``split``, ``merged``, ``objects_true``, ``objects_predicted``,
-        and ``images_empty``: images without any object in truth and prediction, which have no
-        score and are left out of the means.
+        ``ap50_by_image``, ``ap50_pooled``, ``mean_ap_by_image``, ``f1_50_pooled`` and so on, the
+        totals ``missed``, ``invented``, ``split``, ``merged``, ``objects_true``,
+        ``objects_predicted``, and ``images_empty``: the number of images without objects in ground
+        truth and prediction, which have no score and are excluded from the means.
     """
     if not images:
         return {}
@@ -239,7 +239,7 @@ def object_summary(images: Sequence[ObjectScores]) -> dict[str, float]:
 def _find_pairs(
     table: Overlaps, truth_index: Indices, predicted_index: Indices
 ) -> NDArray[np.bool_]:
-    """Which of the overlapping pairs are the matched ones."""
+    """Return for each overlapping pair whether it is a match."""
     partner = np.full(table.truth_ids.size, -1, np.intp)
     partner[truth_index] = predicted_index
     return np.asarray(partner[table.truth_index] == table.predicted_index)

@@ -1,4 +1,4 @@
-"""What all figures share: resolution, and saving them as PNG."""
+"""Resolution of all figures, and saving them as PNG."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DPI = 150
 
 
 def save_png(figure: Figure, path: str | os.PathLike[str]) -> None:
-    """Save a figure as PNG, all or nothing; raises `StorageError`."""
+    """Save a figure as PNG, completely or not at all; raise `StorageError` on failure."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     from napari_unet.core.system.atomic_files import atomic_path

@@ -1,4 +1,4 @@
-"""What an evaluation found: per image, in the mean, and each score in one sentence."""
+"""Report of an evaluation: scores per image and overall, and a definition of each score."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ __all__ = [
 ]
 
 DEFINITIONS = {
-    "by_image": "Mean of the images' scores; images where a score is undefined are left out.",
-    "pooled": "Score of the counts added up over all images: large images weigh more.",
+    "by_image": "Mean of the scores of all images for which the score is defined.",
+    "pooled": "Score of the counts summed over all images, so that large images weigh more.",
     "ap": "Average precision TP / (TP + FP + FN) of objects matched one to one at this "
     "intersection over union or more; not COCO's AP, which ranks by confidence.",
     "mean_ap": "Mean of AP over the thresholds of intersection over union.",
@@ -32,22 +32,22 @@ DEFINITIONS = {
     "pq": "Panoptic quality: SQ x RQ.",
     "sq": "Segmentation quality: mean intersection over union of the matched objects.",
     "rq": "Recognition quality: the same as F1.",
-    "object_precision": "Share of predicted objects that match a true one.",
-    "object_recall": "Share of true objects that a prediction matches.",
-    "missed": "True objects without a match that no split or merge explains.",
-    "invented": "Predicted objects without a match that no split or merge explains.",
-    "split": "True objects that hold two or more predictions with more than half of their area.",
+    "object_precision": "Fraction of predicted objects that match a true object.",
+    "object_recall": "Fraction of true objects that match a predicted object.",
+    "missed": "True objects without a match that are not part of a split or merge.",
+    "invented": "Predicted objects without a match that are not part of a split or merge.",
+    "split": "True objects that contain more than half of the area of two or more predictions.",
     "merged": "Predictions that cover more than half of each of two or more true objects.",
-    "iou": "Intersection over union of the pixels of a class.",
+    "iou": "Intersection over union of the true and predicted pixels of a class.",
     "dice": "Twice the common pixels of a class over the sum of its true and predicted pixels.",
-    "precision": "Share of the pixels predicted as a class that are of it.",
-    "recall": "Share of the pixels of a class that are predicted as it.",
+    "precision": "Fraction of the pixels predicted as a class that belong to it.",
+    "recall": "Fraction of the pixels of a class that are predicted as this class.",
     "mean_iou": "Mean IoU over the classes present, with or without the background.",
     "mean_dice": "Mean Dice over the classes present, with or without the background.",
-    "pixel_accuracy": "Share of pixels with the right class.",
-    "foreground": "All classes but the background, or all objects, taken together.",
+    "pixel_accuracy": "Fraction of pixels with the right class.",
+    "foreground": "All classes except the background, or all objects, together.",
 }
-"""Each score in a sentence."""
+"""Definition of each score in one sentence."""
 
 Kind = Literal["instances", "semantic"]
 
@@ -59,9 +59,9 @@ class ImageScores:
     Parameters
     ----------
     name
-        Name of the image, with the plane's position in its stack.
+        Name of the image, with the position of the plane in its stack.
     pixels
-        Table of true and predicted classes (for instances: background 0, objects 1).
+        Confusion table of the classes (for instances: background 0, objects 1).
     objects
         Object scores; None for classes.
     """
@@ -72,13 +72,13 @@ class ImageScores:
 
     @property
     def empty(self) -> bool:
-        """Whether there is only background, in truth and prediction."""
+        """Whether ground truth and prediction contain only background."""
         return not self.pixels.foreground().present[1]
 
 
 @dataclass(frozen=True)
 class ScoreRow:
-    """A line of the table of scores."""
+    """A row of the table of scores."""
 
     score: str
     by_image: float
@@ -97,15 +97,15 @@ class Report:
     images
         One entry per image, or per plane of a stack.
     classes
-        Name of each class by id; empty where classes have no names.
+        Name of each class by id; empty if classes have no names.
     notes
-        Sentences about how the scores were made that a reader should know.
+        Remarks about the scores, each a sentence.
     unmatched
-        Files without a partner.
+        Names of files without a partner.
     not_annotated
-        Planes of stacks that were left out because their truth holds no label.
+        Number of planes of stacks that were skipped because their ground truth has no labels.
     class_ids
-        Id in the truth by id in the prediction; empty where they are the same.
+        Id in the ground truth by id in the prediction; empty if they are the same.
 
     Examples
     --------
@@ -125,14 +125,15 @@ class Report:
     class_ids: Mapping[int, int] = field(default_factory=dict)
 
     def summary(self) -> dict[str, float]:
-        """Every score of the whole evaluation under a flat name.
+        """Return every score of the whole evaluation under a flat name.
 
         Returns
         -------
         dict
-            Such as ``ap50_by_image``, ``mean_ap_pooled``, ``pq_50_pooled``, ``missed``,
-            ``dice_foreground_by_image``, ``images`` and ``images_empty`` (empty in truth and
-            prediction: without a score, left out of means by image). Undefined scores are NaN.
+            Scores by name, for example ``ap50_by_image``, ``mean_ap_pooled``, ``pq_50_pooled``,
+            ``missed``, ``dice_foreground_by_image``, ``images`` and ``images_empty`` (those empty
+            in ground truth and prediction, which have no score and are excluded from means by
+            image). Undefined scores are NaN.
         """
         return {
             "images": len(self.images),
@@ -143,11 +144,11 @@ class Report:
         }
 
     def to_rows(self) -> list[dict[str, Any]]:
-        """Return a row per image: ``image``, counts, then every score; undefined ones are None."""
+        """Return one row per image: ``image``, counts, every score; undefined scores are None."""
         return [{"image": image.name, **self._row(image)} for image in self.images]
 
     def score_rows(self) -> list[ScoreRow]:
-        """Return the main scores in their order in tables, by image and pooled."""
+        """Return the main scores, by image and pooled, in the order of tables."""
         summary, rows = self.summary(), []
         for key, label, definition in self._displayed():
             if f"{key}_pooled" in summary:
@@ -156,7 +157,7 @@ class Report:
         return rows
 
     def threshold_rows(self) -> list[dict[str, float]]:
-        """Return a row per threshold of intersection over union, with every object score."""
+        """Return one row per threshold of intersection over union, with every object score."""
         summary, rows = self.summary(), []
         for at in self.images[0].objects.at if self.images[0].objects else ():
             percent = f"{100 * at.threshold:g}"
@@ -169,7 +170,7 @@ class Report:
         return rows
 
     def as_dict(self) -> dict[str, Any]:
-        """Everything as plain lists, numbers and text for JSON; undefined scores are None."""
+        """Return everything as plain values for JSON; undefined scores are None."""
         return {
             "kind": self.kind,
             "summary": _defined(self.summary()),
@@ -189,13 +190,13 @@ class Report:
             row |= {"tp": half.tp, "fp": half.fp, "fn": half.fn}
             row |= object_summary([objects])
         row |= pixel_summary([image.pixels], self.classes)
-        # One image: by image and pooled are the same.
+        # For one image, the scores by image and pooled are the same.
         row = {k.removesuffix("_by_image"): v for k, v in row.items() if not k.endswith("_pooled")}
         row.pop("images_empty", None)
         return _defined(row)
 
     def _displayed(self) -> list[tuple[str, str, str]]:
-        """Key, label and definition of each line of the table."""
+        """Return key, label and definition of each row of the table."""
         objects = [
             *((f"ap{t}", f"AP at IoU {t / 100:g}", "ap") for t in (50, 75, 90)),
             ("mean_ap", "mean AP", "mean_ap"),
@@ -231,7 +232,7 @@ def format_score(value: float | None) -> str:
 
 
 def write_report(report: Report, folder: str | os.PathLike[str]) -> tuple[Path, Path]:
-    """Write ``scores.csv`` (a row per score) and ``scores_by_image.csv`` (a row per image).
+    """Write ``scores.csv`` (one row per score) and ``scores_by_image.csv`` (one per image).
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Which images of a data set a model is scored on, and which of them it has seen."""
+"""Choice of the images of a data set to score a model on, and their use in its training."""
 
 from __future__ import annotations
 
@@ -17,15 +17,17 @@ __all__ = ["ChosenImages", "ImageChoice", "choose_images", "what_model_saw"]
 
 @dataclass(frozen=True)
 class ImageChoice:
-    """Which images are scored.
+    """How to choose the images to score.
 
     Parameters
     ----------
     how
-        ``"model"``: those that the model was validated on, or all where it has seen none;
-        ``"all"``; else the validation side of a split as `data_source.choose_split` names it.
+        ``"model"``: the images that the model was validated on, or all if it was trained on none;
+        ``"all"``: all images; otherwise the name of a split for
+        `napari_unet.core.datasets.split_choice.choose_split`, of which the validation images are
+        scored.
     fraction, seed
-        Of the split.
+        Validation fraction and seed of the split.
     """
 
     how: str = "model"
@@ -35,7 +37,7 @@ class ImageChoice:
 
 @dataclass(frozen=True)
 class ChosenImages:
-    """Indices of the images that are scored, and what to know about them (or nothing)."""
+    """Indices of the images to score, and a warning about them; empty if there is none."""
 
     indices: tuple[int, ...]
     warning: str = ""
@@ -49,16 +51,16 @@ def choose_images(
     Parameters
     ----------
     info
-        Header of the model, which lists what it was trained on.
+        Header of the model, which lists its training and validation images.
     pairs, groups
         All images, and the group of each.
     choice
-        Which of them.
+        How to choose among them.
 
     Raises
     ------
     LabelsError
-        If no image is left.
+        If there is no image to score.
     SettingsError
         If the split does not exist.
     """
@@ -71,8 +73,8 @@ def choose_images(
         chosen = _of_split(pairs, groups, choice)
     trained = sum(seen[i] in ("training", "both") for i in chosen)
     warning = (
-        f"{trained} of these {len(chosen)} images were used to train this model: the scores say "
-        "little about new images."
+        f"{trained} of these {len(chosen)} images were used to train this model, so expect lower "
+        "scores on new images."
         if trained
         else ""
     )
@@ -82,7 +84,8 @@ def choose_images(
 def what_model_saw(info: ModelInfo, pairs: Sequence[Pair]) -> list[str]:
     """Return how the model used each image: training, validation, both or unseen.
 
-    Images are recognised by their pixels, whatever they are called; see `independence.seen_by`.
+    Images are recognised by their pixels, not by their names; see
+    `napari_unet.core.evaluation.leakage.seen_by`.
     """
     from napari_unet.core.evaluation.leakage import seen_by
 
@@ -97,13 +100,13 @@ def _validated(info: ModelInfo, seen: list[str]) -> list[int]:
         return list(range(len(seen)))
     if "both" in seen:
         raise LabelsError(
-            f"The model '{info.name}' was validated on a block of an image that it was trained on "
-            "too: that score is in its run. Choose other images, or all of them (--split all), "
-            "knowing that they were trained on."
+            f"The model '{info.name}' was validated on a part of an image and trained on the rest "
+            "of it; its run folder contains that score. Choose other images, or score all of them "
+            "(--split all), including those used for training."
         )
     raise LabelsError(
-        f"The model '{info.name}' was validated on none of these {len(seen)} images and trained "
-        "on some. Choose other images, or all of them (--split all)."
+        f"The model '{info.name}' was trained on some of these {len(seen)} images and validated on "
+        "none of them. Choose other images, or score all of them (--split all)."
     )
 
 
@@ -116,6 +119,7 @@ def _of_split(pairs: Sequence[Pair], groups: Sequence[str], choice: ImageChoice)
     split = split or split_by_group(groups, choice.fraction, choice.seed)
     if not split.validation:
         raise LabelsError(
-            f"The split '{choice.how}' leaves no image to score: choose all of them (--split all)."
+            f"The split '{choice.how}' has no validation images to score. Choose another split, or "
+            "score all images (--split all)."
         )
     return list(split.validation)

@@ -107,7 +107,7 @@ def two_budgets(here):
 def unfit_patch(here):
     cases.folder_of_pairs(here)
     return ["train", "data", "--out", "run", "--patch", "100"], (
-        "Patch size 100 px with depth 4: expected a multiple of 16. Use 96."
+        "The patch size is 100 px and the depth 4: expected a multiple of 16. Use 96."
     )
 
 
@@ -137,8 +137,8 @@ def nan_to_train_on(here):
 
 def folder_without_a_run(here):
     return ["train", "--resume", "run"], (
-        "run holds no run: there is no settings.json in it. Choose the folder of another run, or "
-        "start a new one."
+        "run contains no run: the file settings.json is missing. Choose the folder of another "
+        "run, or start a new one."
     )
 
 

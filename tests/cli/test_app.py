@@ -22,7 +22,7 @@ from napari_unet.cli import app
         ("train . --lr -1", "learning_rate"),
         ("train . --class cell", "such as 1=cell"),
         ("train . --from nothing", "There is no model 'nothing'"),
-        ("train --resume .", "holds no run"),
+        ("train --resume .", "contains no run"),
         ("train --resume . --out x", "leave --out out"),
         ("train . --channels ,", "expected numbers or names"),
         ("predict nothing .", "There is no model 'nothing'"),

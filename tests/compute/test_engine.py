@@ -308,7 +308,7 @@ def test_errors_cross_as_sentences(engine, small, trained, tmp_path) -> None:
     with pytest.raises(ModelFileError, match="There is no model file"):
         engine.submit(PredictRequest(tmp_path / "none.safetensors", small.image)).wait(30)
     options = PredictOptions(adjustments={"softness": 2})
-    with pytest.raises(SettingsError, match="no softness: expected among threshold"):
+    with pytest.raises(SettingsError, match="no softness: expected one of threshold"):
         engine.submit(PredictRequest(trained, small.image, options)).wait(30)
 
 

@@ -144,7 +144,7 @@ def test_sparse_truth_scores_painted_pixels_only():
     [
         ({"kind": "panoptic"}, "'instances' or 'semantic'"),
         ({"kind": "instances", "sparse": True}, "annotated area"),
-        ({"kind": "semantic", "sparse": True}, "which class is the background"),
+        ({"kind": "semantic", "sparse": True}, "background class is unknown"),
     ],
 )
 def test_contradicting_settings_get_a_sentence(settings, sentence):

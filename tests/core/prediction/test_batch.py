@@ -229,7 +229,7 @@ def test_decoder_settings_replace_those_of_the_model(classes_model: Model) -> No
 def test_decoder_settings_that_make_no_sense_are_refused(classes_model: Model) -> None:
     with pytest.raises(SettingsError, match="threshold"):
         make_model(Instances()).info.adjusted({"threshold": 2})
-    with pytest.raises(SettingsError, match="classes have no objects"):
+    with pytest.raises(SettingsError, match="its labels are classes, not objects"):
         classes_model.info.adjusted({"min_area_px": 5})
     three = Semantic(classes=(*CLASSES, ClassInfo(id=3, name="border")))
     with pytest.raises(SettingsError, match="most probable"):
@@ -240,7 +240,7 @@ def test_decoder_settings_that_do_not_fit_stop_a_batch_before_it_begins(
     folder: Path, tmp_path: Path, classes_model: Model
 ) -> None:
     how = PredictOptions(adjustments={"min_area_px": 5})
-    with pytest.raises(SettingsError, match="classes have no objects"):
+    with pytest.raises(SettingsError, match="its labels are classes, not objects"):
         list(
             predict_files(
                 classes_model, find_inputs([folder]).files, BatchOptions(tmp_path / "out", how)

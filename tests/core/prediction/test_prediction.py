@@ -363,7 +363,9 @@ def test_decoding_classes_again_at_another_threshold():
 def test_what_cannot_be_decoded_again_is_a_sentence(monkeypatch):
     image = Image(synthetic_nuclei((60, 70), 9)[0], "YX")
     kept = predict(random_model(TWO), image, CPU, keep_outputs=True)
-    with pytest.raises(SettingsError, match=r"'random'.*no min-area: classes have no objects"):
+    with pytest.raises(
+        SettingsError, match=r"'random'.*no min-area: its labels are classes, not objects"
+    ):
         redecode(kept, {"min_area_px": 9})
     with pytest.raises(SettingsError, match=r"were not kept.*Predict once more"):
         redecode(predict(random_model(TWO), image, CPU), {})

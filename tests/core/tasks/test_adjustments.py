@@ -57,7 +57,11 @@ def test_an_adjusted_task_differs_in_what_was_adjusted_alone() -> None:
     [
         (Instances(), {"threshold": 2}, "threshold: input should be less than 1"),
         (Instances(decoder=WatershedDecoder()), {"min_votes": 2}, "has no min-votes: expected"),
-        (Semantic(classes=TWO), {"min_area_px": 5}, "has no min-area: classes have no objects"),
+        (
+            Semantic(classes=TWO),
+            {"min_area_px": 5},
+            "has no min-area: its labels are classes, not objects",
+        ),
         (Semantic(classes=THREE), {"threshold": 0.5}, "the most probable of its classes"),
     ],
 )

@@ -12,14 +12,14 @@ DECODERS = [VoteDecoder(), WatershedDecoder()]
 
 
 def perfect_maps(labels):
-    """What a perfect network would say: foreground, relative distance, offset in px."""
+    """Build the outputs of a perfect network: foreground, relative distance, offset in px."""
     maps, _ = Instances().encode(labels, np.ones(labels.shape, bool))
     maps[2:] *= OFFSET_UNIT_PX
     return maps
 
 
 def noisy_maps(labels, seed, offset_px=1.5, noise=0.15):
-    """The same, with independent errors in every pixel."""
+    """Build the same outputs with independent errors in every pixel."""
     rng = np.random.default_rng(seed)
     maps = perfect_maps(labels)
     maps[:2] += rng.normal(0, noise, maps[:2].shape)
@@ -103,12 +103,12 @@ def test_votes_work_in_three_dimensions():
 @settings(max_examples=25)
 @given(st.integers(0, 10_000), st.integers(0, 97), st.integers(0, 97))
 def test_votes_do_not_depend_on_where_the_image_begins(seed, down, right):
-    """The law behind decoding block by block: more background around changes nothing."""
+    """Decoding block by block is possible because more background around changes nothing."""
     _, labels = synthetic_nuclei((96, 96), 14, seed=seed, diameter_px=(10, 22))
     maps = noisy_maps(labels, seed)
-    # Halves of a pixel as well, where rounding must not depend on the position.
+    # Offsets include half pixels, for which rounding must not depend on the position.
     maps[2:, ::3] = np.rint(maps[2:, ::3] * 2) / 2
-    # No foreground near the edges: where a walk would leave the image it ends on the edge.
+    # No foreground near the edges, because a walk that would leave the image ends on the edge.
     maps[0, :14] = maps[0, -14:] = maps[0, :, :14] = maps[0, :, -14:] = 0
     padded = np.pad(maps, ((0, 0), (down, 40), (right, 40)))
     whole, part = VoteDecoder().decode(padded), VoteDecoder().decode(maps)
@@ -141,7 +141,7 @@ def test_a_gap_between_two_objects_and_a_bay_at_the_edge_are_no_holes():
     labels = np.zeros((40, 60), int)
     labels[5:35, 0:28], labels[5:35, 28:56] = 1, 2
     labels[15:20, 26:30] = 0  # between both
-    labels[15:20, 0:4] = 0  # may go on beyond the image
+    labels[15:20, 0:4] = 0  # may continue beyond the image
     np.testing.assert_array_equal(VoteDecoder().decode(perfect_maps(labels)), labels)
 
 
@@ -155,7 +155,7 @@ def test_an_object_is_one_piece():
 
 
 def test_what_does_not_agree_with_the_outputs_is_dropped():
-    """Of two equal discs the offsets of one point anywhere but to its centre."""
+    """Objects with inconsistent offsets are dropped: here those of one of two equal discs."""
     y, x = np.mgrid[:64, :128].astype(np.float32)
     maps = np.zeros((4, 64, 128), np.float32)
     for centre_x, true in ((32, True), (96, False)):

@@ -1,4 +1,4 @@
-"""Objects: labels become targets and come back as the same objects."""
+"""Instances: objects are encoded as targets and decoded to the same objects."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ def pair(labels, annotated=None, axes="YX", name="cells"):
 
 
 def smallest_iou(found, truth):
-    """Smallest intersection over union of the true objects with the prediction on top of each."""
+    """Find the smallest intersection over union of the true objects with their predictions."""
     scores = []
     for i in np.unique(truth[truth > 0]):
         mask = truth == i
@@ -34,7 +34,7 @@ def smallest_iou(found, truth):
 
 @st.composite
 def ellipses(draw):
-    """Labels: ellipses of any direction in cells of a grid, touching at most, arbitrary ids."""
+    """Draw labels with arbitrary ids: ellipses in cells of a grid, touching but not overlapping."""
     shape, cell = (72, 96), 24
     labels = np.zeros(shape, np.int32)
     ids = draw(st.lists(st.integers(1, 2**31 - 1), min_size=12, max_size=12, unique=True))
@@ -91,7 +91,7 @@ def test_objects_are_numbered_in_raster_order():
 def test_targets_by_hand():
     labels = np.zeros((7, 9), int)
     labels[1:6, 1:6] = 8  # 5 x 5 around (3, 3), with a neighbour at its right
-    labels[1:6, 6:9] = 3  # that goes on beyond the image
+    labels[1:6, 6:9] = 3  # that continues beyond the image
     targets, weight = Instances().encode(labels, everywhere(labels))
     np.testing.assert_array_equal(targets[0], labels > 0)
     np.testing.assert_allclose(targets[1, 3, :7], [0, 1 / 3, 2 / 3, 1, 2 / 3, 1 / 3, 1 / 3])
@@ -111,7 +111,7 @@ def test_pixels_of_small_objects_and_of_contacts_count_more():
     diameter = np.sqrt(4 / np.pi * 36)
     assert offset[54, 8] == pytest.approx(22.5 / diameter)
     assert foreground[54, 8] == pytest.approx(np.sqrt(22.5 / diameter))
-    assert foreground[54, 11] == foreground[54, 8]  # its rim decides about its outline
+    assert foreground[54, 11] == foreground[54, 8]  # the rim determines the outline
     assert foreground[54, 13] == distance[54, 8] == distance[20, 20] == foreground[20, 20] == 1
     assert offset[20, 20] == pytest.approx(22.5 / np.sqrt(4 / np.pi * 1600))
     between = (slice(None), 20, 45)
@@ -157,7 +157,7 @@ def test_a_partly_outlined_object_trains_the_foreground_only():
     np.testing.assert_array_equal(weight[0] > 0, inside)
     assert not weight[1:, labels == 2].any()
     assert weight[1:, labels == 1].all()
-    assert weight[1, 2, 2] == 1  # the background around still teaches the distance
+    assert weight[1, 2, 2] == 1  # the background around is still a target of the distance
 
 
 def test_check_wants_outlines_and_an_area_where_sparse():
@@ -166,7 +166,7 @@ def test_check_wants_outlines_and_an_area_where_sparse():
         Instances().check([pair(labels)])
     labels[2:5, 2:5] = 1
     Instances().check([pair(labels)])
-    with pytest.raises(LabelsError, match="'cells' has sparse labels and no annotated area"):
+    with pytest.raises(LabelsError, match="'cells' has sparse labels but no annotated area"):
         Instances(sparse=True).check([pair(labels)])
     Instances(sparse=True).check([pair(labels, labels > 0)])
 

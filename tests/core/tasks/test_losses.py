@@ -20,7 +20,7 @@ IDS = ["two classes", "three classes", "instances"]
 
 
 def sample(task, seed=0):
-    """Logits, targets and weight of a batch with every class and object in it."""
+    """Build logits, targets and weight of a batch that contains every class and object."""
     generator = torch.Generator().manual_seed(seed)
     labels = np.zeros((2, 24, 24), int)
     labels[:, 2:10, 3:12], labels[:, 12:20, 8:22] = 1, 2
@@ -118,7 +118,7 @@ def test_bce_and_dice_by_hand():
 
 
 def test_cross_entropy_and_dice_by_hand():
-    # Probabilities (1/2, 1/4, 1/4) of class 0 and (1/4, 1/4, 1/2) of class 1; class 2 is nowhere.
+    # Probabilities (1/2, 1/4, 1/4) of class 0 and (1/4, 1/4, 1/2) of class 1; class 2 is absent.
     two, ln = np.log(2), np.log
     logits = torch.tensor([[[[two, 0.0]], [[0.0, 0.0]], [[0.0, two]]]])
     targets = torch.tensor([[[[0.0, 1.0]]]])
@@ -151,8 +151,8 @@ def test_equal_class_weights_change_nothing_and_unequal_ones_shift_the_cost(task
     plain = cost()
     assert cost(*[1.0] * n) == pytest.approx(plain, rel=1e-6)
     assert cost(*[10.0] * n) == pytest.approx(plain, rel=1e-5)
-    # Right where the first class is and wrong elsewhere: with weight for the first class only, the
-    # mistakes cost their Dice alone.
+    # Right in the first class and wrong elsewhere: if only the first class has a weight, the
+    # mistakes affect only the Dice loss.
     right = perfect_logits(task, targets)
     first = targets == list(task.ids).index(task.classes[0].id)
     logits = torch.where(first, right, -right).requires_grad_()

@@ -1,4 +1,4 @@
-"""Classes: labels become targets and come back, painted whole or in part."""
+"""Classes: dense and sparse labels are encoded as targets and decoded to the same labels."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ def pair(labels, annotated=None, axes="YX", name="cells"):
 
 
 def as_outputs(task, targets):
-    """The outputs of a network that predicts the targets perfectly."""
+    """Build the outputs of a network that predicts the targets perfectly."""
     if isinstance(task, Instances) or task.binary:
         return targets
     return np.eye(len(task.classes), dtype=np.float32)[targets[0].astype(int)].transpose(2, 0, 1)
@@ -87,7 +87,9 @@ def test_a_background_other_than_zero_adds_no_class_that_nobody_painted():
     ]
     with_zero = Semantic.from_labels([np.array([[0, 1, 2]])], background=1)
     assert [c.id for c in with_zero.classes if not c.background] == [0, 2]
-    with pytest.raises(LabelsError, match=r"background 9 is painted nowhere: found \[1, 2, 3\]"):
+    with pytest.raises(
+        LabelsError, match=r"background has the id 9, which is not painted: found \[1, 2, 3\]"
+    ):
         Semantic.from_labels([labels], sparse=True, background=9)
 
 
@@ -141,7 +143,7 @@ def test_classes_that_contradict_themselves(values, sentence):
 def test_check_finds_foreign_ids_and_a_class_that_stands_alone():
     task = Semantic(classes=THREE)
     task.check([pair([[0, 4]]), pair([[9, 9]])])
-    with pytest.raises(LabelsError, match=r"'cells' holds the ids \[5\], which are no classes"):
+    with pytest.raises(LabelsError, match=r"'cells' contains the ids \[5\], which are not classes"):
         task.check([pair([[0, 4]]), pair([[0, 5]])])
-    with pytest.raises(LabelsError, match=r"Only \['interior'\] is painted in 1 image"):
+    with pytest.raises(LabelsError, match=r"Painted classes in 1 image\(s\): interior\."):
         task.check([pair([[4, 4]])])

@@ -1,4 +1,4 @@
-"""What a network learns of objects."""
+"""Targets of instance segmentation, computed from objects."""
 
 import numpy as np
 import pytest
@@ -52,7 +52,7 @@ def test_an_object_that_fills_everything_is_inside_everywhere(shape) -> None:
 
 @pytest.mark.parametrize("ids", [(1, 2, 3), (7, 250, 254), (8, 255, 256), (5, 65535, 70000)])
 def test_ids_do_not_matter(ids) -> None:
-    """Numbers are kept in the smallest type: its limits are where it could go wrong."""
+    """Numbers are stored in the smallest type, so its limits are tested."""
     labels = np.zeros((30, 300), np.int64)
     labels[2:9, 3:20], labels[2:9, 22:30], labels[11:13, 40:42] = ids
     plain = np.zeros_like(labels)

@@ -1,4 +1,4 @@
-"""A task that is defined outside the package does everything that the package's own tasks do."""
+"""A task defined outside the package can do everything that the package's own tasks can."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -31,7 +31,7 @@ REACH_PX = 32
 
 
 class DistanceMap(Task):
-    """Objects by regression of the distance to their outline, cut at a share of the largest one."""
+    """Objects by regression of the distance to their outline, cut at a fraction of the largest."""
 
     kind: Literal["distance-map"] = "distance-map"
     cut: Annotated[
@@ -169,7 +169,7 @@ def test_it_is_adjusted_afterwards(model: Model) -> None:
     assert "cut" in [a.name for a in possible_adjustments()]
     with pytest.raises(SettingsError, match="cut: input should be less than 1"):
         task.adjusted({"cut": 2})
-    with pytest.raises(SettingsError, match="has no min-votes: expected among cut"):
+    with pytest.raises(SettingsError, match="has no min-votes: expected one of cut"):
         task.adjusted({"min_votes": 2})
 
 
@@ -190,7 +190,7 @@ def test_without_its_package_a_model_says_what_is_missing(
     monkeypatch.delitem(any_task._KINDS, "distance-map")
     with pytest.raises(ModelFileError, match=r"no task of the kind 'distance-map'.*semantic"):
         load_model(path)
-    with pytest.raises(ValidationError, match="expected among semantic, instances"):
+    with pytest.raises(ValidationError, match="expected one of semantic, instances"):
         parse_task({"kind": "distance-map"})
 
 
@@ -212,5 +212,7 @@ def test_a_kind_is_registered_once() -> None:
     class Other(DistanceMap):
         """Another task of the same kind."""
 
-    with pytest.raises(ValueError, match="The kind 'distance-map' of Other is that of Distance"):
+    with pytest.raises(
+        ValueError, match="The kind 'distance-map' of Other is already used by Distance"
+    ):
         register_task(Other)

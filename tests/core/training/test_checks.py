@@ -1,4 +1,4 @@
-"""Before a run: data that cannot teach the task is refused with a sentence."""
+"""Checks before a run: data that a task cannot be trained on is refused with a message."""
 
 import numpy as np
 import pytest
@@ -32,14 +32,16 @@ def test_good_data_and_a_good_split_pass() -> None:
 
 
 def test_nothing_to_train_on_is_said() -> None:
-    with pytest.raises(LabelsError, match="no image with labels was given"):
+    with pytest.raises(LabelsError, match="expected at least one image with labels"):
         check_data([], Instances())
 
 
 def test_images_must_agree_in_their_channels() -> None:
     with pytest.raises(SettingsError, match="1 in 'a', 2 in 'b'"):
         check_data([pair("a"), pair("b", ("DNA", "actin"))], Instances())
-    with pytest.raises(SettingsError, match="'b' has the channels actin, DNA, 'a' DNA, actin"):
+    with pytest.raises(
+        SettingsError, match="'b' has the channels actin, DNA, but 'a' has DNA, actin"
+    ):
         check_data([pair("a", ("DNA", "actin")), pair("b", ("actin", "DNA"))], Instances())
     colour = pair("photo", ("red", "green", "blue"), rgb=True)
     with pytest.raises(SettingsError, match="'photo' is in colour"):

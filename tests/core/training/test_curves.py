@@ -8,7 +8,7 @@ from napari_unet.core.training.curves import curves_figure
 
 @pytest.fixture
 def drawn(monkeypatch):
-    """The figures that get saved."""
+    """Collect the figures that are saved."""
     figures, save = [], Figure.savefig
     monkeypatch.setattr(
         Figure, "savefig", lambda self, *a, **k: (figures.append(self), save(self, *a, **k))[1]
@@ -50,7 +50,7 @@ def test_without_validation_there_is_one_panel(tmp_path, drawn):
 def test_gaps_are_left_out(tmp_path, drawn):
     rows = history(3, train_loss=[0.3, float("nan"), 0.2])
     rows[0]["ap50_by_image"] = ""
-    rows[2]["ap50_by_image"] = "0.5"  # as a CSV reader gives it
+    rows[2]["ap50_by_image"] = "0.5"  # as a CSV reader returns it
     curves_figure(tmp_path / "c.png", rows, OBJECT_SCORES.curves)
     losses, scores = drawn[0].axes
     assert list(losses.lines[0].get_xdata()) == [1, 3]

@@ -78,7 +78,7 @@ def test_one_image_keeps_a_block_beyond_a_gap(unet):
 
 
 def test_the_planes_of_a_stack_keep_the_same_block():
-    """Neighbouring planes show the same objects: what one trains on, the other may not validate."""
+    """Neighbouring planes show the same objects: none may be in training and in validation."""
     labels = np.zeros((4, 160, 64), np.uint8)
     labels[0, :30, 10:20] = labels[1, 130:, 10:20] = labels[2, ::4] = labels[3, 2:5] = 1
     division = divide([Pair(Image(labels * 0.5, "ZYX", name="s"), labels)], SMALL, 0.25, 0)
@@ -108,7 +108,7 @@ def test_an_image_too_small_for_the_gap_is_not_validated_on():
     assert division.kind == "none"
     assert division.validation == []
     assert len(division.train) == 1
-    assert "nothing left to validate on, so no checkpoint is called best" in division.describe()
+    assert "no validation images, so no best model is saved" in division.describe()
 
 
 def test_no_validation_when_none_is_wanted():
@@ -141,7 +141,7 @@ def test_a_validation_side_without_an_annotated_plane_is_no_validation():
     pairs = [field("a"), stack("b", [])]
     division = divide(pairs, SMALL, 0.15, 0, Split((0,), (1,), "mine"))
     assert division.kind == "none"
-    assert "nothing left to validate on" in division.describe()
+    assert "no validation images" in division.describe()
 
 
 def test_only_annotated_planes_count():
@@ -166,7 +166,7 @@ def test_a_validation_side_without_labels_is_none():
     pairs = [field("a"), Pair(empty.image, np.zeros_like(empty.labels))]
     division = divide(pairs, SMALL, 0.5, 0, Split((0,), (1,), "given"))
     assert division.kind == "none"
-    assert "no checkpoint is called best" in division.describe()
+    assert "no best model is saved" in division.describe()
 
 
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=5), st.sampled_from([0.0, 0.3]))

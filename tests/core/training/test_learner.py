@@ -1,4 +1,4 @@
-"""What learns: the average of its weights follows early, so that short trainings are of use."""
+"""The learner: the average of its weights follows early, so that short trainings are useful."""
 
 import numpy as np
 import pytest
@@ -45,13 +45,13 @@ def test_after_thirty_steps_little_is_left_of_the_first_weights(rng) -> None:
     now = flat({k: w for k, w in tensors.items() if k.startswith("net/")})
     way = np.linalg.norm(now - start)
     assert way > 0
-    # With the full decay from the first step on, the average would have gone a seventh of the way.
+    # With the full decay from the first step, the average would have moved a seventh of the way.
     assert np.linalg.norm(flat(learning.weights()) - now) < 0.3 * way
 
 
 def test_an_average_follows_quickly_again_where_it_is_told_to(rng) -> None:
     def moved(learning: Learner, quickly: bool) -> float:
-        """Share of the way to the network that the average goes in a step."""
+        """Compute the fraction of the way to the network that the average moves in a step."""
         if quickly:
             learning.follow_quickly()
         before = flat(learning.weights())

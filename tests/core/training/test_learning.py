@@ -1,4 +1,4 @@
-"""The main job on real images: a few of them are enough to learn something, in seconds."""
+"""Training on real images: a few are enough to learn something within seconds."""
 
 import numpy as np
 import pytest
@@ -31,7 +31,7 @@ SETTINGS = {
 
 @pytest.fixture(scope="module")
 def nuclei(dsb2018):
-    """Eight real images to learn from and eight others, as (image, labels)."""
+    """Read eight real images to train on and eight others, as (image, labels)."""
     files = sorted((dsb2018 / "images").glob("*.tif"))[::28][:16]
     pictures = []
     for file in files:
@@ -56,7 +56,7 @@ def predicted(model, images):
 
 
 def three_classes(labels):
-    """Background 0, interior 1, border 2: two pixels to either side of where an object ends."""
+    """Convert to background 0, interior 1, border 2 (two pixels on either side of an outline)."""
     border = ndimage.binary_dilation(find_boundaries(labels, mode="thick"))
     return np.where(border, 2, labels > 0).astype(np.uint8)
 
@@ -74,14 +74,14 @@ def test_background_interior_and_border_are_learned(tmp_path, nuclei):
     ]
     scores = pixel_summary(counts, {0: "background", 1: "interior", 2: "border"})
     print(scores)
-    # Seen: 0.99, 0.90 to 0.92, 0.62 to 0.71; one class everywhere would score 0.94, 0.2, 0.1.
+    # Observed: 0.99, 0.90 to 0.92, 0.62 to 0.71; a single class would score 0.94, 0.2, 0.1.
     assert scores["dice_background_pooled"] > 0.97
     assert scores["dice_interior_pooled"] > 0.8
     assert scores["dice_border_pooled"] > 0.5
 
 
 def scribbles(labels, rng, strokes=3, length_px=12):
-    """Paint a few short strokes: 1 on the background, 2 within nuclei; 0 is not painted."""
+    """Paint a few short strokes: 1 on the background, 2 in nuclei; 0 is not painted."""
     painted = np.zeros(labels.shape, np.uint8)
     away = ndimage.distance_transform_edt(labels == 0) > 4
     inside = ndimage.distance_transform_edt(labels > 0) > 1
@@ -103,7 +103,7 @@ def test_a_few_scribbles_are_enough_to_find_nuclei(tmp_path, nuclei, rng):
     to_learn, others = nuclei
     painted = [scribbles(labels, rng) for _, labels in to_learn]
     share = np.mean([p > 0 for p in painted])
-    assert share < 0.005  # a few scribbles, indeed
+    assert share < 0.005  # only a few scribbles
     task = Semantic.from_labels(painted, sparse=True, names={1: "background", 2: "nucleus"})
     model = learned(tmp_path, task, [i for i, _ in to_learn], painted, 60)
     found = predicted(model, [i for i, _ in others])
@@ -113,5 +113,5 @@ def test_a_few_scribbles_are_enough_to_find_nuclei(tmp_path, nuclei, rng):
     ]
     scores = pixel_summary(counts)
     print(scores)
-    # Seen: 0.86 to 0.91; foreground everywhere would score 0.2.
+    # Observed: 0.86 to 0.91; foreground everywhere would score 0.2.
     assert scores["dice_foreground_pooled"] > 0.75

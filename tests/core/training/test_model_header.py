@@ -1,4 +1,4 @@
-"""The header of a model to be trained: what it takes from the data and from a start model."""
+"""The header of a model to be trained: its values from the data and from a start model."""
 
 import numpy as np
 import pytest

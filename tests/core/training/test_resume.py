@@ -1,4 +1,4 @@
-"""Stopping, killing and resuming: the weights are those of a run that was never stopped."""
+"""Stopping, killing and resuming: the weights are those of an uninterrupted run."""
 
 import itertools
 import json
@@ -60,13 +60,13 @@ def nuclei_pairs(n=3, binary=False):
 
 
 def stop_after(steps):
-    """Say stop when this many steps of this session are done."""
+    """Build a function that returns True after this number of steps of the session."""
     counter = itertools.count()
     return lambda: next(counter) >= steps
 
 
 def assert_same_run(one, other):
-    """Bit for bit: every model, the whole state and the history."""
+    """Check that every model, the whole state and the history are bit-identical."""
     ours, theirs = RunFolder(one), RunFolder(other)
     for path in (ours.last_model, ours.best_model):
         counterpart = theirs.path / path.name
@@ -88,7 +88,7 @@ def assert_same_run(one, other):
 
 @pytest.fixture(autouse=True, scope="module")
 def no_curves():
-    """The picture of the curves takes longer than these runs; it is tested elsewhere."""
+    """Skip the figure of the curves, which takes longer than these runs; see its own tests."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("napari_unet.core.training.curves.curves_figure", lambda *_: None)
         yield
@@ -112,7 +112,7 @@ VARIANTS = {
 
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory):
-    """A folder of a run that was never stopped, for each variant."""
+    """Create the folder of an uninterrupted run for each variant."""
     folders = {}
 
     def run(variant):
@@ -173,7 +173,7 @@ def test_stopped_at_any_step_and_resumed_is_as_never_stopped(
         assert isinstance(events[-1], Finished)
         if events[-1].reason == FinishReason.COMPLETED:
             break
-        torch.manual_seed(steps)  # what the caller does with torch in between does not matter
+        torch.manual_seed(steps)  # the caller's use of torch in between must not matter
         before = events[-1].step
         events = list(resume(folder, pairs, should_stop=stop_after(steps)))
         assert isinstance(events[0], Started)
@@ -232,7 +232,7 @@ def test_killed_between_the_last_epoch_and_the_end_nothing_more_is_trained(tmp_p
     whole = list(train(nuclei_pairs(), OBJECTS, tmp_path / "whole", settings))[-1]
     for event in train(nuclei_pairs(), OBJECTS, tmp_path / "killed", settings):
         if isinstance(event, CheckpointSaved) and event.step == whole.step == 6:
-            break  # the epoch is saved, that the run has ended is not
+            break  # the epoch is saved, but not the end of the run
     events = list(resume(tmp_path / "killed", nuclei_pairs()))
     assert not any(isinstance(e, StepDone) for e in events)
     assert events[-1].reason == FinishReason.NO_IMPROVEMENT
@@ -240,7 +240,7 @@ def test_killed_between_the_last_epoch_and_the_end_nothing_more_is_trained(tmp_p
 
 
 def test_early_stopping_counts_on_after_a_stop(tmp_path):
-    # A learning rate that changes nothing: the first epoch is the best, the next two are no better.
+    # The learning rate changes nothing: the first epoch is best, the next two do not improve.
     values = {"learning_rate": 1e-30, "patience": 2, "epoch_steps": 2, "budget": Budget(steps=40)}
     settings = TrainingSettings(**(TINY | values))
     whole = list(train(nuclei_pairs(), OBJECTS, tmp_path / "whole", settings))[-1]
@@ -253,7 +253,7 @@ def test_early_stopping_counts_on_after_a_stop(tmp_path):
     assert_same_run(folder, tmp_path / "whole")
 
 
-# -- what cannot be resumed ----------------------------------------------------------------------
+# -- runs that cannot be resumed -----------------------------------------------------------------
 
 
 @pytest.fixture
@@ -303,7 +303,7 @@ def test_other_images_are_refused(stopped_run):
 
 
 def test_a_folder_without_a_run(tmp_path):
-    with pytest.raises(SettingsError, match="holds no run"):
+    with pytest.raises(SettingsError, match="contains no run"):
         list(resume(tmp_path, nuclei_pairs()))
 
 
@@ -318,11 +318,11 @@ def test_a_damaged_run(stopped_run):
 
 
 def test_a_run_is_not_overwritten_by_another(stopped_run):
-    with pytest.raises(SettingsError, match="already holds a run"):
+    with pytest.raises(SettingsError, match="already contains a run"):
         list(train(nuclei_pairs(), OBJECTS, stopped_run, TrainingSettings(**TINY)))
 
 
-# -- killed --------------------------------------------------------------------------------------
+# -- killed runs ---------------------------------------------------------------------------------
 
 WORKER = """
 import os, sys, time
@@ -335,7 +335,7 @@ from napari_unet.core.system import atomic_files as storage
 
 replace = os.replace
 def slow_replace(self, target):
-    # Half-written on purpose: whoever looks meanwhile must find the old file or none.
+    # Half-written on purpose: a reader must find the old file or none while this is written.
     print("writing", os.path.basename(target), flush=True)
     time.sleep(0.05)
     replace(self, target)
@@ -353,7 +353,7 @@ for line in sys.stdin:
 
 @pytest.fixture(scope="module")
 def workers():
-    """A process that has imported what is slow to import, and trains in copies of itself."""
+    """Start a process that imports the slow modules once and trains in copies of itself."""
     paths = os.pathsep.join([*sys.path, str(Path(__file__).parent)])
     pipe = subprocess.PIPE
     with subprocess.Popen(
@@ -375,7 +375,7 @@ def never_killed(tmp_path_factory):
 
 
 def killed_after(workers, folder, writes):
-    """Train in another process and kill it while it puts a file in place."""
+    """Train in another process and kill it while it moves a file into place."""
     print(folder, file=workers.stdin, flush=True)
     pid = next(int(line) for line in workers.stdout if line.strip().isdecimal())
     for _ in range(writes):

@@ -1,4 +1,4 @@
-"""A run's folder: what is written is read back, damage is named, and no run is overwritten."""
+"""Run folders: files are read back, errors name damaged ones, and no run is overwritten."""
 
 from pathlib import Path
 
@@ -62,10 +62,10 @@ def test_a_folder_with_a_model_is_not_free_and_the_command_to_resume_is_shown(
 
 def test_a_folder_without_settings_or_labels_says_what_is_missing(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
-    with pytest.raises(SettingsError, match=r"no settings\.json in it"):
+    with pytest.raises(SettingsError, match=r"file settings\.json is missing"):
         folder.settings()
     (tmp_path / "settings.json").write_text("{}")
-    with pytest.raises(SettingsError, match="damaged or of another version"):
+    with pytest.raises(SettingsError, match="damaged, or was written by another version"):
         folder.settings()
     for content in (None, b"PK\x03\x04 broken"):
         if content:

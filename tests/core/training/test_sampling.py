@@ -24,7 +24,7 @@ def plane(image, labels, annotated=None, rgb=False):
 
 
 def coordinates(shape, labels=None, annotated=None):
-    """A plane whose two channels are the position of each pixel."""
+    """Build a plane whose two channels are the coordinates of each pixel."""
     labels = np.zeros(shape, int) if labels is None else labels
     return plane(np.stack(np.indices(shape)), labels, annotated)
 
@@ -67,7 +67,7 @@ def test_patches_and_their_targets_lie_at_the_same_place_within_the_image():
     y, x = batch.images.astype(int).transpose(1, 0, 2, 3)
     np.testing.assert_array_equal(batch.targets[:, 0], labels[y, x])
     assert len(np.unique(y[:, 0, 0])) > 10
-    # Every part of the image is seen, edges as well.
+    # Every part of the image is sampled, including the edges.
     assert y.min() == x.min() == 0
     assert y.max() == 69
     assert x.max() == 89
@@ -99,7 +99,7 @@ def test_patches_are_near_the_annotated_area_also_where_labels_lie_outside_of_it
     labels = np.zeros((400, 400), int)
     labels[100:110, 100:110] = labels[300:310, 300:310] = 1
     area = np.zeros((400, 400), bool)
-    area[:200] = True  # as for training, when a block of the image is kept for validation
+    area[:200] = True  # as in training if a block of the image is used for validation
     for share in (0, 0.5, 1):
         batch = sampler(
             [coordinates((400, 400), labels, area)], foreground_patches=share, batch_size=40
@@ -126,7 +126,7 @@ def test_normalising_is_of_the_whole_plane():
 
 @pytest.mark.parametrize(("axes", "ranges"), [("TYX", 3), ("ZYX", 1), ("TZYX", 2), ("ZCYX", 1)])
 def test_a_depth_stack_has_one_range_for_each_time_and_channel(axes, ranges):
-    """Planes of a stack that differ in brightness keep that difference, those over time do not."""
+    """Planes of a stack keep their differences in brightness; time points do not."""
     image, labels = synthetic_nuclei((48, 56), 6)
     size = {"TYX": 3, "ZYX": 3, "TZYX": (2, 3), "ZCYX": (3, 1)}[axes]
     gain = np.arange(1, np.prod(size) + 1).reshape(*np.atleast_1d(size), 1, 1)

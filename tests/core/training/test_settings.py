@@ -1,4 +1,4 @@
-"""Training settings: a budget is one thing, and contradictions are refused."""
+"""Training settings: a budget has exactly one unit, and contradictions are refused."""
 
 import pytest
 from pydantic import ValidationError

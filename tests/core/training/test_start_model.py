@@ -24,7 +24,7 @@ BINARY = Semantic(
 
 
 def model(task=None, channels=1, norm="batch", seed=0) -> Model:
-    """A network with weights and statistics of its own."""
+    """Build a network with random weights and statistics."""
     task = task or Instances()
     outputs = sum(head.channels for head in task.heads)
     unet = UNetConfig(

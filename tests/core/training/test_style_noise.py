@@ -60,9 +60,9 @@ def test_patches_change_as_a_whole_and_each_in_its_own_way(net) -> None:
     same = []
     for some, then in zip(plain, changed, strict=True):
         same.append(torch.equal(some, then))
-        for channel, other in zip(some, then, strict=True):  # linear in what it was
+        for channel, other in zip(some, then, strict=True):  # linear in the values before
             known = torch.stack([channel.ravel(), torch.ones(channel.numel())], 1)
             factors = torch.linalg.lstsq(known, other.ravel()).solution
             torch.testing.assert_close(known @ factors, other.ravel(), rtol=1e-4, atol=1e-4)
     assert any(same)
-    assert not all(same)  # about half of the patches are as they were
+    assert not all(same)  # about half of the patches are unchanged

@@ -164,7 +164,7 @@ def test_a_model_knows_where_it_comes_from(tmp_path):
 
 def test_with_nothing_to_validate_on_it_says_so_and_calls_none_best(tmp_path):
     events = run(tmp_path, nuclei_pairs(1))
-    assert "nothing left to validate on, so no checkpoint is called best" in events[0].summary
+    assert "no validation images, so no best model is saved" in events[0].summary
     assert not any(e.is_best or e.scores for e in events if isinstance(e, EpochDone))
     assert events[-1].best_model is None
     assert not (tmp_path / "run" / "best.safetensors").exists()
@@ -211,11 +211,11 @@ def test_without_improvement_it_ends_early(tmp_path):
     budget = Budget(steps=100)
     events = run(tmp_path, nuclei_pairs(), learning_rate=1e-30, patience=3, budget=budget)
     assert events[-1].reason == "no improvement"
-    assert events[-1].step == 8  # one epoch of two steps is the best, three are no better
+    assert events[-1].step == 8  # one epoch of two steps is the best, three do not improve
 
 
 def test_a_diverging_loss_is_a_sentence(tmp_path):
-    # A decay that turns the sign of the weights and blows them up in every step.
+    # The decay flips the sign of the weights and increases them in every step.
     with pytest.raises(
         SettingsError,
         match=r"The loss is nan at step \d+: training diverged. Choose a lower learning rate",
@@ -247,7 +247,7 @@ def test_another_task_takes_over_all_but_the_head(tmp_path):
     assert model.info.normalization == start.info.normalization
     assert model.info.provenance["started_from"] == "model"
     assert model.weights["head.weight"].shape[0] == 1
-    # Nothing was learned, so all else is what it was.
+    # Nothing was learned, so everything else is unchanged.
     for name, weight in model.weights.items():
         if not name.startswith("head.") and "running" not in name and "num_batches" not in name:
             assert torch.equal(weight, start.weights[name])
@@ -328,7 +328,7 @@ THREE = Semantic(
             LabelsError,
             "No object is outlined in 3 image",
         ),
-        (lambda: nuclei_pairs(), THREE, {}, LabelsError, "which are no classes"),
+        (lambda: nuclei_pairs(), THREE, {}, LabelsError, "which are not classes"),
         (lambda: nuclei_pairs(), Instances(sparse=True), {}, LabelsError, "no annotated area"),
         (lambda: nuclei_pairs(), None, {"device": "tpu"}, DeviceError, "'tpu' is not available"),
         (
@@ -365,7 +365,10 @@ def test_a_folder_that_cannot_be_made(tmp_path):
 @pytest.mark.parametrize(
     ("values", "sentence"),
     [
-        ({"patch_px": 100}, r"Patch size 100 px with depth 4: expected a multiple of 16. Use 96"),
+        (
+            {"patch_px": 100},
+            r"The patch size is 100 px and the depth 4: expected a multiple of 16. Use 96",
+        ),
         ({"budget": {}}, "Budget names nothing: expected exactly one"),
         ({"budget": {"steps": 1, "epochs": 1}}, "names steps and epochs: expected exactly one"),
         ({"budget": {"steps": 0}}, "budget.steps.*greater than or equal to 1.*got 0"),

@@ -1,4 +1,4 @@
-"""The schedule of the learning rate, and when a preview is due."""
+"""The schedule of the learning rate and of previews."""
 
 import pytest
 from hypothesis import given

@@ -133,7 +133,7 @@ def test_the_curve_has_several_points_within_any_budget(pixels: int, effort: str
             STROKES,
             ["Only class 1", "background"],
         ),
-        ([field()], replace(OBJECTS, patch_px=100), ["Patch size 100 px", "Use 96"]),
+        ([field()], replace(OBJECTS, patch_px=100), ["The patch size is 100 px", "Use 96"]),
         ([field()], replace(OBJECTS, budget={"minutes": -1}), ["minutes", "-1"]),
         ([field()], replace(OBJECTS, name="a/b"), ["cannot be called 'a/b'"]),
         ([field()], replace(OBJECTS, name=""), ["cannot be called"]),

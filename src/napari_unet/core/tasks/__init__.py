@@ -1,4 +1,4 @@
-"""What labels mean: targets, loss and decoding of each task; nothing else depends on it."""
+"""Tasks: the meaning of labels, with the targets, loss and decoding that follow from it."""
 
 import lazy_loader as lazy
 

@@ -1,7 +1,7 @@
-"""What a user may change after a prediction: sliders and flags of the command line.
+"""Values that can be adjusted after a prediction, by sliders and command-line options.
 
-A field of a task or decoder becomes adjustable by an `Adjustable` in its annotation. Its title,
-description and bounds are those of the field; nothing else repeats them.
+A field of a task or decoder becomes adjustable through an `Adjustable` in its annotation. Title,
+description and bounds are those of the field and are declared only there.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ _USUAL_DIAMETER_PX = 25.0
 
 @dataclass(frozen=True)
 class Adjustable:
-    """Mark a number among a model's fields as adjustable.
+    """Marker of a numeric field of a task or decoder that can be adjusted.
 
     Parameters
     ----------
     flag
         Name of the command-line option.
     minimum, maximum
-        Ends of the slider; the field itself may allow more.
+        Ends of the slider; the field may allow a wider range.
     step
         Step of the slider.
     unit
         Unit to show, such as ``"px"``.
     maximum_in_objects
-        End of the slider in multiples of the area of a typical object, if that is larger than
-        what fits all models; None: `maximum` holds for all.
+        Right end of the slider in multiples of the area of a typical object, for sliders that
+        depend on the model; None: always `maximum`.
 
     Examples
     --------
@@ -66,7 +66,7 @@ class Adjustable:
 
 @dataclass(frozen=True)
 class Adjustment:
-    """A number of a task's decoder that can be changed after a prediction.
+    """A number of a task or its decoder that can be changed after a prediction.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ class Adjustment:
     title
         Label of its slider.
     description
-        One or two sentences for a tooltip and the help of the command line.
+        One or two sentences for the tooltip and the command-line help.
     range
         Flag, unit and ends of the slider.
     value
@@ -105,7 +105,7 @@ class Adjustment:
 
     @property
     def unit(self) -> str:
-        """Unit to show, such as ``"px"``; empty if it has none."""
+        """Unit to show, such as ``"px"``; empty if there is none."""
         return self.range.unit
 
     @property
@@ -124,7 +124,7 @@ class Adjustment:
         return self.range.step
 
     def maximum_for(self, object_diameter_px: float | None) -> float:
-        """Return the right end of the slider for objects of a diameter.
+        """Return the right end of the slider for objects of a given diameter.
 
         Parameters
         ----------
@@ -143,12 +143,12 @@ Threshold = Annotated[
         gt=0,
         lt=1,
         title="Threshold",
-        description="Probability above which a pixel is foreground. Lower finds more and larger "
-        "objects.",
+        description="Probability above which a pixel is foreground. A lower threshold finds more "
+        "and larger objects.",
     ),
     Adjustable("--threshold", 0.02, 0.98, 0.01),
 ]
-"""Threshold of a foreground probability, as every decoder has it that has one."""
+"""Threshold of a foreground probability, shared by all tasks and decoders that use one."""
 
 
 def adjustments_of(settings: BaseModel) -> tuple[Adjustment, ...]:
@@ -171,7 +171,7 @@ def merge_adjustments(kinds: Iterable[type[BaseModel]]) -> tuple[Adjustment, ...
 def changed_fields(
     settings: BaseModel, values: Mapping[str, float]
 ) -> tuple[dict[str, float], dict[str, float]]:
-    """Split values into those that `settings` can adjust and those that it cannot."""
+    """Split values into those that are adjustable in `settings` and others."""
     known = {a.name for a in adjustments_of(settings)}
     own = {name: value for name, value in values.items() if name in known}
     return own, {name: value for name, value in values.items() if name not in known}

@@ -1,4 +1,4 @@
-"""The tasks that model files can name: this package's own and those registered elsewhere."""
+"""The tasks that model files can refer to: this package's own and registered ones."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _KINDS: dict[str, type[Task]] = {}
 
 
 def register_task(task: type[T]) -> type[T]:
-    """Register a task class, so that model files, run folders and sessions can name it.
+    """Register a task class, so that model files, run folders and sessions can refer to it.
 
     Use it as a decorator of a class that derives from `Task` and declares its ``kind``.
 
@@ -44,7 +44,10 @@ def register_task(task: type[T]) -> type[T]:
         raise ValueError(f"{task.__name__} has no kind: expected a Literal field with a default.")
     other = _KINDS.setdefault(kind, task)
     if f"{other.__module__}.{other.__qualname__}" != f"{task.__module__}.{task.__qualname__}":
-        raise ValueError(f"The kind '{kind}' of {task.__name__} is that of {other.__name__}.")
+        raise ValueError(
+            f"The kind '{kind}' of {task.__name__} is already used by {other.__name__}. Choose "
+            "another."
+        )
     _KINDS[kind] = task
     return task
 
@@ -59,7 +62,7 @@ def task_kinds() -> tuple[type[Task], ...]:
 
 
 def possible_adjustments() -> tuple[Adjustment, ...]:
-    """List what any registered task lets a user adjust, each name once, in the order of sliders.
+    """List the adjustments of all registered tasks, each name once, in the order of sliders.
 
     Examples
     --------
@@ -81,8 +84,8 @@ def _build(value: Any, _: Any) -> Task:
     kind = value.get("kind") if isinstance(value, Mapping) else None
     if kind not in _KINDS:
         raise ValueError(
-            f"there is no task of the kind {kind!r}, expected among {', '.join(_KINDS)}; import "
-            "the package that defines it first"
+            f"there is no task of the kind {kind!r}, expected one of {', '.join(_KINDS)}; first "
+            "import the package that defines it"
         )
     return _KINDS[kind].model_validate(value)
 
@@ -92,12 +95,12 @@ AnyTask = Annotated[SerializeAsAny[Task], WrapValidator(_build)]
 
 
 def parse_task(values: Mapping[str, Any]) -> Task:
-    """Rebuild a task from the values that `model_dump` returned.
+    """Build a task from the values that `model_dump` returned.
 
     Raises
     ------
     pydantic.ValidationError
-        If the kind is not registered, or a value is not allowed.
+        If the kind is not registered, or a value is not valid.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The interface of every task, and what holds for a task unless it says otherwise."""
+"""The interface of all tasks, with defaults for tasks whose labels are objects."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ class Head:
     Parameters
     ----------
     name
-        What it predicts.
+        Name of the predicted quantity.
     channels
-        How many output channels it has.
+        Number of output channels.
     activation
-        What turns its logits into outputs.
+        Function that turns logits into outputs.
     vector
-        Whether the channels are the components of a vector along the spatial axes (which turns
-        with the image when the image is flipped or rotated).
+        Whether the channels are the components of a vector along the spatial axes, which must be
+        flipped and rotated with the image.
 
     Examples
     --------
@@ -61,19 +61,20 @@ class Head:
 
 
 class Task(Settings, ABC):
-    """What the labels of a model mean, and everything that follows from it.
+    """The meaning of a model's labels, and everything that follows from it.
 
     A new task declares ``kind`` as a `Literal` with a default, its outputs (`heads`, `reach_px`),
-    and how labels become targets (`encode`), what those cost (`loss`) and how outputs become labels
-    (`decode`). The rest has defaults for labels that are objects.
-    `napari_unet.core.tasks.any_task.register_task` makes a task known to model files.
+    the conversion of labels to targets (`encode`), the loss (`loss`), and the conversion of outputs
+    to labels (`decode`). Everything else has defaults for labels that are objects.
+    `napari_unet.core.tasks.any_task.register_task` registers a task, so that model files can
+    refer to it.
 
     Arrays have axes YX or ZYX after the first.
 
     Parameters
     ----------
     kind
-        Its name in files.
+        Name of the task in files.
     sparse
         Whether 0 means "not annotated" instead of background.
 
@@ -92,16 +93,16 @@ class Task(Settings, ABC):
     kind: str
     sparse: bool = False
 
-    # -- what the network predicts ---------------------------------------------------------------
+    # -- outputs of the network ------------------------------------------------------------------
 
     @property
     @abstractmethod
     def heads(self) -> tuple[Head, ...]:
-        """The output groups, in the order of the network's output channels."""
+        """Groups of output channels, in the order of the network's outputs."""
 
     @property
     def output_channels(self) -> tuple[OutputChannel, ...]:
-        """The output channels in their order."""
+        """Output channels, in order."""
         return tuple(
             OutputChannel(
                 head.name if head.channels == 1 else f"{head.name} {number}",
@@ -112,13 +113,13 @@ class Task(Settings, ABC):
         )
 
     def shares_outputs(self, other: Task) -> bool:
-        """Whether a network for the other task has the outputs of this one, in the same order."""
+        """Return whether a network for the other task has the same outputs in the same order."""
         return type(self) is type(other) and self.heads == other.heads
 
     # -- training --------------------------------------------------------------------------------
 
     def check(self, pairs: list[Pair]) -> None:
-        """Raise `LabelsError` if the pairs' labels cannot teach this task."""
+        """Raise `LabelsError` if this task cannot be trained on the labels of the pairs."""
         if not any(pair.labels.any() for pair in pairs):
             raise LabelsError(
                 f"Nothing is labelled in {len(pairs)} image(s): the labels are 0 everywhere. "
@@ -127,7 +128,7 @@ class Task(Settings, ABC):
 
     @abstractmethod
     def encode(self, labels: Labels, inside: NDArray[np.bool_]) -> Targets:
-        """Turn labels into targets (T, ...) and one weight per head (H, ...), 0 = ignore."""
+        """Convert labels to targets (T, ...) and one weight per head (H, ...), 0 = ignore."""
 
     @abstractmethod
     def loss(self) -> Loss:
@@ -135,60 +136,60 @@ class Task(Settings, ABC):
 
     @property
     def class_targets(self) -> bool:
-        """Whether targets are the index of a class, so that a linear classifier can be fitted."""
+        """Whether targets are class indices, so that a linear classifier can be fitted."""
         return False
 
     @property
     def background_target(self) -> int:
-        """The value of the first target in the background."""
+        """Value of the first target in the background."""
         return 0
 
     def decoding_like(self, _start: Task) -> Self:
-        """Return this task decoding as the one that training starts from, if both can."""
+        """Return this task with the decoder of the start model's task, if it can use it."""
         return self
 
     # -- labels ----------------------------------------------------------------------------------
 
     @abstractmethod
     def decode(self, outputs: Maps) -> Labels:
-        """Turn activated outputs (channels, ...) into labels."""
+        """Convert activated outputs (channels, ...) to labels."""
 
     @property
     @abstractmethod
     def reach_px(self) -> int:
-        """How far from a block's edge its decoded labels may depend on what lies beyond."""
+        """Distance from a block's edge within which labels may depend on pixels beyond it."""
 
     @property
     def label_classes(self) -> tuple[ClassInfo, ...]:
-        """The classes that labels stand for, with the background; none if they are objects."""
+        """Classes of the labels, including the background; empty if labels are objects."""
         return ()
 
     @property
     def labels_are_objects(self) -> bool:
-        """Whether each label is an object, which is counted, measured and matched."""
+        """Whether each label is an object that can be counted, measured and matched."""
         return not self.label_classes
 
     @property
     def background_id(self) -> int:
-        """The label of the background."""
+        """Label of the background."""
         return next((c.id for c in self.label_classes if c.background), 0)
 
     @property
     def foreground_threshold(self) -> float:
         """Value of the first output above which a pixel belongs to an object.
 
-        On another grid than the network's, objects are cut where the resampled output falls
-        below it; classes are decoded anew there instead.
+        If labels are resampled to a grid other than the network's, objects end where the resampled
+        output falls below this value. Classes are decoded again on the new grid instead.
         """
         return 0.5
 
     def confidence(self, labels: Labels, outputs: Maps) -> Maps:
-        """Compute how sure each object is: the mean of the first output in it, by id from 1.
+        """Compute the confidence of each object: the mean of the first output in it.
 
         Returns
         -------
         array of float32
-            One value per id up to the largest; none if labels are classes.
+            One value per id, from 1 to the largest; empty if labels are classes.
         """
         if not self.labels_are_objects:
             return np.empty(0, np.float32)
@@ -202,10 +203,10 @@ class Task(Settings, ABC):
         return False
 
     def object_quality(self, labels: Labels, outputs: Maps) -> NDArray[np.float64]:
-        """Compute how well each object agrees with the outputs it comes from, 0 to 1.
+        """Compute how well each object agrees with the outputs it was decoded from, 0 to 1.
 
-        Available if `judges_objects`: the size of objects and the contrast of an image can then be
-        estimated. One value per id from 1.
+        Available if `judges_objects`; used to estimate the size of objects and the contrast of an
+        image. Returns one value per id from 1.
         """
         raise NotImplementedError
 
@@ -217,43 +218,43 @@ class Task(Settings, ABC):
 
     @property
     def scores(self) -> TaskScores:
-        """The scores to show; `TaskScores.primary` chooses the best model."""
+        """Scores to show; the best model is chosen by `TaskScores.primary`."""
         return OBJECT_SCORES if self.labels_are_objects else CLASS_SCORES
 
     @property
     def words(self) -> Words:
-        """The task in words."""
+        """Phrases that describe the task."""
         return Words(
             labels=f"objects ({self.kind})",
             results="objects",
             does=f"segments objects ({self.kind})",
             done=f"Objects ({self.kind}) were segmented",
-            decoding="The objects come from these maps",
+            decoding="The objects are decoded from these maps",
             tags=("instance-segmentation",),
         )
 
     def describe_decoding(self, *, resized: bool = False) -> str:
-        """Describe in a sentence how outputs became labels, with the settings.
+        """Describe in a sentence how outputs were decoded to labels, with the settings.
 
         Parameters
         ----------
         resized
-            Whether images were resized for the network, so that lengths are in its pixels.
+            Whether images were resized for the network, so that lengths refer to resized pixels.
         """
         values = ", ".join(f"{a.title.lower()} {a.value:g}" for a in self.adjustments)
         settings = f" with {values}" if values else ""
         return f"The network's outputs were turned into labels{settings}."
 
-    # -- what may be adjusted after a prediction -------------------------------------------------
+    # -- adjustments after a prediction ----------------------------------------------------------
 
     @classmethod
     def possible_adjustments(cls) -> tuple[Adjustment, ...]:
-        """List what any task of this kind lets a user adjust, with the defaults as values."""
+        """List the adjustments of all tasks of this kind, with default values."""
         return merge_adjustments([cls])
 
     @property
     def adjustments(self) -> tuple[Adjustment, ...]:
-        """What can be adjusted after a prediction, with its current values."""
+        """Values that can be adjusted after a prediction."""
         return adjustments_of(self)
 
     def adjusted(self, values: Mapping[str, float]) -> Self:
@@ -262,7 +263,7 @@ class Task(Settings, ABC):
         Parameters
         ----------
         values
-            Values by `Adjustment.name`; those left out stay as they are.
+            Values by `Adjustment.name`; others are not changed.
 
         Raises
         ------
@@ -277,9 +278,9 @@ class Task(Settings, ABC):
         return self._with_adjustments(dict(values)) if values else self
 
     def why_not_adjustable(self, name: str) -> str:
-        """Explain in half a sentence why there is no adjustment of that name."""
+        """Explain in a clause why there is no adjustment of that name."""
         known = ", ".join(a.name for a in self.adjustments) or "nothing"
-        return f"expected among {known}"
+        return f"expected one of {known}"
 
     def __setstate__(self, state: dict[Any, Any]) -> None:
         """Restore a pickled task. In a new process its class may not be built for writing yet."""

@@ -1,4 +1,4 @@
-"""Decoders: from foreground, distance and offset maps to objects. Exchangeable, torch-free."""
+"""Interchangeable decoders of foreground, distance and offset maps to objects, without torch."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ class _Decoder(BaseModel):
         Field(
             ge=0,
             title="Min. area (px)",
-            description="Objects of fewer pixels, on the grid of the network, are dropped.",
+            description="Objects with fewer pixels, counted on the grid of the network, are "
+            "removed.",
         ),
         Adjustable("--min-area", 0, 1000, 1, unit="px", maximum_in_objects=2),
     ] = 24
@@ -36,11 +37,11 @@ class _Decoder(BaseModel):
 
     @property
     def reach_px(self) -> int:
-        """How far from a block's edge its labels may depend on what lies beyond."""
+        """Distance from a block's edge within which labels may depend on pixels beyond it."""
         return 2 * self.max_radius_px
 
     def _tidy(self, labels: Labels, maps: Maps) -> NDArray[np.int32]:
-        """Make each object one piece, drop small ones and those that disagree, number the rest."""
+        """Reduce objects to one piece, remove small and inconsistent ones, number the rest."""
         tidy = _pieces(labels, self.min_area_px)
         if self.fill_holes:
             tidy = _without_holes(tidy)
@@ -53,32 +54,32 @@ class _Decoder(BaseModel):
 
 
 class VoteDecoder(_Decoder):
-    """Foreground pixels vote for their object's centre; peaks of the votes are the objects.
+    """Decoder in which foreground pixels vote for the centre of their object.
 
-    Each foreground pixel walks along its predicted offset, `steps` times, and votes where it
-    arrives. The votes are smoothed; each local maximum with enough votes is an object; each
-    pixel joins the maximum in whose basin its vote fell.
+    Each foreground pixel follows its predicted offset `steps` times and votes for the position
+    where it arrives. The votes are smoothed, and each local maximum with enough votes is an object.
+    Each pixel belongs to the maximum in whose basin its vote is.
 
     Parameters
     ----------
     threshold
         Probability above which a pixel is foreground.
     steps
-        How often a pixel follows the offset at its position.
+        Number of times that a pixel follows the offset at its position.
     smoothing_px
         Standard deviation of the smoothing of the votes.
     min_votes
-        Votes that a centre needs, counted as if all fell on one pixel.
+        Number of votes that a centre needs, as if all were on one pixel.
     min_area_px
-        Smaller objects are dropped.
+        Area in pixels below which objects are removed.
     max_radius_px
-        Offsets longer than this are shortened to it.
+        Largest length of an offset; longer ones are shortened.
     fill_holes
-        Whether holes in an object belong to it.
+        Whether holes in an object are filled.
     min_agreement
-        Objects that agree less with the outputs they are decoded from are dropped, see
-        `napari_unet.core.tasks.self_agreement.agreement`: what was found in an empty image's
-        background. 0 keeps all.
+        Agreement with the outputs below which objects are removed, such as those found in the
+        background of an empty image; see `napari_unet.core.tasks.self_agreement.agreement`. 0 keeps
+        all objects.
     """
 
     kind: Literal["votes"] = "votes"
@@ -90,14 +91,14 @@ class VoteDecoder(_Decoder):
             ge=0,
             title="Min. votes",
             description="Each pixel votes for the centre of its object; an object needs at least "
-            "this many votes. Higher merges touching objects, lower splits them.",
+            "this many votes. Higher values merge touching objects, lower values split them.",
         ),
         Adjustable("--min-votes", 0, 200, 1, maximum_in_objects=1),
     ] = 20.0
 
     @property
     def reach_px(self) -> int:
-        """How far from a block's edge its labels may depend on what lies beyond."""
+        """Distance from a block's edge within which labels may depend on pixels beyond it."""
         return self.steps * self.max_radius_px + int(4 * self.smoothing_px + 1)
 
     def describe(self) -> str:
@@ -110,12 +111,12 @@ class VoteDecoder(_Decoder):
         Parameters
         ----------
         maps
-            (2 + ndim, ...) foreground probability, relative distance, offset in px.
+            Foreground probability, relative distance and offset in px, (2 + ndim, ...).
 
         Returns
         -------
         array of int32
-            0 background, objects 1, 2, ... in raster order of their first pixels.
+            Labels: 0 is background; objects are 1, 2, ... in raster order of their first pixels.
         """
         foreground = maps[0] > self.threshold
         pixels = np.stack(np.nonzero(foreground))
@@ -128,7 +129,7 @@ class VoteDecoder(_Decoder):
         return self._tidy(labels, maps)
 
     def _walk(self, pixels: NDArray[np.intp], offsets: Maps) -> NDArray[np.intp]:
-        """Where each pixel arrives, as integer coordinates (ndim, pixels)."""
+        """Compute where each pixel arrives, as integer coordinates (ndim, pixels)."""
         far = np.array(offsets.shape[1:])[:, None] - 1
         position = pixels.astype(np.float64)
         at = pixels
@@ -137,13 +138,13 @@ class VoteDecoder(_Decoder):
             length = np.sqrt((step**2).sum(axis=0))
             position += step * np.minimum(1, self.max_radius_px / np.maximum(length, 1e-6))
             position = np.clip(position, 0, far)
-            # Not rint: it rounds halves to even positions, so that a block would decode otherwise
-            # than the whole image.
+            # Not rint: it rounds halves to even positions, so a block would be decoded differently
+            # from the whole image.
             at = np.floor(position + 0.5).astype(np.intp)
         return at
 
     def _centres(self, arrived: NDArray[np.intp], shape: tuple[int, ...]) -> NDArray[np.int32]:
-        """Basins of the smoothed votes around each peak."""
+        """Find the basins of the smoothed votes around each peak."""
         from scipy import ndimage
         from skimage.segmentation import watershed
 
@@ -155,33 +156,33 @@ class VoteDecoder(_Decoder):
         apart = max(1, round(self.smoothing_px))
         peaks = smooth == ndimage.maximum_filter(smooth, 2 * apart + 1, mode="constant")
         peaks &= smooth > max(self.min_votes, 1e-3) / spread
-        # Labelled, so that a plateau is one centre.
+        # Connected peaks are labelled together, so that a plateau is one centre.
         seeds, _ = ndimage.label(peaks, np.ones((3,) * len(shape)), output=np.int32)
         basins: NDArray[np.int32] = watershed(-smooth, seeds, mask=smooth > 1e-6)
         return basins
 
 
 class WatershedDecoder(_Decoder):
-    """Objects are flooded from the peaks of the distance map, within the foreground.
+    """Decoder by a watershed of the foreground from the peaks of the distance map.
 
     Parameters
     ----------
     threshold
         Probability above which a pixel is foreground.
     peak_threshold
-        Relative distance that a peak needs.
+        Relative distance above which a pixel is part of a peak.
     smoothing_px
         Standard deviation of the smoothing of the distance map.
     min_area_px
-        Smaller objects are dropped.
+        Area in pixels below which objects are removed.
     max_radius_px
-        Largest radius of an object.
+        Largest radius of an object in pixels.
     fill_holes
-        Whether holes in an object belong to it.
+        Whether holes in an object are filled.
     min_agreement
-        Objects that agree less with the outputs they are decoded from are dropped, see
-        `napari_unet.core.tasks.self_agreement.agreement`: what was found in an empty image's
-        background. 0 keeps all.
+        Agreement with the outputs below which objects are removed, such as those found in the
+        background of an empty image; see `napari_unet.core.tasks.self_agreement.agreement`. 0 keeps
+        all objects.
     """
 
     kind: Literal["watershed"] = "watershed"
@@ -209,9 +210,10 @@ Decoder = Annotated[VoteDecoder | WatershedDecoder, Field(discriminator="kind")]
 
 
 def first_pixels(labels: Labels) -> NDArray[np.intp]:
-    """Flat index of the first pixel of each id from 0 on; the number of pixels where it has none.
+    """Find the flat index of the first pixel of each id from 0; ids without pixels get the size.
 
-    Of several writes to one place the last one stays: written backwards, that is the first pixel.
+    Of several writes to the same element the last one is kept; in reverse order, that is the first
+    pixel.
     """
     first = np.full(int(labels.max(initial=0)) + 1, labels.size)
     pixels = np.flatnonzero(labels)[::-1]
@@ -220,7 +222,7 @@ def first_pixels(labels: Labels) -> NDArray[np.intp]:
 
 
 def _pieces(labels: Labels, smallest_px: int) -> NDArray[np.int32]:
-    """Make each object one piece, drop small ones, number the rest by their first pixels."""
+    """Reduce objects to their largest piece, remove small ones, number by first pixels."""
     from skimage.measure import label
 
     pieces, count = label(labels, connectivity=labels.ndim, return_num=True)
@@ -237,7 +239,7 @@ def _pieces(labels: Labels, smallest_px: int) -> NDArray[np.int32]:
 
 
 def _without_holes(labels: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Give each patch of background that lies within one object to that object."""
+    """Fill each patch of background that is enclosed by a single object."""
     from skimage.measure import label
 
     holes, count = label(labels == 0, connectivity=1, return_num=True)

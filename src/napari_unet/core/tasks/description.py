@@ -1,4 +1,4 @@
-"""How a task is described to people: in texts, tables and packages."""
+"""Descriptions of a task for texts, tables and packages."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ class ClassInfo(Settings):
     Parameters
     ----------
     id
-        Its number in the labels; kept in the result.
+        Number of the class in the labels and in results.
     name
-        Its name.
+        Name of the class.
     color
-        ``"#rrggbb"`` or None.
+        Colour ``"#rrggbb"``, or None.
     background
-        Whether it is the background; true of exactly one class.
+        Whether it is the background; True for exactly one class.
 
     Examples
     --------
@@ -46,9 +46,9 @@ class OutputChannel:
     Parameters
     ----------
     name
-        Its name.
+        Name of the channel.
     meaning
-        What its values are, in half a sentence.
+        Meaning of its values, as a phrase.
 
     Examples
     --------
@@ -63,24 +63,25 @@ class OutputChannel:
 
 @dataclass(frozen=True)
 class Words:
-    """A task in words.
+    """Phrases that describe a task.
 
     Parameters
     ----------
     labels
-        What its labels are: ``"objects (nucleus)"``.
+        Kind of labels: ``"objects (nucleus)"``.
     results
-        What a labels layer of results holds: ``"nuclei"``.
+        Name for a layer of results: ``"nuclei"``.
     does
-        What a model does, after "A U-Net that": ``"segments objects (nucleus)"``.
+        Phrase after "A U-Net that": ``"segments objects (nucleus)"``.
     done
-        What was done, before "with": ``"Objects (nucleus) were segmented"``.
+        Phrase before "with": ``"Objects (nucleus) were segmented"``.
     decoding
-        How labels follow from the outputs: ``"The objects come from these maps"``.
+        Sentence, without full stop, on how labels follow from the outputs: ``"The objects are
+        decoded from these maps"``.
     object_name
-        What one object is called.
+        Name of one object.
     tags
-        Keywords of bioimage.io.
+        Keywords for bioimage.io.
 
     Examples
     --------

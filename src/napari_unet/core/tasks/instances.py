@@ -1,4 +1,4 @@
-"""Instances: every object has an id of its own."""
+"""Instance segmentation: every object has its own id."""
 
 from __future__ import annotations
 
@@ -22,27 +22,28 @@ __all__ = ["Instances"]
 
 
 OFFSET_UNIT_PX = 10.0
-"""Offsets are predicted in units of this many pixels, so that they are of the order of 1."""
+"""Unit of predicted offsets in pixels, chosen so that they are of the order of 1."""
 
 
 CONTACT_WEIGHT = 4.0
-"""How much a pixel between two objects counts in training, another one counting 1."""
+"""Weight in training of a pixel between two objects, relative to other pixels."""
 
 
 class Instances(Task):
-    """Every object gets an id of its own (nuclei).
+    """Task in which every object has its own id, for example nuclei.
 
-    The network predicts the foreground, the distance to the object's outline relative to its
-    largest, and the offset of each pixel to its object's centre.
+    The network predicts the foreground, the relative distance (the distance to the outline of the
+    object, divided by the largest distance in it), and the offset of each pixel to the centre of
+    its object.
 
     Parameters
     ----------
     sparse
-        Whether only the annotated areas are outlined; every pair must then have one.
+        Whether objects are outlined only in annotated areas; every pair must then have one.
     object_name
-        What an object is called.
+        Name of an object.
     decoder
-        How outputs become objects.
+        Decoder of the outputs.
 
     Examples
     --------
@@ -64,7 +65,7 @@ class Instances(Task):
 
     @property
     def heads(self) -> tuple[Head, ...]:
-        """Foreground, distance and offset."""
+        """Heads of foreground, distance and offset."""
         return (
             Head("foreground", 1, "sigmoid"),
             Head("distance", 1, "sigmoid"),
@@ -72,40 +73,38 @@ class Instances(Task):
         )
 
     def check(self, pairs: list[Pair]) -> None:
-        """Raise `LabelsError` where no object is outlined, or a sparse pair has no area."""
+        """Raise `LabelsError` if no object is outlined, or a sparse pair has no annotated area."""
         for pair in pairs:
             if self.sparse and pair.annotated is None:
                 raise LabelsError(
-                    f"'{pair.name}' has sparse labels and no annotated area: expected a mask of "
-                    "the area in which every object is outlined. Draw one, or say that 0 is "
-                    "background."
+                    f"'{pair.name}' has sparse labels but no annotated area: expected a mask of "
+                    "the area in which every object is outlined. Draw one, or use 0 as background."
                 )
         if not any(pair.labels.any() for pair in pairs):
             raise LabelsError(
                 f"No object is outlined in {len(pairs)} image(s): the labels are 0 everywhere. "
-                "Paint each object with a number of its own."
+                "Paint each object with its own number."
             )
 
     def encode(self, labels: Labels, inside: NDArray[np.bool_]) -> Targets:
-        """Turn objects into foreground, distance and offsets.
+        """Convert objects to foreground, distance and offsets.
 
         Parameters
         ----------
         labels
-            Axes YX or ZYX; each id an object.
+            Axes YX or ZYX; each id is an object.
         inside
-            Where labels count. With sparse labels, objects that reach out of it are taken for
-            partly outlined: they teach the foreground, not the separation.
+            Mask of the annotated area. With sparse labels, objects that extend beyond it count as
+            partly outlined: they are targets of the foreground, but not of distance and offset.
 
         Returns
         -------
         targets
-            (2 + ndim, ...) float32: foreground, distance 0 to 1, offset to the centre in units of
-            `OFFSET_UNIT_PX` along the axes in their order.
+            (2 + ndim, ...) float32: foreground, relative distance from 0 to 1, and offset to the
+            centre in units of `OFFSET_UNIT_PX` along each axis in order.
         weight
-            (3, ...) float32, for foreground, distance and offset: 0 where nothing is known, more
-            than 1 for objects that are small and where objects touch, which is where they get
-            lost or merge.
+            (3, ...) float32, for foreground, distance and offset: 0 if unknown, above 1 in small
+            objects and where objects touch, because these are easily missed or merged.
         """
         objects = Objects(labels)
         targets = np.zeros((2 + self.ndim, *labels.shape), np.float32)
@@ -125,7 +124,7 @@ class Instances(Task):
         return targets, weight
 
     def decode(self, outputs: NDArray[np.float32]) -> Labels:
-        """Turn outputs (2 + ndim, ...) into ids 1, 2, ... in raster order of their first pixels."""
+        """Convert outputs (2 + ndim, ...) to ids 1, 2, ... in raster order of first pixels."""
         scaled = outputs.astype(np.float32)
         scaled[2:] *= OFFSET_UNIT_PX
         return self.decoder.decode(scaled)
@@ -137,7 +136,7 @@ class Instances(Task):
         return instance_loss
 
     def decoding_like(self, start: Task) -> Self:
-        """Return this task with the decoder of the one that training starts from."""
+        """Return this task with the decoder of the start model's task."""
         if not isinstance(start, Instances):
             return self
         return self.model_copy(update={"decoder": start.decoder})
@@ -149,13 +148,13 @@ class Instances(Task):
 
     @property
     def judges_objects(self) -> bool:
-        """True: offsets and distances tell whether an object is recognised."""
+        """True: offsets and distances show whether an object is recognised."""
         return True
 
     def object_quality(self, labels: Labels, outputs: Maps) -> NDArray[np.float64]:
         """Compute how well objects agree with foreground, distance and offsets; see `Task`."""
         maps = np.concatenate([outputs[:2], outputs[2:] * OFFSET_UNIT_PX])
-        # Not the mean of the parts: an object that fails in one respect is not recognised.
+        # The geometric mean: an object that fails in one respect is not recognised.
         quality: NDArray[np.float64] = agreement_parts(labels, maps).prod(axis=1) ** (1 / 3)
         return quality
 
@@ -166,20 +165,20 @@ class Instances(Task):
 
     @property
     def output_channels(self) -> tuple[OutputChannel, ...]:
-        """Foreground, distance and the offset along each axis."""
+        """Channels of foreground, distance and the offset along each axis."""
         offset = f"offset to the object's centre, in units of {OFFSET_UNIT_PX:g} pixels"
         return (
             OutputChannel("foreground", "probability that the pixel belongs to an object"),
             OutputChannel(
                 "distance",
-                "distance to the object's outline, relative to its largest, 0 to 1",
+                "distance to the object's outline relative to the largest one in it, 0 to 1",
             ),
             *(OutputChannel(f"offset {axis}", offset) for axis in "zyx"[3 - self.ndim :]),
         )
 
     @property
     def words(self) -> Words:
-        """The task in words."""
+        """Phrases that describe the task."""
         name = self.object_name
         nuclei = name == "nucleus"
         return Words(
@@ -187,7 +186,7 @@ class Instances(Task):
             results="nuclei" if nuclei else f"{name}s",
             does=f"segments objects ({name})",
             done=f"Objects ({name}) were segmented",
-            decoding="The objects come from these maps, by votes for their centres",
+            decoding="The objects are decoded from these maps by votes for their centres",
             object_name=name,
             tags=("instance-segmentation", *(["nuclei"] if nuclei else [])),
         )
@@ -203,12 +202,12 @@ class Instances(Task):
 
     @classmethod
     def possible_adjustments(cls) -> tuple[Adjustment, ...]:
-        """List what the decoders let a user adjust."""
+        """List the adjustments of all decoders, with default values."""
         return merge_adjustments([VoteDecoder, WatershedDecoder])
 
     @property
     def adjustments(self) -> tuple[Adjustment, ...]:
-        """What the decoder lets a user adjust."""
+        """Adjustments of the decoder."""
         return adjustments_of(self.decoder)
 
     def _with_adjustments(self, values: dict[str, float]) -> Self:

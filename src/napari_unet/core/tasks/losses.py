@@ -1,4 +1,4 @@
-"""Losses: what a task's targets cost, pixel by pixel weighted, 0 = ignored."""
+"""Losses of tasks, with a weight for each pixel; 0 = ignored."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def bce_dice(
     weight: Tensor,
     class_weights: tuple[float, ...] | None = None,
 ) -> Tensor:
-    """Binary cross-entropy plus soft Dice loss.
+    """Compute binary cross-entropy plus soft Dice loss.
 
     Shape
     -----
@@ -36,7 +36,7 @@ def cross_entropy_dice(
     weight: Tensor,
     class_weights: tuple[float, ...] | None = None,
 ) -> Tensor:
-    """Cross-entropy plus the mean soft Dice loss of the classes.
+    """Compute cross-entropy plus the mean soft Dice loss of the classes.
 
     Shape
     -----
@@ -52,7 +52,7 @@ def cross_entropy_dice(
 
 
 def instance_loss(logits: Tensor, targets: Tensor, weight: Tensor) -> Tensor:
-    """Cost of foreground (BCE + Dice), relative distance (BCE) and offsets (smooth L1).
+    """Sum the losses of foreground (BCE + Dice), relative distance (BCE), offsets (smooth L1).
 
     Shape
     -----
@@ -71,7 +71,7 @@ def instance_loss(logits: Tensor, targets: Tensor, weight: Tensor) -> Tensor:
 
 
 def activate(task: Task, logits: Tensor) -> Tensor:
-    """Turn logits (N, channels, ...) into outputs (same shape, float32), head by head."""
+    """Convert logits (N, channels, ...) to outputs (same shape, float32), head by head."""
     logits = logits.float()
     outputs, start = [], 0
     for head in task.heads:
@@ -86,14 +86,15 @@ def activate(task: Task, logits: Tensor) -> Tensor:
 
 
 def _mean(cost: Tensor, weight: Tensor) -> Tensor:
-    """Weighted mean; 0 where nothing counts."""
+    """Compute the weighted mean; 0 if all weights are 0."""
     return (cost * weight).sum() / weight.sum().clamp_min(1e-6)
 
 
 def _dice_loss(probability: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-    """One minus soft Dice, mean over the channels of each image in which they occur.
+    """Compute the mean of 1 - soft Dice over all channels that occur, image by image.
 
-    By image, so that a patch with few or dim objects counts as much as a crowded one.
+    It is computed by image, so that a patch with few or dim objects counts as much as a crowded
+    one.
 
     Source: Milletari, Navab and Ahmadi, "V-Net", 3DV 2016.
     """

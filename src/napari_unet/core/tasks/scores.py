@@ -1,4 +1,4 @@
-"""Which validation scores matter for a task; the one by which the best model is chosen."""
+"""The validation scores of a task, including the one by which the best model is chosen."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ class ScoreName:
     Parameters
     ----------
     key
-        Its flat name, as in ``history.csv`` and in a model's header.
+        Flat name of the score, as in ``history.csv`` and in the header of a model.
     label
-        What it is called where there is little room.
+        Short name.
     title
-        What it is called where it is explained; empty: as the label.
+        Long name; empty: the same as the label.
 
     Examples
     --------
@@ -34,16 +34,16 @@ class ScoreName:
 
 @dataclass(frozen=True)
 class TaskScores:
-    """The scores of a task that people look at; of all of them higher is better.
+    """The scores of a task to show; higher is better for all of them.
 
     Parameters
     ----------
     curves
-        Drawn during training; the best model is chosen by the first.
+        Scores drawn during training; the best model is chosen by the first.
     line
-        Printed in one line.
+        Scores printed in one line.
     card
-        Shown beside a model.
+        Scores shown with a model.
 
     Examples
     --------
@@ -58,7 +58,7 @@ class TaskScores:
 
     @property
     def primary(self) -> ScoreName:
-        """The score by which the best model is chosen."""
+        """Score by which the best model is chosen."""
         return self.curves[0]
 
 
@@ -76,7 +76,7 @@ OBJECT_SCORES = TaskScores(
         ScoreName("f1_50_pooled", "F1 at IoU 0.5"),
     ),
 )
-"""For labels that are objects."""
+"""Scores for labels that are objects."""
 
 CLASS_SCORES = TaskScores(
     curves=(
@@ -94,4 +94,4 @@ CLASS_SCORES = TaskScores(
         ScoreName("mean_dice_without_background_pooled", "mean Dice without background"),
     ),
 )
-"""For labels that are classes."""
+"""Scores for labels that are classes."""

@@ -1,9 +1,9 @@
-"""Whether objects agree with the outputs that they were decoded from.
+"""Agreement of objects with the outputs that they were decoded from.
 
-What a network recognises, it predicts consistently: in the pixels of an object the offsets point
-to its centre, the relative distance is that to its outline, and the foreground is sure. Where it
-has to guess, they do not: in the uneven background of an empty image, in fragments of objects
-that are far too large.
+Outputs are consistent for objects that a network recognises: offsets point to the centre of the
+object, the relative distance is that to its outline, and the foreground probability is high.
+They are inconsistent where the network guesses: in the uneven background of an empty image, or in
+fragments of objects that are much larger than in training.
 """
 
 from __future__ import annotations
@@ -21,30 +21,30 @@ Maps = NDArray[np.float32]
 
 
 def agreement(labels: NDArray[np.integer[Any]], maps: Maps) -> NDArray[np.float64]:
-    """Say how well each object agrees with the outputs, from 0 to 1.
+    """Compute how well each object agrees with the outputs, from 0 to 1.
 
     Parameters
     ----------
     labels
         Objects 1, 2, ... [Y, X] or [Z, Y, X]; 0 is background.
     maps
-        (2 + ndim, ...) foreground probability, relative distance, offset in px.
+        Foreground probability, relative distance and offset in px, (2 + ndim, ...).
 
     Returns
     -------
     array of float64
-        The mean of the three columns of `agreement_parts`, by object from 1 on.
+        Mean of the three columns of `agreement_parts`, for each object from 1.
     """
     found: NDArray[np.float64] = agreement_parts(labels, maps).mean(axis=1)
     return found
 
 
 def agreement_parts(labels: NDArray[np.integer[Any]], maps: Maps) -> NDArray[np.float64]:
-    """Give the parts of the agreement: offsets, distance and foreground, each 0 to 1.
+    """Compute the parts of the agreement: offsets, distance and foreground, each from 0 to 1.
 
-    Parameters and rows as in `agreement`. Offsets: the share of the spread of the object's pixels
-    around its centre that the predicted offsets explain (R squared). Distance: 1 less twice the
-    mean absolute error. Foreground: 0 where its mean is 0.5, 1 where it is 1.
+    Parameters and rows as for `agreement`. Offsets: the fraction of the variance of the pixels'
+    positions around the centre that the predicted offsets explain (R squared). Distance: 1 minus
+    twice the mean absolute error. Foreground: 0 if the mean probability is 0.5, 1 if it is 1.
     """
     objects = Objects(labels)
     predicted = maps.reshape(len(maps), -1)[:, objects.pixels]

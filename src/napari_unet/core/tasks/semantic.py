@@ -1,4 +1,4 @@
-"""Semantic: each pixel has a class."""
+"""Semantic segmentation: each pixel has a class."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ __all__ = ["ClassInfo", "Semantic"]
 
 
 class Semantic(Task):
-    """Each pixel gets a class.
+    """Task in which each pixel has a class.
 
-    Two classes need one output (the probability of the class that is not the background), more
-    need one each.
+    Two classes need one output (the probability of the class that is not the background); three or
+    more need one output each.
 
     Parameters
     ----------
     classes
-        All classes, with the background. `Semantic.from_labels` finds them.
+        All classes, including the background. `Semantic.from_labels` finds them in labels.
     sparse
         Whether 0 means "not painted" instead of background.
     class_weights
@@ -58,13 +58,13 @@ class Semantic(Task):
                 "Paint a second class (the background counts as one)."
             )
         if sum(c.background for c in self.classes) != 1:
-            raise SettingsError("Exactly one class must be flagged as the background.")
+            raise SettingsError("Exactly one class must be marked as the background.")
         if self.sparse and 0 in ids:
-            raise SettingsError("With sparse labels 0 means 'not painted' and cannot be a class.")
+            raise SettingsError("In sparse labels, 0 means 'not painted' and cannot be a class.")
         if self.class_weights is not None and len(self.class_weights) != len(ids):
             raise SettingsError(
-                f"{len(self.class_weights)} class weights for {len(ids)} classes: expected one "
-                "each."
+                f"There are {len(self.class_weights)} class weights for {len(ids)} classes: "
+                "expected one for each class."
             )
         return self
 
@@ -78,7 +78,7 @@ class Semantic(Task):
         background: int | None = None,
         **kwargs: Any,
     ) -> Semantic:
-        """Make a task whose classes are the ids found in labels.
+        """Build a task whose classes are the ids found in labels.
 
         Parameters
         ----------
@@ -87,16 +87,16 @@ class Semantic(Task):
         sparse
             Whether 0 means "not painted".
         names
-            Names by id; others are called "class 3".
+            Names by id; other classes are named by their number, like "class 3".
         background
-            Id of the background; None: 0 if dense, the lowest painted id if sparse.
+            Id of the background; None: 0 for dense labels, the lowest painted id for sparse ones.
         **kwargs
-            The other fields of `Semantic`.
+            Other fields of `Semantic`.
 
         Raises
         ------
         LabelsError
-            When nothing or only one class is painted.
+            If fewer than two classes are painted.
         """
         found: set[int] = set() if sparse else {background or 0}
         for array in labels:
@@ -106,19 +106,19 @@ class Semantic(Task):
         if len(found) < 2:
             what = "nothing is painted" if not found else f"only id {min(found)} is painted"
             raise LabelsError(
-                f"The labels hold one class at most: {what}. Expected at least two; "
-                + ("paint some background with an id of its own." if sparse else "paint objects.")
+                f"The labels contain fewer than two classes: {what}. Expected at least two: "
+                + ("paint some background with a separate id." if sparse else "paint objects.")
             )
         if len(found) > 256:
             raise LabelsError(
-                f"The labels hold {len(found)} different ids, which would be as many classes. "
+                f"The labels contain {len(found)} different ids: expected at most 256 classes. "
                 "If each id is an object, choose instances."
             )
         background = min(found) if background is None else background
         if background not in found:
             raise LabelsError(
-                f"The background {background} is painted nowhere: found {sorted(found)[:10]}. "
-                "Name another id as the background, or paint some."
+                f"The background has the id {background}, which is not painted: found "
+                f"{sorted(found)[:10]}. Choose another id as the background, or paint some."
             )
         names = names or {}
         classes = tuple(
@@ -133,17 +133,17 @@ class Semantic(Task):
 
     @property
     def binary(self) -> bool:
-        """Whether there are two classes, and so one output."""
+        """Whether there are two classes, and therefore one output."""
         return len(self.classes) == 2
 
     @property
     def background(self) -> ClassInfo:
-        """The background class."""
+        """Background class."""
         return next(c for c in self.classes if c.background)
 
     @property
     def ids(self) -> NDArray[np.int64]:
-        """Ids by output index; with two classes (background, foreground)."""
+        """Ids by output index; for two classes, (background, foreground)."""
         if not self.binary:
             return np.array([c.id for c in self.classes])
         return np.array([c.id for c in sorted(self.classes, key=lambda c: not c.background)])
@@ -155,20 +155,20 @@ class Semantic(Task):
 
     @property
     def heads(self) -> tuple[Head, ...]:
-        """One head: a probability, or one per class."""
+        """One head: the probability of the foreground, or one probability per class."""
         if self.binary:
             return (Head("foreground", 1, "sigmoid"),)
         return (Head("classes", len(self.classes), "softmax"),)
 
     def check(self, pairs: list[Pair]) -> None:
-        """Raise `LabelsError` where ids are painted that are no classes, or a class is nowhere."""
+        """Raise `LabelsError` if ids are not classes, or fewer than two classes are painted."""
         known = set(self.ids.tolist()) | ({0} if self.sparse else set())
         seen: set[int] = set()
         for pair in pairs:
             ids = {int(i) for i in np.unique(pair.labels)}
             if ids - known:
                 raise LabelsError(
-                    f"'{pair.name}' holds the ids {sorted(ids - known)[:10]}, which are no "
+                    f"'{pair.name}' contains the ids {sorted(ids - known)[:10]}, which are not "
                     f"classes: expected {sorted(known)}. Add them to the classes, or choose "
                     "instances if each id is an object."
                 )
@@ -177,26 +177,26 @@ class Semantic(Task):
         if len(painted) < 2:
             names = [c.name for c in self.classes if c.id in painted]
             raise LabelsError(
-                f"Only {names or 'nothing'} is painted in {len(pairs)} image(s): expected at "
-                "least two classes. Paint examples of the others too."
+                f"Painted classes in {len(pairs)} image(s): {', '.join(names) or 'none'}. Expected "
+                "at least two. Paint examples of other classes as well."
             )
 
     def encode(self, labels: Labels, inside: NDArray[np.bool_]) -> Targets:
-        """Turn labels into class indices.
+        """Convert labels to class indices.
 
         Parameters
         ----------
         labels
             Axes YX or ZYX.
         inside
-            Where labels count.
+            Mask of the annotated area.
 
         Returns
         -------
         targets
-            (1, ...) float32, index of the class (0 or 1 with two classes).
+            Index of the class (0 or 1 for two classes), (1, ...) float32.
         weight
-            (1, ...) float32, 0 where not annotated, not painted or not a known class.
+            (1, ...) float32; 0 for pixels that are not annotated, not painted or of no class.
         """
         targets = np.zeros((1, *labels.shape), np.float32)
         known = np.zeros(labels.shape, bool)
@@ -208,7 +208,7 @@ class Semantic(Task):
         return targets, (known & inside).astype(np.float32)[None]
 
     def decode(self, outputs: NDArray[np.float32]) -> Labels:
-        """Turn probabilities (channels, ...) into class ids, uint8 where they fit."""
+        """Convert probabilities (channels, ...) to class ids of the smallest unsigned type."""
         index = outputs[0] > self.threshold if self.binary else outputs.argmax(axis=0)
         dtype = np.min_scalar_type(max(c.id for c in self.classes))
         labels: Labels = self.ids.astype(dtype)[index.astype(np.intp)]
@@ -216,15 +216,15 @@ class Semantic(Task):
 
     @property
     def label_classes(self) -> tuple[ClassInfo, ...]:
-        """All classes, with the background."""
+        """All classes, including the background."""
         return self.classes
 
     def shares_outputs(self, other: Task) -> bool:
-        """Whether a network for the other task has outputs for the same ids, in the same order."""
+        """Return whether a network for the other task has the same ids in the same order."""
         return isinstance(other, Semantic) and np.array_equal(self.ids, other.ids)
 
     def loss(self) -> Loss:
-        """Return cross-entropy plus Dice, of two classes or of more, with the class weights."""
+        """Return cross-entropy plus Dice loss, with the class weights."""
         from napari_unet.core.tasks.losses import bce_dice, cross_entropy_dice
 
         weights = self.class_weights
@@ -233,24 +233,24 @@ class Semantic(Task):
                 logits, targets, weight, weights
             )
         if weights is not None:
-            # Outputs are ordered (background, foreground), weights as the classes are.
+            # Outputs are ordered (background, foreground), weights like the classes.
             by_id = {c.id: w for c, w in zip(self.classes, weights, strict=True)}
             weights = tuple(by_id[int(i)] for i in self.ids)
         return lambda logits, targets, weight: bce_dice(logits, targets, weight, weights)
 
     @property
     def class_targets(self) -> bool:
-        """True: the target is the index of a class."""
+        """True: targets are class indices."""
         return True
 
     @property
     def background_target(self) -> int:
-        """Index of the background among the classes as the network predicts them."""
+        """Index of the background in the order of the network's outputs."""
         return [int(i) for i in self.ids].index(self.background_id)
 
     @property
     def output_channels(self) -> tuple[OutputChannel, ...]:
-        """One channel per class; with two classes, the one that is not the background."""
+        """One channel per class; for two classes, only that of the foreground."""
         names = {c.id: c.name for c in self.classes}
         if self.binary:
             return (OutputChannel(names[int(self.ids[1])], "probability, 0 to 1"),)
@@ -258,30 +258,30 @@ class Semantic(Task):
 
     @property
     def words(self) -> Words:
-        """The task in words."""
+        """Phrases that describe the task."""
         names = ", ".join(c.name for c in self.classes)
         return Words(
             labels=f"classes: {names}",
             results="classes",
             does=f"classifies pixels ({names})",
             done=f"Pixels were classified ({names})",
-            decoding="The labels come from these maps",
+            decoding="The labels are decoded from these maps",
             tags=("semantic-segmentation",),
         )
 
     def describe_decoding(self, *, resized: bool = False) -> str:
-        """Describe in a sentence how each pixel got its class."""
+        """Describe in a sentence how classes were assigned to pixels."""
         if self.binary:
             return f"The probability threshold was {self.threshold:g}."
-        return "Each pixel got its most probable class."
+        return "The most probable class was assigned to each pixel."
 
     @property
     def adjustments(self) -> tuple[Adjustment, ...]:
-        """The threshold of two classes; of more, the most probable is taken."""
+        """The threshold, for two classes; with more, the most probable class is assigned."""
         return adjustments_of(self) if self.binary else ()
 
     def why_not_adjustable(self, name: str) -> str:
-        """Explain in half a sentence why there is no adjustment of that name."""
+        """Explain in a clause why there is no adjustment of that name."""
         if name == "threshold":
-            return "the most probable of its classes is taken"
-        return "classes have no objects"
+            return "the most probable of its classes is assigned"
+        return "its labels are classes, not objects"

@@ -1,4 +1,4 @@
-"""What a network learns of objects: where they lie, how deep inside, and where their centre is."""
+"""Targets of instance segmentation: foreground, relative distance and offset to the centre."""
 
 from __future__ import annotations
 
@@ -18,38 +18,40 @@ _CONTACT_PX = 2
 
 
 class Objects:
-    """Objects of labels, with what a network learns of them.
+    """The objects in labels, and the targets computed from them.
 
-    What a method gives of pixels is in the order of `pixels`.
+    Methods return one value per pixel of `pixels`, in the same order, unless stated otherwise.
 
     Parameters
     ----------
     labels
-        Axes YX or ZYX; each id but 0 an object.
+        Axes YX or ZYX; each id except 0 is an object.
 
     Attributes
     ----------
     pixels
         Flat indices of all pixels of objects, ascending.
     owner
-        Number of each of them: the id, as long as no id exceeds the number of pixels.
+        Number of the object of each of these pixels: its id, unless ids exceed the number of
+        pixels.
     area
-        Pixels of each number from 0 on, at least 1.
+        Number of pixels of each object number from 0, at least 1.
     """
 
     def __init__(self, labels: Labels) -> None:
         if int(labels.max(initial=0)) > labels.size:
             labels = consecutive(labels)[0]
-        # The smallest type: the network waits for what is calculated of every pixel.
+        # The smallest type for speed, because the network waits for the targets of every patch.
         self._numbers = labels.astype(np.min_scalar_type(int(labels.max(initial=0)) + 1))
         self.pixels: NDArray[np.intp] = np.flatnonzero(self._numbers > 0)
         self.owner: NDArray[np.intp] = self._numbers.ravel()[self.pixels].astype(np.intp)
         self.area: NDArray[np.intp] = np.maximum(np.bincount(self.owner, minlength=1), 1)
 
     def relative_distance(self) -> NDArray[np.float32]:
-        """Distance to the nearest pixel of another id, divided by its maximum in the object.
+        """Compute the distance to the nearest pixel of another id, relative to the largest.
 
-        1 all over an object that fills everything.
+        The largest distance is that in the same object. The result is 1 everywhere if one object
+        fills the whole array.
         """
         labels = self._numbers
         interior = labels > 0
@@ -59,7 +61,7 @@ class Objects:
             same = labels[ahead] == labels[behind]
             interior[ahead] &= same
             interior[behind] &= same
-        # Outline pixels are at distance 1 of the outside, so one is added to the distance to them.
+        # Outline pixels are at distance 1 from the outside, so 1 is added to the distance to them.
         distance = (_distance(interior).ravel()[self.pixels] + 1).astype(np.float32)
         largest = np.ones(self.area.size, np.float32)
         np.maximum.at(largest, self.owner, distance)
@@ -67,7 +69,7 @@ class Objects:
         return relative
 
     def offsets_to_centre(self) -> NDArray[np.float32]:
-        """Vector from each pixel to its object's centroid, in px: along [Z,] Y, X, by pixel."""
+        """Compute the vector from each pixel to its object's centroid in px, (ndim, pixels)."""
         offsets = np.empty((self._numbers.ndim, self.pixels.size), np.float32)
         positions = np.unravel_index(self.pixels, self._numbers.shape)
         for offset, position in zip(offsets, positions, strict=True):
@@ -76,11 +78,11 @@ class Objects:
         return offsets
 
     def smallness(self) -> NDArray[np.float32]:
-        """How much smaller than usual the object of each pixel is, above 1 for small ones.
+        """Compute how much smaller than usual each pixel's object is; above 1 for small objects.
 
-        22.5 px divided by the diameter of the disc or ball of the object's size. A nucleus of 8 px
-        across has a tenth of the pixels of one of 25 px, and is as much a nucleus: in a mean over
-        pixels it would hardly count.
+        It is 22.5 px divided by the diameter of a disc or ball of the object's size. A nucleus of
+        8 px has a tenth of the pixels of one of 25 px, so it would hardly count in a mean over
+        pixels, although it is equally important.
         """
         size = np.maximum(self.area, 16)
         flat = self._numbers.ndim == 2
@@ -89,9 +91,9 @@ class Objects:
         return relative[self.owner]
 
     def contact_zone(self) -> NDArray[np.bool_]:
-        """Where two objects touch or nearly do, with a rim; axes as those of the labels.
+        """Find where objects touch or nearly touch, with a rim, as a mask with the labels' axes.
 
-        These pixels decide whether they merge.
+        These pixels determine whether objects are merged.
         """
         largest = local_extreme(self._numbers, np.maximum, _CONTACT_PX)
         above_all = self._numbers.dtype.type(self.area.size)
@@ -100,7 +102,7 @@ class Objects:
         return local_extreme(smallest < largest, np.logical_or, 1)
 
     def partly_outlined(self, inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Say of each pixel whether its object touches the outside of the annotated area."""
+        """Return for each pixel whether its object touches the outside of the annotated area."""
         from scipy import ndimage
 
         touching = np.zeros(self.area.size, bool)
@@ -109,9 +111,9 @@ class Objects:
 
 
 def _distance(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Distance of each true pixel to the nearest false one; the same everywhere if none is."""
+    """Compute the distance of each true pixel to the nearest false one; constant if none is."""
     if mask.ndim == 2:
-        import mahotas  # several times as quick as SciPy's: the network waits for it
+        import mahotas  # several times faster than SciPy, and the network waits for it
 
         distance: NDArray[np.float64] = mahotas.distance(mask, "euclidean")
     elif mask.all():
@@ -124,24 +126,25 @@ def _distance(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
 
 
 def local_extreme(values: NDArray[N], of_two: np.ufunc, radius_px: int) -> NDArray[N]:
-    """Replace each pixel by the extreme of a square (or cube) around it.
+    """Replace each pixel by the extreme value in a square (or cube) around it.
 
-    The same as `scipy.ndimage.maximum_filter` and its like, three to ten times as quick for
-    windows this small: they are computed for each patch while the network waits.
+    Equivalent to `scipy.ndimage.maximum_filter` and similar filters, but three to ten times faster
+    for small windows. It is computed for each patch while the network waits.
 
     Parameters
     ----------
     values
-        Any axes; beyond the edges there is nothing.
+        Array of any axes; pixels beyond the edges are ignored.
     of_two
-        Chooses between two arrays: `numpy.maximum`, `numpy.minimum`, `numpy.logical_or`.
+        Function that chooses between two values: `numpy.maximum`, `numpy.minimum` or
+        `numpy.logical_or`.
     radius_px
-        The window reaches so far to either side.
+        Extent of the window to either side in pixels.
 
     Returns
     -------
     array
-        Same shape and type.
+        Array of the same shape and type.
     """
     for axis in range(values.ndim):
         result = values.copy()

@@ -1,4 +1,4 @@
-"""Train a network on pairs: settings, the loop and its events, the run folder, stop and resume."""
+"""Training of networks: settings, the loop and its events, the run folder, stopping, resuming."""
 
 import lazy_loader as lazy
 

@@ -1,4 +1,4 @@
-"""The curves of a training as a picture. PNG, no screen."""
+"""Figure of the loss and the validation scores of a training run, drawn without a screen."""
 
 from __future__ import annotations
 
@@ -30,18 +30,17 @@ def curves_figure(
     history: Sequence[Mapping[str, Any]],
     curves: Sequence[ScoreName],
 ) -> None:
-    """Draw the loss and the validation scores of a training over its epochs; save it as PNG.
+    """Draw the loss and the validation scores over the epochs of a run, and save them as PNG.
 
     Parameters
     ----------
     path
-        The PNG file.
+        Path of the PNG file.
     history
-        A row per epoch, as in ``history.csv``: ``epoch``, ``train_loss``, ``validation_loss`` and
-        scores by their flat names. What is missing is left out.
+        One row per epoch, as in ``history.csv``: ``epoch``, ``train_loss``, ``validation_loss`` and
+        scores by their flat names. Missing values are not drawn.
     curves
-        The scores to draw, as `TaskScores.curves` lists them; the first decides which epoch is
-        the best.
+        Scores to draw, as in `TaskScores.curves`; the epoch with the best first score is marked.
 
     Raises
     ------
@@ -71,7 +70,7 @@ def curves_figure(
 
 
 def _column(history: Sequence[Mapping[str, Any]], key: str) -> Values:
-    """Values of one column; NaN where there is none."""
+    """Return the values of one column; missing ones are NaN."""
     values = [row.get(key) for row in history]
     return np.array([float("nan") if v in (None, "") else float(v) for v in values], np.float64)
 

@@ -1,4 +1,4 @@
-"""Divide data honestly: what is trained on and what is kept for validation."""
+"""Division of the data into independent planes for training and for validation."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ class Division:
     Parameters
     ----------
     train, validation
-        Raw planes. Where one image serves both, the annotated areas are disjoint.
+        Raw planes. If an image is used for both, the annotated areas are disjoint.
     kind
         ``"groups"``, ``"block"`` (a spatial block of each image) or ``"none"``.
     counts
-        Images, groups and objects of both sides, and how many groups are on both.
+        Numbers of images, groups and objects for both uses, and of groups used for both.
     trained_on
-        What the model file keeps of it.
+        Images and their uses, as stored in the model file.
     """
 
     train: list[Plane]
@@ -42,11 +42,11 @@ class Division:
     trained_on: tuple[TrainedOn, ...]
 
     def describe(self) -> str:
-        """Describe in words what is trained and validated on."""
+        """Describe the images of training and validation in words."""
         c = self.counts
         text = f"training on {c['train_images']} image(s), {c['train_objects']} labelled objects"
         if self.kind == "none":
-            return text + "; nothing left to validate on, so no checkpoint is called best"
+            return text + "; no validation images, so no best model is saved"
         how = "a block of the same image, separated by a gap"
         if self.kind == "groups":
             how = f"{c['validation_images']} image(s) of {c['validation_groups']} group(s)"
@@ -63,32 +63,32 @@ def divide(
     *,
     fingerprints: bool = True,
 ) -> Division:
-    """Decide what to validate on.
+    """Divide the data into planes for training and for validation.
 
-    Whole groups where there are several; else a block at one end of all planes, separated from
-    the rest by a gap as wide as the network's receptive radius, so that no pixel that is trained on
-    lies in the view of one that is validated; else nothing. A validation side on which nothing is
-    labelled counts as none.
+    If there are several groups, whole groups are used for validation. Otherwise a block at one end
+    of all planes is used, separated by a gap as wide as the network's receptive radius, so that no
+    training pixel is in the receptive field of a validation pixel. If this is not possible, or
+    nothing is labelled in the validation planes, there is no validation.
 
     Parameters
     ----------
     pairs
-        All data.
+        All images with labels.
     unet
-        For the number of dimensions and the receptive field.
+        Architecture, for the number of dimensions and the receptive field.
     fraction
-        Share of the images to keep; 0 keeps none.
+        Fraction of the images to use for validation; 0: none.
     seed
-        Of the choice of groups.
+        Seed of the choice of groups.
     split
-        Indices into `pairs`, instead of choosing; an empty validation side means none.
+        Indices into `pairs` to use instead; an empty validation list means no validation.
     fingerprints
-        Whether to read every image and keep its hash; without, `Division.trained_on` is empty
-        and only labels are looked at.
+        Whether to read every image and store its hash. If False, `Division.trained_on` is empty
+        and only labels are read.
     """
     if split is None and fraction:
         groups = [p.group or p.name for p in pairs]
-        # Planes, not images: a stack in which nothing is annotated can neither train nor validate.
+        # Planes, not images: a stack without annotations is of no use for training or validation.
         sizes = [len(p.planes(unet.ndim)) for p in pairs]
         chosen = split_by_group(groups, fraction, seed, sizes)
         split = chosen if chosen.validation else None
@@ -114,10 +114,10 @@ def divide(
 def _blocks(
     planes: list[Plane], unet: UNetConfig, fraction: float
 ) -> tuple[list[Plane], list[Plane]] | None:
-    """The same planes twice, with disjoint annotated areas; None where a side would be empty.
+    """Return the planes twice, with disjoint annotated areas; None if one part would be empty.
 
-    Planes of one size are cut at the same place: those of a stack show the same objects. One that
-    has labels on one side alone is only there.
+    Planes of the same size are divided at the same place, because those of a stack show the same
+    objects. A plane with labels in only one part is used only there.
     """
     sides: tuple[list[Plane], list[Plane]] = ([], [])
     alike: dict[tuple[int, ...], list[Plane]] = {}
@@ -167,7 +167,7 @@ def _trained_on(pairs: list[Pair], roles: dict[int, Role]) -> tuple[TrainedOn, .
 
 
 def _planes_seen(image: Image) -> tuple[str, ...]:
-    """Hash each plane of a stack, so that a single plane is recognised too."""
+    """Hash each plane of a stack, so that a single plane can be recognised as well."""
     return plane_hashes(image) if len(image.shape) > 2 else ()
 
 

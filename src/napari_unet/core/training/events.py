@@ -1,4 +1,4 @@
-"""What training reports while it runs: small, plain events without arrays."""
+"""Events that training yields while it runs: small, plain objects without arrays."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = [
 
 
 class FinishReason(StrEnum):
-    """Why training ended.
+    """Reason for the end of training.
 
     Examples
     --------
@@ -33,20 +33,20 @@ class FinishReason(StrEnum):
 
 @dataclass(frozen=True)
 class Started:
-    """Training starts, or resumes at `step`.
+    """Event: training starts, or resumes at `step`.
 
     Parameters
     ----------
     summary
-        What will happen, in words.
+        Data, budget and device in words.
     counts
-        Images, groups and objects of the training and the validation side.
+        Numbers of images, groups and objects for training and for validation.
     step
-        Steps done before.
+        Number of steps done before.
     total_steps
-        Steps in all, None with a budget in minutes.
+        Total number of steps; None for a budget in minutes.
     device, precision
-        Where and how it computes.
+        Device and precision of the computation.
 
     Examples
     --------
@@ -66,7 +66,7 @@ class Started:
 
 @dataclass(frozen=True)
 class StepDone:
-    """One optimizer step is done; `progress` runs from 0 to 1.
+    """Event: one optimizer step is done; `progress` runs from 0 to 1.
 
     Examples
     --------
@@ -85,16 +85,16 @@ class StepDone:
 
 @dataclass(frozen=True)
 class EpochDone:
-    """An epoch is done and validated.
+    """Event: an epoch is done and validated.
 
     Parameters
     ----------
     epoch, step
-        Counted from 1.
+        Number of the epoch and of its last step, from 1.
     train_loss
-        Mean over the epoch's steps.
+        Mean loss over the steps of the epoch.
     validation_loss
-        None without validation.
+        Loss on the validation images; None without validation.
     scores
         Scores of the validation images by name; empty without validation.
     is_best
@@ -118,7 +118,7 @@ class EpochDone:
 
 @dataclass(frozen=True)
 class CheckpointSaved:
-    """Model and resumable state lie in the run folder.
+    """Event: the model and the resumable state were written to the run folder.
 
     Examples
     --------
@@ -133,22 +133,22 @@ class CheckpointSaved:
 
 @dataclass(frozen=True)
 class Finished:
-    """Training ended.
+    """Event: training has ended.
 
     Parameters
     ----------
     reason
-        Why.
+        Reason for the end.
     step
-        Steps done in all.
+        Total number of steps done.
     last_model
-        Path of the model as it is now.
+        Path of the latest model.
     best_model
-        Path of the model with the best validation score, None without validation.
+        Path of the model with the best validation score; None without validation.
     best_scores
-        The scores of the best model.
+        Scores of the best model.
     seconds
-        Time spent training, all sessions together.
+        Total training time in seconds, including the time before resuming.
 
     Examples
     --------

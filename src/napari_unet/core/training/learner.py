@@ -1,4 +1,4 @@
-"""What learns: network, weight average and optimizer, with a state that can be saved exactly."""
+"""The learner: network, weight average and optimizer, with a state that can be saved exactly."""
 
 from __future__ import annotations
 
@@ -29,26 +29,26 @@ from napari_unet.core.training.style_noise import style_noise
 __all__ = ["Learner"]
 
 _QUICK_COUNT = 80
-"""Steps that an average counts at most as it follows quickly: the next weighs a tenth."""
+"""Largest step count of an average that follows quickly: the next step has a weight of a tenth."""
 
-_ADVICE = "Choose a smaller batch or patch size, or the device cpu."
+_ADVICE = "Choose a smaller batch or patch size, or the device 'cpu'."
 
 
 class Learner:
-    """A network that is being trained.
+    """A network in training.
 
     Parameters
     ----------
     info
-        Architecture and task.
+        Header with architecture and task.
     settings
-        Optimizer, clipping, weight average, dropout's seed.
+        Settings of the optimizer, gradient clipping, weight average and seed.
     compute
         Device and precision.
     anchor_strength
-        How strongly `anchor_to` holds.
+        Fraction of the way back to the weights of `anchor_to` after each step.
     noise
-        Strength of the `style_noise` in what is held.
+        Strength of `style_noise` while the network is anchored.
     """
 
     def __init__(
@@ -79,19 +79,19 @@ class Learner:
         )
 
     def start_from(self, start: Model, info: ModelInfo, batch: Batch) -> None:
-        """Take over what fits of a trained network, see `transferred`.
+        """Load the weights of a trained network that fit; see `transferred`.
 
-        Where objects are as bright as they were dark before, it is turned to see the images
-        inverted, as it would take long to learn this again.
+        If the objects are bright but the network was trained on dark ones, or vice versa, its first
+        layer is changed to invert the images, because relearning this would take long.
 
         Parameters
         ----------
         start
             The trained network.
         info
-            Header of the new one.
+            Header of the new network.
         batch
-            A batch of the new training; its loss decides whether the images look inverted.
+            A batch of the new training; its loss decides whether images are inverted.
         """
         own = self._net.state_dict()
         weights = transferred(start.weights, start.info, own, info)
@@ -102,38 +102,39 @@ class Learner:
         self.take(weights)
 
     def take(self, weights: dict[str, Tensor]) -> None:
-        """Go on from weights; the average begins there too."""
+        """Load weights, and restart the average from them."""
         self._net.load_state_dict(weights)
         self._average = self._start_average()
 
     def anchor_to(self, weights: Mapping[str, Tensor]) -> None:
-        """Stay near weights, for few labels: what they know of other images is not forgotten.
+        """Keep the network near given weights, so that few labels do not undo earlier training.
 
-        After each step every parameter goes the share `anchor_strength` of the way back, but for
-        those of the last layer, the statistics of the normalisation stay as they are, and its
-        results vary.
+        After each step, every parameter except those of the last layer is moved back by the
+        fraction `anchor_strength` of its distance. The statistics of the batch normalisation stay
+        fixed, and its outputs get `style_noise`.
 
         Parameters
         ----------
         weights
-            By name; empty: nothing is held any more.
+            Weights by name; empty: the network is no longer anchored.
 
         Notes
         -----
         Source: Li, Grandvalet and Davoine, "Explicit inductive bias for transfer learning with
-        convolutional networks", ICML 2018, with the penalty apart from the gradient as in AdamW.
+        convolutional networks", ICML 2018, with the penalty decoupled from the gradient as in
+        AdamW.
         """
         own = dict(self._net.named_parameters())
         names = [name for name in own if name in weights and not name.startswith(HEAD)]
         names = names if self._anchor_strength else []
         self._anchored = [own[name].detach() for name in names]
-        # In the layout of the parameters: others take several times as long.
+        # In the memory layout of the parameters: other layouts take several times as long.
         held = (torch.empty_like(own[name]).detach().copy_(weights[name]) for name in names)
         self._held = dict(zip(names, held, strict=True))
 
     @property
     def held(self) -> Mapping[str, Tensor]:
-        """Weights that it stays near."""
+        """Weights that the network is anchored to."""
         return self._held
 
     @torch.no_grad()
@@ -143,14 +144,14 @@ class Learner:
             return float(self._forward(batch, 0))
 
     def learn(self, batch: Batch, step: int, rate: float) -> float:
-        """Take one optimizer step and return the loss.
+        """Perform one optimizer step and return the loss.
 
         Parameters
         ----------
         batch
             Patches, targets and weights.
         step
-            Its number; seeds dropout and noise.
+            Number of the step; seeds dropout and noise.
         rate
             Learning rate.
 
@@ -175,11 +176,11 @@ class Learner:
         return value
 
     def follow_quickly(self) -> None:
-        """Make the average follow the network closely for some steps, as labels changed."""
+        """Make the average follow the network closely for some steps, after labels changed."""
         self._average.n_averaged.clamp_(max=_QUICK_COUNT)
 
     def weights(self) -> dict[str, Tensor]:
-        """Copy the weights that are validated and saved: the average where there is one."""
+        """Copy the weights to validate and save: the average, unless it is switched off."""
         source = self._average.module if self._settings.average_decay else self._net
         return {k: w.detach().cpu().clone() for k, w in source.state_dict().items()}
 
@@ -209,7 +210,7 @@ class Learner:
         self._scaler.load_state_dict(values)
 
     def _start_average(self) -> AveragedModel:
-        """Begin the average anew; what is averaged with what is found once, not at every step."""
+        """Restart the average, and pair its tensors with the network's once for all steps."""
         average = AveragedModel(self._net, use_buffers=True)
         averaged = [*average.module.parameters(), *average.module.buffers()]
         learned = [*self._net.parameters(), *self._net.buffers()]
@@ -221,10 +222,10 @@ class Learner:
         return average
 
     def _move_average(self) -> None:
-        """Move the average towards the network, at first quickly.
+        """Move the average towards the network, quickly at first.
 
-        With the full decay from the start, the weights of the first step would still count more
-        than half after seventy steps: short trainings would be lost.
+        With the full decay from the start, the weights of the first step would still count for more
+        than half after seventy steps, which would spoil short trainings.
         """
         count = int(self._average.n_averaged)
         decay = min(self._settings.average_decay, (1 + count) / (10 + count)) if count else 0.0
@@ -253,7 +254,7 @@ class Learner:
             if random:
                 torch.manual_seed(hash((self._settings.seed, step)) % 2**63)
             logits = self._net(images)
-        # Losses take one channel or another: faster where each lies in one piece.
+        # Losses use channels separately, which is faster if each is contiguous in memory.
         return self._loss(logits.float().contiguous(), targets, weight)
 
     def _backward(self, loss: Tensor) -> None:
@@ -281,6 +282,6 @@ def _optimizer(net: nn.Module, settings: TrainingSettings) -> torch.optim.Optimi
         net.parameters(),
         lr=settings.learning_rate,
         weight_decay=settings.weight_decay,
-        foreach=True,  # quicker on processors, too; `fused` there does not resume exactly
+        foreach=True,  # faster on CPUs as well, where `fused` does not resume exactly
     )
     return optimizer

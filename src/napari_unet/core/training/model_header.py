@@ -1,4 +1,4 @@
-"""The header of a model that is going to be trained, from its images, task and settings."""
+"""The header of a model to be trained, derived from its images, task and settings."""
 
 from __future__ import annotations
 
@@ -21,29 +21,30 @@ from napari_unet.core.training.settings import TrainingSettings
 __all__ = ["choose_normalization", "made_today", "model_info"]
 
 _LOW_IN_COLOUR = 0.01
-"""Percentile. Objects are the dark end of stained tissue: where they are few, the 1st percentile
-lies in the background, and a pale background would become as dark as objects are elsewhere."""
+"""Low percentile for colour images. Objects are the darkest part of stained tissue; if there are
+few, the 1st percentile is in the background, and a pale background would become as dark as the
+objects of other images."""
 
 
 def choose_normalization(
     given: Normalization, rgb: bool, start: ModelInfo | None = None
 ) -> Normalization:
-    """Choose how images to train on are normalised.
+    """Choose the normalisation of the training images.
 
     Parameters
     ----------
     given
         Normalisation in the settings; the default one means that none was chosen.
     rgb
-        Whether the images' channels are red, green and blue.
+        Whether the channels are red, green and blue.
     start
-        Of the model to start from.
+        Header of the model to start from.
 
     Returns
     -------
     Normalization
-        What was chosen; else that of the model to start from; for colour images without a model
-        trained on colour, one that keeps dark and rare objects within the range.
+        The chosen normalisation; otherwise that of the model to start from; for colour images
+        without a start model trained on colour, one that keeps dark and rare objects in the range.
     """
     if given != Normalization():
         return given
@@ -59,10 +60,10 @@ def model_info(
     start: Model | None,
     name: str,
 ) -> ModelInfo:
-    """Write the header of the model to be trained.
+    """Build the header of the model to be trained.
 
-    The architecture is that of the model to start from, if there is one, but for the number of
-    channels; for the normalisation see `choose_normalization`.
+    The architecture is that of the model to start from, if there is one, except for the number of
+    channels. For the normalisation, see `choose_normalization`.
 
     Raises
     ------
@@ -104,7 +105,7 @@ def model_info(
 
 
 def made_today() -> dict[str, str]:
-    """Describe where a model comes from: versions of this package and of torch, and the date."""
+    """Return the versions of this package and of torch, and today's date."""
     import torch
 
     from napari_unet.version import __version__
@@ -117,14 +118,14 @@ def made_today() -> dict[str, str]:
 
 
 def _common_pixel_size_um(images: list[Image]) -> tuple[float, float] | None:
-    """Pixel size along Y and X if all images have the same."""
+    """Return the pixel size along Y and X if all images have the same."""
     first, *others = {i.pixel_size for i in images}
     size = None if first is None or others else um_per_px(first)
     return None if size is None else (size[-2], size[-1])
 
 
 def _median_diameter_px(pairs: list[Pair]) -> float:
-    """Median diameter of circles of the objects' areas, over all planes."""
+    """Compute the median diameter of circles with the areas of the objects, over all planes."""
     planes = [plane.labels for pair in pairs for plane in pair.planes()]
     areas = np.concatenate([np.unique(p[p > 0], return_counts=True)[1] for p in planes])
     return round(median_diameter_px(areas), 1)

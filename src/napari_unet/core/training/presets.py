@@ -1,4 +1,4 @@
-"""Presets: training settings by name."""
+"""Presets: named training settings."""
 
 from __future__ import annotations
 
@@ -16,18 +16,19 @@ Preset = Literal["quick", "standard", "thorough", "nuclei", "nuclei-brightfield"
 
 @dataclass(frozen=True)
 class Plan:
-    """What an effort stands for.
+    """Settings of an effort.
 
     Parameters
     ----------
     minutes
-        The budget.
+        Budget in minutes.
     learning_rate, patience
         See `TrainingSettings`.
     augmentation
         Name of an augmentation, see `Augmentation.preset`.
     longest_epoch
-        Most steps between two validations in the form, where a user waits for scores.
+        Largest number of steps between two validations in the form, in which a user waits for
+        scores.
     """
 
     minutes: float
@@ -47,7 +48,7 @@ _FINE_TUNING: dict[Effort, Plan] = {
     "standard": Plan(5, 5e-4, "light", 50),
     "thorough": Plan(20, 5e-4, "standard", 100, patience=30),
 }
-"""Fine-tuning is short and uses a low learning rate, so that what was learned before remains."""
+"""Plans of fine-tuning: short, with a low learning rate, to preserve earlier training."""
 
 _RECIPES: dict[str, dict[str, Any]] = {
     "nuclei": {
@@ -86,7 +87,8 @@ _RECIPES: dict[str, dict[str, Any]] = {
         "average_decay": 0.997,
     },
 }
-"""The last stage of the shipped models, which started from one of 20 minutes; see their cards."""
+"""Last training stage of the shipped models, which started from a 20-minute model; see the model
+cards."""
 
 PRESETS: tuple[Preset, ...] = (*_FROM_SCRATCH, "nuclei", "nuclei-brightfield")
 
@@ -104,7 +106,8 @@ def preset_values(preset: Preset, *, fine_tuning: bool) -> dict[str, Any]:
     preset
         One of `PRESETS`: an effort, or the recipe of a shipped model.
     fine_tuning
-        Whether training starts from a trained model: efforts are shorter and gentler then.
+        Whether training starts from a trained model; efforts are then shorter, with a lower
+        learning rate.
     """
     if preset in _RECIPES:
         return dict(_RECIPES[preset])

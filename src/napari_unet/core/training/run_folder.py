@@ -1,12 +1,12 @@
-"""A run's folder: models, resumable state, history, settings and curves. Every write is atomic.
+"""The folder of a run: models, resumable state, history, settings and curves; writes are atomic.
 
-best.safetensors    the model with the best validation score (not without validation)
-last.safetensors    the model as it is now
+best.safetensors    the model with the best validation score (missing without validation)
+last.safetensors    the latest model
 state.safetensors   everything needed to resume: weights, average, optimizer, position
 history.csv         one row per epoch
-settings.json       how and on what it is trained
-labels.npz          the labels, and annotated areas, as they were when training started
-curves.png          the history as a picture
+settings.json       training settings, header of the model and sources of the data
+labels.npz          labels and annotated areas at the start of training
+curves.png          figure of the history
 """
 
 from __future__ import annotations
@@ -50,20 +50,20 @@ _AREA = "area_"
 
 
 class RunSettings(Settings):
-    """What a run was started with.
+    """Settings that a run was started with.
 
     Parameters
     ----------
     training
-        The training settings, with device and precision as chosen.
+        Training settings, with the chosen device and precision.
     info
-        Header of the model that is being trained.
+        Header of the model in training.
     split
-        Which pairs train and which validate; None: divided by the default rule.
+        Indices of the pairs for training and for validation; None: chosen by `divide`.
     threads
-        Number of CPU threads; weights repeat exactly only with the same number.
+        Number of CPU threads; weights are reproducible only with the same number.
     sources
-        Where the data came from, for the command line to find it again.
+        Sources of the data, so that the command line can read it again.
     """
 
     training: TrainingSettings
@@ -75,7 +75,7 @@ class RunSettings(Settings):
     @model_validator(mode="before")
     @classmethod
     def _migrate_split(cls, values: Any) -> Any:
-        """Read the split of older runs, which listed its two sides as fields of their own."""
+        """Convert the split of older runs, which stored its two lists as separate fields."""
         if not isinstance(values, dict) or "split_train" not in values:
             return values
         values = dict(values)
@@ -98,7 +98,7 @@ class RunFolder:
     Parameters
     ----------
     path
-        The folder; made when something is written.
+        Path of the folder, which is created by the first write.
     """
 
     def __init__(self, path: Path | str) -> None:
@@ -106,17 +106,17 @@ class RunFolder:
 
     @property
     def best_model(self) -> Path:
-        """The model with the best validation score."""
+        """Path of the model with the best validation score."""
         return self.path / "best.safetensors"
 
     @property
     def last_model(self) -> Path:
-        """The model as it is now."""
+        """Path of the latest model."""
         return self.path / "last.safetensors"
 
     @property
     def curves(self) -> Path:
-        """The history as a picture."""
+        """Path of the figure of the history."""
         return self.path / "curves.png"
 
     @property
@@ -124,14 +124,14 @@ class RunFolder:
         return self.path / "state.safetensors"
 
     def start(self, settings: RunSettings, pairs: list[Pair]) -> None:
-        """Make the folder and write the settings and a snapshot of the labels.
+        """Create the folder and write the settings and a snapshot of the labels.
 
         Raises
         ------
         SettingsError
-            If a run lies there already.
+            If the folder already contains a run.
         StorageError
-            If it cannot be written.
+            If the folder cannot be written.
         """
         self.check_free()
         atomic_write_text(self.path / "settings.json", settings.model_dump_json(indent=1))
@@ -145,11 +145,12 @@ class RunFolder:
             np.savez_compressed(file, **arrays)
 
     def check_free(self) -> None:
-        """Raise `SettingsError` when a run lies there already."""
+        """Raise `SettingsError` if the folder already contains a run."""
         if any(exists(f) for f in (self._state, self.best_model, self.last_model)):
             command = command_line(["napari-unet", "train", "--resume", self.path])
             raise SettingsError(
-                f"{self.path} already holds a run. Resume it ({command}), or choose another folder."
+                f"{self.path} already contains a run. Resume it ({command}), or choose another "
+                "folder."
             )
 
     def settings(self) -> RunSettings:
@@ -164,9 +165,9 @@ class RunFolder:
         try:
             return RunSettings.model_validate_json(path.read_text(encoding="utf-8"))
         except OSError:
-            problem = f"{self.path} holds no run: there is no settings.json in it."
+            problem = f"{self.path} contains no run: the file settings.json is missing."
         except ValueError:
-            problem = f"{path} is damaged or of another version: these are no settings of a run."
+            problem = f"{path} is damaged, or was written by another version."
         raise SettingsError(f"{problem} Choose the folder of another run, or start a new one.")
 
     def labels(self) -> list[Any]:
@@ -175,31 +176,33 @@ class RunFolder:
         Raises
         ------
         SettingsError
-            If it is missing or damaged.
+            If the snapshot is missing or damaged.
         """
         return [labels for labels, _ in self.snapshot()]
 
     def snapshot(self) -> list[tuple[Any, Any]]:
-        """Read labels and annotated area (None: everywhere) of each pair, in their order.
+        """Read the labels and annotated area (None: everywhere) of each pair, in order.
 
         Raises
         ------
         SettingsError
-            If they are missing or damaged.
+            If the snapshot is missing or damaged.
         """
         path = self.path / "labels.npz"
         try:
-            # Opened here: NumPy leaves a damaged file open.
+            # Opened here because NumPy leaves a damaged file open.
             with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
                 names = sorted(n for n in file.files if not n.startswith(_AREA))
                 areas = {n: file[_AREA + n] for n in names if _AREA + n in file.files}
                 return [(file[n], areas.get(n)) for n in names]
         except (OSError, ValueError, AttributeError, zipfile.BadZipFile, zlib.error):
-            problem = f"{path}, the labels that the run was started with, is missing or damaged."
-        raise SettingsError(f"{problem} Start a new run, for example from its last model.")
+            problem = f"{path}, which stores the labels of the run, is missing or damaged."
+        raise SettingsError(
+            f"{problem} Start a new run, for example from the last model of this one."
+        )
 
     def save_last(self, model: Model) -> None:
-        """Write the model as it is now."""
+        """Write the latest model."""
         save_model(self.last_model, model)
 
     def save_best(self, model: Model) -> None:
@@ -207,11 +210,11 @@ class RunFolder:
         save_model(self.best_model, model)
 
     def save_state(self, state: SavedState) -> None:
-        """Write what is needed to resume the run."""
+        """Write everything needed to resume the run."""
         write_tensors(self._state, state.tensors, {_STATE_KEY: json.dumps(state.values)})
 
     def load_state(self) -> SavedState:
-        """Read what is needed to resume the run.
+        """Read everything needed to resume the run.
 
         Raises
         ------
@@ -224,7 +227,7 @@ class RunFolder:
 
         if not self._state.exists():
             raise SettingsError(
-                f"{self.path} has no checkpoint to resume from. Start the training again, in "
+                f"{self.path} has no checkpoint to resume from. Start the training again in "
                 "another folder."
             )
         try:
@@ -234,7 +237,7 @@ class RunFolder:
         if header is None:
             raise ModelFileError(
                 f"{self._state} is truncated, or not the state of a run. Start a new run, for "
-                "example from its last model."
+                "example from the last model of this one."
             )
         try:
             return SavedState(load_file(self._state), json.loads(header))
@@ -242,7 +245,7 @@ class RunFolder:
             raise ModelFileError(f"{self._state} is damaged. Start a new run.") from None
 
     def write_history(self, rows: list[dict[str, Any]], scores: TaskScores) -> None:
-        """Write the history, and a picture of the loss and of the task's scores."""
+        """Write the history, and a figure of the loss and the task's scores."""
         from napari_unet.core.training.curves import curves_figure
 
         if rows:
@@ -250,12 +253,12 @@ class RunFolder:
             curves_figure(self.curves, rows, scores.curves)
 
     def read_history(self) -> list[dict[str, float]]:
-        """Read the history; empty cells (no validation) are left out.
+        """Read the history, without empty cells (no validation).
 
         Raises
         ------
         SettingsError
-            If it is damaged.
+            If the file is damaged.
         """
         path = self.path / "history.csv"
         if not path.exists():
@@ -268,7 +271,7 @@ class RunFolder:
                 ]
         except (ValueError, TypeError, csv.Error):
             problem = f"{path} is damaged: expected numbers."
-        raise SettingsError(f"{problem} Delete it; a resumed run writes it again.")
+        raise SettingsError(f"{problem} Delete the file; a resumed run writes it again.")
 
 
 def next_run_folder(runs: Path, name: str) -> Path:

@@ -1,7 +1,7 @@
-"""From planes to batches: which patches training sees.
+"""Sampling of training batches from planes.
 
-Every step's batch depends on the seed and the step's number alone, so that a resumed run sees
-what it would have seen.
+The batch of a step depends only on the seed and the number of the step, so a resumed run continues
+with the same batches.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ _MOST_POSITIONS = 100_000
 
 @dataclass(frozen=True)
 class Batch:
-    """Patches of one step, float32.
+    """The patches of one step, float32.
 
     Parameters
     ----------
     images
-        (N, C, Y, X), normalised.
+        Normalised images, (N, C, Y, X).
     targets
-        (N, T, Y, X), as the task encodes.
+        Targets from `Task.encode`, (N, T, Y, X).
     weight
-        (N, H, Y, X), one per head, 0 = ignored.
+        Weights, one per head, (N, H, Y, X); 0: ignored.
     """
 
     images: NDArray[np.float32]
@@ -46,14 +46,14 @@ class Batch:
 
 
 def batch_of(patches: Iterable[tuple[NDArray[np.float32], ...]], size: int) -> Batch:
-    """Stack patches one by one as they are made, while each is still in the processor's cache.
+    """Stack patches one by one while they are created, so that each is still in the CPU cache.
 
     Parameters
     ----------
     patches
-        Image, targets and weight of each, without N.
+        Image, targets and weight of each patch, without N.
     size
-        How many there are.
+        Number of patches.
     """
     whole: list[NDArray[np.float32]] = []
     for i, patch in enumerate(patches):
@@ -64,7 +64,7 @@ def batch_of(patches: Iterable[tuple[NDArray[np.float32], ...]], size: int) -> B
 
 
 def normalized(planes: list[Plane], normalization: Normalization) -> list[Plane]:
-    """Normalise the images of planes, each within its scope."""
+    """Return planes with normalised images, each with the intensity range of its scope."""
     ranges: dict[int, list[IntensityRange]] = {}  # planes of one stack share their scope
     done = []
     for plane in planes:
@@ -77,19 +77,19 @@ def normalized(planes: list[Plane], normalization: Normalization) -> list[Plane]
 
 
 class PatchSampler:
-    """Draws augmented, encoded patches.
+    """Random sampler of augmented, encoded patches.
 
-    Images are drawn with a probability that grows with the square root of their size. A share of
-    the patches is centred near a labelled pixel; with sparse labels all are.
+    The probability of an image grows with the square root of its size. A fraction of the patches is
+    centred near a labelled pixel; with sparse labels, all are.
 
     Parameters
     ----------
     planes
         Normalised planes, see `normalized`.
     task
-        Encodes the labels of each patch.
+        Task that encodes the labels of each patch.
     settings
-        Patch size, batch size, augmentation, share of foreground patches, seed.
+        Settings of patch size, batch size, augmentation, foreground patches and seed.
     """
 
     def __init__(self, planes: list[Plane], task: Task, settings: TrainingSettings) -> None:
@@ -105,7 +105,7 @@ class PatchSampler:
         ]
 
     def batch(self, step: int) -> Batch:
-        """Draw the batch of a step; the same for the same step."""
+        """Draw the batch of a step; the same step always returns the same batch."""
         rng = np.random.default_rng([self._settings.seed, 1, step])
         size = self._settings.batch_size
         return batch_of((self._patch(rng) for _ in range(size)), size)
@@ -140,7 +140,7 @@ class PatchSampler:
             centre = [int(c) + j for c, j in zip(near, jitter, strict=True)]
         else:
             centre = [int(rng.integers(0, n)) for n in shape]
-        # A patch lies within the image where it can.
+        # A patch that is not larger than the image is inside of it.
         return tuple(
             int(np.clip(c, min(n // 2, length // 2), max(length - (n - n // 2), length // 2)))
             for c, n, length in zip(centre, size, shape, strict=True)
@@ -155,11 +155,11 @@ def prefetched(
     Parameters
     ----------
     sampler
-        Draws them.
+        Sampler that draws the batches.
     first_step
-        The number of the first one.
+        Number of the first step.
     ahead
-        How many are made ahead in a thread; 0: each when it is asked for.
+        Number of batches to prepare in a thread; 0: each is drawn on demand.
     """
     steps = count(first_step)
     if not ahead:
@@ -177,13 +177,13 @@ def prefetched(
 
 
 def _labelled(plane: Plane) -> NDArray[np.bool_]:
-    """Find where labels are that count."""
+    """Return a mask of the labelled pixels in the annotated area."""
     labelled: NDArray[np.bool_] = plane.labels > 0
     return labelled if plane.annotated is None else labelled & plane.annotated
 
 
 def _positions(mask: NDArray[Any], rng: np.random.Generator) -> NDArray[np.int64]:
-    """Flat indices where a mask is true, a random choice of them if there are many."""
+    """Find the flat indices at which a mask is true; if there are many, a random subset."""
     found = np.flatnonzero(mask)
     if len(found) > _MOST_POSITIONS:
         found = rng.choice(found, _MOST_POSITIONS, replace=False)

@@ -1,4 +1,4 @@
-"""Settings: what a user can choose, checked when it is chosen, saved with every model and run."""
+"""Settings of training, validated on creation and saved with every model and run."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ __all__ = ["Budget", "TrainingSettings"]
 
 
 class Budget(Settings):
-    """When training ends: exactly one of these.
+    """Length of training: exactly one of steps, epochs and minutes.
 
-    A step or epoch budget repeats exactly; one in minutes depends on the machine.
+    A budget in steps or epochs is reproducible; one in minutes depends on the machine.
 
     Examples
     --------
@@ -41,7 +41,7 @@ class Budget(Settings):
     ] = None
     minutes: Annotated[
         Annotated[float, Field(gt=0)] | None,
-        Field(title="Minutes", description="Train this long."),
+        Field(title="Minutes", description="Train this many minutes."),
         Shown(panel="Training"),
     ] = None
 
@@ -63,46 +63,49 @@ class Budget(Settings):
 
 
 class TrainingSettings(Settings):
-    """How to train.
+    """Settings of a training run.
 
     Parameters
     ----------
     budget
-        Steps, epochs or minutes.
+        Length of training in steps, epochs or minutes.
     depth, base_channels, norm, dropout, upsampling
-        See `UNetConfig`.
+        Architecture of the network; see `UNetConfig`.
     patch_px
-        Side of the square training patches; a multiple of 2^depth.
+        Side of the square training patches in pixels; a multiple of 2^depth.
     batch_size
-        Patches per step.
+        Number of patches per step.
     learning_rate, weight_decay, optimizer
-        Of AdamW or Adam.
+        Settings of the optimizer, ``"adamw"`` or ``"adam"``.
     warmup
-        Share of the budget in which the learning rate rises; then it falls along a cosine to zero.
+        Fraction of the budget in which the learning rate rises; then it falls along a cosine to
+        zero.
     gradient_clip
-        Largest norm of the gradient; 0 switches clipping off.
+        Largest norm of the gradient; 0: no clipping.
     average_decay
-        Decay of the exponential moving average of the weights, which is what is validated and
-        saved; 0 switches it off. It is less at first, so that the average follows soon.
+        Decay of the exponential moving average of the weights, which is validated and saved; 0: no
+        average. The decay is smaller at first, so that the average follows quickly.
     augmentation
-        See `Augmentation`.
+        Augmentation of the patches; see `Augmentation`.
     normalization
-        See `Normalization`; the default one leaves the choice to `choose_normalization`.
+        Normalisation of the images; see `Normalization`. With the default, it is chosen by
+        `choose_normalization`.
     foreground_patches
-        Share of the patches that are centred on a labelled pixel.
+        Fraction of the patches that are centred on a labelled pixel.
     validation_fraction
-        Share of the images (by group) kept for validation.
+        Fraction of the images (by group) used for validation.
     epoch_steps
-        Steps between two validations; None: as many as it takes to see each training pixel about
-        once, at least 20 and at most 400.
+        Number of steps between two validations; None: enough to use each training pixel about once,
+        at least 20 and at most 400.
     patience
-        Stop when the validation has not improved for this many epochs; None: never.
+        Number of epochs without improvement of the validation score after which training stops;
+        None: unlimited.
     precision
         ``"auto"``, ``"float32"``, ``"bfloat16"`` or ``"float16"`` (GPU only).
     device
-        ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
+        ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"`` or ``"mps"``.
     seed
-        Of the weights, the patches and the augmentation.
+        Seed of the weights, the patches and the augmentation.
 
     Examples
     --------
@@ -117,7 +120,7 @@ class TrainingSettings(Settings):
     budget: Budget = Field(default_factory=lambda: Budget(epochs=100))
     depth: Annotated[
         int,
-        Field(ge=1, le=7, title="Depth", description="How often the size is halved."),
+        Field(ge=1, le=7, title="Depth", description="Number of times the size is halved."),
         Shown(panel="Network"),
     ] = 4
     base_channels: Annotated[
@@ -132,18 +135,24 @@ class TrainingSettings(Settings):
     ] = 16
     norm: Annotated[
         Literal["batch", "none"],
-        Field(title="Normalisation", description="Normalisation layers."),
+        Field(title="Normalisation", description="Kind of normalisation layers."),
         Shown(panel="Network"),
     ] = "batch"
     dropout: Annotated[
         float,
-        Field(ge=0, lt=1, title="Dropout", description="Share of the bottleneck dropped."),
+        Field(
+            ge=0,
+            lt=1,
+            title="Dropout",
+            description="Fraction of the bottleneck's channels dropped in training.",
+        ),
         Shown(panel="Network"),
     ] = 0.0
     upsampling: Annotated[
         Literal["transposed", "resize"],
         Field(
-            title="Upsampling", description="Transposed convolution, or resize and 1x1 convolution."
+            title="Upsampling",
+            description="Transposed convolution, or resizing and a 1x1 convolution.",
         ),
         Shown(panel="Network"),
     ] = "transposed"
@@ -178,7 +187,10 @@ class TrainingSettings(Settings):
     validation_fraction: Annotated[
         float,
         Field(
-            ge=0, le=0.5, title="Validation", description="Share of the images used for validation."
+            ge=0,
+            le=0.5,
+            title="Validation",
+            description="Fraction of the images used for validation.",
         ),
         Shown(panel="Data"),
     ] = 0.15
@@ -196,7 +208,7 @@ class TrainingSettings(Settings):
     device: Device = "auto"
     seed: Annotated[
         int,
-        Field(ge=0, title="Seed", description="Seed of everything random."),
+        Field(ge=0, title="Seed", description="Seed of all random numbers."),
         Shown(panel="Training"),
     ] = 0
 
@@ -206,7 +218,7 @@ class TrainingSettings(Settings):
         if self.patch_px % multiple:
             near = max(multiple, round(self.patch_px / multiple) * multiple)
             raise SettingsError(
-                f"Patch size {self.patch_px} px with depth {self.depth}: expected a multiple of "
-                f"{multiple}. Use {near}."
+                f"The patch size is {self.patch_px} px and the depth {self.depth}: expected a "
+                f"multiple of {multiple}. Use {near}."
             )
         return self

@@ -1,6 +1,6 @@
-"""Starting from a trained model: what a new network takes over of it.
+"""Transfer of weights from a trained model to a new network.
 
-The new one may have other input channels and other outputs, but is otherwise built alike.
+The new network may have other input channels and outputs, but otherwise the same architecture.
 """
 
 from __future__ import annotations
@@ -23,28 +23,29 @@ __all__ = [
 ]
 
 CLEARLY = 0.9
-"""Another view of the images is taken where it leaves less than this share of the loss."""
+"""Images are changed, for example inverted, if this reduces the loss below this fraction."""
 _FIRST = "encoder.0.0"
 _FIRST_NORM = "encoder.0.1"
 HEAD = "head"
-"""What the names of the last layer's weights begin with."""
+"""Prefix of the names of the last layer's weights."""
 
 
 def transferred(
     weights: Mapping[str, Tensor], start: ModelInfo, own: Mapping[str, Tensor], info: ModelInfo
 ) -> dict[str, Tensor]:
-    """Fit the weights of a trained network into a new one.
+    """Fit the weights of a trained network to a new one.
 
-    Where the number of input channels differs, the new channels share what the old ones did, so
-    that a grey image in each of them gives the same response. Outputs that both have are taken
-    over, by the name of their head; others stay as they are.
+    If the number of input channels differs, the weights of the old channels are distributed equally
+    over the new ones, so that the response to the same grey image in all channels is unchanged.
+    Outputs that both networks have, by the name of their head, are transferred; others keep their
+    own weights.
 
     Parameters
     ----------
     weights, start
-        Of the trained network, and its header.
+        Weights and header of the trained network.
     own, info
-        Of the new network.
+        Weights and header of the new network.
 
     Returns
     -------
@@ -67,31 +68,31 @@ def transferred(
 
 
 def same_outputs(start: ModelInfo, info: ModelInfo) -> bool:
-    """Whether every output of a new network has one that it is taken over from."""
+    """Return whether the start network has every output of the new one."""
     return _rows(info).keys() <= _rows(start).keys()
 
 
 def for_inverted_images(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Change a network so that it sees an image as it saw one minus the image before."""
+    """Change a network so that its outputs for an image are the previous ones for 1 - image."""
     changed = dict(weights)
     first = changed[f"{_FIRST}.weight"]
     changed[f"{_FIRST}.weight"] = -first
     constant = first.flatten(1).sum(dim=1)
     if (bias := f"{_FIRST}.bias") in changed:
         changed[bias] = changed[bias] + constant
-    else:  # the normalisation that follows takes the constant
+    else:  # the constant is subtracted by the normalisation that follows
         mean = f"{_FIRST_NORM}.running_mean"
         changed[mean] = changed[mean] - constant
     return changed
 
 
 def through_channels(weights: Mapping[str, Tensor], shares: Tensor) -> dict[str, Tensor]:
-    """Change a network so that it sees a weighted sum of the channels in place of a grey image.
+    """Change a network so that it uses a weighted sum of the channels instead of a grey image.
 
     Parameters
     ----------
     weights
-        Of a network whose channels all gave it the same grey image.
+        Weights of a network that got the same grey image in all channels.
     shares
         Weight of each channel in the sum, (C,).
     """
@@ -102,7 +103,7 @@ def through_channels(weights: Mapping[str, Tensor], shares: Tensor) -> dict[str,
 
 
 def _rows(info: ModelInfo) -> dict[tuple[str, int], slice]:
-    """Where the outputs of each head are."""
+    """Find the output channels of each head."""
     rows, start = {}, 0
     for head in info.task.heads:
         rows[head.name, head.channels] = slice(start, start + head.channels)

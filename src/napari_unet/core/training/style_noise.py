@@ -1,4 +1,4 @@
-"""Randomly change the distribution of a network's channels during training."""
+"""Random changes of the distribution of a network's feature channels during training."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ from torch import Tensor, nn
 __all__ = ["style_noise"]
 
 _LAYERS = 4
-"""Normalisation layers that are followed by noise: two levels of the encoder."""
+"""Number of normalisation layers that are followed by noise: two levels of the encoder."""
 
 _SHARE = 0.5
-"""Of the patches that are changed by each of them."""
+"""Fraction of the patches changed after each of these layers."""
 
 
 @contextmanager
 def style_noise(net: nn.Module, strength: float) -> Iterator[None]:
     """Change the mean and spread of each early feature channel at random, patch by patch.
 
-    Stain and exposure differ from image to image, and show in the statistics of the first layers:
-    noise in them makes a model trained on strokes in one image work in others.
+    Stain and exposure differ between images and affect the statistics of the first layers. Noise in
+    these statistics helps a model that is trained on strokes in one image to work on others.
 
     Parameters
     ----------
     net
-        Whose batch normalisation layers are followed by the noise while the context lasts.
+        Network to add the noise to, after its batch normalisation layers, while the context lasts.
     strength
-        Standard deviation of the change, as a share of each channel's spread; 0: none.
+        Standard deviation of the change, relative to the spread of each channel; 0: no noise.
 
     Notes
     -----
     Source: Li et al., "Uncertainty modeling for out-of-distribution generalization", ICLR 2022,
-    with a given strength in place of one estimated from the batch.
+    with a fixed strength instead of one estimated from the batch.
     """
     layers = (m for m in net.modules() if isinstance(m, nn.BatchNorm2d | nn.BatchNorm3d))
     handles = [
@@ -61,7 +61,7 @@ def _changed(strength: float, layer: Any, _inputs: Any, features: Tensor) -> Ten
 
 
 def _by_row(values: Tensor, features: Tensor) -> Tensor:
-    """Repeat a value a channel along X: with channels last, single ones are slow to apply."""
+    """Repeat one value per channel along X, because broadcasting is slow with channels last."""
     values = values.expand(*values.shape[:-1], features.shape[-1])
     last = torch.channels_last if values.dim() == 4 else torch.channels_last_3d
     return values.contiguous(memory_format=last)

@@ -1,4 +1,4 @@
-"""Training a model: a generator of events that can be stopped, and resumed exactly."""
+"""Training of a model: a generator of events that can be stopped, and resumed exactly."""
 
 from __future__ import annotations
 
@@ -39,34 +39,34 @@ def train(
     on_preview: OnPreview | None = None,
     preview_s: float = 10,
 ) -> Iterator[Event]:
-    """Train a U-Net; iterate over the result to make it happen.
+    """Train a U-Net; training runs while you iterate over the events.
 
     Parameters
     ----------
     pairs
         Images with labels, all with the same number of channels.
     task
-        What the labels mean.
+        Meaning of the labels.
     run_folder
-        Where models, state and history are written; see `napari_unet.core.training.run_folder`.
+        Folder for models, state and history; see `napari_unet.core.training.run_folder`.
     settings
-        How to train.
+        Settings of training; None: the default ones.
     start
-        Model to start from; its architecture and normalisation are taken over.
+        Model to start from; its architecture and normalisation are used.
     split
-        Indices of the pairs to train and to validate on; None: chosen by group.
+        Indices of the pairs for training and for validation; None: chosen by group.
     name
         Name of the model.
     sources
-        Where the data came from; kept with the run.
+        Sources of the data, saved with the run.
     should_stop
-        Asked after each step; when true, everything is saved and the run ends.
+        Function called before each step; if it returns True, everything is saved and the run ends.
     on_preview
-        Called with the averaged model as it is now and the number of steps done: between steps at
-        most every `preview_s`, and after each epoch. The result of the training does not depend
-        on it; an exception that it raises ends the run.
+        Function called with the current averaged model and the number of steps done, at most every
+        `preview_s` seconds and after each epoch. It does not affect the result of training; an
+        exception that it raises ends the run.
     preview_s
-        Least time between two previews within an epoch.
+        Shortest time between two previews within an epoch, in seconds.
 
     Yields
     ------
@@ -76,13 +76,13 @@ def train(
     Raises
     ------
     LabelsError, ImageError
-        If the data cannot teach the task.
+        If the task cannot be trained on the data.
     SettingsError
         If the settings do not fit the data, or the loss is no longer finite.
     StorageError
         If the folder cannot be written.
     DeviceError
-        If the device is missing or its memory full.
+        If the device is missing or its memory is full.
 
     Examples
     --------
@@ -142,24 +142,29 @@ def resume(
 ) -> Iterator[Event]:
     """Resume a stopped run.
 
-    On a CPU with the same number of threads and a budget in steps or epochs, the weights become
-    bit for bit those of a run that was never stopped.
+    On a CPU, with the same number of threads and a budget in steps or epochs, the final weights are
+    bit-identical to those of an uninterrupted run.
 
     Parameters
     ----------
     run_folder
         Folder of the run.
     pairs
-        The same data as before.
+        The same images and labels as before.
     should_stop, on_preview, preview_s
-        As in `train`.
+        As for `train`.
+
+    Yields
+    ------
+    Event
+        `Started` first, `Finished` last.
 
     Raises
     ------
     SettingsError
-        If there is nothing to resume, or the data is not the same.
+        If there is nothing to resume, or the data differ.
     ModelFileError
-        If what was saved is damaged.
+        If the saved state is damaged.
 
     Examples
     --------
@@ -196,8 +201,8 @@ def resume(
         loop.restore(state)
     except (KeyError, RuntimeError, TypeError, ValueError):
         raise ModelFileError(
-            f"The state in {folder.path} does not belong to the settings beside it. Start a new "
-            "run, for example from its last model."
+            f"The state in {folder.path} does not belong to the settings in the same folder. Start "
+            "a new run, for example from the last model of this one."
         ) from None
     loop.check_same_images()
     yield from loop.run(should_stop, Preview(on_preview, preview_s))
@@ -216,7 +221,7 @@ def _check_same_labels(folder: RunFolder, pairs: list[Pair]) -> None:
     if differ:
         raise SettingsError(
             f"The {differ} differ from those that the run in {folder.path} was started with. "
-            "Restore them, or start a new run from its last model."
+            "Restore them, or start a new run from the last model of this one."
         )
 
 

@@ -1,4 +1,4 @@
-"""One run of the training loop: what happens from step to step, and what is kept of it."""
+"""One run of the training loop: steps, validations, checkpoints and the budget."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ ShouldStop = Callable[[], bool]
 OnPreview = Callable[[Model, int], None]
 
 _CHECKPOINT_S = 60
-"""A crash costs at most this much work, however long an epoch is."""
+"""Longest time between two checkpoints, so that a crash in a long epoch loses little work."""
 
 
 class Preview:
-    """Shows the model from time to time during training."""
+    """Periodic preview of the model during training."""
 
     def __init__(self, show: OnPreview | None, every_s: float) -> None:
         self._show = show
@@ -55,11 +55,11 @@ class Preview:
 
     @property
     def due(self) -> bool:
-        """Whether it is time for another one."""
+        """Whether it is time for another preview."""
         return self._show is not None and time.monotonic() - self._last >= self._every_s
 
     def __call__(self, model: Callable[[], Model], step: int) -> None:
-        """Show the model; the time until the next counts from when it has been shown."""
+        """Show the model; the interval to the next preview starts when this one is done."""
         if self._show is not None:
             self._show(model(), step)
             self._last = time.monotonic()
@@ -67,7 +67,7 @@ class Preview:
 
 @dataclass
 class Position:
-    """Where a run stands: plain values that are saved with the state."""
+    """Position of a run: plain values that are saved with the state."""
 
     step: int = 0
     epoch: int = 0
@@ -82,7 +82,19 @@ class Position:
 
 
 class Loop:
-    """One run of the training loop."""
+    """One run of the training loop.
+
+    Parameters
+    ----------
+    pairs
+        Images with labels.
+    run
+        Settings of the run.
+    compute
+        Device and precision.
+    folder
+        Folder of the run.
+    """
 
     def __init__(
         self, pairs: list[Pair], run: RunSettings, compute: Compute, folder: RunFolder
@@ -108,32 +120,32 @@ class Loop:
         self.learner = Learner(run.info, settings, compute)
 
     def start_from(self, model: Model) -> None:
-        """Take over what fits of a trained network."""
+        """Load the weights of a trained network that fit."""
         self.learner.start_from(model, self._run.info, self._sampler.batch(0))
 
     # -- state ---------------------------------------------------------------------------------
 
     def restore(self, state: SavedState) -> None:
-        """Go back to where a run was saved."""
+        """Restore the saved state of a run."""
         self.learner.restore(state.tensors, state.values["learner"])
         self._position = Position(**state.values["position"])
 
     def check_same_images(self) -> None:
-        """Raise `SettingsError` where an image is not the one that the run was started with."""
+        """Raise `SettingsError` if the images differ from those that the run was started with."""
         before = read_info(self._folder.last_model).trained_on
         now = self._division.trained_on
         if [(i.name, i.group, i.role) for i in before] != [(i.name, i.group, i.role) for i in now]:
             raise SettingsError(
-                f"The images, their groups or what they are used for differ from those that the "
-                f"run in {self._folder.path} was started with. Restore them, or start a new run "
-                "from the run's last model."
+                "The images, their groups or their use for training and validation differ from "
+                f"those that the run in {self._folder.path} was started with. Restore them, or "
+                "start a new run from the last model of this one."
             )
         for old, new in zip(before, now, strict=True):
             if old.sha256 != new.sha256:
                 raise SettingsError(
                     f"'{new.name}' is not the image that the run in {self._folder.path} was "
-                    "started with: its pixels differ. Restore it, or start a new run from the "
-                    "run's last model."
+                    "started with: its pixels differ. Restore it, or start a new run from the last "
+                    "model of this one."
                 )
 
     def _state(self) -> SavedState:
@@ -141,7 +153,7 @@ class Loop:
         return SavedState(tensors, {"position": vars(self._position), "learner": values})
 
     def _model(self) -> Model:
-        """The averaged model as it is now."""
+        """Build the current averaged model."""
         latest = self._position.history[-1] if self._position.history else {}
         current = latest.get("step") == self._position.step
         scores = {k: v for k, v in latest.items() if k not in _HISTORY_COLUMNS} if current else {}
@@ -168,7 +180,7 @@ class Loop:
     # -- the loop ------------------------------------------------------------------------------
 
     def run(self, should_stop: ShouldStop, preview: Preview) -> Iterator[Event]:
-        """Train until the budget is spent, nothing improves any more, or the caller stops it."""
+        """Train until the budget is spent, the score stops improving, or `should_stop` is True."""
         self._preview = preview
         yield self._started()
         self._saved = time.monotonic()
@@ -251,7 +263,7 @@ class Loop:
     def _note_improvement(self, scores: dict[str, float]) -> bool:
         score = scores.get(self._task.scores.primary.key)
         position = self._position
-        if score is None:  # nothing to validate on
+        if score is None:  # no validation
             return False
         if score <= position.best_score:
             position.epochs_without_improvement += 1
@@ -261,7 +273,7 @@ class Loop:
         return True
 
     def _end_reason(self) -> FinishReason | None:
-        """Why a resumed run has ended already; also where it was killed before it could say so."""
+        """Return why a resumed run has already ended, even if it was killed before saving this."""
         if self._position.finished:
             return FinishReason(self._position.finished)
         return self._improvement_reason()
@@ -292,7 +304,7 @@ class Loop:
         )
 
     def _save(self, model: Model) -> None:
-        """Write the checkpoint. The state comes last: whatever it describes is on disk then."""
+        """Write the checkpoint; the state comes last, when everything it describes is on disk."""
         self._folder.save_last(model)
         self._folder.write_history(self._position.history, self._task.scores)
         self._folder.save_state(self._state())
@@ -307,7 +319,7 @@ class Loop:
         return budget.steps
 
     def _progress(self) -> float:
-        """Share of the budget that is spent; the last validation is part of it."""
+        """Compute the spent fraction of the budget, with a reserve for the last validation."""
         total = self._total_steps()
         if total is not None:
             return self._position.step / total
@@ -319,7 +331,7 @@ _HISTORY_COLUMNS = ("epoch", "step", "train_loss", "validation_loss")
 
 
 def _schedule(progress: float, warmup: float) -> float:
-    """Share of the learning rate: a linear rise, then a cosine to zero.
+    """Compute the factor of the learning rate: a linear rise, then a cosine to zero.
 
     Source: Loshchilov and Hutter, "SGDR", ICLR 2017.
     """

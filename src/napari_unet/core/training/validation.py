@@ -1,4 +1,4 @@
-"""Score a model in training on the planes that are kept for validation."""
+"""Scores of a model in training on the validation planes."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ __all__ = ["ValidationSet"]
 
 
 class ValidationSet:
-    """Planes that a model is scored on, whole and never augmented.
+    """Planes to score a model on, whole and without augmentation.
 
     Parameters
     ----------
     planes
         Normalised planes.
     task
-        Encodes and decodes.
+        Task that encodes the labels and decodes the outputs.
     """
 
     def __init__(self, planes: list[Plane], task: Task) -> None:
@@ -34,13 +34,20 @@ class ValidationSet:
     def score(self, network: BlockNetwork, block_px: int = 1024) -> tuple[float, dict[str, float]]:
         """Score a network.
 
+        Parameters
+        ----------
+        network
+            The network to score.
+        block_px
+            Side of the blocks in pixels.
+
         Returns
         -------
         loss
-            Mean over the planes.
+            Mean loss over the planes.
         scores
-            As `napari_unet.core.evaluation.object_scores.object_summary` and
-            `napari_unet.core.evaluation.metrics.pixel_summary` name them.
+            Scores by name, as in `napari_unet.core.evaluation.object_scores.object_summary` and
+            `napari_unet.core.evaluation.metrics.pixel_summary`.
         """
         from napari_unet.core.evaluation.metrics import pixel_summary
         from napari_unet.core.evaluation.object_scores import object_summary

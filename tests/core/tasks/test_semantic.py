@@ -130,7 +130,7 @@ def test_labels_that_hold_no_classes(labels, sparse, sentence):
     [
         ({"classes": THREE[:1]}, "at least two classes"),
         ({"classes": (*THREE, THREE[0])}, "each id once"),
-        ({"classes": THREE[1:]}, "Exactly one class must be flagged"),
+        ({"classes": THREE[1:]}, "Exactly one class must be marked"),
         ({"classes": THREE, "sparse": True}, "0 means 'not painted'"),
         ({"classes": THREE, "class_weights": (1, 2)}, "2 class weights for 3 classes"),
     ],

@@ -83,7 +83,7 @@ def test_labels_without_an_object_cannot_teach():
 
 
 def test_an_adjustment_that_a_task_lacks_is_refused_and_none_changes_nothing():
-    with pytest.raises(SettingsError, match="no min-area: expected among nothing"):
+    with pytest.raises(SettingsError, match="no min-area: it has nothing to adjust"):
         Blobs().adjusted({"min_area_px": 3})
     task = Blobs()
     assert task.adjusted({}) is task

@@ -279,8 +279,8 @@ class Task(Settings, ABC):
 
     def why_not_adjustable(self, name: str) -> str:
         """Explain in a clause why there is no adjustment of that name."""
-        known = ", ".join(a.name for a in self.adjustments) or "nothing"
-        return f"expected one of {known}"
+        known = ", ".join(a.name for a in self.adjustments)
+        return f"expected one of {known}" if known else "it has nothing to adjust"
 
     def __setstate__(self, state: dict[Any, Any]) -> None:
         """Restore a pickled task. In a new process its class may not be built for writing yet."""

@@ -1,4 +1,4 @@
-"""Small data, and a network that is trained once for all tests of the engine."""
+"""Small data, and a network trained once for all tests of the engine."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ from napari_unet.core.training.events import Finished
 
 @dataclass(frozen=True)
 class Small:
-    """A picture with two objects, and settings with which a network trains in a second."""
+    """An image with two objects, and settings that train a network in one second."""
 
     pair: Pair
     image: Image

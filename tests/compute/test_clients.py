@@ -1,4 +1,4 @@
-"""The engine as scripts, notebooks and clusters use it."""
+"""The engine as used by scripts, notebooks and clusters."""
 
 import contextlib
 import gc
@@ -60,7 +60,7 @@ def lines_of(done: subprocess.CompletedProcess[str]) -> list[str]:
 def test_a_script_without_a_main_guard_runs_once_and_never_imports_torch(tmp_path) -> None:
     script = tmp_path / "my script.py"
     script.write_text(textwrap.dedent(SCRIPT))
-    # Beside the script, so first on its path; must not take the place of the library in the worker.
+    # Next to the script, so first on its path: it must not shadow the library in the worker.
     (tmp_path / "safetensors.py").write_text("")
     command = [sys.executable, str(script), str(tmp_path / "run")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
@@ -72,7 +72,7 @@ def test_a_script_without_a_main_guard_runs_once_and_never_imports_torch(tmp_pat
     assert not done.stderr
 
 
-def test_a_notebook_whose_event_loop_runs_already(tmp_path) -> None:
+def test_a_notebook_with_a_running_event_loop(tmp_path) -> None:
     cell = textwrap.indent(textwrap.dedent(SCRIPT), "    ")
     code = f"import asyncio\nasync def cell():\n{cell}\nasyncio.run(cell())".replace(
         "import *", "import Engine, TrainRequest, PredictRequest, DecodeRequest, EvaluateRequest"
@@ -83,7 +83,7 @@ def test_a_notebook_whose_event_loop_runs_already(tmp_path) -> None:
     assert not done.stderr
 
 
-def test_a_script_that_ends_in_mid_training_leaves_a_saved_run_and_no_process(tmp_path) -> None:
+def test_a_script_that_ends_during_training_leaves_a_saved_run_and_no_process(tmp_path) -> None:
     forever = textwrap.dedent(SCRIPT).split("model = ")[0].replace("steps=3)", "steps=50000)")
     forever += textwrap.dedent("""
         import threading
@@ -120,7 +120,7 @@ def test_importing_is_light() -> None:
     assert heavy == "[]"
 
 
-def test_starting_returns_at_once() -> None:
+def test_starting_returns_immediately() -> None:
     code = """
         import time
         import napari_unet.compute
@@ -143,7 +143,7 @@ def evaluation() -> EvaluateRequest:
 
 
 class Cluster:
-    """A scheduler with workers, as a user would start them."""
+    """A scheduler and workers, started in the same way as by a user."""
 
     def __init__(self) -> None:
         self.address = ""
@@ -186,9 +186,9 @@ def test_training_at_an_address_runs_there(cluster, small, tmp_path) -> None:
         job.on_event(lambda event: isinstance(event, StepDone) and stepped.set())
         assert stepped.wait(60)
         assert engine.pid is None
-        assert engine.submit(evaluation()).wait(30).report.images  # beside the training
+        assert engine.submit(evaluation()).wait(30).report.images  # while the training runs
         worker.kill()
-        with pytest.raises(WorkerLost, match="The worker that computed it is gone"):
+        with pytest.raises(WorkerLost, match="The worker that ran this job was lost"):
             job.wait(30)
         cluster.add_worker()
         assert engine.submit(evaluation()).wait(30).report.images
@@ -203,19 +203,19 @@ def test_a_job_waiting_for_a_worker_can_be_stopped(cluster) -> None:
 
 
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "nonsense", "tcp://.:9", "tcp://a:b"])
-def test_a_wrong_address_is_a_sentence_each_time(address, monkeypatch) -> None:
+def test_a_wrong_address_is_reported_every_time(address, monkeypatch) -> None:
     monkeypatch.setattr("napari_unet.compute.connection._CONNECT_S", 1)
     before = set(threading.enumerate())
     for _ in range(3):
         with Engine(address) as engine:
-            with pytest.raises(ComputeError, match="no answer from a scheduler at"):
+            with pytest.raises(ComputeError, match="No scheduler answers at"):
                 engine.submit(evaluation()).wait(40)
             assert engine.state == "lost"
         gc.collect()
     assert left_over(before) == set()
 
 
-def test_nothing_is_left_of_a_broken_connection() -> None:
+def test_a_lost_connection_leaves_nothing_behind() -> None:
     before = set(threading.enumerate())
     with Engine() as engine:
         for _ in range(2):
@@ -223,7 +223,7 @@ def test_nothing_is_left_of_a_broken_connection() -> None:
             process = psutil.Process(engine.pid)
             lost = engine.submit(evaluation())
             process.kill()
-            with contextlib.suppress(WorkerLost):  # it was quick, or another process began it anew
+            with contextlib.suppress(WorkerLost):  # it was quick, or another process restarted it
                 lost.wait(100)
             psutil.wait_procs([process], 30)
         engine.submit(evaluation()).wait(100)
@@ -232,7 +232,7 @@ def test_nothing_is_left_of_a_broken_connection() -> None:
     assert left_over(before) == set()
 
 
-def test_an_engine_that_is_closed_while_it_starts_stays_closed() -> None:
+def test_an_engine_closed_while_it_starts_stays_closed() -> None:
     before, processes = set(threading.enumerate()), hosts()
     engine = Engine()
     engine.start()
@@ -246,13 +246,13 @@ def test_an_engine_that_is_closed_while_it_starts_stays_closed() -> None:
 
 
 def hosts() -> set[int]:
-    """Ids of computing processes."""
+    """Return the ids of the compute processes."""
     children = psutil.Process().children()
     return {c.pid for c in children if "napari_unet.compute.host" in c.cmdline()}
 
 
 def left_over(before: set[threading.Thread]) -> set[threading.Thread]:
-    """Threads of ours, and event loops of dask, that began since and do not end."""
+    """Return threads of the plugin and event loops of dask that started since and do not end."""
 
     def left() -> set[threading.Thread]:
         since = set(threading.enumerate()) - before

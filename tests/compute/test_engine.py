@@ -34,7 +34,7 @@ from napari_unet.core.training.events import EpochDone, Finished, FinishReason, 
 def wait_for(condition: Callable[[], object], seconds: float = 30) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
+        assert time.monotonic() < deadline, "the condition stayed false"
         time.sleep(0.01)
 
 
@@ -54,7 +54,7 @@ def of(kind: type, events: list[object]) -> list[object]:
     return [event for event in events if isinstance(event, kind)]
 
 
-def test_training_tells_what_it_does_and_ends_with_its_result(engine, small, tmp_path) -> None:
+def test_training_reports_its_progress_and_ends_with_its_result(engine, small, tmp_path) -> None:
     job = engine.submit(small.request(tmp_path / "run"))
     events = listen(job)
     result = job.wait(50)
@@ -67,7 +67,7 @@ def test_training_tells_what_it_does_and_ends_with_its_result(engine, small, tmp
     assert Path(result.last_model).is_file()
 
 
-def test_a_late_listener_hears_what_happened(engine, small, tmp_path) -> None:
+def test_a_late_listener_receives_past_events(engine, small, tmp_path) -> None:
     job = engine.submit(small.request(tmp_path / "run", steps=12))
     job.wait(50)
     events = listen(job)
@@ -76,7 +76,7 @@ def test_a_late_listener_hears_what_happened(engine, small, tmp_path) -> None:
     assert [e.step for e in of(EpochDone, events)] == [10, 12]
 
 
-def test_stop_saves_and_resume_goes_on(engine, small, tmp_path) -> None:
+def test_stop_saves_and_resume_continues(engine, small, tmp_path) -> None:
     job = engine.submit(small.request(tmp_path / "run", steps=5000))
     events = listen(job)
     wait_for(lambda: of(StepDone, events))
@@ -93,7 +93,7 @@ def test_stop_saves_and_resume_goes_on(engine, small, tmp_path) -> None:
     assert of(Started, events)[0].step == stopped.step
 
 
-def test_previews_come_as_labels_of_the_image_in_view(engine, small, tmp_path) -> None:
+def test_previews_are_labels_of_the_image_in_view(engine, small, tmp_path) -> None:
     request = small.request(tmp_path / "run", preview=small.image, preview_s=0.2)
     job = engine.submit(request)
     events = listen(job)
@@ -105,9 +105,7 @@ def test_previews_come_as_labels_of_the_image_in_view(engine, small, tmp_path) -
     assert previews[-1].labels.flags.writeable
 
 
-def test_a_preview_has_the_intensity_ranges_that_it_is_given(
-    engine, small, trained, tmp_path
-) -> None:
+def test_a_preview_uses_the_requested_intensity_ranges(engine, small, trained, tmp_path) -> None:
     ask = {"steps": 2, "start": trained, "preview": small.image}
     seen, dark = (
         listen_to_the_end(engine.submit(small.request(tmp_path / name, **ask, **more)))
@@ -117,13 +115,13 @@ def test_a_preview_has_the_intensity_ranges_that_it_is_given(
     assert not of(Preview, dark)[-1].labels.any()
 
 
-def test_a_preview_that_cannot_be_made_ends_no_training(engine, small, tmp_path) -> None:
+def test_a_failing_preview_does_not_end_the_training(engine, small, tmp_path) -> None:
     two_channels = Image(np.zeros((2, 96, 96), np.uint8), "CYX")
     job = engine.submit(small.request(tmp_path / "run", steps=10, preview=two_channels))
     assert isinstance(job.wait(50), Finished)
 
 
-def test_prediction_gives_labels_that_can_be_painted_in(engine, small, trained) -> None:
+def test_prediction_returns_labels_that_can_be_edited(engine, small, trained) -> None:
     job = engine.submit(
         PredictRequest(trained, small.image, PredictOptions(device="cpu"), probabilities=True)
     )
@@ -138,7 +136,9 @@ def test_prediction_gives_labels_that_can_be_painted_in(engine, small, trained) 
 
 
 @pytest.mark.parametrize("kind", ["dask", "zarr", "dask of zarr", "zarr in memory"])
-def test_lazy_images_give_what_arrays_give(engine, small, trained, tmp_path, kind) -> None:
+def test_lazy_images_and_arrays_have_the_same_result(
+    engine, small, trained, tmp_path, kind
+) -> None:
     data = small.image.data
     if kind == "dask":
         lazy = da.from_array(data, chunks=40) + 0
@@ -161,7 +161,7 @@ def test_lazy_pairs_train(engine, small, tmp_path) -> None:
     assert engine.submit(request).wait(50).step == 2
 
 
-def test_functions_of_a_notebook_travel_with_a_lazy_image(engine, small, trained) -> None:
+def test_functions_of_a_notebook_are_sent_with_a_lazy_image(engine, small, trained) -> None:
     lazy = da.from_array(small.image.data, chunks=96).map_blocks(lambda x: x + 1)
     image = Image(lazy, "YX")
     assert (
@@ -172,11 +172,11 @@ def test_functions_of_a_notebook_travel_with_a_lazy_image(engine, small, trained
     )
 
 
-def test_what_cannot_be_sent_is_a_sentence(engine, trained) -> None:
+def test_an_image_that_cannot_be_sent_is_reported(engine, trained) -> None:
     lock = threading.Lock()
     lazy = da.zeros((64, 64)).map_blocks(lambda x: x + lock.locked())
     job = engine.submit(PredictRequest(trained, Image(lazy, "YX")))
-    with pytest.raises(SettingsError, match="cannot be handed"):
+    with pytest.raises(SettingsError, match="cannot be sent to the compute process"):
         job.wait(30)
 
 
@@ -193,7 +193,9 @@ def test_decoding_again_needs_no_network(engine, small, trained) -> None:
     np.testing.assert_array_equal(same.labels, found.labels)
 
 
-def test_decoding_what_was_not_kept_says_predict_again(engine, small, trained) -> None:
+def test_decoding_outputs_that_were_not_kept_suggests_to_predict_again(
+    engine, small, trained
+) -> None:
     job = engine.submit(PredictRequest(trained, small.image, PredictOptions(device="cpu")))
     assert job.wait(50).outputs is None
     with pytest.raises(SettingsError, match="Predict again"):
@@ -216,7 +218,7 @@ def test_files_are_predicted_one_by_one(engine, small, trained, tmp_path) -> Non
     assert read_labels(tmp_path / "out" / "a_labels.tif").max() >= 2
 
 
-def test_evaluation_scores_and_shows_where_it_is_wrong(engine, small) -> None:
+def test_evaluation_returns_scores_and_errors(engine, small) -> None:
     truth = small.pair.labels
     prediction = np.where(truth == 1, 7, 0)
     job = engine.submit(EvaluateRequest(da.from_array(prediction), truth, name="squares"))
@@ -226,15 +228,15 @@ def test_evaluation_scores_and_shows_where_it_is_wrong(engine, small) -> None:
     assert errors.labels.shape == truth.shape
 
 
-def test_sparse_classes_are_scored_where_somebody_painted(engine) -> None:
+def test_sparse_classes_are_scored_only_on_painted_pixels(engine) -> None:
     truth = np.zeros((8, 8), np.uint8)
     truth[:2], truth[2:4] = 1, 2
     prediction = np.full((8, 8), 2, np.uint8)
     names = {1: "background", 2: "cell"}
     request = EvaluateRequest(prediction, truth, kind="semantic", classes=names, sparse=True)
     errors = engine.submit(request).wait(50).errors
-    assert errors.labels[:2].min() > 0  # background taken for a cell
-    assert errors.labels[4:].max() == 0  # nobody painted there
+    assert errors.labels[:2].min() > 0  # background predicted as a cell
+    assert errors.labels[4:].max() == 0  # unpainted
 
 
 def test_classes_are_mapped_by_name_in_the_error_layer(engine) -> None:
@@ -251,7 +253,7 @@ def test_classes_are_mapped_by_name_in_the_error_layer(engine) -> None:
     assert set(errors.labels.ravel().tolist()) == {0, 1}
 
 
-def test_planes_that_nobody_annotated_hold_no_errors(engine) -> None:
+def test_planes_without_annotation_have_no_errors(engine) -> None:
     truth = np.zeros((2, 8, 8), np.uint8)
     truth[0, :4] = 1
     errors = engine.submit(EvaluateRequest(np.ones_like(truth), truth)).wait(50).errors
@@ -269,7 +271,7 @@ def test_folders_are_evaluated_with_progress(engine, small, tmp_path) -> None:
     assert of(Progress, events)[-1].done == 2
 
 
-def test_outside_the_annotated_area_of_a_file_nothing_is_scored(engine, tmp_path) -> None:
+def test_pixels_outside_the_annotated_area_of_a_file_are_not_scored(engine, tmp_path) -> None:
     truth, prediction = np.zeros((2, 24, 24), np.uint8)
     truth[2:8, 2:8], prediction[2:8, 2:8], prediction[14:20, 14:20] = 1, 1, 2
     area = np.zeros((24, 24), np.uint8)
@@ -298,7 +300,7 @@ def test_prediction_does_not_wait_for_training(engine, small, trained, tmp_path)
     assert all(job.wait(30).reason is FinishReason.STOPPED for job in trainings)
 
 
-def test_errors_cross_as_sentences(engine, small, trained, tmp_path) -> None:
+def test_errors_arrive_as_sentences(engine, small, trained, tmp_path) -> None:
     rgb = Image(np.zeros((3, 32, 32), np.uint8), "CYX")
     job = engine.submit(PredictRequest(trained, rgb))
     with pytest.raises(ModelFileError, match=r"3 channel\(s\)") as caught:
@@ -322,7 +324,7 @@ def test_a_cancelled_prediction_ends_with_cancelled(engine, small, trained) -> N
         job.wait(20)
 
 
-def test_a_job_stopped_at_once_ends_without_a_result(engine, small, tmp_path) -> None:
+def test_a_job_stopped_immediately_ends_without_a_result(engine, small, tmp_path) -> None:
     job = engine.submit(small.request(tmp_path / "run", steps=50_000))
     job.stop()
     try:
@@ -331,7 +333,7 @@ def test_a_job_stopped_at_once_ends_without_a_result(engine, small, tmp_path) ->
         assert not (tmp_path / "run").exists()
 
 
-def test_what_keeps_the_process_from_starting_is_a_sentence(small, tmp_path, monkeypatch) -> None:
+def test_a_failing_start_is_reported(small, tmp_path, monkeypatch) -> None:
     def no_room(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
@@ -339,13 +341,13 @@ def test_what_keeps_the_process_from_starting_is_a_sentence(small, tmp_path, mon
     engine = Engine()
     engine.start()
     wait_for(lambda: engine.state == "lost")
-    for _ in range(2):  # the engine is there for the next job, too
+    for _ in range(2):  # the engine tries again for the next job
         with pytest.raises(ComputeError, match=r"No space left.*try again"):
             engine.submit(small.request(tmp_path / "run")).wait(30)
     engine.close()
 
 
-def test_submitting_never_waits(small, trained) -> None:
+def test_submitting_does_not_block(small, trained) -> None:
     engine = Engine()
     image = Image(np.zeros((4096, 4096), np.float32), "YX")
     start = time.perf_counter()
@@ -358,7 +360,7 @@ def test_submitting_never_waits(small, trained) -> None:
 
 
 def test_modules_are_imported_during_the_start_and_on_its_thread(tmp_path, monkeypatch) -> None:
-    # packages with circular imports fail at times where two threads import at once
+    # Packages with circular imports sometimes fail if two threads import them at once.
     done: list[tuple[str, str]] = []
 
     def note(what: str) -> None:

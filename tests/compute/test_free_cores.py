@@ -1,4 +1,4 @@
-"""How many threads a live training has beside other programs."""
+"""The number of threads of live training while other programs run."""
 
 from types import SimpleNamespace
 
@@ -17,16 +17,16 @@ from napari_unet.compute.free_cores import FreeCores, threads_beside
         (0.3, 2, 2, 2),
         (1.0, 2, 2, 1),
         (2.0, 2, 2, 1),
-        (1.0, 16, 8, 8),  # two threads to a core: there is room
+        (1.0, 16, 8, 8),  # two threads per core leave enough room
         (1.0, 8, 8, 7),
         (7.0, 8, 8, 1),
     ],
 )
-def test_cores_that_others_keep_busy_are_left_to_them(others, cores, most, expected):
+def test_busy_cores_are_left_to_other_programs(others, cores, most, expected):
     assert threads_beside(others, cores, most) == expected
 
 
-def test_it_follows_what_others_do_and_gives_the_threads_back(monkeypatch):
+def test_it_adapts_to_the_load_and_restores_the_number_of_threads(monkeypatch):
     clock = SimpleNamespace(now=0.0, idle=0.0, own=0.0)
     fake = SimpleNamespace(monotonic=lambda: clock.now, process_time=lambda: clock.own)
     monkeypatch.setattr(free_cores, "time", fake)
@@ -41,20 +41,20 @@ def test_it_follows_what_others_do_and_gives_the_threads_back(monkeypatch):
     monkeypatch.setattr(torch, "get_num_threads", lambda: chosen[-1])
     monkeypatch.setattr(torch, "set_num_threads", chosen.append)
 
-    def goes_by(idle, own, looks=3):
-        for _ in range(looks):
+    def pass_time(idle, own, times=3):
+        for _ in range(times):
             clock.now, clock.idle, clock.own = clock.now + 2, clock.idle + idle, clock.own + own
             cores.adapt()
 
     with FreeCores() as cores:
         cores.adapt()
-        goes_by(idle=0, own=4)  # all of it is ours
-        goes_by(idle=3, own=1)
+        pass_time(idle=0, own=4)  # all load is from this process
+        pass_time(idle=3, own=1)
         assert chosen == [2]
-        goes_by(idle=0, own=2)
+        pass_time(idle=0, own=2)
         assert chosen == [2, 1]
-        goes_by(idle=2, own=2, looks=5)
+        pass_time(idle=2, own=2, times=5)
         assert chosen == [2, 1, 2]
-        goes_by(idle=0, own=1)
+        pass_time(idle=0, own=1)
         assert chosen[-1] == 1
     assert chosen[-1] == 2

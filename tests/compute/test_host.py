@@ -1,4 +1,4 @@
-"""The computing process: who reaches it, how it ends, what it leaves behind."""
+"""The compute process: access to it, its end, and files or processes left behind."""
 
 import asyncio
 import contextlib
@@ -23,10 +23,10 @@ from napari_unet.compute import ComputeError, Engine, EvaluateRequest, WorkerLos
 from napari_unet.core.errors import Cancelled
 from napari_unet.core.training.events import CheckpointSaved, FinishReason, StepDone
 
-# Other tests compute at the same time: these shall not wait for all of them.
+# Other tests compute at the same time; these tests must not wait for all of them.
 ALONE = {"OMP_NUM_THREADS": "1", "NAPARI_UNET_NICE": "0"}
 
-# Each test starts processes, which import much on a machine that may be busy.
+# Each test starts processes with slow imports, on a machine that may be busy.
 pytestmark = pytest.mark.timeout(150)
 posix = pytest.mark.skipif(os.name != "posix", reason="signals and priorities of POSIX")
 
@@ -34,7 +34,7 @@ posix = pytest.mark.skipif(os.name != "posix", reason="signals and priorities of
 def wait_for(condition: Callable[[], object], seconds: float = 30) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
+        assert time.monotonic() < deadline, "the condition stayed false"
         time.sleep(0.01)
 
 
@@ -43,15 +43,15 @@ def evaluation() -> EvaluateRequest:
     return EvaluateRequest(labels, labels)
 
 
-def is_gone(pid: int) -> bool:
+def has_ended(pid: int) -> bool:
     with contextlib.suppress(psutil.NoSuchProcess):
         return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
     return True
 
 
 @posix
-@pytest.mark.leaves_behind("another process of the engine of all tests")
-def test_a_killed_worker_is_a_sentence_and_the_next_job_works(engine, small, tmp_path) -> None:
+@pytest.mark.leaves_behind("the new process of the shared engine")
+def test_a_killed_worker_is_reported_and_the_next_job_works(engine, small, tmp_path) -> None:
     states: list[str] = []
     engine.on_state(lambda state, sentence: states.append(state))
     job = engine.submit(small.request(tmp_path / "run", steps=50_000))
@@ -68,15 +68,15 @@ def test_a_killed_worker_is_a_sentence_and_the_next_job_works(engine, small, tmp
 
 
 @posix
-@pytest.mark.leaves_behind("another process of the engine of all tests")
-def test_an_idle_worker_that_dies_is_noticed_and_replaced(engine) -> None:
+@pytest.mark.leaves_behind("the new process of the shared engine")
+def test_an_idle_worker_that_is_killed_is_replaced(engine) -> None:
     engine.submit(evaluation()).wait(30)
     os.kill(engine.pid, signal.SIGKILL)
     wait_for(lambda: engine.state == "lost", 10)
     assert engine.submit(evaluation()).wait(30).report.images
 
 
-def test_close_saves_what_trains(small, tmp_path) -> None:
+def test_close_saves_running_training(small, tmp_path) -> None:
     engine = Engine(environment=ALONE)
     job = engine.submit(small.request(tmp_path / "run", steps=50_000))
     events: list[object] = []
@@ -86,7 +86,7 @@ def test_close_saves_what_trains(small, tmp_path) -> None:
     engine.close(20)
     assert job.wait(0).reason is FinishReason.STOPPED
     assert (tmp_path / "run" / "state.safetensors").is_file()
-    assert is_gone(pid)
+    assert has_ended(pid)
     with pytest.raises(Cancelled):
         engine.submit(evaluation()).wait(5)
 
@@ -117,17 +117,17 @@ def test_a_killed_parent_leaves_no_process_and_a_saved_run(small, tmp_path) -> N
         line = next(line for line in parent.stdout if "StepDone" in line)
         parent.kill()
     pid = int(line.split()[0])
-    wait_for(lambda: is_gone(pid), 15)
+    wait_for(lambda: has_ended(pid), 15)
     assert (tmp_path / "run" / "state.safetensors").is_file()
 
 
 def address_of(engine: Engine) -> str:
-    engine.submit(evaluation()).wait(100)  # one that steps back for others may starve for a while
+    engine.submit(evaluation()).wait(100)  # a process of low priority may have to wait
     return engine._connection._client.scheduler.address
 
 
-@pytest.mark.parametrize("certificate", ["none", "a stranger's", "none, no encryption"])
-def test_a_strangers_client_is_refused(engine, certificate) -> None:
+@pytest.mark.parametrize("certificate", ["none", "another", "none, no encryption"])
+def test_a_client_with_other_certificates_is_refused(engine, certificate) -> None:
     address = address_of(engine)
     if certificate == "none, no encryption":
         security, address = None, address.replace("tls://", "tcp://")
@@ -146,10 +146,10 @@ def test_a_strangers_client_is_refused(engine, certificate) -> None:
 
     with pytest.raises((OSError, TypeError, RuntimeError)):
         asyncio.run(enter())
-    assert engine.submit(evaluation()).wait(30).report.images  # and it still works
+    assert engine.submit(evaluation()).wait(30).report.images  # the engine still works
 
 
-def test_only_this_computer_reaches_it_and_no_web_server_runs(engine) -> None:
+def test_only_this_computer_can_connect_and_no_web_server_runs(engine) -> None:
     address_of(engine)
     listening = [
         c.laddr
@@ -165,7 +165,7 @@ def test_only_this_computer_reaches_it_and_no_web_server_runs(engine) -> None:
                 assert b"HTTP" not in plain.recv(100)
 
 
-def test_no_secret_is_on_the_command_line(engine) -> None:
+def test_the_command_line_contains_no_secrets(engine) -> None:
     address_of(engine)
     process = psutil.Process(engine.pid)
     assert "BEGIN" not in " ".join(process.cmdline())
@@ -173,7 +173,7 @@ def test_no_secret_is_on_the_command_line(engine) -> None:
 
 
 @posix
-def test_napari_goes_first(monkeypatch) -> None:
+def test_napari_has_priority(monkeypatch) -> None:
     monkeypatch.delenv("NAPARI_UNET_NICE", raising=False)
     with Engine() as engine:
         address_of(engine)
@@ -187,7 +187,7 @@ def test_napari_goes_first(monkeypatch) -> None:
             assert int(Path(f"/proc/{engine.pid}/autogroup").read_text().split()[-1]) > 0
 
 
-def test_who_waits_for_work_takes_next_to_nothing(engine) -> None:
+def test_an_idle_process_uses_almost_no_cpu_time(engine) -> None:
     engine.submit(evaluation()).wait(100)
     process = psutil.Process(engine.pid)
     time.sleep(0.5)
@@ -195,11 +195,11 @@ def test_who_waits_for_work_takes_next_to_nothing(engine) -> None:
     time.sleep(2)
     after = process.cpu_times()
     seconds = after.user + after.system - before.user - before.system
-    assert seconds < 0.06  # of 2 s; where a cluster watches itself, as by default, 0.12 to 0.2
+    assert seconds < 0.06  # of 2 s; with dask's default monitoring, 0.12 to 0.2
 
 
-@pytest.mark.leaves_behind("the log that the message names")
-def test_a_process_that_does_not_start_says_where_to_look(tmp_path) -> None:
+@pytest.mark.leaves_behind("the log named in the message")
+def test_a_process_that_does_not_start_reports_its_log(tmp_path) -> None:
     (tmp_path / "distributed.py").write_text("raise ImportError('not here')")
     with Engine(environment={"PYTHONPATH": str(tmp_path)}) as engine:
         with pytest.raises(ComputeError, match=r"did not start.*worker\.log"):
@@ -207,27 +207,27 @@ def test_a_process_that_does_not_start_says_where_to_look(tmp_path) -> None:
         assert engine.state == "lost"
 
 
-def test_much_noise_on_standard_output_and_error_blocks_nothing(engine) -> None:
+def test_large_standard_output_and_error_block_nothing(engine) -> None:
     import dask.array as da
 
-    def noise(block: np.ndarray) -> np.ndarray:
+    def print_much(block: np.ndarray) -> np.ndarray:
         print("x" * 300_000)
         sys.stderr.write("y" * 300_000)
         return block
 
     truth = np.eye(16, dtype=np.uint8)
-    labels = da.from_array(truth).map_blocks(noise, meta=truth[:0, :0])
+    labels = da.from_array(truth).map_blocks(print_much, meta=truth[:0, :0])
     assert engine.submit(EvaluateRequest(labels, truth)).wait(30).report.images
 
 
 def used() -> tuple[int, int, float]:
-    """Threads, child processes and megabytes of this process."""
+    """Return the number of threads and child processes, and the memory in MiB of this process."""
     gc.collect()
     process = psutil.Process()
     return threading.active_count(), len(process.children()), process.memory_info().rss / 2**20
 
 
-def test_starting_and_stopping_leaves_nothing() -> None:
+def test_starting_and_stopping_leaves_nothing_behind() -> None:
     cycles = int(os.environ.get("ENGINE_CYCLES", "3"))
     sizes = []
     for _ in range(cycles):

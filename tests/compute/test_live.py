@@ -1,4 +1,4 @@
-"""A live training in the computing process: it hears every stroke, shows the view, and is kept."""
+"""Live training in the compute process: strokes, previews and saved sessions."""
 
 import queue
 import threading
@@ -50,25 +50,25 @@ QUICK = LiveSettings(patch_px=64, depth=2, base_channels=8, learning_rate=5e-3, 
 
 
 class Listener:
-    """Hears the events of a job, and waits for what is awaited."""
+    """Receives the events of a job, and waits for some of them."""
 
     def __init__(self, job) -> None:
         self.job = job
         self.latest: dict[type, object] = {}
-        self._news = threading.Condition()
-        job.on_event(self._hear)
+        self._changed = threading.Condition()
+        job.on_event(self._receive)
 
-    def _hear(self, event: object) -> None:
-        with self._news:
+    def _receive(self, event: object) -> None:
+        with self._changed:
             self.latest[type(event)] = event
-            self._news.notify_all()
+            self._changed.notify_all()
 
     def wait_for(self, kind, condition=lambda event: True):
-        def there() -> bool:
+        def has_arrived() -> bool:
             return kind in self.latest and condition(self.latest[kind])
 
-        with self._news:
-            assert self._news.wait_for(there, PATIENCE_S), f"no such {kind.__name__}"
+        with self._changed:
+            assert self._changed.wait_for(has_arrived, PATIENCE_S), f"no such {kind.__name__}"
             return self.latest[kind]
 
 
@@ -79,7 +79,7 @@ def cells():
 
 
 def some_rows(truth: np.ndarray) -> np.ndarray:
-    """Strokes: every sixteenth row of the truth."""
+    """Return strokes: every sixteenth row of the ground truth."""
     return np.where(np.arange(160)[:, None] % 16 == 0, truth, 0)
 
 
@@ -87,7 +87,9 @@ def same(state: LiveState, name: str, labels: np.ndarray) -> bool:
     return state.digests.get(name) == Canvas(np.zeros((1, *labels.shape)), labels).digest()
 
 
-def test_strokes_are_heard_in_order_and_the_view_is_shown(engine: Engine, cells, tmp_path: Path):
+def test_strokes_are_applied_in_order_and_the_view_is_previewed(
+    engine: Engine, cells, tmp_path: Path
+):
     pixels, truth = cells
     labels = np.zeros(truth.shape, np.uint8)
     request = LiveRequest(TASK, {"a": LiveImage(pixels, labels)}, tmp_path / "live", QUICK)
@@ -123,31 +125,31 @@ def test_strokes_are_heard_in_order_and_the_view_is_shown(engine: Engine, cells,
     np.testing.assert_array_equal(LiveSession(tmp_path / "live").labels()["a"], labels)
 
 
-def test_a_stroke_that_did_not_arrive_is_told_again(engine: Engine, cells, tmp_path, monkeypatch):
+def test_a_stroke_that_did_not_arrive_is_sent_again(engine: Engine, cells, tmp_path, monkeypatch):
     pixels, truth = cells
     labels = np.zeros(truth.shape, np.uint8)
     request = LiveRequest(TASK, {"a": LiveImage(pixels, labels)}, tmp_path / "live", QUICK)
     listener = Listener(job := engine.submit(request))
     listener.wait_for(LiveState)
     client = engine._connection._client
-    run, breaks = client.run, [OSError("connection reset")] * 2
+    run, failures = client.run, [OSError("connection reset")] * 2
 
-    def run_at_last(function, *args, **options):
-        if function is send_command and breaks:
-            raise breaks.pop()
+    def fail_twice(function, *args, **options):
+        if function is send_command and failures:
+            raise failures.pop()
         return run(function, *args, **options)
 
-    monkeypatch.setattr(client, "run", run_at_last)
+    monkeypatch.setattr(client, "run", fail_twice)
     labels[20:24] = truth[20:24]
     job.tell(Paint("a", (20, 0), truth[20:24], number=1))
     state = listener.wait_for(LiveState, lambda s: s.applied == 1)
-    assert not breaks
+    assert not failures
     assert same(state, "a", labels)
     job.stop()
     job.wait(PATIENCE_S)
 
 
-def test_it_goes_on_tomorrow_where_it_was(engine: Engine, cells, tmp_path: Path):
+def test_a_session_resumes_where_it_stopped(engine: Engine, cells, tmp_path: Path):
     pixels, truth = cells
     strokes = some_rows(truth)
     session = LiveSession(tmp_path / "live")
@@ -166,7 +168,7 @@ def test_it_goes_on_tomorrow_where_it_was(engine: Engine, cells, tmp_path: Path)
     assert job.wait(PATIENCE_S).steps >= steps
 
 
-def test_it_goes_on_with_another_class_and_knows_what_it_came_from(engine, cells, tmp_path):
+def test_a_session_resumes_with_another_class_and_records_its_images(engine, cells, tmp_path):
     pixels, truth = cells
     strokes = some_rows(truth)
     session = LiveSession(tmp_path / "live")
@@ -193,7 +195,7 @@ def test_it_goes_on_with_another_class_and_knows_what_it_came_from(engine, cells
     assert {i.name for i in info.trained_on} == {"a", "b"}
 
 
-def test_another_image_of_the_same_name_is_refused_with_a_sentence(engine, cells, tmp_path):
+def test_another_kind_of_image_under_the_same_name_is_refused(engine, cells, tmp_path):
     pixels, truth = cells
     strokes = some_rows(truth)
     request = LiveRequest(TASK, {"a": LiveImage(pixels, strokes)}, tmp_path / "live", QUICK)
@@ -208,7 +210,7 @@ def test_another_image_of_the_same_name_is_refused_with_a_sentence(engine, cells
     np.testing.assert_array_equal(LiveSession(tmp_path / "live").labels()["a"], strokes)
 
 
-def test_no_plane_is_learned_from_where_its_stack_is_not(engine, cells, tmp_path):
+def test_no_plane_is_used_if_its_stack_cannot_be_used(engine, cells, tmp_path):
     pixels, truth = cells
     strokes = some_rows(truth)
     stack = np.stack([pixels, pixels], axis=1).astype(np.float32)
@@ -225,12 +227,14 @@ def test_no_plane_is_learned_from_where_its_stack_is_not(engine, cells, tmp_path
     state = listener.wait_for(LiveState, lambda s: s.applied == 1)
     assert state.digests.keys() == {"other"}
     sentence = listener.latest[LiveTrouble].sentence
-    assert sentence.startswith("'Z=2' is not learned from, as its stack is not: 'Z=0' holds")
+    assert sentence.startswith("'Z=2' is not used because its stack cannot be used: 'Z=0' holds")
     job.stop()
     job.wait(PATIENCE_S)
 
 
-def test_a_killed_worker_is_told_and_what_was_saved_is_there(engine: Engine, cells, tmp_path: Path):
+def test_a_killed_worker_is_reported_and_the_saved_session_remains(
+    engine: Engine, cells, tmp_path: Path
+):
     import os
     import signal
 
@@ -248,7 +252,7 @@ def test_a_killed_worker_is_told_and_what_was_saved_is_there(engine: Engine, cel
     assert job.wait(PATIENCE_S).model.is_file()
 
 
-def test_strokes_of_layers_that_were_deleted_outlive_a_new_process(engine, cells, tmp_path):
+def test_strokes_of_deleted_layers_are_kept_by_the_next_process(engine, cells, tmp_path):
     pixels, truth = cells
     strokes = some_rows(truth)
     image = LiveImage(pixels, strokes)
@@ -266,14 +270,14 @@ def test_strokes_of_layers_that_were_deleted_outlive_a_new_process(engine, cells
     np.testing.assert_array_equal(kept["b"], strokes)
 
 
-def test_strokes_on_an_image_that_is_refused_are_kept(engine, cells, tmp_path):
+def test_strokes_on_a_refused_image_are_kept(engine, cells, tmp_path):
     pixels, truth = cells
     strokes = some_rows(truth)
     two = np.concatenate([pixels, pixels])
     images = {"a": LiveImage(pixels, strokes), "b": LiveImage(two, strokes)}
     listener = Listener(job := engine.submit(LiveRequest(TASK, images, tmp_path / "live", QUICK)))
     listener.wait_for(LiveState, lambda s: s.step > 0)
-    assert "'b' has 2 channel(s), the other images 1" in listener.latest[LiveTrouble].sentence
+    assert "'b' has 2 channel(s), the other images have 1" in listener.latest[LiveTrouble].sentence
     later = np.full((3, 160), 300)
     job.tell(Paint("b", (50, 0), later, number=1))
     job.stop()
@@ -285,7 +289,7 @@ def test_strokes_on_an_image_that_is_refused_are_kept(engine, cells, tmp_path):
     np.testing.assert_array_equal(kept["b"], strokes)
 
 
-def test_where_next_waits_for_the_network_of_a_new_class(engine, cells, tmp_path):
+def test_a_suggestion_waits_for_the_network_of_a_new_class(engine, cells, tmp_path):
     pixels, truth = cells
     strokes = np.where(np.arange(160)[:, None] % 80 == 0, truth, 0)
     request = LiveRequest(TASK, {"a": LiveImage(pixels, strokes)}, tmp_path / "live", QUICK)
@@ -298,12 +302,12 @@ def test_where_next_waits_for_the_network_of_a_new_class(engine, cells, tmp_path
     job.tell(Suggest("b", number=3))
     nowhere = listener.wait_for(LiveSuggestion, lambda s: s.name == "b")
     assert nowhere.origin is None
-    assert nowhere.reason.startswith("'b' is not learned from")
+    assert nowhere.reason.startswith("'b' is not used for training")
     job.stop()
     job.wait(PATIENCE_S)
 
 
-def test_a_device_that_is_not_there_is_said(engine, cells, tmp_path):
+def test_a_missing_device_is_reported(engine, cells, tmp_path):
     pixels, truth = cells
     image = LiveImage(pixels, truth)
     job = engine.submit(LiveRequest(TASK, {"a": image}, tmp_path / "live", device="mps"))
@@ -311,23 +315,23 @@ def test_a_device_that_is_not_there_is_said(engine, cells, tmp_path):
         job.wait(PATIENCE_S)
 
 
-def test_what_was_painted_before_an_error_is_saved(cells, tmp_path, monkeypatch):
+def test_strokes_before_an_error_are_saved(cells, tmp_path, monkeypatch):
     pixels, truth = cells
     strokes = some_rows(truth)
-    learn, told = LiveTraining.step, queue.SimpleQueue()
+    learn, commands = LiveTraining.step, queue.SimpleQueue()
 
-    def fail_at_last(training: LiveTraining) -> float:
+    def fail_later(training: LiveTraining) -> float:
         if training.steps == 2:
-            told.put(Paint("a", (50, 0), truth[50:53], number=1))  # while it computes
-            raise DeviceError("the device is gone")
+            commands.put(Paint("a", (50, 0), truth[50:53], number=1))  # during a step
+            raise DeviceError("the device failed")
         return learn(training)
 
-    monkeypatch.setattr(LiveTraining, "step", fail_at_last)
+    monkeypatch.setattr(LiveTraining, "step", fail_later)
     context = SimpleNamespace(
-        should_stop=lambda: False, commands=told, emit=lambda _: None, preview_waits=False
+        should_stop=lambda: False, commands=commands, emit=lambda _: None, preview_waits=False
     )
     request = LiveRequest(TASK, {"a": LiveImage(pixels, strokes)}, tmp_path / "live", QUICK)
-    with pytest.raises(DeviceError, match="gone"):
+    with pytest.raises(DeviceError, match="device failed"):
         train_live(request, context)
     session = LiveSession(tmp_path / "live")
     strokes[50:53] = truth[50:53]

@@ -10,7 +10,7 @@ from napari_unet.compute.parcels import pack, unpack
 
 
 def sent(value: object, protocol: int = 5) -> object:
-    """Through pickles, as dask would carry it."""
+    """Return a value packed, pickled as by dask, and unpacked."""
     arrays: list[pickle.PickleBuffer] = []
     options = {"buffer_callback": arrays.append} if protocol >= 5 else {}
     content = pickle.dumps(pack(value), protocol=protocol, **options)
@@ -23,7 +23,7 @@ def sent(value: object, protocol: int = 5) -> object:
     ),
     st.sampled_from([4, 5]),
 )
-def test_arrays_arrive_as_they_left_and_can_be_written_to(array, protocol) -> None:
+def test_arrays_arrive_unchanged_and_writeable(array, protocol) -> None:
     other = sent({"a": array, "t": array.T}, protocol)
     np.testing.assert_array_equal(other["a"], array)
     np.testing.assert_array_equal(other["t"], array.T)
@@ -39,12 +39,12 @@ def test_arrays_are_not_copied_when_they_are_packed() -> None:
     assert unpack(parcel)[0] == 7
 
 
-def test_functions_that_no_module_holds_travel() -> None:
+def test_functions_outside_modules_can_be_sent() -> None:
     factor = 3
     assert sent(lambda x: factor * x)(5) == 15
 
 
-def test_what_cannot_be_packed_raises() -> None:
+def test_an_object_that_cannot_be_pickled_raises() -> None:
     import threading
 
     with pytest.raises(TypeError):

@@ -1,4 +1,4 @@
-"""What happens in the worker, in this process: no engine needed."""
+"""Functions of the worker, called in this process without an engine."""
 
 import gc
 import pickle
@@ -25,33 +25,33 @@ from napari_unet.core.prediction.prediction import Prediction
 from napari_unet.core.training.events import CheckpointSaved, StepDone
 
 
-def test_of_many_steps_some_are_told_and_always_the_last() -> None:
-    heard: list[object] = []
-    context = JobContext("job", heard.append)
+def test_of_many_steps_some_are_sent_and_always_the_last() -> None:
+    sent: list[object] = []
+    context = JobContext("job", sent.append)
     for number in range(1, 1001):
         context.emit(StepDone(number, 0.0, 0.0, 0.0, 0.0))
     saved = CheckpointSaved(1000, "run")
     context.emit(saved)
-    assert 2 < len(heard) < 200
-    assert heard[0].step == 1
-    assert heard[-2].step == 1000
-    assert heard[-1] == saved
+    assert 2 < len(sent) < 200
+    assert sent[0].step == 1
+    assert sent[-2].step == 1000
+    assert sent[-1] == saved
 
 
-def test_progress_says_what_is_left() -> None:
-    heard: list[Progress] = []
-    context = JobContext("job", heard.append)
+def test_progress_estimates_the_time_left() -> None:
+    sent: list[Progress] = []
+    context = JobContext("job", sent.append)
     context._start_s -= 10
     context.progress(1, 4)
-    assert heard[0].done == 1
-    assert heard[0].seconds_left == pytest.approx(30, abs=1)
+    assert sent[0].done == 1
+    assert sent[0].seconds_left == pytest.approx(30, abs=1)
 
 
 def test_events_are_small() -> None:
-    heard: list[object] = []
-    context = JobContext("preview", heard.append)
+    sent: list[object] = []
+    context = JobContext("preview", sent.append)
     context.show(Preview(np.zeros((512, 512), np.uint16), 7))
-    assert len(pickle.dumps(heard)) < 500
+    assert len(pickle.dumps(sent)) < 500
     preview = pickle.loads(fetch_preview("preview"))
     labels, step = preview.labels, preview.step
     assert labels.shape == (512, 512)
@@ -59,9 +59,9 @@ def test_events_are_small() -> None:
     assert fetch_preview("preview") is None
 
 
-def test_errors_travel_without_what_caused_them() -> None:
+def test_errors_are_sent_without_their_causes() -> None:
     class Special(DeviceError):
-        """A kind that only the worker knows."""
+        """A class that exists only in the worker."""
 
     try:
         try:
@@ -76,11 +76,11 @@ def test_errors_travel_without_what_caused_them() -> None:
     assert failure.error.__context__ is None
 
 
-def test_what_nobody_foresaw_travels_as_text() -> None:
-    failure = _failure(ZeroDivisionError("oh"))
+def test_unexpected_errors_are_sent_as_text() -> None:
+    failure = _failure(ZeroDivisionError("unexpected"))
     assert isinstance(failure, Failure)
     assert failure.error is None
-    assert "ZeroDivisionError: oh" in failure.trace
+    assert "ZeroDivisionError: unexpected" in failure.trace
     assert isinstance(_failure(MemoryError()).error, DeviceError)
 
 
@@ -90,7 +90,7 @@ def prediction(size: int) -> Prediction:
     return Prediction(labels, None, np.zeros(2, np.float32), None, outputs)
 
 
-def test_kept_outputs_make_room_for_what_was_used_last() -> None:
+def test_the_least_recently_used_outputs_are_dropped() -> None:
     kept = KeptOutputs(limit_bytes=2 * 4 * 100)
     for name in "ab":
         assert kept.keep(name, prediction(10)).outputs.size == 0
@@ -102,7 +102,7 @@ def test_kept_outputs_make_room_for_what_was_used_last() -> None:
         kept.find("b")
 
 
-def test_outputs_that_are_too_large_are_not_said_to_be_kept() -> None:
+def test_outputs_that_are_too_large_are_not_kept() -> None:
     kept = KeptOutputs(limit_bytes=100)
     assert kept.keep("a", prediction(10)).outputs is None
     assert kept.keep("b", replace(prediction(2), outputs=None)).outputs is None
@@ -110,15 +110,15 @@ def test_outputs_that_are_too_large_are_not_said_to_be_kept() -> None:
 
 @pytest.fixture
 def builds(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """Names of the models whose networks are built, in order; the worker keeps none before."""
+    """Names of the models whose networks are built, in order; the worker keeps none at first."""
     built: list[str] = []
     build = Model.network
 
-    def counted(model: Model) -> object:
+    def counting_build(model: Model) -> object:
         built.append(model.info.name)
         return build(model)
 
-    monkeypatch.setattr(Model, "network", counted)
+    monkeypatch.setattr(Model, "network", counting_build)
     monkeypatch.setattr(JobContext, "should_stop", lambda self: False)
     kept_model.release()
     yield built
@@ -155,14 +155,14 @@ def test_another_model_is_built_and_the_first_released(trained, small, builds, t
     assert builds == [model.info.name, "other", model.info.name]
 
 
-def test_the_network_is_released_when_nobody_predicts(trained, builds) -> None:
-    keeper = KeptModel(idle_s=0.05)
-    model = keeper.load(trained)
-    keeper.build(model, PredictOptions(device="cpu", precision="float32"))
-    assert keeper.load(trained) is model
+def test_an_idle_network_is_released(trained, builds) -> None:
+    idle = KeptModel(idle_s=0.05)
+    model = idle.load(trained)
+    idle.build(model, PredictOptions(device="cpu", precision="float32"))
+    assert idle.load(trained) is model
     held = weakref.ref(model)
     del model
-    keeper.release_when_idle()
+    idle.release_when_idle()
     deadline = time.monotonic() + 10
     while held() is not None and time.monotonic() < deadline:
         gc.collect()
@@ -170,7 +170,7 @@ def test_the_network_is_released_when_nobody_predicts(trained, builds) -> None:
     assert held() is None
 
 
-def test_large_results_lie_in_the_folder_or_come_whole(
+def test_large_results_are_in_the_folder_or_sent_whole(
     trained, small, tmp_path, monkeypatch
 ) -> None:
     monkeypatch.setattr("napari_unet.core.prediction.prediction.IN_MEMORY_BYTES", 1000)

@@ -251,7 +251,7 @@ def test_training_and_prediction_outlive_a_killed_worker(
     os.kill(engine.pid or 0, signal.SIGKILL)
     wait(lambda: not predict.run.busy, "the end of the prediction")
     assert predict.message.kind == "error"
-    assert "ended without warning" in predict.message.text
+    assert "ended unexpectedly" in predict.message.text
     assert len(viewer.layers) == 3 + ("cells preview" in viewer.layers)
     predict.image.layer = viewer.layers["cells"]
     wait(lambda: not predict.check(), "a form to predict")

@@ -1,7 +1,7 @@
-"""Training, prediction and evaluation in a process of their own: on this computer or a cluster.
+"""Training, prediction and evaluation in another process, on this computer or on a cluster.
 
-Importing this is cheap and brings neither torch nor distributed: those are imported in the
-background when an engine starts, and torch only ever by the worker.
+Importing this package is cheap: it imports neither torch nor distributed. An engine imports
+distributed in the background when it starts; only the worker imports torch.
 """
 
 from napari_unet.compute.engine import Engine

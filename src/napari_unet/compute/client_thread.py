@@ -19,28 +19,28 @@ _END_S = 5
 
 
 class ClientThread:
-    """Connects to a scheduler.
+    """A connection to a scheduler, with the thread that runs its event loop.
 
-    A client that makes its own thread leaves it behind where nobody answers, and may lock up the
-    next one when it is collected.
+    If a dask client creates its own thread, the thread is left behind when the scheduler does not
+    answer, and it can block the next client when it is garbage-collected.
 
     Parameters
     ----------
     address
-        Of the scheduler.
+        Address of the scheduler.
     security
-        Certificates, where it asks for some.
+        Certificates; None if the scheduler needs none.
     timeout_s
-        How long to wait for its answer.
+        Longest time to wait for an answer.
 
     Raises
     ------
     Exception
-        Of any kind, when it does not answer or the address is none.
+        Of any type, if the scheduler does not answer or the address is invalid.
     """
 
     def __init__(self, address: str, security: Security | None, timeout_s: float) -> None:
-        # As dask chooses it: on Windows, the default one does not do for its sockets.
+        # The same choice as dask's: the default event loop on Windows does not support its sockets.
         self.loop = asyncio.SelectorEventLoop()
         self._thread = threading.Thread(target=self._work, name="napari-unet-client", daemon=True)
         self._thread.start()
@@ -56,7 +56,7 @@ class ClientThread:
         Raises
         ------
         RuntimeError
-            If it is closed.
+            If the loop is closed.
         """
         try:
             return asyncio.run_coroutine_threadsafe(coroutine, self.loop)
@@ -65,19 +65,19 @@ class ClientThread:
             raise
 
     async def disconnect(self) -> None:
-        """Close the client, from within the loop; the other side may be gone."""
+        """Close the client; call it inside the loop. The scheduler may no longer exist."""
         with _quiet_client(), contextlib.suppress(Exception):
             await self.client._close(fast=True)
 
     def close(self, last: Coroutine[Any, Any, Any], timeout_s: float) -> None:
-        """Do something last, then end the thread; does nothing the second time.
+        """Run a final coroutine, then end the thread; do nothing if it has already ended.
 
         Parameters
         ----------
         last
-            What to do in the loop, `disconnect` among it.
+            Coroutine to run in the loop; it must await `disconnect`.
         timeout_s
-            How long to wait for it.
+            Longest time to wait for the coroutine.
         """
         try:
             done = self.schedule(last)
@@ -87,7 +87,7 @@ class ClientThread:
             with contextlib.suppress(TimeoutError, CancelledError):
                 done.result(timeout_s)
         self._end()
-        self.client.status = "closed"  # also where that took too long: nothing is left to do
+        self.client.status = "closed"  # even after a timeout: nothing else can be done
 
     def _end(self) -> None:
         self.loop.call_soon_threadsafe(self.loop.stop)
@@ -130,14 +130,14 @@ async def _connect(address: str, security: Security | None, timeout_s: float) ->
 
 @contextlib.contextmanager
 def _quiet_client() -> Iterator[None]:
-    """Keep dask from printing stack traces about a scheduler that is known to be gone."""
+    """Keep dask from printing stack traces when the connection is already known to be lost."""
     logger = logging.getLogger("distributed.client")
 
-    def nothing(record: logging.LogRecord) -> bool:
+    def drop(record: logging.LogRecord) -> bool:
         return False
 
-    logger.addFilter(nothing)
+    logger.addFilter(drop)
     try:
         yield
     finally:
-        logger.removeFilter(nothing)
+        logger.removeFilter(drop)

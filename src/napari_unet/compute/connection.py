@@ -1,4 +1,4 @@
-"""A connection to a scheduler: of a child process of our own, or at an address."""
+"""A connection to a scheduler, either in a child process or at an address."""
 
 from __future__ import annotations
 
@@ -25,30 +25,30 @@ __all__ = ["Connection", "connect"]
 
 _CONNECT_S = 10
 _WATCH_S = 0.25
-_TELL_TRIES = 4
+_SEND_TRIES = 4
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass
 class _Signals:
-    """What a job's events set off in the event loop."""
+    """Signals that the events of a job set in the event loop."""
 
     preview: asyncio.Event = field(default_factory=asyncio.Event)
     over: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class Connection:
-    """A client of a scheduler, and the jobs that it has under way.
+    """A client of a scheduler, and its unfinished jobs.
 
     Parameters
     ----------
     thread
-        Where the client runs.
+        Thread that runs the client.
     host
-        The process behind it, if it is ours.
+        Child process that runs the scheduler; None if the scheduler is at an address.
     on_lost
-        Called once with a sentence when it breaks.
+        Called once, with a sentence, if the connection is lost.
     """
 
     def __init__(
@@ -57,44 +57,44 @@ class Connection:
         self._thread = thread
         self._client: Any = thread.client
         self._loop = thread.loop
-        self._loop.call_soon_threadsafe(self._loop.set_exception_handler, _pass_over_breaks)
+        self._loop.call_soon_threadsafe(self._loop.set_exception_handler, _handle_exception)
         self._host = host
         self._on_lost = on_lost
         self._workers: dict[str, str] = {}
         self._jobs: dict[str, asyncio.Task[Any]] = {}
-        self._telling: dict[str, asyncio.Lock] = {}
+        self._send_locks: dict[str, asyncio.Lock] = {}
         self._closing = False
         self._broken = False
-        self._parting: asyncio.Task[None] | None = None
+        self._disconnecting: asyncio.Task[None] | None = None
         thread.schedule(self._watch())
         self._client.subscribe_topic("all", self._on_scheduler_event)
 
     @property
     def host(self) -> HostProcess | None:
-        """The process, if it is ours."""
+        """Child process that runs the scheduler; None if the scheduler is at an address."""
         return self._host
 
     @property
     def usable(self) -> bool:
-        """Whether it can take jobs."""
+        """Whether jobs can be submitted."""
         alive = self._host is None or self._host.alive
         return alive and not self._broken and self._client.status == "running"
 
     def run(self, job: Job, parcel: Parcel, at_job: str | None = None) -> None:
-        """Start a job; `at_job`: on the worker that did that one."""
+        """Start a job, on the worker that ran the job `at_job` if that id is set."""
         self._thread.schedule(self._run(job, parcel, at_job))
 
     def stop(self, job: Job) -> None:
-        """Request a job's worker to stop it, or withdraw it if none has begun."""
+        """Ask the worker to stop a job, or cancel the job if no worker has started it."""
         self._thread.schedule(self._stop(job))
 
-    def tell(self, job: Job, parcel: Parcel) -> None:
-        """Send a command to a job, in order."""
-        self._thread.schedule(self._tell(job, parcel))
+    def send(self, job: Job, parcel: Parcel) -> None:
+        """Send a command to a job; commands arrive in order."""
+        self._thread.schedule(self._send(job, parcel))
 
     def close(self, timeout_s: float) -> None:
-        """End; a process of our own lets jobs save that have not ended."""
-        self._thread.close(self._leave(), 2)
+        """Disconnect, and end the child process once its jobs have saved."""
+        self._thread.close(self._finish(), 2)
         if self._host is not None:
             self._host.close(timeout_s)
             if not self._broken:
@@ -103,41 +103,41 @@ class Connection:
     # -- in the client's event loop --------------------------------------------------------------
 
     async def _watch(self) -> None:
-        """Notice that the process died or the scheduler went away."""
+        """End all jobs if the child process ends or the scheduler disconnects."""
         while not self._closing:
-            if self._gone():
-                self._break()
+            if self._is_lost():
+                self._handle_loss()
                 return
             await asyncio.sleep(_WATCH_S)
 
-    def _gone(self) -> bool:
+    def _is_lost(self) -> bool:
         dead = self._host is not None and not self._host.alive
         return dead or self._client.status in ("connecting", "closed")
 
-    async def _found_gone(self) -> bool:
-        """Wait for a process to end: its sockets close first."""
+    async def _is_lost_soon(self) -> bool:
+        """Wait briefly, as sockets close before a process ends; return whether it is lost."""
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.sleep(_WATCH_S)
-        return self._broken or self._gone()
+        return self._broken or self._is_lost()
 
-    def _break(self) -> None:
-        """End the jobs of a process or scheduler that is gone; at once, so that each is told so."""
+    def _handle_loss(self) -> None:
+        """End all jobs of a lost connection immediately, so that each reports the loss."""
         if self._broken or self._closing:
             return
         self._broken = True
-        sentence = self._loss()
+        sentence = self._describe_loss()
         self._cancel_jobs()
         self._on_lost(sentence)
-        self._parting = self._loop.create_task(self._part())
+        self._disconnecting = self._loop.create_task(self._disconnect())
 
-    async def _part(self) -> None:
+    async def _disconnect(self) -> None:
         await self._thread.disconnect()
-        if self._host is not None:  # it is dead: this closes its pipes
+        if self._host is not None:  # it has ended: this closes its pipes
             await self._in_thread(self._host.close, 0.0)
 
-    async def _leave(self) -> None:
-        if self._gone():  # before anybody noticed
-            self._break()
+    async def _finish(self) -> None:
+        if self._is_lost():  # `_watch` has not noticed yet
+            self._handle_loss()
         self._closing = True
         self._cancel_jobs()
         await self._thread.disconnect()
@@ -146,32 +146,32 @@ class Connection:
         for task in self._jobs.values():
             task.cancel()
 
-    def _loss(self) -> str:
+    def _describe_loss(self) -> str:
         if self._host is None:
-            return "The connection to the scheduler broke."
-        words = self._host.last_words()
-        return f"The computing process ended without warning: {words} (log: {self._host.log})."
+            return "The connection to the scheduler was lost."
+        end = self._host.describe_end()
+        return f"The compute process ended unexpectedly: {end} (log: {self._host.log})."
 
     async def _run(self, job: Job, parcel: Parcel, at_job: str | None) -> None:
-        """See a job through; whatever happens, `Ended` is its last event."""
+        """Run a job to its end; `Ended` is always its last event."""
         self._jobs[job.id] = task = asyncio.ensure_future(self._outcome(job, parcel, at_job))
         try:
             end = Ended(await task, None)
         except UNetError as error:
             end = Ended(None, error)
         except asyncio.CancelledError:
-            if self._gone():
-                self._break()
-            end = Ended(None, self._interrupted(job))
-        except Exception as error:  # of what was being sent or fetched when the process died, too
-            if await self._found_gone():
-                self._break()
-                end = Ended(None, self._interrupted(job))
+            if self._is_lost():
+                self._handle_loss()
+            end = Ended(None, self._interruption(job))
+        except Exception as error:  # also from a transfer that the end of the process cut off
+            if await self._is_lost_soon():
+                self._handle_loss()
+                end = Ended(None, self._interruption(job))
             else:
                 end = Ended(None, ComputeError(unforeseen(f"{type(error).__name__}: {error}")))
         finally:
             del self._jobs[job.id]
-            self._telling.pop(job.id, None)
+            self._send_locks.pop(job.id, None)
             with contextlib.suppress(Exception):
                 self._client.unsubscribe_topic(job.id)
         job.post(end)
@@ -199,16 +199,17 @@ class Connection:
         return result.value
 
     async def _in_thread(self, function: Callable[[Any], Any], argument: Any) -> Any:
-        """Keep slow things out of the event loop, but while Python ends and has no threads left."""
+        """Call a slow function outside the event loop, or inside it if Python is exiting."""
         try:
             return await self._loop.run_in_executor(None, function, argument)
         except RuntimeError:
             return function(argument)
 
     async def _until_done(self, future: Any, over: asyncio.Event) -> None:
-        """Wait for a task; cancelled where the worker or the scheduler is gone.
+        """Wait for a task; raise `CancelledError` if the worker or the scheduler is lost.
 
-        Not by a callback of the future: dask calls those on threads that an ending Python refuses.
+        This polls, because dask runs a future's callbacks on threads, which cannot start while
+        Python exits.
         """
         while future.status == "pending" and not over.is_set():
             with contextlib.suppress(TimeoutError):
@@ -219,7 +220,7 @@ class Connection:
     def _on_event(self, job: Job, message: bytes, signals: _Signals) -> None:
         event = pickle.loads(message)
         if isinstance(event, Accepted):
-            if job.id in self._workers:  # the first one died, and this one began anew
+            if job.id in self._workers:  # the first worker died and another one restarted it
                 self._jobs[job.id].cancel()
                 return
             self._workers[job.id] = event.worker
@@ -237,16 +238,16 @@ class Connection:
             signals.preview.clear()
             if not await self._fetch(job):
                 await asyncio.sleep(_WATCH_S)
-                signals.preview.set()  # it still waits to be taken
+                signals.preview.set()  # it still has to be fetched
 
     async def _fetch(self, job: Job) -> bool:
-        """Get the latest preview, if there is one that was not shown; say whether that worked."""
+        """Fetch the latest preview if it was not shown yet; return whether that succeeded."""
         if job.id not in self._workers or not _has_previews(job.request):
             return True
         worker = self._workers[job.id]
         try:
             found = await self._client.run(fetch_preview, job.id, workers=[worker])
-        except Exception:  # what is computed does not depend on what is shown of it
+        except Exception:  # a missing preview must not end the job
             _log.info("A preview could not be fetched", exc_info=True)
             return False
         if found[worker] is not None:
@@ -260,45 +261,47 @@ class Connection:
         worker = self._workers.get(job.id)
         if worker is None:
             task.cancel()
-        async with self._telling.setdefault(job.id, asyncio.Lock()):  # after what it was told
+        async with self._send_locks.setdefault(job.id, asyncio.Lock()):  # after its commands
             with contextlib.suppress(Exception):
                 await self._client.run(stop_job, job.id, workers=worker and [worker])
 
-    async def _tell(self, job: Job, parcel: Parcel) -> None:
-        async with self._telling.setdefault(job.id, asyncio.Lock()):  # in order
+    async def _send(self, job: Job, parcel: Parcel) -> None:
+        async with self._send_locks.setdefault(job.id, asyncio.Lock()):  # in order
             while job.id in self._jobs and job.id not in self._workers:
                 await asyncio.sleep(_WATCH_S)
-            for _ in range(_TELL_TRIES):  # a stroke must not get lost on the way
-                if job.id not in self._jobs:  # it has ended, or its worker is gone
+            for _ in range(_SEND_TRIES):  # no stroke may be lost
+                if job.id not in self._jobs:  # it has ended, or its worker was lost
                     return
                 worker = self._workers[job.id]
                 try:
                     await self._client.run(send_command, job.id, parcel, workers=[worker])
                 except Exception:
-                    _log.info("A job was not told something; once more", exc_info=True)
+                    _log.info("A command did not reach its job; it is sent again", exc_info=True)
                     await asyncio.sleep(_WATCH_S)
                 else:
                     return
 
     def _on_scheduler_event(self, event: tuple[float, Any]) -> None:
-        """End the jobs of a cluster's worker that died."""
+        """End the jobs of a worker that left the cluster."""
         message = event[1]
         if isinstance(message, dict) and message.get("action") == "remove-worker":
             for job, worker in self._workers.items():
                 if worker == message.get("worker") and job in self._jobs:
                     self._jobs[job].cancel()
 
-    def _interrupted(self, job: Job) -> UNetError:
+    def _interruption(self, job: Job) -> UNetError:
         if job.status == "stopping" and job.id not in self._workers:
-            return Cancelled("It was stopped before it began; nothing was written.")
+            return Cancelled("The job was stopped before it started; nothing was written.")
         if self._closing and not self._broken:
-            return Cancelled("It was stopped, as the computing process was closed.")
-        loss = "The worker that computed it is gone." if not self._broken else self._loss()
-        return WorkerLost(f"{loss} {_how_to_go_on(job)}")
+            return Cancelled("The job was stopped because the compute process was closed.")
+        loss = (
+            "The worker that ran this job was lost." if not self._broken else self._describe_loss()
+        )
+        return WorkerLost(f"{loss} {_next_step(job)}")
 
 
-def _pass_over_breaks(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Report what nobody awaited, but for the calls that dask breaks off when it closes."""
+def _handle_exception(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Report exceptions of unawaited tasks, except for calls that dask aborts when it closes."""
     if not isinstance(context.get("exception"), OSError):  # TimeoutError is one
         loop.default_exception_handler(context)
 
@@ -307,21 +310,21 @@ def _has_previews(request: Request) -> bool:
     return isinstance(request, LiveRequest) or getattr(request, "preview", None) is not None
 
 
-def _how_to_go_on(job: Job) -> str:
+def _next_step(job: Job) -> str:
     request = job.request
     if isinstance(request, LiveRequest):
-        return f"The session is saved in {request.folder}: Resume live goes on with it."
+        return f"The session is saved in {request.folder}: Resume live continues it."
     if not isinstance(request, TrainRequest | ResumeRequest):
-        return "Nothing was written. Try again: a new process starts by itself."
+        return "Nothing was written. Try again; a new process starts automatically."
     folder = request.run_folder
     if (folder / "state.safetensors").exists():
         return (
-            f"The run is saved up to its last checkpoint in {folder}. Resume it: a new process "
-            "starts by itself. Where memory was short, choose a smaller batch or patch size."
+            f"The run is saved up to its last checkpoint in {folder}. Resume it; a new process "
+            "starts automatically. If memory ran out, choose a smaller batch or patch size."
         )
     return (
-        "Nothing was saved yet. Start again: a new process starts by itself. Where memory was "
-        "short, choose a smaller batch or patch size."
+        "Nothing was saved yet. Start again; a new process starts automatically. If memory ran "
+        "out, choose a smaller batch or patch size."
     )
 
 
@@ -331,7 +334,7 @@ def connect(
     on_lost: Callable[[str], None],
     modules: Iterable[str] = (),
 ) -> Connection:
-    """Connect to the scheduler at `address`, or start a process of our own where that is empty.
+    """Connect to the scheduler at `address`, or start a child process if that is empty.
 
     Parameters
     ----------
@@ -340,16 +343,16 @@ def connect(
     on_lost
         See `Connection`.
     modules
-        What else to import, while a process of our own starts.
+        Names of further modules to import while the child process starts.
 
     Raises
     ------
     ComputeError
-        If the process does not start, or nothing answers at the address.
+        If the process does not start, or no scheduler answers at the address.
     """
     host = None if address else HostProcess(environment)
     for module in modules:
-        with contextlib.suppress(ImportError):  # whoever needs it says so
+        with contextlib.suppress(ImportError):  # the code that needs it reports it
             import_module(module)
     at, security = host.introduce() if host else (address, None)
     try:
@@ -358,10 +361,10 @@ def connect(
         if host is not None:
             host.close(1.0)
             raise
-        problem = f"There is no answer from a scheduler at '{address}' ({error})."
+        problem = f"No scheduler answers at '{address}' ({error})."
     else:
         return Connection(thread, host, on_lost)
     raise ComputeError(
-        f"{problem} Expected an address such as tcp://workstation:8786 of a dask scheduler that "
-        "runs. Check it, or leave it empty to compute on this computer."
+        f"{problem} Expected the address of a running dask scheduler, such as "
+        "tcp://workstation:8786. Check the address, or leave it empty to compute on this computer."
     )

@@ -1,4 +1,4 @@
-"""The engine: hands requests to a process that computes, and never keeps its caller waiting."""
+"""The engine, which sends requests to a compute process without blocking the caller."""
 
 from __future__ import annotations
 
@@ -30,24 +30,24 @@ __all__ = ["Engine"]
 
 _log = logging.getLogger(__name__)
 
-_CLOSED = "It was not finished, as the computing process was closed. Start it again."
+_CLOSED = "The job was not finished because the compute process was closed. Start it again."
 
 State = Literal["new", "starting", "ready", "lost", "closed"]
 
 
 class Engine:
-    """Runs requests in another process: one of our own on this computer, or a cluster.
+    """Runs requests in a child process on this computer, or on a cluster.
 
-    All methods return at once, but `close`. Starting, packing and sending happen on a thread in
-    the background.
+    All methods except `close` return immediately. Starting, packing and sending happen on a
+    background thread.
 
     Parameters
     ----------
     address
-        Of a dask scheduler, for example ``"tcp://workstation:8786"``; empty: a process of our own,
-        which nobody else can reach and which ends with this one.
+        Address of a dask scheduler, for example ``"tcp://workstation:8786"``. Empty: a child
+        process, which no other program can reach and which ends with this one.
     environment
-        Variables to set for the process of our own, for example ``OMP_NUM_THREADS``.
+        Environment variables of the child process, for example ``OMP_NUM_THREADS``.
     """
 
     def __init__(self, address: str = "", *, environment: Mapping[str, str] | None = None) -> None:
@@ -64,40 +64,40 @@ class Engine:
 
     @property
     def address(self) -> str:
-        """As given."""
+        """Address of the dask scheduler; empty for a child process."""
         return self._address
 
     @property
     def state(self) -> str:
-        """What it does: new, starting, ready, lost (a new job starts it again) or closed."""
+        """State: new, starting, ready, lost (the next job starts it again) or closed."""
         return self._state
 
     @property
     def pid(self) -> int | None:
-        """Id of the process of our own, while there is one."""
+        """Process id of the child process; None if there is none."""
         connection = self._connection
         return connection.host.pid if connection and connection.host else None
 
     def on_state(self, callback: Callable[[str, str], None]) -> None:
-        """Call a function with each new state and a sentence about it, and with the present one.
+        """Call a function with the current state, and with every new one.
 
         Parameters
         ----------
         callback
-            Called on any thread.
+            Receives the state and a sentence that describes it; called on any thread.
         """
         with self._lock:
             self._listeners.append(callback)
             callback(self._state, self._sentence)
 
     def start(self, *modules: str) -> None:
-        """Start in the background; does nothing where it has started.
+        """Start in the background; do nothing if it has already started.
 
         Parameters
         ----------
         *modules
-            What else to import on that thread, while the process starts where it has not. Two
-            threads that import packages with circular imports at once may both fail.
+            Names of further modules to import on the background thread, while the process starts.
+            Importing packages with circular imports on two threads at once can fail.
         """
         if self._state == "new":
             self._order(partial(self._try_connect, modules))
@@ -116,9 +116,9 @@ class Engine:
         Returns
         -------
         Job
-            Waiting; errors come as its last event.
+            The job, still waiting; an error is part of its last event.
         """
-        job = Job(request, self._stop, self._tell)
+        job = Job(request, self._stop, self._send_message)
         with self._lock:
             if self._is_closed():
                 job.post(Ended(None, Cancelled(_CLOSED)))
@@ -129,17 +129,17 @@ class Engine:
         return job
 
     def close(self, timeout_s: float = 5) -> None:
-        """Stop all jobs, which save, and end the process.
+        """Stop all jobs, wait for them to save, and end the process.
 
         Parameters
         ----------
         timeout_s
-            How long the jobs may take to save before the process is ended regardless.
+            Longest time for the jobs to save; after that, the process is killed.
         """
         with self._lock:
             if self._is_closed():
                 return
-            self._set_state("closed", "The computing process is closed.")
+            self._set_state("closed", "The compute process is closed.")
             jobs, connection = list(self._jobs.values()), self._connection
             self._connection = None
         atexit.unregister(self.close)
@@ -152,7 +152,7 @@ class Engine:
         self._join(timeout_s)
 
     def _join(self, timeout_s: float) -> None:
-        """Wait for a start under way: Python that ends below a thread that imports may crash."""
+        """Wait for the background thread: Python may crash if it exits during an import."""
         thread = self._thread
         if thread is not None and thread is not threading.current_thread():
             thread.join(timeout_s)
@@ -167,13 +167,13 @@ class Engine:
     # -- on the background thread ----------------------------------------------------------------
 
     def _order(self, action: Callable[[], object]) -> None:
-        """Do something in the background, after what was ordered before."""
+        """Run an action on the background thread, after all earlier ones."""
         with self._lock:
             if self._thread is None and self._state != "closed":
                 self._thread = threading.Thread(
                     target=self._work, name="napari-unet-engine", daemon=True
                 )
-                self._set_state("starting", "The computing process starts.")
+                self._set_state("starting", "The compute process is starting.")
                 self._thread.start()
                 atexit.register(self.close)
         self._orders.put(action)
@@ -182,15 +182,15 @@ class Engine:
         while (action := self._orders.get()) is not None:
             try:
                 action()
-            except Exception:  # without this thread, every later job would wait forever
-                _log.exception("The engine failed at something")
+            except Exception:  # if this thread ended, all later jobs would wait forever
+                _log.exception("An action of the engine failed")
 
     def _try_connect(self, modules: Iterable[str]) -> None:
-        with contextlib.suppress(UNetError):  # told as a state
-            self._connected(modules)
+        with contextlib.suppress(UNetError):  # reported as a state
+            self._connect(modules)
 
-    def _connected(self, modules: Iterable[str] = ()) -> Connection:
-        """Return a working connection, a new one if the old one broke."""
+    def _connect(self, modules: Iterable[str] = ()) -> Connection:
+        """Return a working connection; make a new one if the old one was lost."""
         from napari_unet.compute.connection import connect
 
         with self._lock:
@@ -201,7 +201,7 @@ class Engine:
                 return old
             self._connection = None
             if self._state != "starting":
-                self._set_state("starting", "The computing process starts again.")
+                self._set_state("starting", "The compute process is starting again.")
         if old is not None:
             old.close(0)
         try:
@@ -223,19 +223,21 @@ class Engine:
 
     def _send(self, job: Job) -> None:
         try:
-            connection = self._connected()
+            connection = self._connect()
             if job.status == "stopping":
-                raise Cancelled("It was stopped before it began; nothing was written.")
+                raise Cancelled("The job was stopped before it started; nothing was written.")
             at_job = job.request.prediction if isinstance(job.request, DecodeRequest) else None
-            parcel = _packed(self._prepared(job.request))
+            parcel = _pack_request(self._prepare(job.request))
             connection.run(job, parcel, at_job)
         except UNetError as error:
             job.post(Ended(None, error))
         except Exception as error:
-            problem = ComputeError(f"It could not be sent: {type(error).__name__}: {error}.")
+            problem = ComputeError(
+                f"The request could not be sent ({type(error).__name__}: {error})."
+            )
             job.post(Ended(None, problem))
 
-    def _prepared(self, request: Request) -> Request:
+    def _prepare(self, request: Request) -> Request:
         if isinstance(request, PredictRequest) and request.folder is None and not self._address:
             return replace(request, folder=results_folder())
         return request
@@ -247,12 +249,12 @@ class Engine:
 
         self._order(stop)
 
-    def _tell(self, job: Job, message: object) -> None:
-        def tell() -> None:
+    def _send_message(self, job: Job, message: object) -> None:
+        def send() -> None:
             if self._connection is not None:
-                self._connection.tell(job, pack(message))
+                self._connection.send(job, pack(message))
 
-        self._order(tell)
+        self._order(send)
 
     def _forget(self, job: Job, event: object) -> None:
         if isinstance(event, Ended):
@@ -262,7 +264,7 @@ class Engine:
     def _on_lost(self, sentence: str) -> None:
         with self._lock:
             if self._state == "ready":
-                self._set_state("lost", f"{sentence} The next job starts a new one.")
+                self._set_state("lost", f"{sentence} The next job reconnects.")
 
     def _is_closed(self) -> bool:
         return self._state == "closed"
@@ -273,12 +275,12 @@ class Engine:
             for listener in self._listeners:
                 try:
                     listener(state, sentence)
-                except Exception:  # the jobs must hear how they end all the same
+                except Exception:  # it must not keep jobs from ending
                     _log.exception("A listener to the engine's state failed")
 
 
 def _stop_all(connection: Connection, jobs: list[Job], timeout_s: float) -> None:
-    """Wait for jobs to end as if they were stopped, with their last events."""
+    """Stop jobs and wait until each has posted its last event."""
     deadline = time.monotonic() + timeout_s
     for job in jobs:
         job.stop()
@@ -290,19 +292,19 @@ def _stop_all(connection: Connection, jobs: list[Job], timeout_s: float) -> None
 
 def _not_started(error: Exception) -> str:
     return (
-        f"The computing process did not start ({type(error).__name__}: {error}). Check that the "
+        f"The compute process did not start ({type(error).__name__}: {error}). Check that the "
         "disk is not full and that the plugin is installed completely, then try again."
     )
 
 
-def _packed(request: Request) -> Parcel:
+def _pack_request(request: Request) -> Parcel:
     try:
         return pack(request)
     except Exception as error:
         problem = f"{type(error).__name__}: {error}"
     raise SettingsError(
-        f"The image cannot be handed to the computing process ({problem[:200]}). Load it into "
-        "memory, or save it to a file and open that."
+        f"The image cannot be sent to the compute process ({problem[:200]}). Load it into memory, "
+        "or save it to a file and open that file."
     )
 
 
@@ -310,7 +312,7 @@ _results: Path | None = None
 
 
 def results_folder() -> Path:
-    """Return the folder for results too large for memory; removed when this process ends."""
+    """Return the folder for results too large for memory; it is removed when this process ends."""
     global _results
     if _results is None:
         _results = Path(tempfile.mkdtemp(prefix="napari-unet-results-"))

@@ -1,4 +1,4 @@
-"""What a job tells about itself, beside the events of training."""
+"""Events of a job, besides those of training."""
 
 from __future__ import annotations
 
@@ -23,7 +23,17 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Progress:
-    """So much is done: blocks of a prediction, or files (with fractions for the one at hand)."""
+    """Progress of a job.
+
+    Parameters
+    ----------
+    done
+        Number of finished blocks or files; a fraction counts a part of the current file.
+    total
+        Number of all blocks or files.
+    seconds_left
+        Estimated time left in seconds; None: unknown.
+    """
 
     done: float
     total: int
@@ -32,7 +42,15 @@ class Progress:
 
 @dataclass(frozen=True)
 class Preview:
-    """What the network in training makes of the preview image; `labels` has axes YX."""
+    """Prediction of the preview image by the network in training.
+
+    Parameters
+    ----------
+    labels
+        Predicted labels, axes YX.
+    step
+        Training step of the prediction.
+    """
 
     labels: NDArray[np.integer[Any]]
     step: int
@@ -40,7 +58,15 @@ class Preview:
 
 @dataclass(frozen=True)
 class Ended:
-    """The last event of every job: its result, or why there is none."""
+    """The last event of every job.
+
+    Parameters
+    ----------
+    result
+        Result of the job; None if it failed.
+    error
+        Error that ended the job; None if it succeeded.
+    """
 
     result: Any | None
     error: UNetError | None
@@ -48,18 +74,18 @@ class Ended:
 
 @dataclass(frozen=True)
 class Accepted:
-    """A worker has begun; not shown to listeners."""
+    """A worker has started the job; listeners do not receive this event."""
 
     worker: str
 
 
 @dataclass(frozen=True)
 class PreviewReady:
-    """The worker has a preview to be fetched; not shown to listeners."""
+    """A preview can be fetched from the worker; listeners do not receive this event."""
 
     step: int
 
 
 @dataclass(frozen=True)
 class Over:
-    """The worker's last event: the result is about to follow; not shown to listeners."""
+    """The last event of the worker, before the result; listeners do not receive it."""

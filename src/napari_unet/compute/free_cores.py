@@ -1,4 +1,4 @@
-"""As many threads as other programs leave processor cores free."""
+"""The number of torch threads, adapted to the processor cores that other programs leave free."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ __all__ = ["FreeCores", "threads_beside"]
 
 _EVERY_S = 1.0
 _LITTLE = 0.4
-"""So much of a core others may take without its being left to them."""
+"""Load on a core, as a fraction, that does not yet count as another program using it."""
 
 
 class FreeCores:
-    """Limits torch to the cores that other programs leave free, inside this context.
+    """A context in which torch uses only the cores that other programs leave free.
 
-    This process gives way to all others, and each operation of a network waits for the slowest of
-    its threads: a single one on a core that another program keeps busy holds up all of them. With a
-    thread less the computation goes on as fast as the other cores allow.
+    This process has the lowest priority, and each operation of a network waits for its slowest
+    thread: one thread on a core that another program keeps busy delays all of them. With one thread
+    fewer, the computation runs at the speed of the other cores.
     """
 
     def __init__(self) -> None:
         linux = hasattr(os, "sched_getaffinity")
         self._cores = set(os.sched_getaffinity(0)) if linux else set(range(os.cpu_count() or 1))
         self._others = 0.0
-        self._times = self._look()
+        self._times = self._measure()
 
     def __enter__(self) -> FreeCores:
         import torch
@@ -38,10 +38,10 @@ class FreeCores:
         torch.set_num_threads(self._most)
 
     def adapt(self) -> None:
-        """Look, once in a second, what others take, and choose the number of threads."""
+        """Measure the load of other programs once per second, and set the number of threads."""
         if time.monotonic() < self._times[0] + _EVERY_S:
             return
-        before, self._times = self._times, self._look()
+        before, self._times = self._times, self._measure()
         seconds, idle, own = (b - a for a, b in zip(before, self._times, strict=True))
         others = max(0.0, len(self._cores) - (idle + own) / seconds)
         self._others = (self._others + others) / 2
@@ -51,8 +51,8 @@ class FreeCores:
         if threads != torch.get_num_threads():
             torch.set_num_threads(threads)
 
-    def _look(self) -> tuple[float, float, float]:
-        """Now, how long the cores have been idle, and how long this process has computed, in s."""
+    def _measure(self) -> tuple[float, float, float]:
+        """Return, in seconds, the time now, the cores' idle time and this process's CPU time."""
         import psutil
 
         times = [t for i, t in enumerate(psutil.cpu_times(percpu=True)) if i in self._cores]
@@ -61,5 +61,5 @@ class FreeCores:
 
 
 def threads_beside(others: float, cores: int, most: int) -> int:
-    """Return the number of threads if other programs keep `others` of the cores busy."""
+    """Return the number of threads to use while other programs keep `others` cores busy."""
     return max(1, min(most, int(cores - others + _LITTLE)))

@@ -1,4 +1,4 @@
-"""The child process that computes on this computer, seen from its parent."""
+"""The child process that computes on this computer, as seen by its parent."""
 
 from __future__ import annotations
 
@@ -25,20 +25,22 @@ _START_S = 60
 
 
 class HostProcess:
-    """The child process that computes on this computer; it starts at once, see `introduce`.
+    """The child process that computes on this computer.
+
+    It starts immediately; `introduce` waits until it is ready.
 
     Parameters
     ----------
     environment
-        Variables to set for it.
+        Environment variables to set for the process.
     """
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="napari-unet-worker-"))
         self.log = self.folder / "worker.log"
-        with self.log.open("wb") as log:  # not a pipe: one that nobody reads stops its writer
+        with self.log.open("wb") as log:  # an unread pipe would block the process
             self._process = subprocess.Popen(
-                # -P: a file in the current folder must not take the place of a library.
+                # -P: a file in the current folder must not shadow a library.
                 [sys.executable, "-P", "-m", "napari_unet.compute.host"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -47,30 +49,30 @@ class HostProcess:
                 **_detached(),
             )
         path = [str(Path(p).absolute()) for p in sys.path]
-        with contextlib.suppress(OSError):  # it has ended already; `introduce` says so
-            self._say({"folder": str(self.folder), "path": path})
+        with contextlib.suppress(OSError):  # it has already ended, which `introduce` reports
+            self._write({"folder": str(self.folder), "path": path})
 
     @property
     def pid(self) -> int:
-        """Its process id."""
+        """Process id."""
         return self._process.pid
 
     @property
     def alive(self) -> bool:
-        """Whether it runs."""
+        """Whether the process is running."""
         return self._process.poll() is None
 
-    def last_words(self) -> str:
+    def describe_end(self) -> str:
         """Describe how the process ended."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(1)
         code = self._process.returncode
         if code == -9:
-            return "it was killed, most often because the computer's memory ran out"
-        return f"its exit code is {code}"
+            return "it was killed, most likely because the computer ran out of memory"
+        return f"exit code {code}"
 
     def close(self, timeout_s: float) -> None:
-        """Wait for jobs to save and the process to end; after the time allowed, end it."""
+        """Wait until jobs have saved and the process has ended; kill it after `timeout_s`."""
         process = self._process
         for pipe in (process.stdin, process.stdout):
             with contextlib.suppress(OSError):
@@ -84,23 +86,23 @@ class HostProcess:
                 break
 
     def remove_folder(self) -> None:
-        """Remove log and scratch files."""
+        """Remove the log and temporary files."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def introduce(self) -> tuple[str, Security]:
-        """Send it certificates, and wait until it answers.
+        """Send certificates to the process, and wait for its answer.
 
-        Never on the command line: others can read it.
+        They are not passed on the command line, which other users can read.
 
         Returns
         -------
         address, security
-            Of its scheduler.
+            Address and certificates of the scheduler in the process.
 
         Raises
         ------
         ComputeError
-            If it did not start.
+            If the process did not start.
         """
         from distributed import Security
 
@@ -113,30 +115,30 @@ class HostProcess:
         stdout = self._process.stdout
         assert stdout is not None
         try:
-            self._say({"security": certificates | {"require_encryption": True}})
+            self._write({"security": certificates | {"require_encryption": True}})
             answer = stdout.readline()
         except OSError:
             answer = b""
         finally:
             timer.cancel()
         if not answer:
-            words = self.last_words()
+            end = self.describe_end()
             self.close(1.0)
             raise ComputeError(
-                f"The computing process did not start: {words}. What it said is in {self.log}; "
-                "the last lines usually name what is missing."
+                f"The compute process did not start: {end}. Read the last lines of its log, "
+                f"{self.log}; they usually name the cause."
             )
         return str(json.loads(answer)["address"]), security
 
-    def _say(self, what: dict[str, Any]) -> None:
+    def _write(self, message: dict[str, Any]) -> None:
         stdin = self._process.stdin
         assert stdin is not None
-        stdin.write(json.dumps(what).encode() + b"\n")
+        stdin.write(json.dumps(message).encode() + b"\n")
         stdin.flush()
 
 
 def _detached() -> dict[str, Any]:
-    """Keep Ctrl-C in a terminal from reaching the child, and on Windows a console from opening."""
+    """Return options that shield the process from Ctrl-C and open no console on Windows."""
     if sys.platform == "win32":
         return {"creationflags": subprocess.CREATE_NO_WINDOW}
     return {"start_new_session": True}

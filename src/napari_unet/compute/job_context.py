@@ -1,4 +1,4 @@
-"""What a running job in the worker uses to reach its client: events, previews, stops, commands."""
+"""The link from a running job in the worker to its client: events, previews, stops, commands."""
 
 from __future__ import annotations
 
@@ -16,38 +16,38 @@ from napari_unet.core.errors import SettingsError
 from napari_unet.core.live.events import LivePreview
 from napari_unet.core.training.events import StepDone
 
-__all__ = ["JobContext", "inboxes", "open_parcel", "previews", "stops"]
+__all__ = ["JobContext", "command_queues", "open_parcel", "previews", "stop_requests"]
 
 _EVENT_S = 0.05
-"""Least time between two events of steps or progress that are sent."""
+"""Shortest time between two step or progress events that are sent."""
 
-# By the id of the job.
-stops: dict[str, threading.Event] = {}
+# The keys are the ids of the jobs.
+stop_requests: dict[str, threading.Event] = {}
 previews: dict[str, bytes] = {}
-inboxes: dict[str, queue.SimpleQueue[Parcel]] = {}
+command_queues: dict[str, queue.SimpleQueue[Parcel]] = {}
 
 
 @dataclass(frozen=True)
-class Inbox:
-    """Unpacks what a client sends to a job."""
+class Commands:
+    """The commands that a client sends to a job, unpacked when they are read."""
 
     parcels: queue.SimpleQueue[Parcel]
 
     def get_nowait(self) -> Any:
-        """Return what was sent next; raise `queue.Empty` if there is nothing."""
+        """Return the next command; raise `queue.Empty` if there is none."""
         return open_parcel(self.parcels.get_nowait())
 
 
 @dataclass
 class JobContext:
-    """The job as the code that does it sees it.
+    """The interface between a running job and its client.
 
     Parameters
     ----------
     id
-        The job's.
+        Id of the job.
     send
-        Sends an event.
+        Function that sends an event.
     """
 
     id: str
@@ -57,11 +57,11 @@ class JobContext:
     _start_s: float = field(default_factory=time.monotonic)
 
     def should_stop(self) -> bool:
-        """Whether the job was requested to stop."""
-        return stops[self.id].is_set()
+        """Return whether the client has asked the job to stop."""
+        return stop_requests[self.id].is_set()
 
     def emit(self, event: object) -> None:
-        """Send an event; of steps and progress only some each second, and always the last one."""
+        """Send an event; limit the rate of steps and progress, but always send the last one."""
         now = time.monotonic()
         if isinstance(event, StepDone | Progress):
             if now - self._sent_s.get(type(event), 0.0) < _EVENT_S:
@@ -74,7 +74,7 @@ class JobContext:
         self.send(event)
 
     def flush(self) -> None:
-        """Send what was held back."""
+        """Send the event that was held back, if there is one."""
         if self._held is not None:
             self.send(self._held)
             self._held = None
@@ -85,27 +85,28 @@ class JobContext:
         self.emit(Progress(done, total, passed * (total - done) / done if done else None))
 
     def show(self, preview: Preview | LivePreview) -> None:
-        """Keep a preview for the client, who fetches it: arrays are too large for events."""
+        """Keep a preview until the client fetches it, because arrays are too large for events."""
         previews[self.id] = pickle.dumps(preview)
         self.emit(PreviewReady(preview.step))
 
     @property
     def preview_waits(self) -> bool:
-        """Whether the latest preview was not fetched yet."""
+        """Whether the client has not yet fetched the latest preview."""
         return self.id in previews
 
     @property
-    def commands(self) -> Inbox:
-        """What the client sends to the job while it runs."""
-        return Inbox(inboxes[self.id])
+    def commands(self) -> Commands:
+        """Commands that the client sends while the job runs."""
+        return Commands(command_queues[self.id])
 
 
 def open_parcel(parcel: Parcel) -> Any:
-    """Unpack what a client sent; raise `SettingsError` if it needs a module that is missing."""
+    """Unpack a parcel from the client; raise `SettingsError` if it needs a missing module."""
     try:
         return unpack(parcel)
     except ImportError as error:
-        problem = f"The worker has no module '{error.name}', which what was sent to it needs. "
+        problem = f"The worker has no module '{error.name}', but the data sent to it needs one. "
     raise SettingsError(
-        problem + "Install it where the worker runs, or save the image to a file and open that."
+        problem
+        + "Install it where the worker runs, or save the image to a file and open that file."
     )

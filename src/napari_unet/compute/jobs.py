@@ -1,4 +1,4 @@
-"""A job as the caller sees it: its events in order, and a way to stop it."""
+"""A job as seen by the caller, with its events in order and a way to stop it."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ Status = Literal["waiting", "running", "stopping", "done", "failed"]
 _log = logging.getLogger(__name__)
 
 _PASSING = (StepDone, Progress, Preview, LivePreview, LiveState)
-"""Of each kind only the last is kept for late listeners: hours of previews would fill memory."""
+"""Events of which only the last is kept for late listeners: hours of previews would fill memory."""
 
 
 class ComputeError(UNetError):
-    """An unexpected error in the computing process."""
+    """An unexpected error in the compute process."""
 
 
 class WorkerLost(ComputeError):
-    """The computing process ended without warning."""
+    """The compute process ended unexpectedly."""
 
 
 class Job:
-    """Something that a worker was asked to do; made by `Engine.submit`.
+    """A request that a worker runs, created by `Engine.submit`.
 
     Parameters
     ----------
     request
-        What was asked.
+        The request.
     on_stop
         Called to stop the job.
     on_message
@@ -65,25 +65,25 @@ class Job:
 
     @property
     def status(self) -> Status:
-        """Where it stands: waiting, running, stopping, done or failed."""
+        """Status: waiting, running, stopping, done or failed."""
         return self._status
 
     def on_event(self, callback: Callable[[object], None]) -> None:
-        """Call a function with each event, in order, the last being `Ended`.
+        """Call a function with each event, in order; the last one is `Ended`.
 
         Parameters
         ----------
         callback
-            Called on a thread of the engine's, one event at a time; with what has happened
-            already, at once. Of steps, progress and previews that are past, only the last is told.
+            Called with past events immediately, and with later ones on a thread of the engine, one
+            at a time. Of past steps, progress and previews, it receives only the last.
         """
         with self._lock:
             for event in self._events:
-                _tell(callback, event)
+                _notify(callback, event)
             self._listeners.append(callback)
 
     def stop(self) -> None:
-        """Request to stop: a training saves and finishes, anything else ends with `Cancelled`."""
+        """Ask the job to stop: training saves and finishes, other jobs end with `Cancelled`."""
         with self._lock:
             if self._status in ("done", "failed", "stopping"):
                 return
@@ -91,18 +91,18 @@ class Job:
         self._on_stop(self)
 
     def tell(self, message: object) -> None:
-        """Send the job a command, in order; only a live training reads them."""
+        """Send a command to the job, in order; only live training reads commands."""
         self._on_message(self, message)
 
     def wait(self, timeout_s: float | None = None) -> Any:
-        """Wait for the end and return the result; not from a GUI's main thread.
+        """Wait for the end and return the result; do not call it on a GUI's main thread.
 
         Raises
         ------
         UNetError
-            What the job ended with.
+            If the job failed.
         TimeoutError
-            If it has not ended in time.
+            If the job has not ended in time.
         """
         if not self._ended.wait(timeout_s):
             raise TimeoutError(f"The job has not ended after {timeout_s} s.")
@@ -113,13 +113,13 @@ class Job:
         return last.result
 
     def started(self) -> None:
-        """Note that a worker has begun; for the engine."""
+        """Set the status to running; called by the engine when a worker starts the job."""
         with self._lock:
             if self._status == "waiting":
                 self._status = "running"
 
     def post(self, event: object) -> None:
-        """Call the listeners; for the engine. Nothing comes after `Ended`."""
+        """Send an event to the listeners; called by the engine. `Ended` is always the last."""
         with self._lock:
             if self._ended.is_set():
                 return
@@ -130,11 +130,11 @@ class Job:
                 self._status = "failed" if event.error else "done"
                 self._ended.set()
             for listener in self._listeners:
-                _tell(listener, event)
+                _notify(listener, event)
 
 
-def _tell(callback: Callable[[object], None], event: object) -> None:
-    """Call a listener; its faults are its own and must not end the job."""
+def _notify(callback: Callable[[object], None], event: object) -> None:
+    """Call a listener; log its exceptions, which must not end the job."""
     try:
         callback(event)
     except Exception:

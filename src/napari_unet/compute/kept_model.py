@@ -1,4 +1,4 @@
-"""The model of the latest predictions, kept in the worker so that the next image finds it built."""
+"""The most recently used model, kept in the worker so that its network is built only once."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ IDLE_S = 60.0
 
 
 class KeptModel:
-    """One model with the network built of it, kept until another is loaded or predictions end.
+    """One model and its network, kept until another model is loaded or no predictions follow.
 
     Parameters
     ----------
     idle_s
-        Seconds without a prediction after which the memory is released.
+        Time in seconds without a prediction after which the memory is released.
     """
 
     def __init__(self, idle_s: float = IDLE_S) -> None:
@@ -35,7 +35,7 @@ class KeptModel:
         self._timer: threading.Timer | None = None
 
     def load(self, path: Path) -> Model:
-        """Return the model in a file, read only if its content differs from the kept model's.
+        """Return the model in a file; read the file only if it differs from the kept model.
 
         Raises
         ------
@@ -55,14 +55,14 @@ class KeptModel:
         return model
 
     def build(self, model: Model, options: PredictOptions) -> None:
-        """Build the network of a model and keep it; does nothing if it is kept already.
+        """Build the network of a model and keep it; do nothing if it is already kept.
 
         Parameters
         ----------
         model
-            From `load`.
+            Model returned by `load`.
         options
-            Its device, precision and test-time augmentation are used.
+            Options that set the device, the precision and test-time augmentation.
 
         Raises
         ------
@@ -79,7 +79,7 @@ class KeptModel:
                 self._network = network
 
     def release_when_idle(self) -> None:
-        """Release the memory after some time, unless another prediction comes before."""
+        """Release the memory after the idle time, unless another prediction comes first."""
         with self._lock:
             self._cancel_timer()
             self._timer = threading.Timer(self._idle_s, self.release)
@@ -87,7 +87,7 @@ class KeptModel:
             self._timer.start()
 
     def release(self) -> None:
-        """Release the memory now."""
+        """Release the memory immediately."""
         with self._lock:
             self._cancel_timer()
             self._model = self._network = None
@@ -100,4 +100,4 @@ class KeptModel:
 
 
 kept_model = KeptModel()
-"""The kept model of this worker."""
+"""The model that this worker keeps."""

@@ -1,4 +1,4 @@
-"""Network outputs of recent predictions, so that sliders can decode again without the network."""
+"""Network outputs of recent predictions, which sliders decode again without the network."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ KEPT_BYTES = 1 << 30
 
 
 class KeptOutputs:
-    """Predictions with their outputs by the id of their job; the least recently used go first.
+    """Predictions and their outputs, by job id; the least recently used are dropped first.
 
     Parameters
     ----------
     limit_bytes
-        Size of all outputs together.
+        Largest total size of the outputs.
     """
 
     def __init__(self, limit_bytes: int = KEPT_BYTES) -> None:
@@ -34,7 +34,7 @@ class KeptOutputs:
         self._predictions: OrderedDict[str, Prediction] = OrderedDict()
 
     def keep(self, job: str, prediction: Prediction) -> Prediction:
-        """Remember a prediction if it has outputs, and return it without them."""
+        """Keep a prediction if it has outputs, and return it without them."""
         outputs = prediction.outputs
         if outputs is None or outputs.nbytes > self._limit:
             return replace(prediction, outputs=None)
@@ -46,25 +46,25 @@ class KeptOutputs:
         return self.without_outputs(prediction)
 
     def find(self, job: str) -> Prediction:
-        """Return a prediction; of its labels only the shape is valid.
+        """Return a kept prediction; only the shape of its labels is valid.
 
         Raises
         ------
         SettingsError
-            If it was not kept, or had to make room.
+            If the prediction was not kept, or was dropped.
         """
         with self._lock:
             if job in self._predictions:
                 self._predictions.move_to_end(job)
                 return self._predictions[job]
         raise SettingsError(
-            "The network's outputs of this prediction are no longer in memory: the image is too "
-            "large, others came after it, or the computing process was started anew. Predict "
-            "again."
+            "The network outputs of this prediction are no longer in memory: the image is too "
+            "large, other images were predicted since, or the compute process was restarted. "
+            "Predict again."
         )
 
     def without_outputs(self, prediction: Prediction) -> Prediction:
-        """Return the prediction with an empty array as a sign that outputs are kept."""
+        """Return the prediction with an empty array, which marks that its outputs are kept."""
         if prediction.outputs is None:
             return prediction
         empty: Any = np.empty(0, np.float32)
@@ -75,4 +75,4 @@ class KeptOutputs:
 
 
 kept = KeptOutputs()
-"""Of this worker."""
+"""The outputs that this worker keeps."""

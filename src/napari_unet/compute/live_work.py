@@ -1,4 +1,4 @@
-"""A live training in the worker: its events and commands go to and come from the client."""
+"""Live training in the worker, which sends its events to the client and receives commands."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["train_live"]
 
 
 def train_live(request: LiveRequest, context: JobContext) -> LiveFinished:
-    """Train until the job is stopped; see `LiveRequest`."""
+    """Train until the job is stopped, as described by `LiveRequest`."""
     from napari_unet.core.live.loop import run_live
     from napari_unet.core.live.settings import LiveSettings
 

@@ -1,6 +1,6 @@
-"""Objects as bytes for the way between two processes, arrays without a copy.
+"""Objects packed as bytes to send them between processes, with arrays that are not copied.
 
-Packing and unpacking happen where the caller says, not in the event loops that carry parcels.
+Callers choose the thread that packs and unpacks, so that the event loops are not blocked.
 """
 
 from __future__ import annotations
@@ -21,29 +21,29 @@ class Parcel:
 
     @property
     def nbytes(self) -> int:
-        """Size on the way."""
+        """Size in bytes."""
         return len(self.content) + sum(memoryview(a).nbytes for a in self.arrays)
 
     def __reduce_ex__(self, protocol: Any) -> tuple[type, tuple[bytes, list[Any]]]:
-        # Some of dask's ways pickle with protocol 4, which cannot carry memory beside the pickle.
+        # Parts of dask pickle with protocol 4, which does not support buffers outside the pickle.
         arrays = self.arrays if protocol >= 5 else [memoryview(a).tobytes() for a in self.arrays]
         return Parcel, (self.content, arrays)
 
 
 def pack(value: Any) -> Parcel:
-    """Pack an object; functions and classes of scripts and notebooks travel with it.
+    """Pack an object, including functions and classes defined in scripts and notebooks.
 
     Raises
     ------
     Exception
-        Whatever an object raises that cannot be pickled.
+        Of any type, if the object cannot be pickled.
     """
     arrays: list[pickle.PickleBuffer] = []
     try:
         content = pickle.dumps(value, protocol=5, buffer_callback=arrays.append)
         if b"__main__" not in content:
             return Parcel(content, list(arrays))
-    except Exception:  # a lambda, for example, raises what it likes
+    except Exception:  # a lambda, for example, raises various types
         pass
     import cloudpickle
 
@@ -53,6 +53,6 @@ def pack(value: Any) -> Parcel:
 
 
 def unpack(parcel: Parcel) -> Any:
-    """Unpack an object; its arrays can be written to."""
+    """Unpack an object; its arrays are writeable."""
     arrays = [a if not memoryview(a).readonly else bytearray(a) for a in parcel.arrays]
     return pickle.loads(parcel.content, buffers=arrays)

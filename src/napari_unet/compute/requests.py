@@ -1,7 +1,7 @@
-"""What a worker can be asked to do: plain data, sent as it is.
+"""Requests that a worker can run, as plain data.
 
-Nothing here imports torch, and almost nothing is imported at all. Paths must mean the same to the
-worker: on a cluster, name folders that it shares with this computer.
+This module imports almost nothing, and never torch. Paths must be valid on the worker as well: on a
+cluster, use folders that it shares with this computer.
 """
 
 from __future__ import annotations
@@ -49,13 +49,14 @@ class TrainRequest:
     pairs, task, run_folder, settings, split, name, sources
         As for `napari_unet.core.training.training.train`.
     start
-        Model file to start from.
+        Path of the model file to start from; None: from scratch.
     preview
-        Image of one plane (axes YX or CYX) that is predicted now and then: event `Preview`.
+        Image of one plane (axes YX or CYX) that is predicted from time to time, which sends a
+        `Preview`.
     preview_ranges
-        Intensity range of each channel, where `preview` is a part of what it is normalised with.
+        Intensity range of each channel, if `preview` is part of a larger image that sets the range.
     preview_s
-        Least time between two previews.
+        Shortest time between two previews in seconds.
     """
 
     pairs: tuple[Pair, ...]
@@ -73,7 +74,7 @@ class TrainRequest:
 
 @dataclass(frozen=True)
 class ResumeRequest:
-    """Go on with a run; `pairs` as it was started with, the rest as in `TrainRequest`."""
+    """Resume a run with the pairs that it started with; other fields as in `TrainRequest`."""
 
     run_folder: Path
     pairs: tuple[Pair, ...]
@@ -84,28 +85,28 @@ class ResumeRequest:
 
 @dataclass(frozen=True)
 class LiveRequest:
-    """Train on labels that change until it is stopped; the result is a `LiveFinished`.
+    """Train on labels that change, until the job is stopped; the result is a `LiveFinished`.
 
-    Send changes with `Job.tell`: see `napari_unet.core.live.commands`.
+    Send changes with `Job.tell`, using the commands of `napari_unet.core.live.commands`.
 
     Parameters
     ----------
     task
-        Classes or objects; sparse.
+        Classes or objects; must be sparse.
     images
-        By the names that commands use.
+        Images by the names that commands use.
     folder
-        Where the session is saved, now and then and at the end.
+        Folder of the session, which is saved regularly and at the end.
     settings
         See `napari_unet.core.live.settings.LiveSettings`.
     start
-        Model file to start from.
+        Path of the model file to start from; None: from scratch.
     resume
-        Whether `folder` holds a session to go on with.
+        Whether to continue the session in `folder`.
     device
-        Where to compute, unless `settings` say it.
+        Device to compute on; ignored if `settings` are set.
     name
-        Of the model.
+        Name of the model.
     """
 
     task: Task
@@ -125,15 +126,15 @@ class PredictRequest:
     Parameters
     ----------
     model
-        Model file.
+        Path of the model file.
     image, options, probabilities
         As for `napari_unet.core.prediction.prediction.predict`.
     keep_outputs
-        Let the worker keep the network's outputs for a `DecodeRequest`. The result's ``outputs``
-        are then an empty array, or None where they are too large to be kept.
+        Whether the worker keeps the network outputs for a `DecodeRequest`. The ``outputs`` of the
+        result are then an empty array, or None if they are too large to keep.
     folder
-        Where results too large for memory are written as zarr. None: a temporary folder that is
-        removed when this process ends; a cluster then sends them whole.
+        Folder for results too large for memory, which are written as zarr. None: a temporary folder
+        that is removed when this process ends; a cluster sends the results instead.
     """
 
     model: Path
@@ -167,11 +168,11 @@ class FilesRequest:
     Parameters
     ----------
     model
-        Model file.
+        Path of the model file.
     sources
         Files, folders and patterns, as for `napari_unet.core.prediction.batch_inputs.find_inputs`.
     options
-        How, and where to; see `napari_unet.core.prediction.batch.BatchOptions`.
+        Prediction options and output folder, see `napari_unet.core.prediction.batch.BatchOptions`.
     """
 
     model: Path
@@ -180,14 +181,14 @@ class FilesRequest:
 
 
 class FilesDone(NamedTuple):
-    """What became of many files; the objects' rows are in ``objects.csv``, not here.
+    """Result of predicting many files; the objects are listed in ``objects.csv``, not here.
 
     Parameters
     ----------
     predicted, failed
         One entry per file.
     skipped
-        What was passed over, and why.
+        Files that were skipped, each with the reason.
     """
 
     predicted: tuple[FilePredicted, ...]
@@ -197,23 +198,23 @@ class FilesDone(NamedTuple):
 
 @dataclass(frozen=True)
 class EvaluateRequest:
-    """Compare a prediction with the truth; the result is an `Evaluation`.
+    """Compare a prediction with the ground truth; the result is an `Evaluation`.
 
     Parameters
     ----------
     prediction, truth
-        Labels of one shape: numpy, dask or zarr.
+        Labels of the same shape, as numpy, dask or zarr arrays.
     annotated
-        Mask of what is scored.
+        Mask of the pixels that are scored; None: all pixels.
     name
-        What the report calls it.
+        Name of the image in the report.
     kind, classes, prediction_classes, background, sparse, ndim, empty_planes, thresholds
         As for `napari_unet.core.evaluation.evaluation.evaluate_many`.
     iou_threshold
-        Least intersection over union of a hit in the error map.
+        Lowest intersection over union of a hit in the error map.
     image, model
-        The image behind both and the file of the model that predicted it: the report says when the
-        model was trained on that image.
+        The image, and the path of the model file that predicted it. With both, the report states
+        whether the model was trained on the image.
     """
 
     prediction: Any
@@ -235,7 +236,7 @@ class EvaluateRequest:
 
 @dataclass(frozen=True)
 class EvaluateFilesRequest:
-    """Compare label files, or folders of them, with the truth; the result is an `Evaluation`.
+    """Compare label files or folders with the ground truth; the result is an `Evaluation`.
 
     Parameters
     ----------
@@ -244,9 +245,9 @@ class EvaluateFilesRequest:
     settings
         Keywords for `napari_unet.core.evaluation.evaluation.evaluate_many`.
     images
-        Folder of the images; None: those beside the truth, if there are any.
+        Folder of the images; None: the images next to the ground truth, if there are any.
     model
-        File of the model that predicted them, as in `EvaluateRequest`.
+        Path of the model file, as in `EvaluateRequest`.
     """
 
     prediction: Path
@@ -257,7 +258,15 @@ class EvaluateFilesRequest:
 
 
 class Evaluation(NamedTuple):
-    """Scores, and for a single image where it is wrong; None for files."""
+    """Result of an evaluation.
+
+    Parameters
+    ----------
+    report
+        Scores.
+    errors
+        Map of the errors in a single image; None for files.
+    """
 
     report: Report
     errors: ErrorMap | None

@@ -1,4 +1,4 @@
-"""What is done for each kind of request, in the worker."""
+"""Functions that run each type of request in the worker."""
 
 from __future__ import annotations
 
@@ -30,12 +30,14 @@ _log = logging.getLogger("napari_unet")
 
 
 def work(request: Any, context: JobContext) -> Any:
-    """Do what is asked and return the result; see the classes of `napari_unet.compute.requests`.
+    """Run a request and return its result; see the classes of `napari_unet.compute.requests`.
 
     Raises
     ------
     UNetError
-        As the functions of the core that are called.
+        If the request fails.
+    SettingsError
+        If the type of the request is unknown.
     """
     from napari_unet.compute.live_work import train_live
 
@@ -50,7 +52,10 @@ def work(request: Any, context: JobContext) -> Any:
         ask.EvaluateFilesRequest: _evaluate_files,
     }
     if type(request) not in kinds:
-        raise SettingsError(f"A worker cannot do {type(request).__name__}. Update both sides.")
+        raise SettingsError(
+            f"The worker does not support {type(request).__name__}. Install the same version of "
+            "napari-unet-live here and on the worker."
+        )
     if isinstance(request, ask.TrainRequest | ask.ResumeRequest | ask.LiveRequest):
         kept_model.release()  # training needs the memory
     return kinds[type(request)](request, context)
@@ -103,20 +108,20 @@ def _follow(events: Iterator[Event], context: JobContext) -> Finished:
         context.emit(event)
         if isinstance(event, Finished):
             return event
-    raise AssertionError("training ended without saying so")
+    raise AssertionError("A training run ends with Finished.")
 
 
 def _previewer(
     request: ask.TrainRequest | ask.ResumeRequest, device: str, context: JobContext
 ) -> Callable[[Model, int], None] | None:
-    """Make what shows the model in training on an image; a failure there ends no training."""
+    """Return a function that sends previews; an error in it does not end the training run."""
     from napari_unet.core.models.predict_options import PredictOptions
 
     image, ranges = request.preview, request.preview_ranges
     if image is None:
         return None
     broken = False
-    options = PredictOptions(contrast="as-is", device=device)  # the contrast as in training
+    options = PredictOptions(contrast="as-is", device=device)  # the same contrast as in training
 
     def show(model: Model, step: int) -> None:
         nonlocal broken
@@ -139,7 +144,7 @@ def _previewer(
             return
         except UNetError as error:
             broken = True
-            _log.warning("There is no preview: %s", error)
+            _log.warning("The preview could not be computed: %s", error)
             return
         context.show(Preview(labels, step))
 
@@ -186,7 +191,7 @@ def _decode(request: ask.DecodeRequest, context: JobContext) -> Prediction:
 
 
 def _in_memory(found: Prediction) -> Prediction:
-    """Load what lies on the worker's disk, which the client may not see."""
+    """Load results from the worker's disk, which the client may not be able to read."""
     maps = found.probabilities
     return replace(
         found,
@@ -244,7 +249,7 @@ def _evaluate(request: ask.EvaluateRequest, context: JobContext) -> ask.Evaluati
     if request.thresholds is not None:
         settings["thresholds"] = tuple(request.thresholds)
     report = evaluate(prediction, truth, annotated=annotated, name=request.name, **settings)
-    _go_on(context)
+    _raise_if_stopped(context)
     errors = error_map(
         with_true_ids(prediction, report.class_ids),
         truth,
@@ -273,7 +278,7 @@ def _evaluate_files(request: ask.EvaluateFilesRequest, context: JobContext) -> a
 
     def samples() -> Iterator[Sample]:
         for index, match in enumerate(found.matches):
-            _go_on(context)
+            _raise_if_stopped(context)
             context.progress(index, len(found.matches))
             yield match.name, *match.load_comparison(), match.load_area()
 
@@ -283,7 +288,7 @@ def _evaluate_files(request: ask.EvaluateFilesRequest, context: JobContext) -> a
     return ask.Evaluation(with_training_note(report, request.model, images), None)
 
 
-def _go_on(context: JobContext) -> None:
+def _raise_if_stopped(context: JobContext) -> None:
     if context.should_stop():
         raise Cancelled("The evaluation was stopped; nothing was written.")
 

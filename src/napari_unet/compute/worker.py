@@ -1,4 +1,4 @@
-"""What a client calls in the worker: run a job, stop it, fetch its preview."""
+"""Functions that a client calls in the worker: run a job, stop it, fetch its preview."""
 
 from __future__ import annotations
 
@@ -17,7 +17,13 @@ from napari_unet.compute.events import (
     Accepted,
     Over,
 )
-from napari_unet.compute.job_context import JobContext, inboxes, open_parcel, previews, stops
+from napari_unet.compute.job_context import (
+    JobContext,
+    command_queues,
+    open_parcel,
+    previews,
+    stop_requests,
+)
 from napari_unet.compute.parcels import Parcel, pack
 from napari_unet.core import errors
 from napari_unet.core.errors import DeviceError, UNetError
@@ -31,14 +37,22 @@ _running: set[str] = set()
 
 @dataclass(frozen=True)
 class Success:
-    """What a job came to."""
+    """Result of a job that succeeded."""
 
     value: Any
 
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a job failed: an error for users, or the stack trace of an unexpected one."""
+    """Error of a job that failed.
+
+    Parameters
+    ----------
+    error
+        Error for the user; None if the error was unexpected.
+    trace
+        Stack trace of an unexpected error.
+    """
 
     error: UNetError | None
     trace: str = ""
@@ -50,17 +64,17 @@ def run_job(job: str, parcel: Parcel, long: bool) -> Parcel:
     Parameters
     ----------
     job
-        Its id, also the topic of its events.
+        Id of the job, which is also the topic of its events.
     parcel
-        The request.
+        The packed request.
     long
-        Whether it gives its place among the worker's threads to others, as training does.
+        Whether the job leaves the worker's pool of threads, as training does.
 
     Returns
     -------
     Parcel
-        `Success` or `Failure`: no exception leaves this function, as an unpickled one could make
-        the client import torch.
+        A packed `Success` or `Failure`. No exception leaves this function, because unpickling it
+        could make the client import torch.
     """
     from distributed import get_worker, secede
 
@@ -76,9 +90,9 @@ def run_job(job: str, parcel: Parcel, long: bool) -> Parcel:
     def run() -> None:
         outcome.append(_outcome(JobContext(job, send), parcel))
 
-    # A thread that dask does not know: in its own, every dask array would be computed by sending
-    # its graph to the scheduler. Daemon: it must not keep an ending worker alive.
-    inboxes[job] = queue.SimpleQueue()  # before anybody can know that it runs here
+    # In one of dask's own threads, every dask array would be computed by sending its graph to the
+    # scheduler, so the job gets a separate one: a daemon, which must not keep the worker alive.
+    command_queues[job] = queue.SimpleQueue()  # before the client learns that the job runs here
     send(Accepted(worker.address))
     thread = threading.Thread(target=run, name=f"job-{job[:8]}", daemon=True)
     thread.start()
@@ -88,18 +102,18 @@ def run_job(job: str, parcel: Parcel, long: bool) -> Parcel:
 
 
 def stop_job(job: str) -> None:
-    """Request a job to stop, even one that has not begun."""
-    stops.setdefault(job, threading.Event()).set()
+    """Ask a job to stop, even if it has not started."""
+    stop_requests.setdefault(job, threading.Event()).set()
 
 
 def send_command(job: str, parcel: Parcel) -> None:
-    """Send a command to a job, which reads it with `JobContext.messages`."""
-    if job in inboxes:
-        inboxes[job].put(parcel)
+    """Send a command to a job, which reads it from `JobContext.commands`."""
+    if job in command_queues:
+        command_queues[job].put(parcel)
 
 
 def stop_all(timeout_s: float) -> None:
-    """Request all jobs to stop, and wait for them to save."""
+    """Ask all jobs to stop, and wait until they have saved."""
     for job in list(_running):
         stop_job(job)
     deadline = time.monotonic() + timeout_s
@@ -108,14 +122,14 @@ def stop_all(timeout_s: float) -> None:
 
 
 def fetch_preview(job: str) -> bytes | None:
-    """Return the latest preview, pickled, once."""
+    """Return the latest preview, pickled; None if there is none, or it was already fetched."""
     return previews.pop(job, None)
 
 
 def _outcome(context: JobContext, parcel: Parcel) -> Parcel:
     from napari_unet.compute.work import work
 
-    stops.setdefault(context.id, threading.Event())
+    stop_requests.setdefault(context.id, threading.Event())
     _running.add(context.id)
     try:
         result: Success | Failure = Success(work(open_parcel(parcel), context))
@@ -125,19 +139,19 @@ def _outcome(context: JobContext, parcel: Parcel) -> Parcel:
         result = _failure(error)
     finally:
         _running.discard(context.id)
-        stops.pop(context.id, None)
-        inboxes.pop(context.id, None)
+        stop_requests.pop(context.id, None)
+        command_queues.pop(context.id, None)
         _free_memory()
     return pack(result)
 
 
 def _failure(error: BaseException) -> Failure:
-    """Keep of an error what may travel: our own kinds, without what caused them."""
+    """Convert an exception to a `Failure` that can be unpickled without other packages."""
     if isinstance(error, UNetError):
         kind = next(c for c in type(error).__mro__ if c.__module__ == errors.__name__)
         return Failure(kind(str(error)))
     if isinstance(error, MemoryError):
-        text = "The memory of the computer is full. Choose a smaller image, or smaller blocks."
+        text = "The computer is out of memory. Choose a smaller image, or smaller blocks."
         return Failure(DeviceError(text))
     trace = "".join(traceback.format_exception(error))
     _log.error("A job failed:\n%s", trace)
@@ -145,7 +159,7 @@ def _failure(error: BaseException) -> Failure:
 
 
 def _free_memory() -> None:
-    """Release cached GPU memory to other programs."""
+    """Release cached GPU memory for other programs."""
     gc.collect()
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_initialized():

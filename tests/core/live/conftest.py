@@ -14,7 +14,7 @@ def cells():
 
 @pytest.fixture
 def strokes(cells):
-    """A few rows of the truth, as strokes."""
+    """A few rows of the ground truth, as strokes."""
     labels = np.zeros(cells[1].shape, np.uint8)
     labels[40:42], labels[110:112] = cells[1][40:42] + 1, cells[1][110:112] + 1
     return labels
@@ -22,14 +22,14 @@ def strokes(cells):
 
 @pytest.fixture(scope="module")
 def field():
-    """Dark nuclei on a bright ground, which the start model never saw, and their truth."""
+    """Dark nuclei on a bright background, unlike those of the start model, and the ground truth."""
     image, nuclei = synthetic_nuclei((192, 192), 30, seed=5, diameter_px=(18, 26), inverted=True)
     return image[None], nuclei
 
 
 @pytest.fixture(scope="module")
 def whole(field):
-    """Eight objects painted whole, and strokes of background."""
+    """Eight whole painted objects, and strokes of background."""
     _, nuclei = field
     labels = np.zeros(nuclei.shape, np.uint16)
     labels[nuclei == 0] = 1

@@ -13,12 +13,12 @@ from napari_unet.core.models.unet_config import UNetConfig
 from napari_unet.core.tasks.instances import Instances
 
 
-def test_an_image_of_another_kind_than_was_learned_from_is_refused(cells, strokes):
+def test_an_image_of_another_kind_is_refused_after_learning(cells, strokes):
     training = LiveTraining(TASK, settings=QUICK)
     training.put("cells", cells[0], strokes)
     learn(training, 2)
     training.remove("cells")
-    with pytest.raises(LabelsError, match=r"has 2 channel\(s\), the other images 1"):
+    with pytest.raises(LabelsError, match=r"has 2 channel\(s\), the other images have 1"):
         training.put("cells", np.concatenate([cells[0]] * 2), strokes)
     training.put("cells", cells[0], strokes)
     learn(training, 1)

@@ -11,7 +11,7 @@ def test_strokes_are_judged_before_they_are_learned_and_proposals_are_not(cells,
     training = LiveTraining(TASK, settings=QUICK)
     training.put("cells", cells[0], strokes)
     learn(training, 80)
-    assert training.score is None, "nothing was judged yet"
+    assert training.score is None, "nothing has been judged yet"
     truth = (cells[1] + 1).astype(np.uint8)
     for row in range(60, 72, 4):
         training.edit("cells", (row, 0), truth[row : row + 1])
@@ -19,12 +19,12 @@ def test_strokes_are_judged_before_they_are_learned_and_proposals_are_not(cells,
     assert training.score > 0.8
     training.edit("cells", (80, 0), 3 - truth[80:84], judged=False)
     assert training.scores.counts == {1: 3, 2: 3}
-    for row in range(84, 92, 4):  # all of it is wrong
+    for row in range(84, 92, 4):  # all pixels are wrong
         training.edit("cells", (row, 0), 3 - truth[row : row + 1])
     assert training.score < 0.7
 
 
-def test_all_pieces_of_a_stroke_are_judged_by_what_was_known_before_it(cells, strokes):
+def test_all_pieces_of_a_stroke_are_judged_by_the_network_before_it(cells, strokes):
     training = LiveTraining(TASK, settings=QUICK)
     training.put("cells", cells[0], strokes)
     learn(training, 60)
@@ -36,7 +36,7 @@ def test_all_pieces_of_a_stroke_are_judged_by_what_was_known_before_it(cells, st
         learn(training, 15)
     assert training.scores.counts == {1: 1, 2: 1}
     shares = [share for strokes in training.scores.dump().values() for share in strokes]
-    assert max(shares) < 0.4, "it had learned the stroke while it was drawn"
+    assert max(shares) < 0.4, "the network had learned the stroke while it was drawn"
     training.edit("cells", (66, 0), wrong[66:67])
     assert all(strokes[-1] > 0.8 for strokes in training.scores.dump().values())
 

@@ -15,7 +15,7 @@ from napari_unet.core.tasks.semantic import ClassInfo, Semantic
 OBJECTS = Instances(sparse=True)
 
 
-def test_what_is_not_painted_weighs_nothing_and_what_is_painted_is_whole(whole):
+def test_unpainted_pixels_have_no_weight_and_painted_objects_are_whole(whole):
     _, weight = ObjectMeaning(OBJECTS).encode(whole, np.ones(whole.shape, bool))
     assert weight.shape == (3, *whole.shape)
     assert not weight[:, whole == 0].any()
@@ -28,13 +28,13 @@ def test_what_is_not_painted_weighs_nothing_and_what_is_painted_is_whole(whole):
     assert not weight[:, :96].any()
 
 
-def test_classes_and_objects_do_not_go_together():
+def test_classes_and_objects_cannot_be_combined():
     classes = tuple(ClassInfo(id=i, name=str(i), background=i == 1) for i in (1, 2))
     semantic = Semantic(classes=classes, sparse=True)
     assert OBJECTS.shares_outputs(Instances(sparse=True))
     assert not OBJECTS.shares_outputs(semantic)
     assert not semantic.shares_outputs(OBJECTS)
-    with pytest.raises(SettingsError, match="takes 0 for 'not painted'"):
+    with pytest.raises(SettingsError, match="0 means 'not painted', so the task must be sparse"):
         LiveTraining(Instances())
 
 

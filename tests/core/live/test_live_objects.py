@@ -1,4 +1,4 @@
-"""Live training on objects that are painted whole, on a background that is painted as well."""
+"""Live training on whole painted objects and a painted background."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ def start():
     return load_model(find_model(DEFAULT_MODEL))
 
 
-def learned(field, whole, start, steps, settings=QUICK):
+def train_live(field, whole, start, steps, settings=QUICK):
     training = LiveTraining(OBJECTS, start, settings)
     training.put("field", field[0], whole)
     for _ in range(steps):
@@ -30,7 +30,7 @@ def learned(field, whole, start, steps, settings=QUICK):
 
 
 def test_a_few_whole_objects_are_enough_to_find_the_others(field, whole, start):
-    training = learned(field, whole, start, 12)
+    training = train_live(field, whole, start, 12)
     found = training.meaning.labels(training.outputs("field"))
     assert object_scores(found, field[1], thresholds=[0.5]).mean_ap > 0.8
     model = training.model()
@@ -54,7 +54,7 @@ def test_background_and_an_object_are_needed(field, whole):
 
 
 def test_strokes_are_judged_as_background_or_object(field, whole, start):
-    training = learned(field, whole, start, 12)
+    training = train_live(field, whole, start, 12)
     truth = field[1]
     for number in (10, 11, 12):
         y, x = (int(v) for v in np.argwhere(truth == number).mean(0))
@@ -68,8 +68,8 @@ def test_strokes_are_judged_as_background_or_object(field, whole, start):
     assert training.score > 0.7
 
 
-def test_a_proposal_holds_background_and_whole_objects_that_are_not_painted(field, whole, start):
-    training = learned(field, whole, start, 12)
+def test_a_proposal_contains_background_and_whole_unpainted_objects(field, whole, start):
+    training = train_live(field, whole, start, 12)
     found = training.meaning.labels(training.outputs("field"))
     origin, proposal = training.proposal("field", (slice(70, 150), slice(80, 170)))
     assert origin == (6, 16)
@@ -88,9 +88,9 @@ def test_a_proposal_holds_background_and_whole_objects_that_are_not_painted(fiel
     np.testing.assert_array_equal(proposal == 1, window & (here == 0))
 
 
-def test_a_session_of_objects_goes_on_where_it_was(field, whole, start, tmp_path):
+def test_a_session_of_objects_resumes_where_it_stopped(field, whole, start, tmp_path):
     settings = QUICK.model_copy(update={"new_share": 0})  # which strokes are new is not saved
-    training = learned(field, whole, start, 6, settings)
+    training = train_live(field, whole, start, 6, settings)
     session = LiveSession(tmp_path / "session")
     session.save(training)
     assert isinstance(session.task(), Instances)
@@ -102,10 +102,10 @@ def test_a_session_of_objects_goes_on_where_it_was(field, whole, start, tmp_path
     assert again.model().info == training.model().info
 
 
-def test_what_is_known_of_the_painted_objects_stays_when_they_are_gone(
+def test_measurements_of_painted_objects_remain_after_removal(
     field, whole, start, tmp_path
 ):
-    training = learned(field, whole, start, 1)
+    training = train_live(field, whole, start, 1)
     diameter = training.model().info.object_diameter_px
     assert 15 < diameter < 30
     training.remove("field")

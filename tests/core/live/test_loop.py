@@ -1,4 +1,4 @@
-"""Live training in a script: strokes in, previews out, a model at the end, no other process."""
+"""Live training in a script, in a single process: strokes in, previews out, a model at the end."""
 
 import queue
 import re
@@ -63,10 +63,10 @@ def states_often(monkeypatch):
 
 
 def play(script, images, folder, **options):
-    """Run live; `script` gets each event and the queue, and returns whether to stop."""
+    """Run live training until `script`, called with each event and the queue, returns True."""
     commands, stop, events = queue.SimpleQueue(), threading.Event(), []
-    given = {"settings": QUICK, "commands": commands, "should_stop": stop.is_set} | options
-    for event in run_live(images, TASK, folder, **given):
+    arguments = {"settings": QUICK, "commands": commands, "should_stop": stop.is_set} | options
+    for event in run_live(images, TASK, folder, **arguments):
         events.append(event)
         if script(event, commands):
             stop.set()
@@ -81,7 +81,7 @@ def kinds(events, kind):
     return [event for event in events if isinstance(event, kind)]
 
 
-def test_strokes_go_in_previews_come_out_and_a_model_is_there_at_the_end(cells, tmp_path):
+def test_strokes_lead_to_previews_and_a_model(cells, tmp_path):
     image, truth = cells
     rows = iter(range(16, 150, 12))
 
@@ -104,7 +104,7 @@ def test_strokes_go_in_previews_come_out_and_a_model_is_there_at_the_end(cells, 
     assert LiveSession(tmp_path).labels()["cells"][16].any()
 
 
-def test_it_needs_neither_distributed_nor_a_window(tmp_path):
+def test_live_training_needs_neither_distributed_nor_a_window(tmp_path):
     code = """
 import queue, sys
 import numpy as np
@@ -143,8 +143,8 @@ def test_it_resumes_where_it_stopped(cells, strokes, tmp_path):
     first = play(after(5), images, tmp_path)[-1]
     again = play(after(first.steps + 2), images, tmp_path, resume=True)
     assert kinds(again, LiveState)[0].step > first.steps
-    anew = play(after(1), images, tmp_path)
-    assert kinds(anew, LiveState)[0].step <= 1
+    restarted = play(after(1), images, tmp_path)
+    assert kinds(restarted, LiveState)[0].step <= 1
 
 
 def test_it_starts_from_a_model_or_its_file(cells, strokes, tmp_path):
@@ -176,7 +176,7 @@ def test_commands_are_applied_in_order_and_numbered(cells, strokes, tmp_path):
     assert not kinds(events, LiveTrouble)
 
 
-def test_what_cannot_be_applied_is_reported_and_the_training_continues(cells, strokes, tmp_path):
+def test_an_invalid_command_is_reported_and_training_continues(cells, strokes, tmp_path):
     def wrong(event, commands):
         if isinstance(event, LiveState) and event.step == 1:
             commands.put(Paint("a", (150, 0), strokes[:20]))
@@ -184,10 +184,12 @@ def test_what_cannot_be_applied_is_reported_and_the_training_continues(cells, st
         return isinstance(event, LiveState) and event.applied == 2 and event.step > 3
 
     events = play(wrong, {"a": LiveImage(cells[0], strokes)}, tmp_path)
-    reach, channels = (trouble.sentence for trouble in kinds(events, LiveTrouble))
-    assert "reach out of an image" in reach
+    outside, channels = (trouble.sentence for trouble in kinds(events, LiveTrouble))
+    assert "extend beyond the image" in outside
     assert "'two' has 2 channel(s)" in channels
-    assert LiveSession(tmp_path).labels()["two"].any(), "refused, but its strokes are kept"
+    assert LiveSession(tmp_path).labels()["two"].any(), (
+        "the image is refused, but its strokes are kept"
+    )
 
 
 def test_a_suggestion_answers_the_question(cells, strokes, tmp_path):
@@ -206,10 +208,10 @@ def test_a_suggestion_answers_the_question(cells, strokes, tmp_path):
     height, width = here.labels.shape
     assert not sparse[y : y + height, x : x + width].any()
     assert nowhere.origin is None
-    assert "nothing to suggest" in nowhere.reason
+    assert "nothing can be suggested" in nowhere.reason
 
 
-def test_previews_wait_for_whoever_shows_them(cells, strokes, tmp_path):
+def test_previews_wait_until_they_are_wanted(cells, strokes, tmp_path):
     def look(event, commands):
         if isinstance(event, LiveState) and event.step == 1:
             commands.put(ShowView("a"))
@@ -237,14 +239,14 @@ def test_nothing_is_lost_if_the_caller_leaves_the_loop(cells, strokes, tmp_path)
 def test_nothing_is_lost_if_the_device_fails(cells, strokes, tmp_path, monkeypatch):
     learn, commands = LiveTraining.step, queue.SimpleQueue()
 
-    def fail_at_last(training):
+    def fail_later(training):
         if training.steps == 2:
             commands.put(Paint("a", (50, 0), cells[1][50:53]))
-            raise DeviceError("the device is gone")
+            raise DeviceError("the device failed")
         return learn(training)
 
-    monkeypatch.setattr(LiveTraining, "step", fail_at_last)
-    with pytest.raises(DeviceError, match="gone"):
+    monkeypatch.setattr(LiveTraining, "step", fail_later)
+    with pytest.raises(DeviceError, match="device failed"):
         list(
             run_live({"a": LiveImage(cells[0], strokes)}, TASK, tmp_path, QUICK, commands=commands)
         )

@@ -10,7 +10,7 @@ from napari_unet.core.prediction.prediction import predict
 from napari_unet.core.tasks.semantic import ClassInfo, Semantic
 
 
-def test_a_class_can_be_added_while_it_runs(cells, strokes):
+def test_a_class_can_be_added_during_training(cells, strokes):
     training = LiveTraining(TASK, settings=QUICK)
     training.put("cells", cells[0], strokes)
     learn(training, 40)
@@ -26,7 +26,7 @@ def test_a_class_can_be_added_while_it_runs(cells, strokes):
     assert training.model().info.task.ids.tolist() == [1, 2, 7]
 
 
-def test_classes_get_other_names_while_it_runs(cells, strokes):
+def test_classes_can_be_renamed_during_training(cells, strokes):
     training = LiveTraining(TASK, settings=QUICK)
     training.put("cells", cells[0], strokes)
     learn(training, 3)
@@ -38,7 +38,7 @@ def test_classes_get_other_names_while_it_runs(cells, strokes):
     np.testing.assert_array_equal(training.outputs("cells"), before)
 
 
-def test_a_plane_of_a_stack_is_seen_as_it_will_be_predicted(cells, strokes):
+def test_a_plane_of_a_stack_is_normalised_as_for_prediction(cells, strokes):
     dim, bright = cells[0][0], 4 * cells[0][0].astype(np.uint16)
     stack = np.stack([dim.astype(np.uint16), bright])
     exact = QUICK.model_copy(update={"precision": "float32"})
@@ -58,7 +58,7 @@ def test_a_plane_of_a_stack_is_seen_as_it_will_be_predicted(cells, strokes):
     assert np.abs(training.outputs("cells")[1] - np.squeeze(expected)).max() > 0.05
 
 
-def test_what_began_in_the_midst_of_a_stroke_begins_anew_when_more_is_painted(cells, strokes):
+def test_a_network_built_during_a_stroke_is_rebuilt_when_more_is_painted(cells, strokes):
     start = LiveTraining(TASK, settings=QUICK)
     start.put("cells", cells[0], strokes)
     learn(start, 60)
@@ -71,7 +71,7 @@ def test_what_began_in_the_midst_of_a_stroke_begins_anew_when_more_is_painted(ce
     learner = training._network._learner
     training.edit("cells", (0, 0), np.where(first > 0, first, strokes))
     learn(training, 1)
-    assert training._network._learner is learner  # the brush may go on
+    assert training._network._learner is learner  # the stroke may continue
     learn(training, 3)
     assert training._network._learner is not learner
     learner = training._network._learner
@@ -79,7 +79,7 @@ def test_what_began_in_the_midst_of_a_stroke_begins_anew_when_more_is_painted(ce
     assert training._network._learner is learner
 
 
-def test_with_another_class_it_holds_on_to_the_start_model_and_to_none_from_scratch(cells, strokes):
+def test_another_class_keeps_the_pull_to_the_start_model_if_there_is_one(cells, strokes):
     three = Semantic(classes=(REST, NUCLEI, ClassInfo(id=3, name="spots")), sparse=True)
     scratch = LiveTraining(TASK, settings=QUICK)
     scratch.put("cells", cells[0], strokes)

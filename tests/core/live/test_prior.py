@@ -47,7 +47,7 @@ def of(*ids):
         ((0.7, 0.3), (0, 0), (0, 0)),
     ],
 )
-def test_what_is_painted_more_than_it_occurs_counts_less(expected, painted, shift):
+def test_classes_painted_more_often_than_they_occur_are_reduced(expected, painted, shift):
     found = prior_shift(np.array(expected), np.array(painted, float))
     np.testing.assert_allclose(found, shift, atol=1e-12)
 
@@ -60,7 +60,7 @@ def cells():
 
 @pytest.fixture(scope="module")
 def strokes(cells):
-    """As much of the nuclei as of the background, which is ten times as common; no rims."""
+    """Equal amounts of nuclei and of background, which is ten times as common; no rims."""
     rng = np.random.default_rng(0)
     labels = np.zeros(cells[1].shape, np.uint8)
     for number, kind in enumerate((~cells[1], cells[1]), start=1):
@@ -78,7 +78,7 @@ def learned(cells, strokes):
     return training
 
 
-def test_what_is_rare_is_predicted_about_as_often_as_it_occurs(learned, cells):
+def test_a_rare_class_is_predicted_about_as_often_as_it_occurs(learned, cells):
     true = cells[1].mean()
     model = learned.model()
     as_learned = learned.state()[0]["average/module.head.bias"]
@@ -96,7 +96,7 @@ def test_what_is_rare_is_predicted_about_as_often_as_it_occurs(learned, cells):
     assert dice[0] > dice[1]
 
 
-def test_at_first_it_counts_little_as_a_network_is_hardly_sure_of_anything():
+def test_the_correction_is_small_at_first():
     batch = Batch(
         images=np.zeros((1, 1, 2, 2), np.float32),
         targets=np.array([[[[0, 1], [2, 2]]]], np.float32),
@@ -105,19 +105,19 @@ def test_at_first_it_counts_little_as_a_network_is_hardly_sure_of_anything():
     prior = Prior()
     maps = np.array([0.5, 0.3, 0.2], np.float32)[:, None, None].repeat(4, axis=2)
     prior.measure([maps])
-    assert prior.shift is None  # nothing was learned
+    assert prior.shift is None  # nothing has been learned
     for batches, share in ((1, 0.01), (50, 0.5), (100, 1), (200, 1)):
         while prior.batches < batches:
             prior.note(batch, 3)
         prior.measure([maps])
         np.testing.assert_allclose(prior.shift, share * np.log([1, 0.6, 0.4]), atol=1e-6)
     weights = {"head.bias": torch.tensor([1.0, 2.0, 3.0])}
-    found = prior.applied(weights)["head.bias"].numpy()
+    found = prior.correct(weights)["head.bias"].numpy()
     np.testing.assert_allclose(found, np.array([1, 2, 3]) + prior.shift, atol=1e-6)
 
 
 @pytest.mark.parametrize("shape", [(40, 50), (300, 900)])
-def test_it_is_looked_not_far_from_what_is_painted(shape):
+def test_patches_are_near_the_strokes(shape):
     labels = np.zeros(shape, np.uint8)
     labels[20, 20] = 1
     marked = np.arange(labels.size, dtype=np.float32).reshape(1, *shape)
@@ -132,14 +132,14 @@ def test_it_is_looked_not_far_from_what_is_painted(shape):
     assert list(patches_near_strokes(canvases[1:], 0)) == []
 
 
-def test_what_is_left_of_live_predicts_as_its_preview(learned, cells):
+def test_the_saved_model_predicts_the_same_as_the_preview(learned, cells):
     found = predict(
         learned.model(), Image(cells[0], "CYX"), PredictOptions(device="cpu", precision="float32")
     )
     np.testing.assert_array_equal(found.labels == 2, learned.outputs("cells")[1] > 0.5)
 
 
-def test_a_session_goes_on_with_the_shift_also_when_its_images_are_gone(
+def test_a_session_resumes_with_the_shift_even_without_its_images(
     learned, cells, strokes, tmp_path
 ):
     session = LiveSession(tmp_path / "session")

@@ -13,7 +13,7 @@ from napari_unet.core.models.tensor_file import write_tensors
 
 
 @pytest.mark.parametrize("name", ["file", "strokes/a", "plate 1/well.tif"])
-def test_a_session_keeps_strokes_whatever_their_image_is_called(cells, strokes, tmp_path, name):
+def test_a_session_keeps_strokes_for_any_image_name(cells, strokes, tmp_path, name):
     training = LiveTraining(TASK, settings=QUICK)
     training.put(name, cells[0], strokes)
     LiveSession(tmp_path).save(training)
@@ -22,7 +22,7 @@ def test_a_session_keeps_strokes_whatever_their_image_is_called(cells, strokes, 
     np.testing.assert_array_equal(labels, strokes)
 
 
-def test_a_layer_called_as_the_file_of_another_keeps_its_own_strokes(cells, strokes, tmp_path):
+def test_a_layer_named_like_the_file_of_another_keeps_its_strokes(cells, strokes, tmp_path):
     training = LiveTraining(TASK, settings=QUICK)
     training.put("a", cells[0], strokes)
     training.put("a.npy", cells[0], strokes.T)
@@ -31,7 +31,7 @@ def test_a_layer_called_as_the_file_of_another_keeps_its_own_strokes(cells, stro
     np.testing.assert_array_equal(LiveSession(tmp_path).labels()["a.npy"], strokes.T)
 
 
-def test_damaged_files_of_a_session_are_told(cells, strokes, tmp_path):
+def test_damaged_session_files_are_reported(cells, strokes, tmp_path):
     training = LiveTraining(TASK, settings=QUICK)
     training.put("cells", cells[0], strokes)
     learn(training, 1)

@@ -11,38 +11,38 @@ from napari_unet.core.records.methods_text import trained_on_text
 from napari_unet.core.tasks.semantic import ClassInfo, Semantic
 
 
-def test_the_model_says_what_it_comes_from(cells, strokes, tmp_path):
+def test_the_model_records_its_provenance(cells, strokes, tmp_path):
     image = cells[0]
     training = LiveTraining(TASK, settings=QUICK, name="first")
     training.put("cells", image, strokes)
     training.put("unpainted", image[:, ::-1], np.zeros_like(strokes))
     learn(training, 2)
     first = training.model()
-    told = trained_on_text(first.info)
-    assert "trained from scratch" in told
-    assert "It learned while the labels were being painted." in told
-    assert "corrected for classes that were painted more or less than they occur" in told
+    text = trained_on_text(first.info)
+    assert "trained from scratch" in text
+    assert "It learned while the labels were being painted." in text
+    assert "corrected for classes that were painted more or less than they occur" in text
     assert seen_by(first.info, Image(image[0], "YX")) == "training"
     assert seen_by(first.info, Image(image[0, ::-1], "YX")) == "unseen"
 
     later = LiveTraining(TASK, first, QUICK, name="second")
     two = np.concatenate([image, image[:, ::-1]])
-    for name, pixels in {"a": two, "gone": two[:, :, ::-1]}.items():
+    for name, pixels in {"a": two, "removed": two[:, :, ::-1]}.items():
         later.put(name, pixels, strokes)
     later.step()
-    later.remove("gone")
+    later.remove("removed")
     later.set_task(Semantic(classes=(REST, NUCLEI, ClassInfo(id=3, name="edge")), sparse=True))
     later.step()
     second = later.model().info
     assert second.name == "second"
     assert second.provenance["started_from"] == "first"
     assert second.provenance["steps"] == 2
-    assert {image.name for image in second.trained_on} == {"a", "gone"}
+    assert {image.name for image in second.trained_on} == {"a", "removed"}
     assert seen_by(second, Image(two, "CYX")) == "training"
     assert "fine-tuned from the model 'first'" in trained_on_text(second)
 
 
-def test_images_that_were_erased_or_replaced_since_are_still_those_it_learned_from(cells, strokes):
+def test_erased_or_replaced_images_remain_in_the_provenance(cells, strokes):
     training = LiveTraining(TASK, settings=QUICK)
     training.put("a", cells[0], strokes)
     training.put("b", cells[0][:, ::-1], strokes)

@@ -10,7 +10,7 @@ def canvas(labels=None):
     return Canvas(np.zeros((1, *labels.shape), np.float32), labels)
 
 
-def test_an_edit_gives_the_pixels_that_got_a_class():
+def test_an_edit_returns_the_pixels_with_a_new_class():
     painted = canvas()
     block = np.array([[0, 2], [1, 1]], np.uint8)
     assert painted.edit((5, 7), block).tolist() == [5 * 30 + 8, 6 * 30 + 7, 6 * 30 + 8]
@@ -19,7 +19,7 @@ def test_an_edit_gives_the_pixels_that_got_a_class():
     assert {i: p.tolist() for i, p in painted.by_class.items()} == {1: [157, 187, 188]}
 
 
-def test_what_is_erased_and_comes_back_was_learned_from_before():
+def test_erased_pixels_that_are_painted_again_are_not_new():
     painted = canvas()
     painted.edit((5, 7), np.array([[1, 2]], np.uint8))
     painted.edit((5, 7), np.zeros((1, 2), np.uint8))
@@ -27,14 +27,14 @@ def test_what_is_erased_and_comes_back_was_learned_from_before():
     assert {i: p.tolist() for i, p in painted.by_class.items()} == {1: [157, 158]}
 
 
-def test_numbers_may_grow_beyond_the_first_type():
+def test_labels_may_exceed_the_first_data_type():
     painted = canvas()
     painted.edit((0, 0), np.array([[1, 256, 300]], np.uint16))
     painted.edit((1, 0), np.array([[70_000]], np.uint32))
     assert sorted(painted.by_class) == [1, 256, 300, 70_000]
 
 
-def test_new_strokes_are_drawn_while_they_are_new_and_never_where_they_were_erased():
+def test_new_strokes_are_drawn_only_while_new_and_never_from_erased_pixels():
     painted, rng = canvas(), np.random.default_rng(0)
     painted.edit((2, 2), np.ones((1, 6), np.uint8))
     painted.edit((2, 2), np.zeros((1, 3), np.uint8))
@@ -45,7 +45,7 @@ def test_new_strokes_are_drawn_while_they_are_new_and_never_where_they_were_eras
     assert set(drawn) == {2 * 30 + x for x in (5, 6, 7)}
 
 
-def test_of_several_new_strokes_each_is_drawn_and_then_none():
+def test_each_of_several_new_strokes_is_drawn_and_then_none():
     painted, rng = canvas(), np.random.default_rng(0)
     for row in (2, 5, 8):
         painted.edit((row, 0), np.ones((1, 4), np.uint8))
@@ -55,7 +55,7 @@ def test_of_several_new_strokes_each_is_drawn_and_then_none():
     assert set(drawn) == {2, 5, 8}
 
 
-def test_the_digest_is_that_of_the_values_whatever_their_type():
+def test_the_digest_depends_on_the_values_and_not_on_their_type():
     labels = np.arange(600, dtype=np.uint16).reshape(20, 30) % 5
     assert canvas(labels).digest() == canvas(labels.astype(np.int32)).digest()
     other = labels.copy()
@@ -74,11 +74,11 @@ def test_the_score_is_balanced_and_forgets_old_strokes():
     assert scores.counts == {1: 4, 2: 4}
 
 
-def test_the_pieces_of_a_stroke_are_one_stroke():
+def test_the_pieces_of_a_stroke_count_as_one_stroke():
     scores = StrokeScores(least=2)
     scores.add(np.array([1] * 3), np.array([1] * 3))
     scores.add(np.array([1]), np.array([2]), continues=True)
-    scores.add(np.array([2, 2]), np.array([2, 2]), continues=True)  # over into another class
+    scores.add(np.array([2, 2]), np.array([2, 2]), continues=True)  # into another class
     scores.add(np.array([1] * 4), np.array([1] * 4), continues=True)  # and back
     assert scores.counts == {1: 1, 2: 1}
     scores.add(np.array([1, 2]), np.array([1, 1]))
@@ -86,7 +86,7 @@ def test_the_pieces_of_a_stroke_are_one_stroke():
     assert scores.balanced_accuracy({1, 2}) == np.mean([(7 / 8 + 1) / 2, (1 + 0) / 2])
 
 
-def test_what_was_painted_by_mistake_is_not_waited_for():
+def test_classes_painted_by_mistake_do_not_delay_the_score():
     scores = StrokeScores(least=2)
     for _ in range(2):
         scores.add(np.array([1, 2]), np.array([1, 2]))
@@ -95,7 +95,7 @@ def test_what_was_painted_by_mistake_is_not_waited_for():
     assert scores.balanced_accuracy({1, 2}) == 1
 
 
-def test_a_stroke_of_which_nothing_was_judged_is_not_joined_with_the_one_before():
+def test_a_stroke_that_was_not_judged_is_not_joined_with_the_previous_one():
     scores = StrokeScores()
     scores.add(np.array([1]), np.array([1]))
     scores.begin_stroke()
@@ -103,7 +103,7 @@ def test_a_stroke_of_which_nothing_was_judged_is_not_joined_with_the_one_before(
     assert scores.dump() == {"1": [1, 0]}
 
 
-def test_what_was_learned_before_is_not_new_again(rng):
+def test_labels_learned_before_are_not_new(rng):
     before = np.array([[1, 0], [2, 0]])
     now = np.array([[1, 1], [3, 0]])
     some = Canvas(np.zeros((1, 2, 2), np.float32), now, before)
@@ -112,7 +112,7 @@ def test_what_was_learned_before_is_not_new_again(rng):
     assert Canvas(np.zeros((1, 2, 2), np.float32), now, np.ones((3, 3))).take_new(rng) is not None
 
 
-def test_negative_labels_are_refused_with_a_sentence():
+def test_negative_labels_are_refused():
     labels = np.array([[0, -1], [2, 0]])
     with pytest.raises(LabelsError, match=r"negative labels \(-1\)"):
         Canvas(np.zeros((1, 2, 2), np.float32), labels)

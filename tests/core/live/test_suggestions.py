@@ -9,7 +9,7 @@ from napari_unet.core.live.trainer import LiveTraining
 from napari_unet.core.live.uncertainty import uncertainty
 
 
-def test_it_says_where_it_is_least_certain_and_nothing_is_painted(cells, strokes):
+def test_the_least_certain_unpainted_window_is_found(cells, strokes):
     training = LiveTraining(TASK, settings=QUICK)
     training.put("cells", cells[0], strokes)
     learn(training, 30)
@@ -31,7 +31,7 @@ def test_it_says_where_it_is_least_certain_and_nothing_is_painted(cells, strokes
     assert training.least_certain("cells", 32) is None
 
 
-def test_large_images_are_asked_about_in_part(cells, strokes, monkeypatch):
+def test_only_parts_of_large_images_are_predicted(cells, strokes, monkeypatch):
     monkeypatch.setattr(suggestions, "_TILE_PX", 32)
     monkeypatch.setattr(suggestions, "_MOST_TILES", 3)
     monkeypatch.setattr(judge, "_JUDGED_PX", 48)
@@ -39,20 +39,20 @@ def test_large_images_are_asked_about_in_part(cells, strokes, monkeypatch):
     training = LiveTraining(TASK, settings=QUICK)
     training.put("cells", image, strokes)
     learn(training, 3)
-    asked: list[tuple[slice, slice]] = []
+    regions: list[tuple[slice, slice]] = []
     predict = LiveNetwork.predict
 
-    def noted(network, canvas, region, predictor=None):
-        asked.append(region)
+    def noting_predict(network, canvas, region, predictor=None):
+        regions.append(region)
         return predict(network, canvas, region, predictor)
 
-    monkeypatch.setattr(LiveNetwork, "predict", noted)
+    monkeypatch.setattr(LiveNetwork, "predict", noting_predict)
     window = training.least_certain("cells", 16)
-    assert len(asked) == 3
-    assert any(r.start <= w.start < w.stop <= r.stop for w in window[:1] for r, _ in asked)
+    assert len(regions) == 3
+    assert any(r.start <= w.start < w.stop <= r.stop for w in window[:1] for r, _ in regions)
     assert not strokes[window].any()
-    asked.clear()
+    regions.clear()
     training.edit("cells", (0, 0), np.full(strokes.shape, 2, np.uint8))
-    ((rows, columns),) = asked
+    ((rows, columns),) = regions
     assert max(rows.stop - rows.start, columns.stop - columns.start) <= 48
     assert training.scores.counts == {2: 1}

@@ -11,7 +11,7 @@ from napari_unet.core.models.unet_config import UNetConfig
 from napari_unet.core.tasks.instances import Instances
 
 
-def test_it_learns_from_strokes_and_leaves_a_model_like_any_other(cells, strokes, tmp_path):
+def test_it_learns_from_strokes_and_saves_an_ordinary_model(cells, strokes, tmp_path):
     training = LiveTraining(TASK, settings=QUICK)
     training.put("cells", cells[0], strokes)
     losses = learn(training, 80)
@@ -24,7 +24,7 @@ def test_it_learns_from_strokes_and_leaves_a_model_like_any_other(cells, strokes
     assert dice(again, cells[1]) > 0.8
 
 
-def test_what_is_painted_next_is_learned_and_what_is_erased_no_longer(cells, strokes):
+def test_later_strokes_are_learned_and_erased_ones_no_longer(cells, strokes):
     training = LiveTraining(TASK, settings=QUICK)
     training.put("cells", cells[0], strokes)
     learn(training, 60)
@@ -40,7 +40,7 @@ def test_what_is_painted_next_is_learned_and_what_is_erased_no_longer(cells, str
         training.step()
 
 
-def test_images_come_and_go(cells, strokes):
+def test_images_can_be_added_and_removed(cells, strokes):
     training = LiveTraining(TASK, settings=QUICK)
     training.put("cells", cells[0], np.where(strokes == 1, strokes, 0))
     assert not training.ready
@@ -54,18 +54,18 @@ def test_images_come_and_go(cells, strokes):
         training.put("two", np.concatenate([cells[0]] * 2), strokes)
 
 
-def test_labels_that_do_not_fit_and_dense_tasks_are_told(cells, strokes):
+def test_labels_that_do_not_fit_and_dense_tasks_are_refused(cells, strokes):
     training = LiveTraining(TASK, settings=QUICK)
     with pytest.raises(LabelsError, match="shape"):
         training.put("cells", cells[0], strokes[:-1])
     training.put("cells", cells[0], strokes)
-    with pytest.raises(LabelsError, match="reach out"):
+    with pytest.raises(LabelsError, match="extend beyond the image"):
         training.edit("cells", (150, 0), strokes[:20])
     with pytest.raises(SettingsError, match="sparse"):
         LiveTraining(TASK.model_copy(update={"sparse": False}))
     volumes = UNetConfig(ndim=3, depth=1, base_channels=4, out_channels=1)
     info = ModelInfo(unet=volumes, task=Instances(), normalization=Normalization(), name="deep")
-    with pytest.raises(SettingsError, match="'deep' is a model of volumes"):
+    with pytest.raises(SettingsError, match="'deep' is a 3-D model"):
         LiveTraining(TASK, Model(info, {}))
-    with pytest.raises(SettingsError, match="Nothing was learned"):
+    with pytest.raises(SettingsError, match="Nothing has been learned"):
         training.model()

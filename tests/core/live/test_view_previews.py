@@ -14,18 +14,18 @@ CLASSES = tuple(ClassInfo(id=i, name=str(i), background=i == 1) for i in (1, 2))
 
 
 class Painted:
-    """Stands for a training: one image, predicted as noise."""
+    """A stand-in for live training on one image, with a constant prediction."""
 
     def __init__(self, shape, meaning) -> None:
         self.began, self.steps, self.meaning = True, 0, meaning
         self._labels = np.zeros(shape, np.uint8)
-        self.asked: list[tuple[slice, slice]] = []
+        self.predicted: list[tuple[slice, slice]] = []
 
     def labels(self):
         return {"a": self._labels}
 
     def outputs(self, name, region):
-        self.asked.append(region)
+        self.predicted.append(region)
         shape = self._labels[region].shape
         channels = 3 if isinstance(self.meaning, ObjectMeaning) else 2
         return np.full((channels, *shape), 0.5, np.float32)
@@ -42,7 +42,7 @@ def classes(shape):
 
 
 def shown(training, view, count):
-    """Parts that are shown first, as (y, x, height, width); a step lies between two."""
+    """Return the first parts that are shown, as (y, x, height, width), with a step before each."""
     previews, parts = ViewPreviews(training), []
     previews.show(view)
     for _ in range(count):
@@ -59,11 +59,11 @@ def test_the_view_alternates_with_the_tiles_of_the_rest():
     assert parts[1::2] == [*rest, rest[0]]
 
 
-def test_all_of_an_image_is_shown_unless_a_part_is_named():
+def test_the_whole_image_is_shown_unless_a_part_is_requested():
     assert shown(classes((300, 500)), ShowView("a"), 2) == [(0, 0, 300, 500)] * 2
 
 
-def test_of_a_large_plane_only_the_view_is_shown(monkeypatch):
+def test_only_the_view_of_a_large_plane_is_shown(monkeypatch):
     monkeypatch.setattr(view_previews, "_LARGEST_PLANE_PX", 300 * 500 - 1)
     view = (5, 6, 100, 200)
     assert shown(classes((300, 500)), ShowView("a", view), 3) == [view] * 3
@@ -87,14 +87,14 @@ def test_nothing_is_shown_twice_unless_something_changed():
     training.steps += 1
     assert previews.next_preview(1) is not None, "a step was taken"
     previews.show(ShowView("a"))
-    assert previews.next_preview(1) is not None, "asked for again"
+    assert previews.next_preview(1) is not None, "the view was set again"
 
 
 def test_nothing_is_shown_without_a_network_a_view_or_its_image():
     training = classes((50, 50))
     previews = ViewPreviews(training)
     assert previews.next_preview(0) is None
-    previews.show(ShowView("gone"))
+    previews.show(ShowView("missing"))
     assert previews.next_preview(0) is None
     previews.show(ShowView("a"))
     training.began = False
@@ -102,18 +102,18 @@ def test_nothing_is_shown_without_a_network_a_view_or_its_image():
     training.began = True
     previews.show(ShowView(""))
     assert previews.next_preview(0) is None
-    assert training.asked == []
+    assert training.predicted == []
 
 
 def test_previews_take_a_share_of_the_time(monkeypatch):
     monkeypatch.setattr(view_previews, "_LEAST_PREVIEW_S", 2.0)
     monkeypatch.setattr(view_previews, "_PREVIEW_SHARE", 0.25)
-    clock = itertools.count(100.0)  # a second passes at each look
+    clock = itertools.count(100.0)  # one second passes between two calls
     monkeypatch.setattr(view_previews.time, "monotonic", lambda: next(clock))
     training = classes((50, 50))
     previews = ViewPreviews(training)
     previews.show(ShowView("a"))
-    assert previews.next_preview(0) is not None  # from 100 to 101: nothing before 104
+    assert previews.next_preview(0) is not None  # from 100 to 101, so the next is due at 104
     assert [previews.next_preview(n) is not None for n in range(1, 5)] == [
         False,
         False,
@@ -122,7 +122,7 @@ def test_previews_take_a_share_of_the_time(monkeypatch):
     ]
 
 
-def test_probabilities_come_if_they_are_asked_for():
+def test_probabilities_are_included_on_request():
     previews = ViewPreviews(classes((50, 50)))
     previews.show(ShowView("a"))
     assert previews.next_preview(0).probability is None

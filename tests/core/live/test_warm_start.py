@@ -1,4 +1,4 @@
-"""What a trained network takes from a few strokes before it learns."""
+"""Adaptation of a trained network to a few strokes before training."""
 
 import numpy as np
 import pytest
@@ -17,23 +17,23 @@ REST = ClassInfo(id=1, name="rest", background=True)
 NUCLEI = ClassInfo(id=2, name="nuclei")
 
 
-def test_the_channels_in_which_what_is_painted_differs_are_looked_through(rng):
+def test_channels_in_which_the_painted_classes_differ_get_weight(rng):
     pixels = torch.from_numpy(rng.normal(size=(400, 3)))
-    brightness = torch.from_numpy(rng.normal(size=(400, 1)))  # of all channels alike
+    brightness = torch.from_numpy(rng.normal(size=(400, 1)))  # the same in all channels
     nuclei = torch.arange(400) < 200
     pixels[nuclei, 1] -= 3
     shares = separating_channels(pixels + 5 * brightness, nuclei)
     assert shares[1] < -0.4
     assert float(shares.abs().sum()) == pytest.approx(1)
-    assert abs(shares.sum()) < 0.1  # the brightness falls out
+    assert abs(shares.sum()) < 0.1  # the brightness cancels out
 
 
-def test_with_a_single_kind_all_channels_count_alike():
+def test_with_a_single_class_all_channels_have_equal_weight():
     shares = separating_channels(torch.rand(10, 3), torch.ones(10, dtype=torch.bool))
     torch.testing.assert_close(shares, torch.full((3,), 1 / 3))
 
 
-def test_without_any_difference_all_channels_count_alike():
+def test_without_a_difference_all_channels_have_equal_weight():
     shares = separating_channels(torch.zeros(10, 3), torch.arange(10) < 5)
     torch.testing.assert_close(shares, torch.full((3,), 1 / 3))
 
@@ -61,16 +61,16 @@ def test_a_grey_network_finds_objects_that_differ_only_in_colour(rng):
     assert 2 * (found & (truth > 0)).sum() / (found.sum() + truth.sum()) > 0.7
 
 
-def test_what_the_start_model_knew_of_the_foreground_counts_where_strokes_say_little(rng):
+def test_the_foreground_of_the_start_model_is_used_if_there_are_few_strokes(rng):
     config = UNetConfig(depth=1, base_channels=8, out_channels=1)
     image = torch.from_numpy(rng.normal(size=(2, 1, 32, 32)).astype(np.float32))
 
     def agreement(known: bool) -> float:
-        """With the foreground of the start model, of which only a few pixels are painted."""
+        """Return the agreement with the start model after a fit to a few painted pixels."""
         torch.manual_seed(0)
         net = UNet(config).eval()
         with torch.no_grad():
-            net.head.weight *= 1000  # as sure as a trained one
+            net.head.weight *= 1000  # as certain as a trained network
             truth = net(image)
             truth = (truth > truth.median()).float()
         painted = torch.zeros_like(truth)

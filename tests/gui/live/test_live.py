@@ -461,7 +461,7 @@ def test_a_session_with_too_few_strokes_goes_on_and_a_damaged_one_is_told(
     (folder / "strokes.npz").write_bytes(b"PK, but no archive")
     widget.resume(folder)
     assert not widget.live.running
-    assert "holds no strokes of a live training, or they are damaged" in widget.result.text
+    assert "contains no strokes of a live training, or they are damaged" in widget.result.text
 
 
 def test_what_cannot_be_learned_from_is_told_and_what_was_deleted_is_kept(
@@ -487,7 +487,7 @@ def test_what_cannot_be_learned_from_is_told_and_what_was_deleted_is_kept(
     widget.pairs.add_row()
     widget.pairs.change_row(1, labels=colour)
     qtbot.waitUntil(lambda: bool(complaints), timeout=PATIENCE_MS)
-    assert "expected the same. Choose images of one kind" in complaints[0]
+    assert "Choose images with the same channels" in complaints[0]
     step = heard.state.step
     qtbot.waitUntil(lambda: heard.state.step > step, timeout=PATIENCE_MS)
     assert widget.live.running

@@ -1,4 +1,4 @@
-"""Train on labels that change while the network learns; no window and no cluster here."""
+"""Training on labels that change while the network learns, without a window or a cluster."""
 
 import lazy_loader as lazy
 

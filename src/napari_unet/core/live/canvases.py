@@ -1,4 +1,4 @@
-"""The images of a live training and the labels that are painted on them."""
+"""The images of live training and the labels painted on them."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ Labels = NDArray[np.integer[Any]]
 
 
 class Canvases:
-    """Images of one kind by their names, what is painted on them, and what was learned from.
+    """Images of the same kind, the labels painted on them, and a record of the images learned from.
 
     Attributes
     ----------
     by_name
-        The images, normalised, with their labels.
+        Normalised images with their labels, by name.
     """
 
     def __init__(self) -> None:
@@ -41,12 +41,12 @@ class Canvases:
 
     @property
     def channels(self) -> int:
-        """Number of channels of the first image, and so of all."""
+        """Number of channels of each image."""
         return int(next(iter(self.by_name.values())).image.shape[0])
 
     @property
     def rgb(self) -> bool:
-        """Whether the channels of the first image, and so of all, are red, green and blue."""
+        """Whether the channels of the images are red, green and blue."""
         return self._in_colour[next(iter(self.by_name))]
 
     def put(
@@ -64,21 +64,21 @@ class Canvases:
         self._sources.put(name, image)
 
     def check(self, name: str, channels: int, rgb: bool, like: ModelInfo | None) -> None:
-        """Check whether an image is of the same kind as the others.
+        """Check that an image is of the same kind as the others.
 
         Parameters
         ----------
         name
-            The image; one of the same name is about to be replaced.
+            Name of the image; an image of the same name is ignored, because it will be replaced.
         channels, rgb
-            How many channels it has, and whether they are red, green and blue.
+            Number of channels, and whether they are red, green and blue.
         like
             Header of the network that learned from earlier images; None: nothing was learned.
 
         Raises
         ------
         LabelsError
-            If it is not.
+            If the channels differ from those of the other images.
         """
         names = [other for other in self.by_name if other != name]
         counts = {self.by_name[other].image.shape[0] for other in names}
@@ -87,39 +87,39 @@ class Canvases:
             counts, colours = {like.unet.in_channels}, {like.rgb}
         if counts and channels not in counts:
             raise LabelsError(
-                f"'{name}' has {channels} channel(s), the other images {min(counts)}: "
-                "expected the same. Choose images of one kind."
+                f"'{name}' has {channels} channel(s), the other images have {min(counts)}. Choose "
+                "images with the same channels."
             )
         if colours and rgb not in colours:
             raise LabelsError(
-                f"'{name}' and the other images are not alike: some are in colour, others not. "
-                "Choose images of one kind."
+                f"'{name}' and the other images differ: some are in colour, others are not. Choose "
+                "images with the same channels."
             )
 
     def remove(self, name: str) -> None:
-        """Remove an image, if it is there."""
+        """Remove an image if it exists."""
         self._measure()
         self.by_name.pop(name, None)
 
     def note_learned(self) -> None:
-        """Remember the images that something is painted on as learned from."""
+        """Record every image with painted labels as learned from."""
         self._sources.note(name for name, canvas in self.by_name.items() if canvas.by_class)
 
     def load(self, info: ModelInfo) -> None:
-        """Take over from a header what was learned from."""
+        """Read from a header which images were learned from."""
         self._sources.load(info)
         objects = info.provenance.get("counts", {}).get("train_objects", 0)
         self._measured = info.object_diameter_px, objects
 
     def describe(self, info: ModelInfo, steps: int) -> ModelInfo:
-        """Add to a header what was learned from, and how wide the painted objects are.
+        """Return a header with the images learned from and the diameter of the painted objects.
 
         Parameters
         ----------
         info
-            The header.
+            Header to extend.
         steps
-            Steps taken.
+            Number of training steps so far.
         """
         if not info.task.labels_are_objects:
             return self._sources.describe(info, steps, None)
@@ -129,7 +129,7 @@ class Canvases:
         return self._sources.describe(info, steps, objects)
 
     def _measure(self) -> None:
-        """Note how wide the painted objects are, and how many; if none are left, keep the last."""
+        """Measure diameter and number of the painted objects; if none are left, keep the last."""
         areas = [
             len(pixels)
             for canvas in self.by_name.values()

@@ -1,4 +1,4 @@
-"""Commands to a running live training: plain data, applied in the order they are sent."""
+"""Commands to running live training: plain data, applied in the order in which they are sent."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = [
 ]
 
 Region = tuple[int, int, int, int]
-"""Part of a plane: its first pixel (y, x), and its size (height, width)."""
+"""Part of a plane: its first pixel (y, x) and its size (height, width)."""
 
 
 @dataclass(frozen=True)
@@ -33,15 +33,15 @@ class LiveImage:
     pixels
         Raw values, axes CYX, or YX for a single channel.
     labels
-        Axes YX, 0 where nothing is painted; None: nothing is painted yet.
+        Painted labels, axes YX, 0 for unpainted pixels; None: nothing is painted yet.
     rgb
         Whether the channels are red, green and blue.
     scope
-        Raw values from which the intensity range is taken, see
-        `napari_unet.core.images.image.Image.scope`. None: the range of `scope_name` if it is known,
-        otherwise that of the plane.
+        Raw values that determine the intensity range, see
+        `napari_unet.core.images.image.Image.scope`. None: the range of the stack `scope_name` if it
+        is known, otherwise that of the plane.
     scope_name
-        The stack that contains the plane; empty if there is none.
+        Name of the stack that contains the plane; empty if there is none.
 
     Examples
     --------
@@ -61,13 +61,13 @@ class LiveImage:
 
 @dataclass(frozen=True)
 class Command:
-    """Base of all commands.
+    """Base class of all commands.
 
     Parameters
     ----------
     number
-        Reported in `LiveState.applied` and `LivePreview.applied` once the command is applied. None:
-        one more than that of the command before.
+        Number reported in `LiveState.applied` and `LivePreview.applied` once the command has been
+        applied; None: one more than the number of the previous command.
     """
 
     number: int | None = field(default=None, kw_only=True)
@@ -80,7 +80,7 @@ class Paint(Command):
     Parameters
     ----------
     name, origin, block, judged, continues
-        As for `napari_unet.core.live.trainer.LiveTraining.edit`.
+        As in `napari_unet.core.live.trainer.LiveTraining.edit`.
 
     Examples
     --------
@@ -100,7 +100,7 @@ class Paint(Command):
 
 @dataclass(frozen=True)
 class PutImage(Command):
-    """Add an image, or replace the one of the same name.
+    """Add an image, or replace the image of the same name.
 
     Examples
     --------
@@ -115,7 +115,7 @@ class PutImage(Command):
 
 @dataclass(frozen=True)
 class RemoveImage(Command):
-    """Stop training on an image; its labels stay in the session.
+    """Stop training on an image; the session keeps its labels.
 
     Examples
     --------
@@ -129,7 +129,7 @@ class RemoveImage(Command):
 
 @dataclass(frozen=True)
 class ChangeClasses(Command):
-    """Train for another task: other classes, or the same ones renamed.
+    """Train on other classes, or on the same classes under other names.
 
     Examples
     --------
@@ -145,14 +145,14 @@ class ChangeClasses(Command):
 
 @dataclass(frozen=True)
 class ShowView(Command):
-    """Preview part of an image from now on, and then the rest of it.
+    """Preview the part of an image that is in view, and then the rest of the image.
 
     Parameters
     ----------
     name
-        The image; empty: stop previewing.
+        Name of the image; empty: stop the previews.
     region
-        The part in view, (y, x, height, width) in pixels; None: all of it.
+        Part in view, (y, x, height, width) in pixels; None: the whole image.
     probability
         Whether previews include probabilities.
 
@@ -170,7 +170,7 @@ class ShowView(Command):
 
 @dataclass(frozen=True)
 class Suggest(Command):
-    """Ask where in an image painting would help most; the answer is a `LiveSuggestion`.
+    """Ask for the place in an image where painting would help most, see `LiveSuggestion`.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What a live training reports while it runs, and how it ended."""
+"""Events of live training: its progress, its previews and its end."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ class LivePreview:
     Parameters
     ----------
     name
-        The image.
+        Name of the image.
     origin
         First pixel of the part, (y, x).
     labels
-        Class ids, or objects 1, 2, ... on 0, axes YX.
+        Class ids, or objects 1, 2, ... on background 0, axes YX.
     uncertainty
-        0 (certain) to 255 (undecided), axes YX.
+        Uncertainty from 0 (certain) to 255 (undecided), axes YX.
     probability
-        0 to 255 for each class but the background, or for objects, axes CYX; None unless
-        `ShowView` asked for it.
+        Probability from 0 to 255 of each class except the background, or of objects, axes CYX; None
+        unless `ShowView` asked for it.
     step
-        Steps taken before the prediction.
+        Number of training steps before the prediction.
     applied
-        Number of the last command that had been applied.
+        Number of the last command applied before the prediction.
 
     Examples
     --------
@@ -63,14 +63,14 @@ class LivePreview:
 
 @dataclass(frozen=True)
 class LiveState:
-    """Progress of a live training.
+    """Progress of live training.
 
     Parameters
     ----------
     step, loss
-        Steps taken, and the loss of the last one; NaN before the first.
+        Number of training steps, and the loss of the last one; NaN before the first.
     applied
-        Number of the last command that had been applied.
+        Number of the last command that was applied.
     digests
         Hash of the labels of each image, see `Canvas.digest`.
     score, counts
@@ -102,13 +102,14 @@ class LiveSuggestion:
     Parameters
     ----------
     name
-        The image.
+        Name of the image.
     origin
-        First pixel of the window, (y, x); None if there is no such window.
+        First pixel of the suggested labels, (y, x); None if there is no such window.
     labels
-        Suggested labels in the window, axes YX, 0 where there is no suggestion.
+        Suggested labels, axes YX, 0 for pixels without a suggestion; None if there is no such
+        window.
     reason
-        Why there is no window: a sentence.
+        Sentence that explains why there is no such window.
 
     Examples
     --------
@@ -125,7 +126,7 @@ class LiveSuggestion:
 
 @dataclass(frozen=True)
 class LiveTrouble:
-    """Why a command, or saving the session, failed: a sentence. The training continues.
+    """A sentence that explains why a command or saving the session failed; training continues.
 
     Examples
     --------
@@ -144,9 +145,9 @@ class LiveFinished:
     Parameters
     ----------
     model
-        The model file; None if nothing was learned.
+        Path of the model file; None if nothing was learned.
     steps
-        Steps taken.
+        Number of training steps.
     score
         As in `LiveState`.
 

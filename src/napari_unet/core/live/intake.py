@@ -1,4 +1,4 @@
-"""Images on their way into a live training, and the labels of those that it does not use."""
+"""Intake of images into live training, which keeps the labels of images that are not used."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ Labels = NDArray[np.integer[Any]]
 
 
 class ImageIntake:
-    """Puts images into a training, and keeps the labels of those that were refused or removed.
+    """Passes images and strokes to live training, and keeps the labels of unused images.
 
     Parameters
     ----------
     training
-        Receives the images and strokes.
+        Training that receives the images and strokes.
 
     Attributes
     ----------
     unused
-        Labels by the name of their image, for images that the training does not use.
+        Labels of images that were refused or removed, by the name of the image.
     """
 
     def __init__(self, training: LiveTraining) -> None:
@@ -40,19 +40,19 @@ class ImageIntake:
         self.unused: dict[str, Labels] = {}
 
     def put_all(self, images: Mapping[str, LiveImage], known: Mapping[str, Labels]) -> list[str]:
-        """Put every image that can be used.
+        """Add every image that can be used.
 
         Parameters
         ----------
         images
-            By their names.
+            Images by name.
         known
-            Labels by name that were learned before.
+            Labels that were learned before, by name of the image.
 
         Returns
         -------
         list of str
-            Why images were refused, one sentence each.
+            One sentence for each refused image, with the reason.
 
         Raises
         ------
@@ -70,7 +70,7 @@ class ImageIntake:
         return problems
 
     def put(self, name: str, image: LiveImage, known: Labels | None = None) -> None:
-        """Put an image, or replace the one of the same name.
+        """Add an image, or replace the image of the same name.
 
         Raises
         ------
@@ -89,7 +89,7 @@ class ImageIntake:
         del self.unused[name]
 
     def remove(self, name: str) -> None:
-        """Remove an image from the training; its labels are kept if anything is painted."""
+        """Stop training on an image; keep its labels if anything is painted."""
         labels = self._training.labels().get(name)
         if labels is None:
             return
@@ -98,7 +98,7 @@ class ImageIntake:
         self._training.remove(name)
 
     def paint(self, stroke: Paint, *, judged: bool = True) -> None:
-        """Apply a stroke, also to the labels of an image that the training does not use."""
+        """Apply a stroke to the labels of an image, even if the image is not used."""
         block = np.asarray(stroke.block)
         if stroke.name in self._training.labels():
             self._training.edit(
@@ -115,11 +115,11 @@ class ImageIntake:
             self.unused[stroke.name] = canvas.labels
 
     def keep(self, labels: Iterator[tuple[str, Labels]]) -> None:
-        """Keep labels of images that are not open, if anything is painted on them."""
+        """Keep the labels of images that are not open, if anything is painted on them."""
         self.unused |= {name: values for name, values in labels if values.any()}
 
     def _ranges_of(self, name: str, image: LiveImage) -> list[IntensityRange] | None:
-        """Return the intensity range of the stack that contains an image; None: its own."""
+        """Return the intensity range of the stack that contains an image; None: the image's own."""
         stack = image.scope_name
         if image.scope is not None:
             self._problems.pop(stack, None)
@@ -129,8 +129,8 @@ class ImageIntake:
             except UNetError as error:
                 self._problems[stack] = str(error)
                 raise
-        if stack in self._problems:  # its own range would differ from the stack's other planes
+        if stack in self._problems:  # the image's own range would differ from the stack's
             raise ImageError(
-                f"'{name}' is not learned from, as its stack is not: {self._problems[stack]}"
+                f"'{name}' is not used because its stack cannot be used: {self._problems[stack]}"
             )
         return self._ranges.get(stack)

@@ -1,4 +1,4 @@
-"""How well the network predicts strokes, each judged before it is learned."""
+"""Scoring of the network on strokes that it has not learned yet."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from napari_unet.core.models.blocks import BlockNetwork
 __all__ = ["StrokeJudge"]
 
 _JUDGED_PX = 1024
-"""Largest side of what is judged: a stroke across a large image must not delay the next."""
+"""Largest side of the part of a stroke that is judged, so that a long stroke delays nothing."""
 
 
 class StrokeJudge:
-    """Compares strokes with what the network predicted when they were begun.
+    """Compares strokes with the prediction of the network as it was when they began.
 
     Parameters
     ----------
     network
-        What predicts.
+        Network to score.
     rng
-        Chooses the part of a large stroke that is judged.
+        Random generator that chooses the judged part of a large stroke.
 
     Attributes
     ----------
     scores
-        How well strokes were predicted.
+        Scores of the predicted strokes.
     """
 
     def __init__(self, network: LiveNetwork, rng: np.random.Generator) -> None:
@@ -41,25 +41,25 @@ class StrokeJudge:
         self.scores = StrokeScores()
 
     def begin_stroke(self, *, judged: bool) -> None:
-        """Begin a stroke; without a network there is nothing to judge until the next one."""
+        """Start a stroke; it is not judged if there is no network yet."""
         self._predictor, self._judging = None, judged and self._network.began
         self.scores.begin_stroke()
 
     def stop(self) -> None:
-        """Judge no further piece of the stroke: the network that predicted it is gone."""
+        """Stop judging the current stroke, because the network that predicted it was replaced."""
         self._predictor, self._judging = None, False
 
     def judge(self, canvas: Canvas, pixels: NDArray[np.int64], *, continues: bool) -> None:
-        """Judge what was painted.
+        """Score the prediction of newly painted pixels.
 
         Parameters
         ----------
         canvas
-            The image.
+            Image with its labels.
         pixels
-            Flat indices of what is newly painted on it.
+            Flat indices of the newly painted pixels.
         continues
-            Whether it is a further piece of the stroke before.
+            Whether the pixels continue the previous stroke.
         """
         if not self._judging or not pixels.size:
             return
@@ -67,13 +67,13 @@ class StrokeJudge:
         kinds = self._network.meaning.kinds_of(canvas.labels.ravel()[pixels])
         known = kinds > 0
         self._predictor = self._predictor or self._network.predictor()
-        foreseen = self._predicted_kinds(canvas, pixels, self._predictor)
-        self.scores.add(kinds[known], foreseen[known], continues=continues)
+        predicted = self._predict_kinds(canvas, pixels, self._predictor)
+        self.scores.add(kinds[known], predicted[known], continues=continues)
 
     def _near_each_other(
         self, pixels: NDArray[np.int64], shape: tuple[int, ...]
     ) -> NDArray[np.int64]:
-        """Choose a part of a stroke across a large image that is quickly judged."""
+        """Choose a part of a long stroke that can be judged quickly."""
         places = np.stack(np.unravel_index(pixels, shape))
         if (np.ptp(places, axis=1) < _JUDGED_PX).all():
             return pixels
@@ -81,12 +81,12 @@ class StrokeJudge:
         near: NDArray[np.int64] = pixels[(np.abs(places - one) < _JUDGED_PX // 2).all(0)]
         return near
 
-    def _predicted_kinds(
+    def _predict_kinds(
         self, canvas: Canvas, pixels: NDArray[np.int64], predictor: BlockNetwork
     ) -> NDArray[Any]:
         y, x = np.unravel_index(pixels, canvas.labels.shape)
         region = (slice(int(y.min()), int(y.max()) + 1), slice(int(x.min()), int(x.max()) + 1))
         outputs = self._network.predict(canvas, region, predictor)
-        kinds = self._network.meaning.foreseen_kinds(outputs)
+        kinds = self._network.meaning.predicted_kinds(outputs)
         found: NDArray[np.integer[Any]] = kinds[y - y.min(), x - x.min()]
         return found

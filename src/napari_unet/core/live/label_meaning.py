@@ -1,4 +1,4 @@
-"""The meaning of painted numbers in live training: classes, or objects on a background."""
+"""Meaning of painted labels in live training: classes, or objects on a background."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ __all__ = [
 ]
 
 BACKGROUND_ID = 1
-"""The number of the background if every other number is an object."""
+"""Label of the background if every other label is an object."""
 
 _MOST_COVERED = 0.1
-"""Share of a suggested object that may be painted already, for example by a stroke beside it."""
+"""Largest fraction of a suggested object that may be painted, such as by a stroke next to it."""
 
 Labels = NDArray[np.integer[Any]]
 Maps = NDArray[np.float32]
@@ -33,96 +33,96 @@ Window = tuple[slice, slice]
 
 
 class LabelMeaning(Protocol):
-    """What the numbers in labels stand for, and how a network's maps become such labels."""
+    """Meaning of the labels, and the conversion of network outputs to labels."""
 
     @property
     def task(self) -> Task:
-        """What the network is trained for."""
+        """Task of the network."""
         ...
 
     @property
     def classes(self) -> int:
-        """Number of classes whose painted and true shares may differ, see `Prior`; 0: none."""
+        """Number of classes that `Prior` corrects; 0: no correction."""
         ...
 
     @property
     def window_px(self) -> int:
-        """Side of the window that is suggested."""
+        """Side of a suggested window in pixels."""
         ...
 
     @property
     def margin_px(self) -> int:
-        """Width of the margin that is predicted around it."""
+        """Width of the margin predicted around the window, in pixels."""
         ...
 
     def kinds_of(self, ids: Labels) -> Labels:
-        """Return the kind of each painted number; 0 for unknown numbers."""
+        """Return the kind of each label; 0 for unknown labels."""
         ...
 
     def encode(self, labels: Labels, inside: NDArray[np.bool_]) -> Targets:
-        """Return targets and weights of a patch."""
+        """Return the targets and weights of a patch."""
         ...
 
     def outputs(self, maps: Maps) -> Maps:
-        """Return the outputs for the network's maps, axes CYX."""
+        """Convert the maps of the network to outputs, axes CYX."""
         ...
 
     def probability(self, outputs: Maps) -> Maps:
-        """Return the probability of each class but the background, or of objects, axes CYX."""
+        """Return the probability of each class except the background, or of objects, axes CYX."""
         ...
 
     def labels(self, outputs: Maps) -> Labels:
-        """Return labels for outputs."""
+        """Convert outputs to labels."""
         ...
 
-    def foreseen_kinds(self, outputs: Maps) -> Labels:
-        """Return the predicted kinds, for comparison with `kinds_of` painted numbers."""
+    def predicted_kinds(self, outputs: Maps) -> Labels:
+        """Return the predicted kinds, for comparison with `kinds_of` painted labels."""
         ...
 
     def doubt(self, outputs: Maps) -> Maps:
-        """Return how uncertain outputs are, axes YX; see `uncertainty`."""
+        """Return the uncertainty of outputs, axes YX; see `uncertainty`."""
         ...
 
     def proposal(self, outputs: Maps, painted: Labels, window: Window) -> Labels:
-        """Return suggested labels for a window and its margin."""
+        """Return the suggested labels for a window and its margin."""
         ...
 
 
 @dataclass(frozen=True)
 class ClassMeaning:
-    """Every number is a class.
+    """Labels in which every number is a class.
 
     Parameters
     ----------
     task
-        The classes.
+        Task with the classes.
     """
 
     task: Semantic
     window_px: ClassVar[int] = 64
-    """Side of the window that is suggested."""
+    """Side of a suggested window in pixels."""
     margin_px: ClassVar[int] = 0
-    """Width of the margin around it."""
+    """Width of the margin around the window in pixels."""
 
     @property
     def classes(self) -> int:
-        """Number of classes whose painted and true shares may differ, see `Prior`."""
+        """Number of classes that `Prior` corrects."""
         return len(self.task.classes)
 
     def kinds_of(self, ids: Labels) -> Labels:
-        """Return each number that is a class, 0 for any other."""
+        """Return the labels that are classes; 0 for any other label."""
         return np.where(np.isin(ids, self.task.ids), ids, 0)
 
     def encode(self, labels: Labels, inside: NDArray[np.bool_]) -> Targets:
-        """Return targets and weights of a patch; see the task's."""
+        """Return the targets and weights of a patch; see `Semantic.encode`."""
         return self.task.encode(labels, inside)
 
     def outputs(self, maps: Maps) -> Maps:
-        """Return the probability of each class for the network's maps, axes CYX."""
+        """Convert the maps of the network to the probability of each class, axes CYX."""
         return np.concatenate([1 - maps, maps]) if len(maps) == 1 else maps
 
     def probability(self, outputs: Maps) -> Maps:
-        """Return the probability of each class but the background, in their order."""
+        """Return the probability of each class except the background, in their order."""
         return outputs[[not c.background for c in self.task.classes]]
 
     def labels(self, outputs: Maps) -> Labels:
@@ -131,12 +131,12 @@ class ClassMeaning:
         small = ids.astype(np.min_scalar_type(int(ids.max())))
         return np.asarray(small[outputs.argmax(0)])
 
-    def foreseen_kinds(self, outputs: Maps) -> Labels:
+    def predicted_kinds(self, outputs: Maps) -> Labels:
         """Return the predicted classes."""
         return self.labels(outputs)
 
     def doubt(self, outputs: Maps) -> Maps:
-        """Return how uncertain the classes are; see `uncertainty`."""
+        """Return the uncertainty of the classes; see `uncertainty`."""
         return uncertainty(outputs)
 
     def proposal(self, outputs: Maps, painted: Labels, window: Window) -> Labels:
@@ -146,37 +146,37 @@ class ClassMeaning:
 
 @dataclass(frozen=True)
 class ObjectMeaning:
-    """`BACKGROUND_ID` is background; every other number is an object, painted whole.
+    """Labels in which `BACKGROUND_ID` is background and every other number is a whole object.
 
     Parameters
     ----------
     task
-        How objects are encoded and decoded.
+        Task that encodes and decodes the objects.
     """
 
     task: Task
     classes: ClassVar[int] = 0
-    """Objects are painted whole, so their share needs no correction."""
+    """Number of classes that `Prior` corrects: none, because objects are painted whole."""
     window_px: ClassVar[int] = 96
-    """Side of the window that is proposed."""
+    """Side of a suggested window in pixels."""
     margin_px: ClassVar[int] = 64
-    """Width of the margin around it, as its objects may extend beyond it."""
+    """Width of the margin around the window in pixels; objects may extend into it."""
 
     def kinds_of(self, ids: Labels) -> Labels:
-        """Return `BACKGROUND_ID` for background, and the number after it for any object."""
+        """Return `BACKGROUND_ID` for background, and `BACKGROUND_ID + 1` for any object."""
         return np.minimum(ids, BACKGROUND_ID + 1)
 
     def encode(self, labels: Labels, inside: NDArray[np.bool_]) -> Targets:
-        """Return targets and weights of a patch; unpainted pixels have weight 0.
+        """Return the targets and weights of a patch; unpainted pixels have weight 0.
 
-        Objects are taken to be whole, even though they border on unpainted pixels.
+        Objects are assumed to be painted whole, even if they border on unpainted pixels.
         """
         objects = np.where(labels == BACKGROUND_ID, 0, labels)
         whole = self.task.model_copy(update={"sparse": False})
         return whole.encode(objects, inside & (labels > 0))
 
     def outputs(self, maps: Maps) -> Maps:
-        """Return the network's maps unchanged; see `Instances.heads`."""
+        """Return the maps of the network unchanged; see `Instances.heads`."""
         return maps
 
     def probability(self, outputs: Maps) -> Maps:
@@ -184,17 +184,17 @@ class ObjectMeaning:
         return outputs[:1]
 
     def labels(self, outputs: Maps) -> Labels:
-        """Return objects 1, 2, ...; 0 is background."""
+        """Return the objects 1, 2, ... on background 0."""
         found: Labels = self.task.decode(outputs)
         return found
 
-    def foreseen_kinds(self, outputs: Maps) -> Labels:
-        """Return background or object for each pixel, numbered as `kinds_of` does."""
+    def predicted_kinds(self, outputs: Maps) -> Labels:
+        """Return whether each pixel is background or an object, numbered as in `kinds_of`."""
         found: Labels = (outputs[0] > self.task.foreground_threshold).astype(np.uint8)
         return found + BACKGROUND_ID
 
     def doubt(self, outputs: Maps) -> Maps:
-        """Return how uncertain the foreground is; see `uncertainty`."""
+        """Return the uncertainty of the foreground; see `uncertainty`."""
         foreground = outputs[:1]
         return uncertainty(np.concatenate([1 - foreground, foreground]))
 
@@ -204,18 +204,19 @@ class ObjectMeaning:
         Parameters
         ----------
         outputs
-            Outputs of the window and the margin around it.
+            Outputs of the window and its margin.
         painted
-            The labels there.
+            Labels of the window and its margin.
         window
-            The window's place in them.
+            Slices of the window in these arrays.
 
         Returns
         -------
         array
-            Of the shape of `painted`: `BACKGROUND_ID`, and from the number after it on each object
-            that has most of its area in the window, whole even where it extends beyond the window.
-            0 elsewhere, and for objects cut off by the margin or painted already.
+            Labels of the shape of `painted`. Background in the window is `BACKGROUND_ID`. Objects
+            with most of their area in the window are numbered from `BACKGROUND_ID + 1`, and are
+            whole even if they extend into the margin. All other pixels are 0, including objects cut
+            off by the margin or already painted.
         """
         found = self.labels(outputs)
         every = np.bincount(found.ravel())
@@ -231,17 +232,17 @@ class ObjectMeaning:
 
 
 def label_meaning(task: Task) -> LabelMeaning:
-    """Return the meaning of painted numbers for a task.
+    """Return the meaning of painted labels for a task.
 
     Raises
     ------
     SettingsError
-        If 0 has a meaning in the task.
+        If the task is not sparse.
     """
     if not task.sparse:
         raise SettingsError(
-            "Live training takes 0 for 'not painted': expected a sparse task. Give the background "
-            "its own class."
+            "In live training, 0 means 'not painted', so the task must be sparse. Set sparse=True "
+            "and use a separate class for the background."
         )
-    # Classes are painted under their ids, which a network has in an order that `Semantic` knows.
+    # Classes need another conversion, because only `Semantic` maps outputs to the painted ids.
     return ClassMeaning(task) if isinstance(task, Semantic) else ObjectMeaning(task)

@@ -1,4 +1,4 @@
-"""The loop of a live training: apply commands, learn, show previews, save."""
+"""The loop of live training: apply commands, learn, show previews, save."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _IDLE_S = 0.03
 
 
 class CommandQueue(Protocol):
-    """Where commands come from: `queue.Queue`, `queue.SimpleQueue`, or anything like them."""
+    """A source of commands: `queue.Queue`, `queue.SimpleQueue` or a similar class."""
 
     def get_nowait(self) -> Command:
         """Return the next command; raise `queue.Empty` if there is none."""
@@ -68,52 +68,52 @@ def run_live(
 ) -> Generator[LiveEvent]:
     """Train on labels that change while the network learns.
 
-    The training runs while the caller iterates. Between two steps it applies the commands that wait
-    in the queue; from time to time it yields its state and previews, and saves the session.
+    Training runs while the caller iterates. Between steps, it applies the commands in the queue;
+    from time to time, it yields its state and previews, and saves the session.
 
     Parameters
     ----------
     images
-        Images and what is painted on them, by the names that commands use.
+        Images with their painted labels, by the names that commands use.
     task
         Classes or objects, with ``sparse=True``: 0 means "not painted".
     folder
-        Where the session is saved: every 30 seconds and at the end.
+        Folder of the session, which is saved every 30 seconds and at the end.
     settings
-        How to train, and on which device; None: the defaults.
+        Training settings, including the device; None: the defaults.
     commands
-        Strokes, images, views and questions, see `napari_unet.core.live.commands`. Another thread
-        may put them, or the caller between two events.
+        Queue of strokes, images, views and questions, see `napari_unet.core.live.commands`. Another
+        thread can fill it, or the caller between two events.
     start
-        Model, or its file, to start from; None: from scratch.
+        Model, or path of a model file, to start from; None: from scratch.
     resume
         Whether to continue the session in `folder`, if it has learned anything.
     name
         Name of the model.
     should_stop
-        Checked before each step; once true, the training saves and ends.
+        Function called before each step; if it returns True, training saves and ends.
     preview_wanted
-        Checked before each preview. Return False while the last one has not been shown, so that
-        previews do not pile up.
+        Function called before each preview. Return False until the last preview has been shown, so
+        that previews do not accumulate.
 
     Yields
     ------
     LiveState
-        Twice a second, and before the end.
+        State, twice a second and before the end.
     LivePreview
-        After `ShowView`: the part in view, alternating with the rest of the image.
+        Preview of the part in view, alternating with the rest of the image, after `ShowView`.
     LiveSuggestion
-        The answer to `Suggest`.
+        Answer to `Suggest`.
     LiveTrouble
-        If a command cannot be applied, or the session not be saved; the training continues.
+        Problem with applying a command or saving the session; training continues.
     LiveFinished
-        Once, at the end.
+        Result, once at the end.
 
     Raises
     ------
     UNetError
         If there is no image to learn from, the device fails, or the session cannot be saved at the
-        end. What was painted until then is saved if possible, also if the caller leaves the loop
+        end. All labels painted so far are saved if possible, even if the caller leaves the loop
         early.
 
     Examples
@@ -152,7 +152,7 @@ def run_live(
         resumed = resume and session.began
         training = _start_training(session if resumed else None, task, start, settings, name)
         intake = ImageIntake(training)
-        known = session.labels() if session.exists else {}  # also of a run that was interrupted
+        known = session.labels() if session.exists else {}  # even if it was interrupted
         problems = intake.put_all(images, known if resumed else {})
         intake.keep((n, labels) for n, labels in known.items() if n not in images)
         loop = _Loop(training, session, intake, commands or queue.SimpleQueue())
@@ -167,13 +167,13 @@ def _start_training(
     settings: LiveSettings | None,
     name: str,
 ) -> LiveTraining:
-    """Begin a training, or continue the one of a session."""
+    """Start training, or continue a session."""
     if session is None:
         return LiveTraining(task, _model(start), settings, name)
     saved = session.task()
     first = task if saved.shares_outputs(task) else saved
     training = LiveTraining(first, load_model(session.model), settings, name)
-    session.restore(training)  # before any image is put: those of another kind are refused
+    session.restore(training)  # before images are added, so that other kinds are refused
     training.set_task(task)
     return training
 
@@ -183,7 +183,7 @@ def _model(start: Model | Path | str | None) -> Model | None:
 
 
 class _Loop:
-    """What `run_live` keeps track of between two steps."""
+    """State of `run_live` between two steps."""
 
     def __init__(
         self,
@@ -205,13 +205,13 @@ class _Loop:
     def run(
         self, should_stop: Callable[[], bool], preview_wanted: Callable[[], bool]
     ) -> Iterator[LiveEvent]:
-        """Learn until it should stop; whatever ends it, what was painted is saved."""
+        """Learn until `should_stop`; save the painted labels however it ends."""
         try:
             yield from self._save()
             while not should_stop():
                 yield from self._advance(preview_wanted)
             yield from self._finish()
-        except BaseException:  # also if the caller leaves the loop: `GeneratorExit`
+        except BaseException:  # also `GeneratorExit`, if the caller leaves the loop
             with suppress(Exception):  # the first error is the one to report
                 list(self._apply_waiting(judged=False))
             with suppress(Exception):
@@ -223,7 +223,7 @@ class _Loop:
         yield LiveFinished(model, training.steps, training.score)
 
     def _advance(self, preview_wanted: Callable[[], bool]) -> Iterator[LiveEvent]:
-        """Apply commands, take a step, and report what is due."""
+        """Apply commands, train for one step, and yield the events that are due."""
         changed = yield from self._apply_waiting()
         if self._training.ready:
             self._loss = self._training.step()
@@ -239,15 +239,15 @@ class _Loop:
             yield from self._save()
 
     def _finish(self) -> Iterator[LiveEvent]:
-        """Apply what was painted just before the end, and save."""
+        """Apply the remaining commands, and save."""
         yield from self._apply_waiting()
         training = self._training
-        if training.ready and not training.began:  # the last command brought another class
+        if training.ready and not training.began:  # the last command added a second class
             self._loss = training.step()
         self._session.save(training, self._intake.unused)
 
     def _apply_waiting(self, *, judged: bool = True) -> Generator[LiveEvent, None, bool]:
-        """Apply all commands that wait; return whether there were any."""
+        """Apply all waiting commands; return whether there were any."""
         waiting = []
         with suppress(queue.Empty):
             while True:
@@ -255,7 +255,7 @@ class _Loop:
         for command in waiting:
             try:
                 self._apply(command, judged=judged)
-            except UNetError as error:  # the training continues without it
+            except UNetError as error:  # training continues without it
                 yield LiveTrouble(str(error))
             self._applied = self._applied + 1 if command.number is None else command.number
         return bool(waiting)
@@ -276,27 +276,27 @@ class _Loop:
                 self._previews.show(command)
 
     def _answer(self) -> Iterator[LiveEvent]:
-        """Answer where to paint next, once there is a network."""
+        """Answer a `Suggest` command once there is a network."""
         training, name = self._training, self._asked
         if not name or not training.began:
             return
         self._asked = ""
-        region, reason = None, f"'{name}' is not learned from: nothing to suggest there."
+        region, reason = None, f"'{name}' is not used for training, so nothing can be suggested."
         if name in training.labels():
             region = training.least_certain(name)
-            reason = "Something is painted everywhere already: nothing to suggest."
+            reason = "Every part of the image is painted already, so nothing can be suggested."
         if region is None:
             yield LiveSuggestion(name, None, None, reason)
         else:
             yield LiveSuggestion(name, *training.proposal(name, region))
 
     def _save(self) -> Iterator[LiveEvent]:
-        """Save the session; report it if that fails, and try again later."""
+        """Save the session; if that fails, report the problem and try again later."""
         try:
             self._session.save(self._training, self._intake.unused)
         except UNetError as error:
             yield LiveTrouble(str(error))
-        return_freed_memory()  # saving copies what it writes
+        return_freed_memory()  # saving copies the data
         self._saved_s = time.monotonic()
 
     def _state(self) -> LiveState:

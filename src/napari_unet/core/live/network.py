@@ -1,4 +1,4 @@
-"""The network of a live training: how it begins, learns, predicts and becomes a model."""
+"""The network of live training, from its first step to the saved model."""
 
 from __future__ import annotations
 
@@ -36,32 +36,32 @@ _SETTLED_STEPS, _REST_STEPS, _FEW_PX = 100, 3, 200
 
 
 class LiveNetwork:
-    """Learns from patches of canvases; it is built at the first step.
+    """A network that learns from patches of canvases; it is built at the first step.
 
     Parameters
     ----------
     task
-        What it learns; 0 is "not painted".
+        Task to learn; the label 0 means "not painted".
     start
         Model to start from; None: from scratch.
     settings
-        How to train.
+        Training settings.
     name
-        Of the model.
+        Name of the model.
     canvases, patches
-        What it learns from.
+        Images with their labels, and the patches drawn from them.
 
     Attributes
     ----------
     meaning
-        What painted numbers stand for.
+        Meaning of the painted labels.
     steps
-        Steps taken.
+        Number of training steps.
 
     Raises
     ------
     SettingsError
-        If the task is not sparse, or the start model is one of volumes.
+        If the task is not sparse, or the start model is three-dimensional.
     """
 
     def __init__(
@@ -75,8 +75,8 @@ class LiveNetwork:
     ) -> None:
         if start is not None and start.info.unet.ndim != 2:
             raise SettingsError(
-                f"'{start.info.name}' is a model of volumes, Live learns from planes. Choose a 2-D "
-                "model to start from, or none."
+                f"'{start.info.name}' is a 3-D model, but Live trains on 2-D planes. Choose a 2-D "
+                "model to start from, or start from scratch."
             )
         self._start = start
         self._settings = settings
@@ -95,38 +95,38 @@ class LiveNetwork:
 
     @property
     def began(self) -> bool:
-        """Whether it exists already."""
+        """Whether the network has been built."""
         return self._learner is not None
 
     @property
     def info(self) -> ModelInfo | None:
-        """Its header; None if it does not exist yet."""
+        """Header of the model; None before the first step."""
         return self._info
 
     def normalization(self, rgb: bool) -> Normalization:
-        """Return how images are normalised: as for the start model, if there is one."""
+        """Return the normalization of images, which is that of the start model if there is one."""
         return choose_normalization(Normalization(), rgb, self._start_info)
 
     def change_task(self, task: Task) -> None:
-        """Learn another task; if its outputs are others, start again from what was learned."""
+        """Change the task; if its outputs differ, build a new network from the current weights."""
         meaning = self._meaning_of(task)
         if self._learner is not None and self._info is not None:
             if task.shares_outputs(self.meaning.task):
                 self._info = self._info.model_copy(update={"task": meaning.task})
             else:
-                self._start, self._held = self._learned(), self._learner.held
+                self._start, self._held = self._learned_model(), self._learner.held
                 self._learner = self._info = None
             self._predictor = None
         self.meaning = meaning
 
     def note_edit(self) -> None:
-        """Note that something was painted: the weight average follows it quickly."""
+        """Make the average of the weights adapt quickly, because the labels changed."""
         self._steps_since_edit = 0
         if self._learner is not None:
             self._learner.follow_quickly()
 
     def step(self) -> float:
-        """Learn from one batch and return its loss; at least two kinds must be painted."""
+        """Train on one batch and return its loss; at least two kinds must be painted."""
         if self._learner is None or self._outgrown():
             self._learner = self._begin()
         batch = self._patches.batch(self.meaning)
@@ -141,23 +141,23 @@ class LiveNetwork:
     # -- what was learned ------------------------------------------------------------------------
 
     def model(self) -> Model:
-        """Return the model as it is now; classes count as they occur, see `Prior`.
+        """Return the current model, corrected for the frequency of classes by `Prior`.
 
         Raises
         ------
         SettingsError
-            If nothing was learned yet.
+            If nothing has been learned yet.
         """
-        model = self._learned()
+        model = self._learned_model()
         if not self.meaning.classes:
             return model
         network = BlockNetwork(model, self._compute)
         patches = patches_near_strokes(self._canvases.by_name.values(), self._settings.seed)
         self._prior.measure(self.meaning.outputs(network(patch)) for patch in patches)
-        return Model(model.info, self._prior.applied(model.weights))
+        return Model(model.info, self._prior.correct(model.weights))
 
     def predictor(self) -> BlockNetwork:
-        """Return the network that predicts, until the next step."""
+        """Return the network that predicts until the next step."""
         if self._predictor is None:
             self._predictor = BlockNetwork(self.model(), self._compute)
         return self._predictor
@@ -170,16 +170,16 @@ class LiveNetwork:
         Parameters
         ----------
         canvas
-            The image.
+            Image to predict.
         region
-            Slices along Y and X; None: all of it.
+            Slices along Y and X; None: the whole image.
         predictor
-            An earlier `predictor`; None: the one of now.
+            An earlier result of `predictor`; None: the current one.
 
         Returns
         -------
         float32 array
-            Outputs, axes CYX; see `LabelMeaning.outputs`.
+            Outputs, axes CYX, see `LabelMeaning.outputs`.
         """
         maps = predict_region(predictor or self.predictor(), canvas.image, region)
         return self.meaning.outputs(maps)
@@ -187,7 +187,7 @@ class LiveNetwork:
     # -- saving ----------------------------------------------------------------------------------
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Return tensors and plain values from which `restore` continues exactly."""
+        """Return the tensors and plain values from which `restore` continues exactly."""
         assert self._learner is not None
         assert self._info is not None
         tensors, learner = self._learner.state()
@@ -201,9 +201,9 @@ class LiveNetwork:
         return tensors, values
 
     def restore(self, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
-        """Continue from what `state` returned."""
+        """Continue from the result of `state`."""
         info = ModelInfo.model_validate(values["info"])
-        # The names of classes may have changed since.
+        # The class names may have changed since the state was saved.
         self._info = info.model_copy(update={"task": self.meaning.task})
         self._canvases.load(self._info)
         self._learner = self._new_learner(self._info)
@@ -224,14 +224,14 @@ class LiveNetwork:
         start = None if self._start is None else self._start.info.task
         return label_meaning(task if start is None else task.decoding_like(start))
 
-    def _learned(self) -> Model:
+    def _learned_model(self) -> Model:
         if self._learner is None or self._info is None:
-            raise SettingsError("Nothing was learned yet: paint two classes first.")
+            raise SettingsError("Nothing has been learned yet. Paint at least two classes first.")
         info = self._canvases.describe(self._info, self.steps)
         return Model(info, self._learner.weights())
 
     def _begin(self) -> Learner:
-        """Build the network: statistics and head fit what is painted before the first step."""
+        """Build the network and fit its statistics and last layer before the first step."""
         self._info = info = self._new_info()
         learner = self._new_learner(info)
         self._prior = Prior()
@@ -258,7 +258,7 @@ class LiveNetwork:
         )
 
     def _outgrown(self) -> bool:
-        """Return whether it began amid a stroke, and should begin again now that it is whole."""
+        """Return whether to rebuild a network that began with only part of the first stroke."""
         self._steps_since_edit += 1
         if self._start is None or self._held is not None or self.steps >= _SETTLED_STEPS:
             return False

@@ -1,4 +1,4 @@
-"""Patches from around what is painted at the moment, to learn from."""
+"""Training patches drawn around the painted pixels."""
 
 from __future__ import annotations
 
@@ -17,19 +17,20 @@ __all__ = ["Patches"]
 
 
 class Patches:
-    """Draws patches of images, those of new strokes more often.
+    """Draws patches from images, more often around new strokes.
 
     Parameters
     ----------
     canvases
-        The images by their names; looked at anew each time.
+        Images by name; later changes to the mapping take effect.
     settings
-        Size of patches and batches, augmentation, share of new strokes and seed.
+        Settings with the size of patches and batches, the augmentation, the share of new strokes
+        and the seed.
 
     Attributes
     ----------
     rng
-        What decides.
+        Random generator.
     """
 
     def __init__(self, canvases: Mapping[str, Canvas], settings: LiveSettings) -> None:
@@ -39,11 +40,11 @@ class Patches:
 
     @property
     def painted_px(self) -> int:
-        """How many pixels are painted in all images."""
+        """Number of painted pixels in all images."""
         return sum(len(p) for c in self._canvases.values() for p in c.by_class.values())
 
     def kinds(self, meaning: LabelMeaning) -> dict[int, dict[str, list[int]]]:
-        """Numbers that are painted, by their kind and by the image that they are painted in."""
+        """Return the painted labels, by their kind and then by the name of the image."""
         found: dict[int, dict[str, list[int]]] = {}
         for name, canvas in self._canvases.items():
             ids = list(canvas.by_class)
@@ -53,7 +54,7 @@ class Patches:
         return found
 
     def batch(self, meaning: LabelMeaning) -> Batch:
-        """Draw a batch; something must be painted."""
+        """Draw a batch; at least one pixel must be painted."""
         size = self._settings.batch_size
         return batch_of((self._patch(meaning) for _ in range(size)), size)
 
@@ -73,7 +74,7 @@ class Patches:
         return image, *meaning.encode(labels, inside)
 
     def _draw(self, meaning: LabelMeaning) -> tuple[Canvas, int]:
-        """Draw a painted pixel: of a new stroke, else of any class, image and object alike."""
+        """Draw a painted pixel from a new stroke, or evenly over classes, images and objects."""
         fresh = [canvas for canvas in self._canvases.values() if canvas.new]
         if fresh and self.rng.random() < self._settings.new_share:
             canvas = fresh[int(self.rng.integers(len(fresh)))]

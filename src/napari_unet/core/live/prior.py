@@ -1,4 +1,4 @@
-"""How common classes are in images, as against what is painted of them."""
+"""Correction for classes that are painted more or less often than they occur in the images."""
 
 from __future__ import annotations
 
@@ -16,35 +16,36 @@ from napari_unet.core.training.start_model import HEAD
 __all__ = ["Prior", "patches_near_strokes", "prior_shift"]
 
 _MOST = 4.0
-"""How much less than another a class counts at most: a rare one that is painted is to be found."""
+"""Largest factor by which a class is reduced, so that rare classes are still found."""
 
 _MEMORY = 0.98
-"""Share of what was learned before that still counts after a batch."""
+"""Weight of the earlier counts after each batch."""
 
 _SETTLED_BATCHES = 100
-"""After which it counts in full: at first a network is hardly sure even of what is painted."""
+"""Batches until the correction applies in full: a new network is uncertain of everything."""
 
 _LEAST_SHARE = 0.2
-"""Of an equal share of what was learned: less, as of a class that was erased, says little."""
+"""Lowest share of a class, relative to equal shares: less, as of an erased class, is unreliable."""
 
 _LOOKS, _LOOK_PX = 4, 128
 _REACH_PX = 256
-"""How far off the patches lie at most: large images are painted where their objects are."""
+"""Largest distance of patches from strokes: in large images, people paint where the objects are."""
 
 Shares = NDArray[np.float64]
 
 
 class Prior:
-    """What is added to logits because classes are painted more or less than they occur.
+    """A correction of the logits for classes painted more or less often than they occur.
 
     Attributes
     ----------
     painted
-        How much of each class was learned, (classes,); None: nothing yet.
+        Count of learned pixels of each class, (classes,); None: nothing was learned yet.
     shift
-        Of the last `measure`, see `prior_shift`; less while little was learned. None: none yet.
+        Result of the last `measure`, see `prior_shift`; it is reduced during the first batches.
+        None: not measured yet.
     batches
-        How many were learned.
+        Number of learned batches.
     """
 
     def __init__(self) -> None:
@@ -53,66 +54,66 @@ class Prior:
         self.batches = 0
 
     def note(self, batch: Batch, classes: int) -> None:
-        """Count what is painted in a batch of so many classes."""
+        """Count the painted pixels of each class in a batch."""
         painted = batch.targets[batch.weight > 0].astype(np.intp)
         counts = np.bincount(painted, minlength=classes).astype(np.float64)
         self.painted = counts + (0 if self.painted is None else _MEMORY * self.painted)
         self.batches += 1
 
     def measure(self, outputs: Iterable[NDArray[np.float32]]) -> None:
-        """Compare it with how common the classes are in images.
+        """Compute the shift from the frequency of the classes in images.
 
         Parameters
         ----------
         outputs
-            Probabilities that the network gives without the shift, axes (classes, Y, X) each.
+            Probabilities predicted without the shift, axes (classes, Y, X) each.
         """
         expected = [maps.mean((1, 2)) for maps in outputs]
         if expected and self.painted is not None:
             settled = min(1, self.batches / _SETTLED_BATCHES)
             self.shift = settled * prior_shift(np.mean(expected, 0), self.painted)
 
-    def applied(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Add the shift to the bias of the last layer; two classes have one output."""
+    def correct(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return weights with the shift added to the bias of the last layer."""
         if self.shift is None:
             return dict(weights)
-        bias = weights[f"{HEAD}.bias"]
+        bias = weights[f"{HEAD}.bias"]  # two classes share one output
         added = self.shift if len(bias) == len(self.shift) else self.shift[1:] - self.shift[:1]
         return {**weights, f"{HEAD}.bias": bias + bias.new_tensor(added)}
 
     def dump(self) -> dict[str, Any]:
-        """Give it in plain values."""
+        """Return the state as plain values."""
         return {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in vars(self).items()}
 
     def load(self, values: Mapping[str, Any]) -> None:
-        """Go back to what `dump` gave."""
+        """Restore the state returned by `dump`."""
         for name, value in values.items():
             setattr(self, name, np.array(value) if isinstance(value, list) else value)
 
 
 def prior_shift(expected: Shares, painted: Shares) -> Shares:
-    """Find what to add to the logits of classes that are painted more or less than they occur.
+    """Compute the shift of the logits for classes painted more or less often than they occur.
 
-    Strokes show every class about as much, and a network that has learned from them calls too
-    much what is rare, above all along the rims, which nobody paints.
+    Strokes show all classes about equally often. A network that learned from them predicts rare
+    classes too often, most of all along the rims of objects, which are rarely painted.
 
     Parameters
     ----------
     expected
         Share of each class in images, (classes,).
     painted
-        How much of each was learned, (classes,), in any unit.
+        Count of learned pixels of each class, (classes,), in any unit.
 
     Returns
     -------
     array
-        Summand for each logit, (classes,): 0 for the class that gains most, and not less than minus
-        the logarithm of 4, which it is of classes that were not learned; 0 where none was.
+        Shift of each logit, (classes,), from -log(4) to 0. It is 0 for the class with the largest
+        gain, -log(4) for classes that were not learned, and 0 for all if no class was learned.
 
     Notes
     -----
-    Source: Saerens, Latinne and Decaestecker, "Adjusting the outputs of a classifier to new a
-    priori probabilities", Neural Computation 14(1), 2002; one step of it.
+    One step of the method of Saerens, Latinne and Decaestecker, "Adjusting the outputs of a
+    classifier to new a priori probabilities", Neural Computation 14(1), 2002.
     """
     learned = painted > 0
     if not learned.any():
@@ -124,16 +125,16 @@ def prior_shift(expected: Shares, painted: Shares) -> Shares:
 
 
 def patches_near_strokes(canvases: Iterable[Canvas], seed: int) -> Iterator[NDArray[np.float32]]:
-    """Cut a few patches, axes CYX, out of images, not far from what is painted on them.
+    """Yield a few patches of images, axes CYX, not far from the painted pixels.
 
-    They are the same ones for as long as the same is painted.
+    The patches stay the same as long as the labels do not change.
 
     Parameters
     ----------
     canvases
-        The images; those without strokes are left out.
+        Images with their labels; images without labels are skipped.
     seed
-        Of where the patches lie.
+        Seed for the positions of the patches.
     """
     rng = np.random.default_rng(seed)
     painted = [canvas for canvas in canvases if canvas.by_class]

@@ -1,4 +1,4 @@
-"""Regions of an image, and their prediction as part of the whole image."""
+"""Regions of an image, predicted exactly as in the whole image."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _CONTEXT_PX = 64
 
 
 def bounds(region: Sequence[slice] | None, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
-    """Return top, bottom, left and right of a region of an image of a shape; None: all of it."""
+    """Return top, bottom, left and right of a region; None: the whole image of the given shape."""
     if region is None:
         return 0, shape[0], 0, shape[1]
     (top, bottom, _), (left, right, _) = (
@@ -31,24 +31,24 @@ def bounds(region: Sequence[slice] | None, shape: tuple[int, ...]) -> tuple[int,
 def predict_region(
     network: BlockNetwork, image: NDArray[Any], region: Region | None
 ) -> NDArray[np.float32]:
-    """Predict a region with some context, so that it is the same as in the whole image.
+    """Predict a region with enough context that the result is the same as for the whole image.
 
     Parameters
     ----------
     network
-        What predicts.
+        Network that predicts.
     image
-        Normalised, axes CYX.
+        Normalised image, axes CYX.
     region
-        Slices along Y and X; None: all of it.
+        Slices along Y and X; None: the whole image.
 
     Returns
     -------
     float32 array
-        The network's maps in the region, axes CYX.
+        Maps of the network in the region, axes CYX.
     """
     top, bottom, left, right = bounds(region, image.shape[1:])
-    multiple = network.unet.multiple  # blocks begin where the whole image's would
+    multiple = network.unet.multiple  # align with the blocks of the whole image
     first = [max(0, start - _CONTEXT_PX) // multiple * multiple for start in (top, left)]
     near = (slice(first[0], bottom + _CONTEXT_PX), slice(first[1], right + _CONTEXT_PX))
     maps: NDArray[np.float32] = network(np.ascontiguousarray(image[(slice(None), *near)]))

@@ -1,4 +1,4 @@
-"""A live training on disk: the model, the strokes, the optimizer, so that it goes on tomorrow."""
+"""Live training on disk: model, strokes and optimizer, from which it can be resumed."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ _KEY = "napari_unet_live"
 
 @dataclass(frozen=True)
 class LiveSession:
-    """The files of a live training.
+    """The files of a live training session.
 
     Parameters
     ----------
     path
-        Their folder; made when something is written.
+        Folder of the session; created when something is written.
 
     Examples
     --------
@@ -46,7 +46,7 @@ class LiveSession:
 
     @property
     def model(self) -> Path:
-        """The model as it was saved last."""
+        """Path of the most recently saved model."""
         return self.path / "last.safetensors"
 
     @property
@@ -63,32 +63,32 @@ class LiveSession:
 
     @property
     def exists(self) -> bool:
-        """Whether the folder holds a live training."""
+        """Whether the folder contains a session."""
         return self._labels.is_file()
 
     @property
     def began(self) -> bool:
-        """Whether it had learned something: else there are strokes only."""
+        """Whether the session has a network; otherwise it contains only strokes."""
         return self._state.is_file()
 
     def describe(self, about: Mapping[str, Any]) -> None:
-        """Keep what belongs to the session and is not the training's: images, names.
+        """Write a description of the session, such as its images and names.
 
         Parameters
         ----------
         about
-            Plain data; `about` gives it back.
+            Plain data, which `about` reads.
 
         Raises
         ------
         StorageError
-            When the folder cannot be written.
+            If the folder cannot be written.
         """
         with atomic_path(self._about) as temporary:
             temporary.write_text(json.dumps(about, indent=1), encoding="utf-8")
 
     def about(self) -> dict[str, Any]:
-        """Read what `describe` kept; empty where it kept nothing, or it is damaged."""
+        """Read the description written by `describe`; empty if it is missing or damaged."""
         try:
             found = json.loads(self._about.read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -98,25 +98,25 @@ class LiveSession:
     def save(
         self, training: LiveTraining, others: Mapping[str, NDArray[np.integer[Any]]] | None = None
     ) -> None:
-        """Write everything, each file whole or not at all; the strokes first.
+        """Write all files, the strokes first; each file is written completely or not at all.
 
         Parameters
         ----------
         training
-            What is learned, and from which labels.
+            Training to save.
         others
-            Labels by name that are kept as well: of images that were taken away.
+            Labels of images that training does not use, by name.
 
         Raises
         ------
         StorageError
-            When the folder cannot be written.
+            If the folder cannot be written.
         """
         from napari_unet.core.models.model_file import save_model
         from napari_unet.core.models.tensor_file import write_tensors
 
         strokes: dict[str, Any] = {**(others or {}), **training.labels()}
-        # An array may not be called as an argument of the function is.
+        # The prefix keeps names from colliding with the function's own arguments.
         strokes = {_STROKES + name: labels for name, labels in strokes.items()}
         with atomic_path(self._labels) as temporary, temporary.open("wb") as file:
             np.savez_compressed(file, **strokes)
@@ -126,38 +126,43 @@ class LiveSession:
             write_tensors(self._state, tensors, {_KEY: json.dumps(values)})
 
     def labels(self) -> dict[str, NDArray[np.integer[Any]]]:
-        """Read the labels of each image by its name.
+        """Read the labels of each image, by name.
 
         Raises
         ------
         SettingsError
-            When there are none, or they are damaged.
+            If there are none, or they are damaged.
         """
         try:
             with self._labels.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-                # By the full names of its members: one may be called "a.npy" beside "a".
+                # Full member names, because there may be both "a" and "a.npy".
                 return {name.removeprefix(_STROKES): file[f"{name}.npy"] for name in file.files}
-        except Exception:  # NumPy and zipfile raise what they like where a file is damaged
+        except Exception:  # NumPy and zipfile raise various types for damaged files
             pass
         raise SettingsError(
-            f"{self.path} holds no strokes of a live training, or they are damaged. Choose another "
-            "folder, or start anew."
+            f"{self.path} contains no strokes of a live training, or they are damaged. Choose "
+            "another folder, or start a new session."
         )
 
     def task(self) -> Task:
-        """Read what was painted: classes, or objects; raises as `restore`."""
+        """Read the task of the session; raises the errors of `restore`."""
         from napari_unet.core.tasks.any_task import parse_task
 
         with self._reading():
             return parse_task(self._values()["task"])
 
     def restore(self, training: LiveTraining) -> None:
-        """Go on: `training` was made with the saved task, and gets its images afterwards.
+        """Restore the saved state; call this before adding images.
+
+        Parameters
+        ----------
+        training
+            New training with the saved task.
 
         Raises
         ------
         ModelFileError
-            When there is no state, or it is damaged.
+            If the state is missing or damaged.
         """
         from safetensors.torch import load_file
 
@@ -166,7 +171,7 @@ class LiveSession:
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
-        """Say what is wrong with a state, whatever was raised by it."""
+        """Convert unexpected exceptions while reading the state to a `ModelFileError`."""
         try:
             yield
         except UNetError:
@@ -174,8 +179,8 @@ class LiveSession:
         except Exception as error:
             raise ModelFileError(
                 f"{self._state} is damaged ({type(error).__name__}: {error}). The strokes are in "
-                f"{self._labels.name} beside it; remove {self._state.name} to go on with them from "
-                "the start model."
+                f"{self._labels.name} in the same folder. Delete {self._state.name} to train with "
+                "them again from the start model."
             ) from error
 
     def _values(self) -> dict[str, Any]:
@@ -183,6 +188,9 @@ class LiveSession:
 
         header = read_header(self._state).get(_KEY)
         if header is None:
-            raise ModelFileError(f"{self._state} is not the state of a live training.")
+            raise ModelFileError(
+                f"{self._state} is not the state of a live training. Choose the folder of a "
+                "session."
+            )
         values: dict[str, Any] = json.loads(header)
         return values

@@ -1,4 +1,4 @@
-"""How to train live."""
+"""Settings of live training."""
 
 from __future__ import annotations
 
@@ -12,40 +12,40 @@ from napari_unet.core.settings import Settings
 __all__ = ["LiveSettings"]
 
 _OTHER_IMAGES = {"warp_probability": 0.5, "scale": (0.5, 2), "channel_jitter": 0.15}
-"""Objects of other sizes and other stains than the few that are painted: an image or two teach
-nothing of them, and a network that has seen small nuclei alone leaves large ones empty."""
+"""Augmentation that simulates other object sizes and stains than those of the few painted objects.
+Without it, a network trained only on small nuclei does not fill large ones."""
 
 
 class LiveSettings(Settings):
-    """How to train live.
+    """Settings of live training.
 
     Parameters
     ----------
     patch_px
-        Side of the square patches.
+        Side of the square training patches in pixels.
     batch_size
-        Patches per step.
+        Number of patches per step.
     learning_rate
-        Constant, of AdamW.
+        Learning rate of AdamW, which is constant.
     average_decay
-        Of the moving average of the weights, which is what predicts; less after an edit, so that
-        it soon shows.
+        Decay of the moving average of the weights, which is used for predictions. It is lower after
+        an edit, so that its effect is visible soon.
     pull
-        How strongly a start model is held on to, see `Learner`: few strokes say little about other
-        images, and without it what was learned of them is soon forgotten.
+        Strength of the pull towards the start model, see `Learner`. Without it, the network soon
+        forgets other images, about which a few strokes contain little information.
     style_noise
-        Strength of the `style_noise` where there is a start model: other images are stained and
-        exposed in other ways than the one that is painted.
+        Strength of the style noise of `Learner`, if there is a start model. It simulates other
+        stains and exposures than those of the painted image.
     new_share
-        Share of the patches around the newest strokes, while they are new.
+        Share of patches drawn around the newest strokes.
     augmentation
-        How patches are varied.
+        Augmentation of the patches.
     depth, base_channels
-        Of a network from scratch.
+        Size of a network trained from scratch.
     device, precision
         See `choose_compute`.
     seed
-        Of everything random.
+        Seed of all random choices.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What a live model comes from: the images it has learned from, the model it started from."""
+"""Provenance of a live model: the images it learned from and the model it started from."""
 
 from __future__ import annotations
 
@@ -16,39 +16,39 @@ __all__ = ["Sources", "origin"]
 
 
 class Sources:
-    """The images that a live training has learned from, also those that were taken away."""
+    """The images that live training has learned from, including images that were removed."""
 
     def __init__(self) -> None:
         self._here: dict[str, TrainedOn] = {}
         self._learned: dict[str, TrainedOn] = {}
 
     def put(self, name: str, image: NDArray[Any]) -> None:
-        """Recognise an image, raw values, axes CYX, by its pixels."""
-        pixels = image[0] if len(image) == 1 else image  # as `Image` holds it
+        """Compute the fingerprint of an image of raw values, axes CYX."""
+        pixels = image[0] if len(image) == 1 else image  # the axes that `Image` stores
         planes = plane_hashes(Image(image, "CYX")) if len(image) > 1 else ()
         self._here[name] = TrainedOn(
             name=name, group=name, role="training", sha256=image_hash(pixels), planes=planes
         )
 
     def note(self, names: Iterable[str]) -> None:
-        """Remember the images of these names: something is painted on them."""
+        """Record images, by name, as learned from."""
         self._learned |= {self._here[name].sha256: self._here[name] for name in names}
 
     def load(self, info: ModelInfo) -> None:
-        """Take over what a model says that it has learned from."""
+        """Read from a header which images the model has learned from."""
         self._learned = {image.sha256: image for image in info.trained_on}
 
     def describe(self, info: ModelInfo, steps: int, objects: int | None) -> ModelInfo:
-        """Write into a header what the model comes from.
+        """Return a header with the provenance of the model.
 
         Parameters
         ----------
         info
-            The header; its provenance names the model that it started from.
+            Header to extend; its provenance already names the model that training started from.
         steps
-            Optimizer steps so far.
+            Number of optimizer steps so far.
         objects
-            Painted objects; None where labels are classes.
+            Number of painted objects; None if labels are classes.
         """
         images = len(self._learned)
         counts = {"train_images": images, "train_groups": images}
@@ -65,7 +65,7 @@ class Sources:
 
 
 def origin(start: ModelInfo | None, name: str) -> dict[str, Any]:
-    """Name the model that one called `name` started from: also after it went on from itself."""
+    """Return the model that `name` started from, even if it was resumed from its own file."""
     if start is None:
         return {}
     own = start.name == name and start.provenance

@@ -1,4 +1,4 @@
-"""What is painted: labels that change, the newest strokes, and how well they were foreseen."""
+"""Painted labels that change, their newest strokes, and how well strokes were predicted."""
 
 from __future__ import annotations
 
@@ -19,41 +19,41 @@ Float = NDArray[np.float32]
 Labels = NDArray[np.integer[Any]]
 
 _USES = 12
-"""How often a new stroke is drawn ahead of the others."""
+"""Number of patches for which a new stroke is preferred."""
 _MOST_NEW = 50
 
 
 @dataclass(eq=False)
 class Stroke:
-    """Pixels that were painted at once, as flat indices, and how often they are still preferred."""
+    """A stroke: the flat indices of its pixels, and the number of patches that still prefer it."""
 
     pixels: NDArray[np.int64]
     uses: int = _USES
 
 
 class Canvas:
-    """A normalised image and labels that are painted on it, 0 where nothing is painted.
+    """A normalised image and the labels painted on it.
 
     Parameters
     ----------
     image
-        float32, axes CYX.
+        Normalised image, float32, axes CYX.
     labels
-        Integers, axes YX. What is painted already counts as one stroke.
+        Integer labels, axes YX, 0 for unpainted pixels. All painted pixels count as one new stroke.
     known
-        Labels that were learned from before, axes YX: where they are the same nothing is new.
+        Labels that were learned before, axes YX: pixels with the same label do not count as new.
 
     Raises
     ------
     LabelsError
-        When the shapes differ, or labels are negative.
+        If the shapes differ, or labels are negative.
     """
 
     def __init__(self, image: Float, labels: Labels, known: Labels | None = None) -> None:
         if image.shape[1:] != labels.shape:
             raise LabelsError(
-                f"The labels have the shape {labels.shape}, the image {image.shape[1:]}: expected "
-                "the same. Choose labels that belong to the image."
+                f"The labels have the shape {labels.shape}, but the image has {image.shape[1:]}. "
+                "Choose labels that belong to the image."
             )
         _check_numbers(labels)
         self.image = image
@@ -72,31 +72,31 @@ class Canvas:
         Parameters
         ----------
         origin
-            Where the block begins, (y, x).
+            First pixel of the block, (y, x).
         block
-            The labels there from now on.
+            New labels of the block, axes YX.
 
         Returns
         -------
         array
-            Flat indices of the pixels that got a class, or another one than they had at last:
-            what is erased and comes back was learned from before.
+            Flat indices of the pixels with a new class. Pixels that were erased and are painted
+            with their old class again are not included, because they were already learned.
 
         Raises
         ------
         LabelsError
-            When the block reaches out of the image, or labels are negative.
+            If the block extends beyond the image, or labels are negative.
         """
         _check_numbers(block)
         (top, left), (height, width) = origin, block.shape
         here = (slice(top, top + height), slice(left, left + width))
-        if not np.can_cast(block.dtype, self.labels.dtype):  # larger numbers than so far
+        if not np.can_cast(block.dtype, self.labels.dtype):  # for larger labels
             self.labels, self._latest = (a.astype(np.int64) for a in (self.labels, self._latest))
         before = self.labels[here]
         if min(origin) < 0 or before.shape != block.shape:
             raise LabelsError(
-                f"Labels of the shape {block.shape} at {origin} reach out of an image of the shape "
-                f"{self.labels.shape}: expected a part of it."
+                f"Labels of the shape {block.shape} at {origin} extend beyond the image, which has "
+                f"the shape {self.labels.shape}. Paint only inside the image."
             )
         painted = (block != before) & (block != 0)
         new = painted & (block != self._latest[here])
@@ -114,18 +114,18 @@ class Canvas:
 
     @property
     def by_class(self) -> dict[int, NDArray[np.int64]]:
-        """Flat indices of the painted pixels of each class that is painted."""
+        """Flat indices of the painted pixels, by class."""
         if self._by_class is None:
             painted = np.flatnonzero(self.labels)
             ids = self.labels.ravel()[painted]
-            order = np.argsort(ids, kind="stable")  # once, however many objects there are
+            order = np.argsort(ids, kind="stable")  # one sort, regardless of the number of objects
             numbers, first = np.unique(ids[order], return_index=True)
             parts = np.split(painted[order], first[1:]) if numbers.size else []
             self._by_class = dict(zip(numbers.tolist(), parts, strict=True))
         return self._by_class
 
     def take_new(self, rng: np.random.Generator) -> int | None:
-        """Draw a pixel of one of the newest strokes that is still painted; None: there is none."""
+        """Draw a painted pixel from one of the newest strokes; return None if there is none."""
         while self.new:
             stroke = self.new[int(rng.integers(len(self.new)))]
             left = stroke.pixels[self.labels.ravel()[stroke.pixels] > 0]
@@ -137,9 +137,9 @@ class Canvas:
         return None
 
     def digest(self) -> str:
-        """Hash of the labels, for comparison with where they are painted."""
+        """Return a hash of the labels, to compare them with those in the viewer."""
         if not self._digest:
-            painted = np.flatnonzero(self.labels)  # far fewer than there are pixels
+            painted = np.flatnonzero(self.labels)  # only a small part of all pixels
             numbers = self.labels.ravel()[painted].astype(np.int64)
             words = (np.array(self.labels.shape), painted, numbers)
             self._digest = hashlib.sha256(b"".join(map(bytes, words))).hexdigest()
@@ -148,14 +148,14 @@ class Canvas:
 
 @dataclass
 class StrokeScores:
-    """How well strokes were foreseen, each before it was trained on.
+    """Scores of strokes that were predicted before they were learned.
 
     Parameters
     ----------
     window
-        How many of the latest strokes of each class count.
+        Number of the latest strokes of each class that count.
     least
-        Strokes of each class below which there is no score.
+        Lowest number of strokes of each class for which there is a score.
     """
 
     window: int = 10
@@ -163,21 +163,21 @@ class StrokeScores:
     _shares: dict[int, deque[float]] = field(default_factory=dict)
     _pieces: dict[int, tuple[int, int]] = field(default_factory=dict)
 
-    def add(self, painted: Labels, foreseen: Labels, *, continues: bool = False) -> None:
-        """Note a stroke.
+    def add(self, painted: Labels, predicted: Labels, *, continues: bool = False) -> None:
+        """Add a stroke.
 
         Parameters
         ----------
-        painted, foreseen
-            The classes that were painted, and those that were predicted there.
+        painted, predicted
+            Painted and predicted classes of the pixels of the stroke.
         continues
-            Whether it is the next piece of the stroke before: both are one stroke, of which the
-            later piece counts by its size.
+            Whether the pixels continue the previous stroke: all pieces count as one stroke,
+            weighted by their size.
         """
         pieces = self._pieces if continues else {}
         self._pieces = dict(pieces)
         for class_id in map(int, np.unique(painted)):
-            here = foreseen[painted == class_id]
+            here = predicted[painted == class_id]
             right, size = pieces.get(class_id, (0, 0))
             right, size = right + int(np.sum(here == class_id)), size + here.size
             strokes = self._shares.setdefault(class_id, deque(maxlen=self.window))
@@ -187,26 +187,27 @@ class StrokeScores:
             self._pieces[class_id] = right, size
 
     def begin_stroke(self) -> None:
-        """Note that what comes next is not a piece of the stroke before."""
+        """Start a new stroke, which does not continue the previous one."""
         self._pieces = {}
 
     @property
     def counts(self) -> dict[int, int]:
-        """Strokes that count, by class."""
+        """Number of strokes that count, by class."""
         return {class_id: len(strokes) for class_id, strokes in self._shares.items()}
 
     def balanced_accuracy(self, classes: Collection[int]) -> float | None:
-        """Give the mean over classes of the mean share foreseen.
+        """Return the share of correctly predicted pixels, averaged over strokes, then over classes.
 
         Parameters
         ----------
         classes
-            Those that are painted now: what was painted by mistake and erased is not waited for.
+            Classes that are painted now; classes that were painted by mistake and erased are
+            ignored.
 
         Returns
         -------
         float or None
-            None: too few strokes to judge.
+            Mean share from 0 to 1; None if there are too few strokes.
         """
         shares = [strokes for i, strokes in self._shares.items() if i in classes]
         if len(shares) < 2 or min(map(len, shares)) < self.least:
@@ -214,17 +215,17 @@ class StrokeScores:
         return float(np.mean([np.mean(strokes) for strokes in shares]))
 
     def dump(self) -> dict[str, list[float]]:
-        """Give plain values that can be saved."""
+        """Return the scores as plain values."""
         return {str(class_id): list(strokes) for class_id, strokes in self._shares.items()}
 
     def load(self, values: dict[str, list[float]]) -> None:
-        """Take back what `dump` gave."""
+        """Restore the scores returned by `dump`."""
         self._shares = {int(i): deque(s, maxlen=self.window) for i, s in values.items()}
 
 
 def _check_numbers(labels: Labels) -> None:
     if labels.dtype.kind == "i" and (least := labels.min(initial=0)) < 0:
         raise LabelsError(
-            f"There are negative labels ({least}): expected 0 where nothing is painted, and "
-            "numbers from 1 on. Paint or fill them with 0."
+            f"There are negative labels ({least}), but labels must be 0 for unpainted pixels or at "
+            "least 1. Paint or fill the negative labels with 0."
         )

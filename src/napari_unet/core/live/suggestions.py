@@ -1,4 +1,4 @@
-"""Where in an image painting would help most, and what might be painted there."""
+"""Suggestions of where to paint next, and of the labels to paint there."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["find_least_certain", "suggest_labels"]
 
 _TILE_PX = 512
 _MOST_TILES = 16
-"""Most tiles that are predicted: a question about a large image must not delay strokes."""
+"""Largest number of predicted tiles, so that a large image does not delay strokes."""
 
 
 def find_least_certain(
@@ -27,18 +27,18 @@ def find_least_certain(
     Parameters
     ----------
     network
-        What predicts.
+        Network that predicts.
     canvas
-        The image. Of a large one only some tiles are predicted, others each time.
+        Image with its labels. Of a large image, only some random tiles are predicted.
     window_px
-        Side of the window; see `least_certain_window`.
+        Side of the window in pixels, see `least_certain_window`.
     rng
-        Chooses the tiles.
+        Random generator that chooses the tiles.
 
     Returns
     -------
     tuple of slice
-        Along Y and X; None if something is painted in every window.
+        Slices along Y and X; None if every window contains painted pixels.
     """
     shape = canvas.labels.shape
     tiles = [
@@ -58,13 +58,13 @@ def find_least_certain(
 def suggest_labels(
     network: LiveNetwork, canvas: Canvas, window: Region
 ) -> tuple[tuple[int, int], NDArray[np.integer[Any]]]:
-    """Suggest what might be painted in a window of an image.
+    """Suggest labels for a window of an image.
 
     Returns
     -------
     origin, labels
-        First pixel of the labels, (y, x), and the labels, axes YX, 0 where there is no suggestion;
-        see `LabelMeaning.proposal`.
+        First pixel of the labels, (y, x), and the labels, axes YX, 0 for pixels without a
+        suggestion; see `LabelMeaning.proposal`.
     """
     margin = network.meaning.margin_px
     labels = canvas.labels

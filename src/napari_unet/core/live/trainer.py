@@ -1,4 +1,4 @@
-"""A network that keeps learning from what is painted at the moment."""
+"""Training on images whose labels change while the network learns."""
 
 from __future__ import annotations
 
@@ -31,25 +31,25 @@ Labels = NDArray[np.integer[Any]]
 class LiveTraining:
     """Trains on images whose labels change.
 
-    It does nothing unless it is called: call `step` as often as you like, and `put`, `edit`,
-    `remove`, `set_task` and `outputs` in between. `run_live` does that for you.
+    Call `step` repeatedly, and `put`, `edit`, `remove`, `set_task` and `outputs` between steps, or
+    use `run_live`, which makes these calls.
 
     Parameters
     ----------
     task
-        Classes, or objects on a background (see `ObjectMeaning`); 0 is "not painted". Objects are
-        decoded as by the start model, if that predicts objects.
+        Classes, or objects on a background (see `ObjectMeaning`); the label 0 means "not painted".
+        Objects are decoded with the settings of the start model, if it predicts objects.
     start
         Model to start from; None: from scratch.
     settings
-        How to train.
+        Training settings.
     name
-        Of the model.
+        Name of the model.
 
     Raises
     ------
     SettingsError
-        If the task is not sparse, or the start model is one of volumes.
+        If the task is not sparse, or the start model is three-dimensional.
 
     Examples
     --------
@@ -91,36 +91,36 @@ class LiveTraining:
         ranges: Sequence[IntensityRange] | None = None,
         known: Labels | None = None,
     ) -> None:
-        """Add an image, or replace it.
+        """Add an image, or replace the image of the same name.
 
         Parameters
         ----------
         name
-            What it is called in the other methods.
+            Name of the image in the other methods.
         image
             Raw values, axes CYX.
         labels
-            Axes YX, 0 where nothing is painted.
+            Labels, axes YX, 0 for unpainted pixels.
         rgb
             Whether the channels are red, green and blue.
         ranges
-            Result of `ranges` for the depth stack that contains the image; None: its own range.
+            Result of `ranges` for the stack that contains the image; None: the range of the image.
         known
-            Labels, axes YX, that were learned before they were saved: where they are the same
-            nothing is new. None: nothing was.
+            Labels that were learned before, axes YX: pixels with the same label do not count as
+            new. None: all painted pixels are new.
 
         Raises
         ------
         LabelsError
             If image and labels differ in shape, labels are negative, or the channels differ from
-            those of other images, including those that were learned from before.
+            those of other images, including images that were removed.
         """
         self._canvases.check(name, image.shape[0], rgb, self._network.info)
         ranges = ranges or self.ranges(image, rgb, name)
         self._canvases.put(name, image, labels, ranges, rgb, known)
 
     def ranges(self, image: NDArray[Any], rgb: bool, name: str = "image") -> list[IntensityRange]:
-        """Find the intensity range of each channel of an image.
+        """Return the intensity range of each channel of an image.
 
         Parameters
         ----------
@@ -132,7 +132,7 @@ class LiveTraining:
         return self._network.normalization(rgb).ranges(image, rgb, name)
 
     def remove(self, name: str) -> None:
-        """Remove an image; what was learned from it lasts for a while."""
+        """Remove an image; the network forgets it only gradually."""
         self._canvases.remove(name)
 
     def edit(
@@ -144,21 +144,21 @@ class LiveTraining:
         judged: bool = True,
         continues: bool = False,
     ) -> None:
-        """Replace a block of an image's labels; what is newly painted is judged first.
+        """Replace a block of an image's labels; newly painted pixels are judged first.
 
         Parameters
         ----------
         name
-            The image.
+            Name of the image.
         origin
             First pixel of the block, (y, x).
         block
-            The labels there from now on, axes YX.
+            New labels of the block, axes YX.
         judged
-            Whether the model is scored on it; false for its own suggestions that were accepted.
+            Whether the network is scored on the block; False for accepted suggestions.
         continues
-            Whether it is a further piece of the stroke before, sent while that was still being
-            drawn: it is judged by the same network, even if that has learned from the stroke since.
+            Whether the block continues the previous stroke. It is then compared with the prediction
+            of the network as it was when the stroke began.
         """
         canvas = self._canvases[name]
         pixels = canvas.edit(origin, block)
@@ -169,33 +169,33 @@ class LiveTraining:
             self._judge.judge(canvas, pixels, continues=continues)
 
     def set_task(self, task: Task) -> None:
-        """Change the classes; the features that were learned are kept."""
+        """Change the task, and keep the learned features."""
         began = self._network.began
         self._network.change_task(task)
         if began and not self._network.began:
             self._judge.stop()
 
     def labels(self) -> dict[str, Labels]:
-        """Return the labels of each image by its name."""
+        """Return the labels of each image, by name."""
         return {name: canvas.labels for name, canvas in self._canvases.by_name.items()}
 
     def digest(self, name: str) -> str:
-        """Compute the hash of an image's labels, see `Canvas.digest`."""
+        """Return a hash of an image's labels, see `Canvas.digest`."""
         return self._canvases[name].digest()
 
     @property
     def meaning(self) -> LabelMeaning:
-        """What painted numbers stand for; turns outputs into labels."""
+        """Meaning of the painted labels, which converts outputs to labels."""
         return self._network.meaning
 
     @property
     def scores(self) -> StrokeScores:
-        """How well strokes were predicted before they were learned."""
+        """Scores of strokes that were predicted before they were learned."""
         return self._judge.scores
 
     @property
     def score(self) -> float | None:
-        """The mean over what is painted now, see `StrokeScores.balanced_accuracy`."""
+        """Mean score over the painted classes, see `StrokeScores.balanced_accuracy`."""
         return self.scores.balanced_accuracy(self._patches.kinds(self.meaning))
 
     # -- learning --------------------------------------------------------------------------------
@@ -207,16 +207,16 @@ class LiveTraining:
 
     @property
     def began(self) -> bool:
-        """Whether there is a network already."""
+        """Whether the network has been built."""
         return self._network.began
 
     @property
     def steps(self) -> int:
-        """Steps taken."""
+        """Number of training steps."""
         return self._network.steps
 
     def step(self) -> float:
-        """Learn from one batch and return its loss.
+        """Train on one batch and return its loss.
 
         Raises
         ------
@@ -225,56 +225,56 @@ class LiveTraining:
         """
         if not self.ready:
             raise LabelsError(
-                "Fewer than two classes are painted: paint a stroke of at least two of them "
+                "Fewer than two classes are painted. Paint a stroke of at least two classes "
                 "(background is one; so is any object)."
             )
         return self._network.step()
 
     def model(self) -> Model:
-        """Return the model as it is now; classes count as they occur, see `Prior`.
+        """Return the current model, corrected for the frequency of classes by `Prior`.
 
         Raises
         ------
         SettingsError
-            If nothing was learned yet.
+            If nothing has been learned yet.
         """
         return self._network.model()
 
     # -- predicting ------------------------------------------------------------------------------
 
     def outputs(self, name: str, region: Region | None = None) -> NDArray[np.float32]:
-        """Predict an image, or a region of it, with what has been learned.
+        """Predict an image, or a region of it, with the current network.
 
         Parameters
         ----------
         name
-            The image.
+            Name of the image.
         region
-            Slices along Y and X; None: all of it.
+            Slices along Y and X; None: the whole image.
 
         Returns
         -------
         float32 array
-            Probability of each class, axes (classes, Y, X); see `Semantic.ids` for their order. Of
-            objects the maps of `Instances.heads`.
+            Probability of each class, axes (classes, Y, X), in the order of `Semantic.ids`; for
+            objects, the maps of `Instances.heads`.
         """
         return self._network.predict(self._canvases[name], region)
 
     def least_certain(self, name: str, window_px: int | None = None) -> Region | None:
-        """Find where an image is least certain and not painted, see `find_least_certain`."""
+        """Find the least certain unpainted window of an image, see `find_least_certain`."""
         side_px = window_px or self.meaning.window_px
         return find_least_certain(self._network, self._canvases[name], side_px, self._patches.rng)
 
     def proposal(self, name: str, window: Region) -> tuple[tuple[int, int], Labels]:
-        """Suggest what might be painted in a window of an image, see `suggest_labels`."""
+        """Suggest labels for a window of an image, see `suggest_labels`."""
         return suggest_labels(self._network, self._canvases[name], window)
 
     # -- saving ----------------------------------------------------------------------------------
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Return what is needed to continue, beside images and labels.
+        """Return the state that `restore` needs in addition to images and labels.
 
-        It does not include which strokes are new: after `put` all are drawn equally often.
+        The state does not record which strokes are new.
         """
         tensors, values = self._network.state()
         values["scores"] = self.scores.dump()
@@ -282,7 +282,7 @@ class LiveTraining:
         return tensors, values
 
     def restore(self, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
-        """Continue from what `state` returned."""
+        """Continue from the result of `state`."""
         self._network.restore(tensors, values)
         self.scores.load(values["scores"])
         self._patches.rng.bit_generator.state = values["random"]

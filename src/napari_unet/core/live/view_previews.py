@@ -1,4 +1,4 @@
-"""Previews of what is in view while a network learns, within a share of the time."""
+"""Previews of the part of an image in view, limited to a share of the time."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from napari_unet.core.live.trainer import LiveTraining
 __all__ = ["ViewPreviews"]
 
 _LEAST_PREVIEW_S = 0.3
-"""Least time between two previews."""
+"""Shortest time between two previews."""
 _PREVIEW_SHARE = 0.25
-"""Share of the time that previews may take."""
+"""Largest share of the time that previews may take."""
 _TILE_PX = 256
 _LARGEST_PLANE_PX = 4096**2
-"""Of larger planes only the part in view is previewed."""
+"""Largest plane that is previewed completely; in larger planes, only the part in view."""
 _LARGEST_DECODED_PX = 1024**2
-"""The same for objects, which cannot be joined from tiles."""
+"""The same limit for objects, which cannot be joined from tiles."""
 
 
 class ViewPreviews:
-    """Predicts the part of an image that is in view, and between that the rest of it.
+    """Predicts the part of an image in view, alternating with the rest of the image.
 
     Parameters
     ----------
     training
-        What predicts.
+        Training whose network predicts.
     """
 
     def __init__(self, training: LiveTraining) -> None:
@@ -43,14 +43,14 @@ class ViewPreviews:
         self._next_s = 0.0
 
     def show(self, view: ShowView) -> None:
-        """Preview another view from now on, the first time at once."""
+        """Change the view; its first preview is due immediately."""
         self._view = view if view.name else None
         self._parts = None
         self._shown.clear()
         self._next_s = 0.0
 
     def next_preview(self, applied: int) -> LivePreview | None:
-        """Predict the next part if it is time and there is something new to show.
+        """Predict the next part if a preview is due and something has changed.
 
         Parameters
         ----------
@@ -62,7 +62,7 @@ class ViewPreviews:
         if view is None or not training.began or start_s < self._next_s:
             return None
         labels = training.labels().get(view.name)
-        if labels is None:  # the image was removed a moment ago
+        if labels is None:  # the image was removed
             return None
         self._parts = self._parts or self._parts_of(view, labels.shape)
         part = next(self._parts)
@@ -91,9 +91,10 @@ class ViewPreviews:
         )
 
     def _parts_of(self, view: ShowView, shape: tuple[int, ...]) -> Iterator[Region]:
-        """Repeat the part in view, alternating with the tiles of the rest of the plane.
+        """Yield the part in view, alternating with the tiles of the rest of the plane, endlessly.
 
-        Objects are not joined from tiles: of them the whole plane is repeated unless it is large.
+        Objects cannot be joined from tiles, so they are predicted in the whole plane, or only in
+        the part in view if the plane is large.
         """
         whole = (0, 0, shape[0], shape[1])
         seen = whole if view.region is None else view.region

@@ -1,9 +1,9 @@
-"""Making a trained network useful for new images within a second, before it learns anything.
+"""Adaptation of a trained network to new images within a second, before it is trained.
 
-Its batch normalisation gets the statistics of the new images, and its last layer is fitted to
-what is painted: a linear classifier on features that another task has taught. A network that knew
-another number of channels sees that combination of the new ones in which what is painted differs
-most, if that helps.
+The batch normalisation gets the statistics of the new images, and the last layer is fitted to the
+painted pixels: a linear classifier on features learned for another task. If the network was trained
+on another number of channels, it may receive the weighted sum of the new channels in which the
+painted classes differ most.
 """
 
 from __future__ import annotations
@@ -38,16 +38,16 @@ _MOST_PIXELS = 4000
 
 
 def warm_weights(start: Model, info: ModelInfo, batches: Sequence[Batch]) -> dict[str, Tensor]:
-    """Fit a trained network to images of another kind, before the first step.
+    """Fit a trained network to new images, before the first training step.
 
     Parameters
     ----------
     start
-        The trained network.
+        Trained model.
     info
-        Header of the new one.
+        Header of the new model.
     batches
-        Patches with what is painted in them.
+        Patches with painted labels.
 
     Returns
     -------
@@ -62,7 +62,7 @@ def warm_weights(start: Model, info: ModelInfo, batches: Sequence[Batch]) -> dic
     targets = [torch.from_numpy(b.targets) for b in batches]
     painted = [torch.from_numpy(b.weight) for b in batches]
 
-    def fitted(candidate: dict[str, Tensor]) -> tuple[float, dict[str, Tensor]]:
+    def fit(candidate: dict[str, Tensor]) -> tuple[float, dict[str, Tensor]]:
         net = UNet(info.unet)
         net.load_state_dict(candidate)
         adapt_statistics(net, images)
@@ -78,7 +78,7 @@ def warm_weights(start: Model, info: ModelInfo, batches: Sequence[Batch]) -> dic
         pixels, classes = _painted([i.movedim(1, -1) for i in images], targets, painted)
         shares = separating_channels(pixels, classes != info.task.background_target)
         views.append(through_channels(weights, shares))
-    best, *others = (fitted(turned(v)) for v in views for turned in (dict, for_inverted_images))
+    best, *others = (fit(turned(v)) for v in views for turned in (dict, for_inverted_images))
     for other in others:
         if other[0] < CLEARLY * best[0]:
             best = other
@@ -86,7 +86,7 @@ def warm_weights(start: Model, info: ModelInfo, batches: Sequence[Batch]) -> dic
 
 
 def _same_classes(start: ModelInfo, info: ModelInfo) -> bool:
-    """Whether every output means what it did: one of many classes has the same name."""
+    """Return whether all outputs have the same meaning; class names must match."""
     if not same_outputs(start, info):
         return False
     tasks = [task for task in (start.task, info.task) if task.class_targets]
@@ -100,19 +100,19 @@ def separating_channels(pixels: Tensor, foreground: Tensor) -> Tensor:
     Parameters
     ----------
     pixels
-        Normalised, (N, C).
+        Normalised pixels, (N, C).
     foreground
-        Which of them are, (N,).
+        Mask of the pixels that are foreground, (N,).
 
     Returns
     -------
     Tensor
-        Weight of each channel, (C,); their magnitudes add up to 1. Equal ones where there are fewer
-        than two pixels of a kind, or both are alike.
+        Weight of each channel, (C,); their magnitudes sum to 1. All weights are equal if foreground
+        or background has fewer than two pixels, or if they do not differ.
 
     Notes
     -----
-    Fisher's linear discriminant, its covariance shrunk towards a multiple of the identity.
+    Fisher's linear discriminant, with the covariance shrunk towards a multiple of the identity.
     """
     count = pixels.shape[1]
     kinds = [pixels[foreground].double(), pixels[~foreground].double()]
@@ -128,20 +128,20 @@ def separating_channels(pixels: Tensor, foreground: Tensor) -> Tensor:
 
 @torch.no_grad()
 def adapt_statistics(net: UNet, images: Sequence[Tensor]) -> None:
-    """Take the statistics of batch normalisation from images.
+    """Set the statistics of batch normalisation from images.
 
     Parameters
     ----------
     net
-        Changed in place; left in evaluation mode.
+        Network, which is changed in place and left in evaluation mode.
     images
-        Normalised, (N, C, Y, X) each.
+        Normalised images, (N, C, Y, X) each.
     """
     layers = [m for m in net.modules() if isinstance(m, nn.BatchNorm2d | nn.BatchNorm3d)]
     momenta = [layer.momentum for layer in layers]
     for layer in layers:
         layer.reset_running_stats()
-        layer.momentum = None  # the plain mean over all that is seen
+        layer.momentum = None  # the plain mean over all images
     net.train()
     for image in images:
         net(image)
@@ -155,22 +155,22 @@ def fit_head(
 ) -> float:
     """Fit the last layer to painted pixels: a linear classifier on the features before it.
 
-    It stays as near as it may to what it was: an output that the start model knew, such as the
-    foreground, has learned from more than a few strokes.
+    The fit is regularised towards the old weights, because an output of the start model, such as
+    the foreground, was trained on much more than a few strokes.
 
     Parameters
     ----------
     net
-        In evaluation mode; its head is changed in place.
+        Network in evaluation mode, whose head is changed in place.
     images
-        Normalised, (N, C, Y, X) each.
+        Normalised images, (N, C, Y, X) each.
     targets, weights
-        Class indices and weights as `Semantic.encode` returns them, (N, 1, Y, X) each.
+        Class indices and weights as returned by `Semantic.encode`, (N, 1, Y, X) each.
 
     Returns
     -------
     float
-        Mean cross-entropy that is left, each class counting alike.
+        Mean cross-entropy after the fit, with equal weight for each class.
     """
     with torch.no_grad():
         maps = [net.features(image).movedim(1, -1) for image in images]
@@ -221,7 +221,7 @@ def _loss_left(
     targets: Sequence[Tensor],
     weights: Sequence[Tensor],
 ) -> float:
-    """Mean loss of a network that knows objects already: its outputs are right for them."""
+    """Return the mean loss of a network whose outputs for objects need no fit."""
     loss = task.loss()
     batches = zip(images, targets, weights, strict=True)
     return float(np.mean([float(loss(net(i), t, w)) for i, t, w in batches]))
@@ -230,7 +230,7 @@ def _loss_left(
 def _painted(
     maps: Sequence[Tensor], targets: Sequence[Tensor], weights: Sequence[Tensor]
 ) -> tuple[Tensor, Tensor]:
-    """Values (pixels, channels) and class indices of the pixels that are painted."""
+    """Return the values (pixels, channels) and class indices of the painted pixels."""
     values, classes = [], []
     for some, target, weight in zip(maps, targets, weights, strict=True):
         painted = weight[:, 0] > 0

@@ -184,3 +184,4 @@ def test_large_results_are_in_the_folder_or_sent_whole(
     assert isinstance(whole.labels, np.ndarray)
     assert isinstance(whole.probabilities, np.ndarray)
     np.testing.assert_array_equal(np.asarray(on_disk.labels), whole.labels)
+    kept_model.release()  # ends its timer

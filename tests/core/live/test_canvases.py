@@ -1,4 +1,4 @@
-"""Images of a live training are of one kind, and their painted objects are measured."""
+"""Images of live training must be of the same kind; their painted objects are measured."""
 
 import numpy as np
 import pytest
@@ -29,19 +29,19 @@ def put(canvases, name, labels, channels=1, rgb=False):
     canvases.put(name, image, labels, [(0.0, 255.0)] * channels, rgb)
 
 
-def test_the_kind_of_the_first_image_is_that_of_all():
+def test_all_images_must_be_of_the_kind_of_the_first():
     canvases, labels = Canvases(), np.zeros((8, 9), np.uint8)
     canvases.check("a", 3, True, None)
     put(canvases, "a", labels, 3, True)
     assert (canvases.channels, canvases.rgb) == (3, True)
     canvases.check("a", 1, False, None)  # the only image is replaced
-    with pytest.raises(LabelsError, match=r"'b' has 1 channel\(s\), the other images 3"):
+    with pytest.raises(LabelsError, match=r"'b' has 1 channel\(s\), the other images have 3"):
         canvases.check("b", 1, False, None)
-    with pytest.raises(LabelsError, match="some are in colour, others not"):
+    with pytest.raises(LabelsError, match="some are in colour, others are not"):
         canvases.check("b", 3, False, None)
 
 
-def test_objects_are_measured_in_all_images_and_background_is_not_one():
+def test_objects_are_measured_in_all_images_without_the_background():
     task = Instances(sparse=True)
     info = ModelInfo(unet=UNetConfig(out_channels=4), task=task, normalization=Normalization())
     canvases = Canvases()
@@ -52,7 +52,7 @@ def test_objects_are_measured_in_all_images_and_background_is_not_one():
     canvases.note_learned()
     for name in (None, "a"):
         canvases.remove(name or "missing")
-        told = canvases.describe(info, 3)
-        assert told.provenance["counts"]["train_images"] == 2
-        assert told.provenance["counts"]["train_objects"] == (2 if name is None else 1)
-    assert told.object_diameter_px == pytest.approx(20 * np.sqrt(4 / np.pi), abs=0.1)
+        described = canvases.describe(info, 3)
+        assert described.provenance["counts"]["train_images"] == 2
+        assert described.provenance["counts"]["train_objects"] == (2 if name is None else 1)
+    assert described.object_diameter_px == pytest.approx(20 * np.sqrt(4 / np.pi), abs=0.1)

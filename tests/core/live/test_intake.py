@@ -1,4 +1,4 @@
-"""Labels of images that a live training refuses, or that are removed, are not lost."""
+"""Intake of images into live training, which keeps the labels of refused and removed images."""
 
 import numpy as np
 import pytest
@@ -39,7 +39,7 @@ def test_an_image_without_labels_can_be_painted(training):
     assert np.argwhere(training.labels()["a"] == 2).tolist() == [[2, x] for x in (3, 4, 5, 6)]
 
 
-def test_labels_of_a_removed_image_are_kept_and_painted_further(training):
+def test_labels_of_a_removed_image_are_kept_and_can_be_painted(training):
     intake = ImageIntake(training)
     for name, labels in {"a": PAINTED, "empty": None}.items():
         intake.put(name, LiveImage(GREY, labels))
@@ -65,7 +65,7 @@ def test_planes_of_a_stack_that_cannot_be_normalised_are_refused(training):
     broken = np.full((1, 2, 16, 16), np.nan, np.float32)
     with pytest.raises(ImageError, match="NaN"):
         intake.put("plane 1", LiveImage(GREY, PAINTED, scope=broken, scope_name="stack"))
-    with pytest.raises(ImageError, match="'plane 2' is not learned from, as its stack is not"):
+    with pytest.raises(ImageError, match="'plane 2' is not used because its stack cannot be used"):
         intake.put("plane 2", LiveImage(GREY, PAINTED, scope_name="stack"))
     whole = np.stack([GREY] * 2)[None]
     intake.put("plane 1", LiveImage(GREY, PAINTED, scope=whole, scope_name="stack"))

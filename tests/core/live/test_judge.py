@@ -1,4 +1,4 @@
-"""Strokes are compared with what the network predicted when they were begun."""
+"""Strokes are compared with the prediction of the network as it was when they began."""
 
 import numpy as np
 from live_training import NUCLEI, QUICK, REST, TASK, learn

@@ -1,4 +1,4 @@
-"""What painted numbers stand for: classes, or objects on a background."""
+"""Meaning of painted labels: classes, or objects on a background."""
 
 import numpy as np
 import pytest
@@ -44,7 +44,7 @@ def test_each_kind_of_task_has_its_meaning():
 
 
 @given(st.integers(0, 1000))
-def test_a_class_is_labelled_where_it_is_most_probable(seed):
+def test_the_most_probable_class_becomes_the_label(seed):
     meaning = ClassMeaning(TASK)
     outputs = meaning.outputs(np.random.default_rng(seed).random((1, 5, 6), np.float32))
     np.testing.assert_allclose(outputs.sum(0), 1, rtol=1e-5)
@@ -54,13 +54,13 @@ def test_a_class_is_labelled_where_it_is_most_probable(seed):
     np.testing.assert_array_equal(meaning.probability(outputs), outputs[1:])
 
 
-def test_numbers_that_are_no_class_have_no_kind_and_all_objects_are_of_one():
+def test_unknown_classes_have_no_kind_and_all_objects_have_the_same():
     ids = np.array([0, 1, 2, 3, 900])
     np.testing.assert_array_equal(ClassMeaning(TASK).kinds_of(ids), [0, 1, 2, 0, 0])
     np.testing.assert_array_equal(ObjectMeaning(OBJECTS).kinds_of(ids), [0, 1, 2, 2, 2])
 
 
-def test_objects_that_are_painted_or_cut_off_are_not_proposed():
+def test_painted_and_cut_off_objects_are_not_proposed():
     squares = np.zeros((90, 90), np.uint16)
     corners = ((0, 10), (35, 10), (35, 50), (60, 35))  # the first is cut off by the edge
     for number, (y, x) in enumerate(corners, start=1):

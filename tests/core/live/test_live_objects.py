@@ -102,9 +102,7 @@ def test_a_session_of_objects_resumes_where_it_stopped(field, whole, start, tmp_
     assert again.model().info == training.model().info
 
 
-def test_measurements_of_painted_objects_remain_after_removal(
-    field, whole, start, tmp_path
-):
+def test_measurements_of_painted_objects_remain_after_removal(field, whole, start, tmp_path):
     training = train_live(field, whole, start, 1)
     diameter = training.model().info.object_diameter_px
     assert 15 < diameter < 30

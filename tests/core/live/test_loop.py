@@ -35,6 +35,7 @@ from napari_unet.core.live.session import LiveSession
 from napari_unet.core.live.settings import LiveSettings
 from napari_unet.core.live.trainer import LiveTraining
 from napari_unet.core.models.model_file import load_model, read_info
+from napari_unet.core.models.predict_options import PredictOptions
 from napari_unet.core.prediction.prediction import predict
 from napari_unet.core.tasks.semantic import ClassInfo, Semantic
 
@@ -99,7 +100,8 @@ def test_strokes_lead_to_previews_and_a_model(cells, tmp_path):
     assert isinstance(events[-1], LiveFinished)
     assert isinstance(events[-2], LiveState)
     assert events[-2].applied == 2 * len(range(16, 150, 12))
-    predicted = predict(load_model(events[-1].model), Image(image, "YX"), device="cpu")
+    options = PredictOptions(device="cpu")
+    predicted = predict(load_model(events[-1].model), Image(image, "YX"), options)
     assert (np.asarray(predicted.labels) == truth).mean() > 0.9
     assert LiveSession(tmp_path).labels()["cells"][16].any()
 

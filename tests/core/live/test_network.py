@@ -1,4 +1,4 @@
-"""The network of a live training: how it begins, changes its task and predicts a plane."""
+"""The network of live training: its start, changes of its task, and its predictions."""
 
 import numpy as np
 from live_training import NUCLEI, QUICK, REST, TASK, learn

@@ -1,4 +1,4 @@
-"""Patches come from every class, image and object alike, and more often from new strokes."""
+"""Patches are drawn evenly from classes, images and objects, and more often from new strokes."""
 
 import numpy as np
 import pytest
@@ -31,7 +31,7 @@ def canvas(value, labels, known=None):
 
 
 def canvases():
-    """Two images: one of value 0 full of class 1, one of value 1 with a pixel of class 2."""
+    """Return two images: of value 0 full of class 1, and of value 1 with one pixel of class 2."""
     much, little = np.ones((64, 64), np.uint8), np.zeros((64, 64), np.uint8)
     little[30, 30] = 2
     return {"much": canvas(0, much), "little": canvas(1, little)}
@@ -47,7 +47,7 @@ def test_a_rare_class_is_drawn_as_often_as_a_common_one():
     assert share_of_little(batch) == pytest.approx(0.5, abs=0.2)
 
 
-def test_every_patch_holds_something_painted():
+def test_every_patch_contains_painted_pixels():
     batch = patches(canvases()).batch(MEANING)
     assert (np.asarray(batch.weight).reshape(64, -1).sum(1) > 0).all()
 

@@ -1,4 +1,4 @@
-"""Regions of an image are predicted as parts of the whole."""
+"""Regions are predicted exactly as in the whole image."""
 
 import numpy as np
 from hypothesis import given

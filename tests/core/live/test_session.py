@@ -1,4 +1,4 @@
-"""A live training on disk: strokes, model and state come back, damage is reported."""
+"""Live training on disk: strokes, model and state are restored; damage is reported."""
 
 import json
 
@@ -55,7 +55,7 @@ def test_damaged_session_files_are_reported(cells, strokes, tmp_path):
         session.restore(LiveTraining(TASK, settings=QUICK))
 
 
-def test_what_is_told_of_a_session_comes_back_and_damage_loses_only_that(tmp_path):
+def test_the_description_of_a_session_is_restored_unless_it_is_damaged(tmp_path):
     session = LiveSession(tmp_path / "live")
     assert not session.exists
     assert session.about() == {}
@@ -70,7 +70,7 @@ def test_strokes_are_kept_before_anything_is_learned(cells, strokes, tmp_path):
     training = LiveTraining(TASK, settings=QUICK)
     training.put("cells", cells[0], strokes)
     session = LiveSession(tmp_path)
-    session.save(training, {"gone": strokes.T})
+    session.save(training, {"removed": strokes.T})
     assert (session.exists, session.began) == (True, False)
     assert not session.model.exists()
-    np.testing.assert_array_equal(session.labels()["gone"], strokes.T)
+    np.testing.assert_array_equal(session.labels()["removed"], strokes.T)

@@ -1,4 +1,4 @@
-"""A live model names the images and the model that it comes from."""
+"""A live model records the images it learned from and the model it started from."""
 
 import numpy as np
 from live_training import NUCLEI, QUICK, REST, TASK, learn
@@ -56,7 +56,7 @@ def test_erased_or_replaced_images_remain_in_the_provenance(cells, strokes):
         assert seen_by(info, Image(pixels, "YX")) == "training"
 
 
-def test_only_images_that_were_painted_are_named_and_each_once(cells, strokes):
+def test_only_painted_images_are_recorded_and_each_once(cells, strokes):
     training = LiveTraining(TASK, settings=QUICK)
     training.put("cells", cells[0], strokes)
     learn(training, 1)
@@ -66,13 +66,13 @@ def test_only_images_that_were_painted_are_named_and_each_once(cells, strokes):
     sources.put("the same again", cells[0])
     sources.put("unpainted", cells[0][:, ::-1])
     sources.note(["the same again"])
-    told = sources.describe(info, 7, None)
-    assert [image.name for image in told.trained_on] == ["the same again"]
-    assert told.provenance["counts"] == {"train_images": 1, "train_groups": 1}
+    described = sources.describe(info, 7, None)
+    assert [image.name for image in described.trained_on] == ["the same again"]
+    assert described.provenance["counts"] == {"train_images": 1, "train_groups": 1}
     assert sources.describe(info, 7, 5).provenance["counts"]["train_objects"] == 5
 
 
-def test_a_model_resumed_from_itself_still_names_the_model_before(cells, strokes):
+def test_a_resumed_model_still_names_its_start_model(cells, strokes):
     assert origin(None, "second") == {}
     training = LiveTraining(TASK, settings=QUICK, name="first")
     training.put("cells", cells[0], strokes)

@@ -1,4 +1,4 @@
-"""Suggestions lie where the network is least certain and nothing is painted."""
+"""Suggestions are in the unpainted window in which the network is least certain."""
 
 import numpy as np
 from live_training import QUICK, TASK, learn

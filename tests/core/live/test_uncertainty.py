@@ -1,4 +1,4 @@
-"""How uncertain classes are, and the unpainted window in which they are least certain."""
+"""Uncertainty of classes, and the unpainted window in which it is highest."""
 
 import numpy as np
 from hypothesis import given, settings
@@ -8,7 +8,7 @@ from napari_unet.core.live.uncertainty import least_certain_window, uncertainty
 
 
 @given(st.integers(2, 5), st.integers(0, 1000))
-def test_it_is_0_if_sure_1_if_all_are_as_likely_and_between_otherwise(classes, seed):
+def test_it_is_0_if_certain_and_1_if_all_classes_are_equally_likely(classes, seed):
     rng = np.random.default_rng(seed)
     outputs = rng.dirichlet(np.ones(classes), (3, 4)).transpose(2, 0, 1).astype(np.float32)
     outputs[:, 0, 0] = 1 / classes

@@ -50,7 +50,7 @@ def test_the_most_probable_class_becomes_the_label(seed):
     np.testing.assert_allclose(outputs.sum(0), 1, rtol=1e-5)
     labels = meaning.labels(outputs)
     np.testing.assert_array_equal(labels, np.where(outputs[1] > outputs[0], 2, 1))
-    np.testing.assert_array_equal(meaning.foreseen_kinds(outputs), meaning.kinds_of(labels))
+    np.testing.assert_array_equal(meaning.predicted_kinds(outputs), meaning.kinds_of(labels))
     np.testing.assert_array_equal(meaning.probability(outputs), outputs[1:])
 
 

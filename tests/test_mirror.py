@@ -9,12 +9,7 @@ ROOT = Path(__file__).resolve().parents[1]
 CORE = ROOT / "src" / "napari_unet" / "core"
 MIRROR = ROOT / "tests" / "core"
 
-TESTED_ELSEWHERE = {
-    "bioimage_io/description.py": "core/bioimage_io/test_export.py",
-    "bioimage_io/example.py": "core/bioimage_io/test_export.py",
-    "bioimage_io/import_package.py": "core/bioimage_io/test_export.py",
-    "bioimage_io/network.py": "core/bioimage_io/test_export.py",
-}
+TESTED_ELSEWHERE: dict[str, str] = {}
 """Modules without a separate test file and the file that tests them instead."""
 
 

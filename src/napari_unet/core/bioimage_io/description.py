@@ -179,8 +179,10 @@ def _channels(names: list[str]) -> dict[str, Any]:
 
 def _identifier(name: str) -> str:
     """Convert a name to letters, digits and underscores, as the format requires for channels."""
-    plain = re.sub(r"\W+", "_", name).strip("_") or "channel"
-    return f"_{plain}" if plain[0].isdigit() or keyword.iskeyword(plain) else plain
+    # A superscript, as in "Ca²", matches \w and is yet no part of an identifier.
+    allowed = "".join(c if f"_{c}".isidentifier() else " " for c in name)
+    plain = re.sub(r"\W+", "_", allowed).strip("_") or "channel"
+    return plain if plain.isidentifier() and not keyword.iskeyword(plain) else f"_{plain}"
 
 
 def _space(info: ModelInfo) -> list[dict[str, Any]]:

@@ -164,7 +164,7 @@ def results_already_there(here):
     cases.save(here / "results" / "cells_labels.tif", cases.objects())
     return ["predict", "model.safetensors", "cells.tif"], (
         "'results' already holds 1 result(s), for example 'cells_labels.tif'. Choose another "
-        "folder, or say that they may be replaced (--overwrite)."
+        "folder, or allow replacing results (--overwrite)."
     )
 
 

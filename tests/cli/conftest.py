@@ -1,4 +1,4 @@
-"""A run on drawn nuclei and its predictions, made once for all commands."""
+"""A run on synthetic nuclei and its predictions, made once for all commands."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def run(cli: Cli, data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run that has learned to see nuclei."""
+    """A run with a model that finds nuclei."""
     folder = tmp_path_factory.mktemp("runs") / "nuclei"
     cli(f"train {{}} --out {{}} --steps 100 --epoch-steps 50 --lr 0.01 {SMALL}", data, folder)
     return folder

@@ -1,4 +1,4 @@
-"""The terminal: interrupts, durations, and names that it cannot show."""
+"""The terminal: interrupts, durations, and names that the terminal cannot show."""
 
 import os
 import signal

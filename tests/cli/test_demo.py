@@ -1,4 +1,4 @@
-"""`napari-unet demo`: scores and pictures from nothing."""
+"""`napari-unet demo`: scores and pictures without any data of the user."""
 
 from pathlib import Path
 

@@ -31,7 +31,7 @@ def test_evaluating_folders_writes_tables_and_a_picture(
     assert picture.rgb
     assert min(picture.label_shape) > 300
     again = cli("evaluate {} {} --out {}", results, data / "masks", tmp_path / "scores")
-    assert "Written in place of earlier scores: " in again.stdout
+    assert "Replaced earlier scores: " in again.stdout
 
 
 def test_nothing_is_scored_outside_of_the_annotated_area(
@@ -107,7 +107,7 @@ def test_files_without_partner_are_named(
     assert [image["image"] for image in values["images"]] == ["cell_0", "cell_1"]
     assert "other (truth)" in values["unmatched"]
     assert "cell_4 (prediction)" in values["unmatched"]
-    assert "without a partner" in result.stderr
+    assert "without a match" in result.stderr
 
 
 def test_a_model_is_scored_on_the_images_it_was_validated_on(

@@ -32,7 +32,7 @@ def test_a_model_goes_to_bioimage_io_and_comes_back(
     done = cli(f"models export {{}} --out {{}} --image {{}} {options}", run, package, image)
     assert "cells.zip passes the test of bioimageio.core" in done.stdout
     assert "already exists" in cli("models export {} --out {}", run, package, code=1).stderr
-    assert "at hand as 'cells'" in cli("models import {} --name cells", package).stdout
+    assert "available as 'cells'" in cli("models import {} --name cells", package).stdout
     again = cli("models import {} --name cells --json", package)
     assert json.loads(again.stdout)["name"] == "cells-2"
     before, after = (

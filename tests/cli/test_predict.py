@@ -102,7 +102,7 @@ def test_objects_of_another_size_are_resized_for_the_model(
     write_image(tmp_path / "twice.tif", twice)
     expected = read_labels(results / "cell_0_labels.tif") > 0
     result = cli("predict {} {} --out {}", run, tmp_path / "twice.tif", tmp_path / "plain")
-    assert "2 times larger than it knows it. A scale of 0.5 fits. --rescale" in " ".join(
+    assert "2 times larger than in its training images. A scale of 0.5 fits. --rescale" in " ".join(
         result.stderr.split()
     )
     diameter = 2 * read_info(run / "best.safetensors").object_diameter_px
@@ -123,9 +123,9 @@ def test_objects_of_another_size_are_resized_for_the_model(
         ("--scale 0", "Scale 0: expected a number from 0.05 to 20"),
         ("--diameter -3", "Diameter -3 px: expected a positive number"),
         ("--diameter wide", "'wide': expected the width of a typical object in pixels"),
-        ("--diameter auto --rescale", "exclude each other"),
+        ("--diameter auto --rescale", "cannot be combined: choose one"),
         ("--diameter 0.1", "Check the object diameters"),
-        ("--scale 2 --rescale", "exclude each other"),
+        ("--scale 2 --rescale", "cannot be combined: choose one"),
     ],
 )
 def test_scales_that_make_no_sense_are_sentences(
@@ -152,7 +152,7 @@ def test_stopping_a_batch_keeps_what_is_finished(
 
     monkeypatch.setattr(batch, "write_prediction", write)
     result = cli("predict {} {} --out {}", run, data / "images", tmp_path / "out", code=130)
-    assert "finished are kept" in result.stdout
+    assert "results of finished images are kept" in result.stdout
     assert [row["file"] for row in table(tmp_path / "out" / "summary.csv")] == [
         "cell_0.tif",
         "cell_1.tif",

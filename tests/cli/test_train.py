@@ -1,4 +1,4 @@
-"""`napari-unet train`: runs, their data, splits, classes, and what is typed next."""
+"""`napari-unet train`: runs, their data, splits, classes, and the suggested next commands."""
 
 import json
 import shlex
@@ -14,7 +14,7 @@ from napari_unet.core.augmentation.settings import Augmentation
 from napari_unet.core.models.model_file import read_info
 
 KEYBOARD = signal.getsignal(signal.SIGINT)
-"""What Ctrl+C does before the first test; nothing, where the tests run in the background."""
+"""Handler of Ctrl+C before the first test; none if the tests run in the background."""
 
 
 def test_a_run_leaves_models_curves_and_history(run: Path) -> None:
@@ -37,7 +37,7 @@ def test_training_says_what_it_does_and_what_to_type_next(
 def test_only_parts_of_images_can_be_annotated_and_the_next_commands_say_so(
     cli: Cli, data: Path, tmp_path: Path
 ) -> None:
-    """Sparse objects need areas; what is to be typed next reads the data in the same way."""
+    """Sparse objects need annotated areas; the suggested commands read the data the same way."""
     area = np.zeros((64, 80), np.uint8)
     area[:, :60] = 1
     for i in range(5):
@@ -71,10 +71,11 @@ def test_network_intensities_and_class_weights_can_be_set(
     assert (info.unet.norm, info.unet.upsampling) == ("none", "resize")
     assert info.normalization.manual == (10, 200)
     result = cli(f"{line} --class-weight 7=2", tmp_path / "data", tmp_path / "other", code=1)
-    assert "there is no such class, the labels hold 0, 1, 2" in " ".join(result.stderr.split())
+    text = " ".join(result.stderr.split())
+    assert "this class does not exist; the labels contain 0, 1, 2" in text
     line = f"train {{}} --out {{}} --steps 2 --from {{}} {options[19:]}"
     result = cli(line, data, tmp_path / "other", tmp_path / "run", code=1)
-    assert "leave --intensity-range, --norm, --upsampling out" in " ".join(result.stderr.split())
+    assert "omit --intensity-range, --norm, --upsampling, or" in " ".join(result.stderr.split())
 
 
 def test_training_as_json_prints_nothing_else(cli: Cli, data: Path, tmp_path: Path) -> None:
@@ -95,7 +96,7 @@ def test_training_continues_where_it_was_stopped(cli: Cli, data: Path, tmp_path:
         stopped = cli(f"train {{}} --out {{}} {options}", data, tmp_path / "two", code=130)
     assert f"napari-unet train --resume {tmp_path / 'two'}" in stopped.stdout
     result = cli("train --resume {}", tmp_path / "two")
-    assert "Going on from step 5" in result.stdout
+    assert "Resuming at step 5" in result.stdout
     whole, two = (load_file(tmp_path / n / "last.safetensors") for n in ("whole", "two"))
     assert all(np.array_equal(whole[name], two[name]) for name in whole)
 
@@ -244,6 +245,4 @@ def test_a_split_can_be_given_as_a_table(cli: Cli, data: Path, tmp_path: Path) -
 
 def test_a_resumed_run_keeps_its_settings(cli: Cli, run: Path) -> None:
     result = cli("train --resume {} --lr 0.1 --minutes 3", run, code=1)
-    assert (
-        "leave --minutes, --lr out" in result.stderr or "leave --lr, --minutes out" in result.stderr
-    )
+    assert "omit --minutes, --lr." in result.stderr or "omit --lr, --minutes." in result.stderr

@@ -1,7 +1,7 @@
 """The command line: ``napari-unet train | predict | evaluate | models | demo``.
 
-Arguments in, files out; the work is done by the core, which is imported when a command runs, so
-that help appears at once.
+Commands parse arguments and write files; the work is done by the core, which is imported only when
+a command runs, so that help appears quickly.
 """
 
 from typing import Annotated
@@ -14,7 +14,7 @@ from napari_unet.cli import demo, evaluate, models, predict, train
 __all__ = ["app"]
 
 _EPILOG = """
-**A first try**, without data of your own:
+**First try**, without your own data:
 
 `napari-unet demo`
 
@@ -26,7 +26,7 @@ _EPILOG = """
 
 `napari-unet evaluate results nuclei_test/masks`
 
-Exit codes: 0 fine, 1 something to mend (said in a sentence), 2 wrong usage, 3 some files failed,
+Exit codes: 0 success, 1 error (explained in a sentence), 2 wrong usage, 3 some files failed,
 130 interrupted.
 """
 
@@ -51,7 +51,9 @@ def _print_version(wanted: bool) -> None:
 def _main(
     version: Annotated[
         bool,
-        typer.Option("--version", help="Say the version.", callback=_print_version, is_eager=True),
+        typer.Option(
+            "--version", help="Print the version.", callback=_print_version, is_eager=True
+        ),
     ] = False,
 ) -> None:
     pass

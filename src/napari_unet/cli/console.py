@@ -1,4 +1,4 @@
-"""What all commands share: where text goes, progress, errors in a sentence, and stopping."""
+"""Output, progress, error messages and stopping, shared by all commands."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ if TYPE_CHECKING:
 __all__ = ["FAILED", "INTERRUPTED", "Output", "duration", "in_sentences", "stoppable"]
 
 USER_ERROR, FAILED, INTERRUPTED = 1, 3, 130
-"""Exit codes beside 0, fine, and 2, wrong usage."""
+"""Exit codes besides 0 (success) and 2 (wrong usage)."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
 class Output:
-    """Where a command's words go.
+    """Text output of a command.
 
     Results go to standard output, progress to standard error. With `as_json`, standard output
-    holds one JSON object and nothing else, and all words go to standard error.
+    holds one JSON object and nothing else, and all text goes to standard error.
     """
 
     def __init__(self, as_json: bool = False) -> None:
@@ -48,42 +48,42 @@ class Output:
         self.console: Console = self.errors if as_json else _console()
 
     def say(self, text: str, style: str = "") -> None:
-        """Print a sentence; long lines are left to the terminal, so that paths stay whole."""
+        """Print a sentence without wrapping it, so that paths stay whole."""
         self.console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
 
     def warn(self, text: str) -> None:
-        """Print a sentence to be noticed, on standard error."""
+        """Print a warning on standard error."""
         self.errors.print(text, style="yellow", markup=False, highlight=False, soft_wrap=True)
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]], title: str = "") -> None:
-        """Print a table; columns after the first are numbers, to the right."""
-        if title:  # on its own, as a table breaks its title to its width
+        """Print a table; columns after the first hold numbers and are aligned right."""
+        if title:  # printed separately, as a table wraps its title to its width
             self.say(title, style="bold")
         self.console.print(_table(columns, rows))
 
     def next_steps(self, lines: Sequence[str]) -> None:
-        """Say what to type next."""
+        """Print the commands to type next."""
         self.say("")
         self.say("Next:", style="bold")
         for line in lines:
             self.say(f"  {line}")
 
     def result(self, values: Mapping[str, Any]) -> None:
-        """Print the JSON object, if that was asked for."""
+        """Print the JSON object, if it was requested."""
         if self.as_json:
             sys.stdout.write(json.dumps(_plain(values), indent=1, allow_nan=False) + "\n")
             sys.stdout.flush()
 
     @property
     def live(self) -> bool:
-        """Whether progress bars can be shown: only on a terminal."""
+        """Whether progress bars can be shown, which needs a terminal."""
         return self.errors.is_terminal
 
     @contextmanager
     def progress(self) -> Iterator[Progress]:
-        """Show progress bars on standard error; nothing where that is no terminal.
+        """Show progress bars on standard error, or nothing if that is not a terminal.
 
-        The task's field ``note`` is printed behind the bar.
+        The task's field ``note`` is printed after the bar.
         """
         from rich.progress import BarColumn, Progress, TextColumn
 
@@ -99,7 +99,7 @@ class Output:
 
     @contextmanager
     def counting(self, description: str) -> Iterator[Callable[[float, int], None]]:
-        """Show a bar and the time left; gives a function to call with (done, in all)."""
+        """Show a bar and the time left; yields a function to call with (done, total)."""
         import time
 
         start = time.monotonic()
@@ -116,7 +116,7 @@ class Output:
 
 
 def in_sentences(command: Callable[P, R]) -> Callable[P, R]:
-    """Make a command end with a sentence and an exit code where it would end with a trace."""
+    """Make a command end with a sentence and an exit code instead of a traceback."""
 
     @functools.wraps(command)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -125,7 +125,7 @@ def in_sentences(command: Callable[P, R]) -> Callable[P, R]:
         except Cancelled as error:
             _console(stderr=True).print(str(error), style="yellow", markup=False, soft_wrap=True)
             raise typer.Exit(INTERRUPTED) from None
-        except BrokenPipeError:  # whoever read the output has enough
+        except BrokenPipeError:  # the reader of the output has closed the pipe
             raise
         except (UNetError, OSError) as error:
             _console(stderr=True).print(
@@ -147,26 +147,28 @@ def _sentence(error: UNetError | OSError) -> str:
 
 @contextmanager
 def stoppable(what: str) -> Iterator[Callable[[], bool]]:
-    """Let Ctrl-C (or a polite kill) ask to stop instead of breaking off; a second one breaks off.
+    """Turn Ctrl-C (or SIGTERM) into a request to stop; a second one interrupts at once.
+
+    Yields a function that returns whether a stop was requested.
 
     Parameters
     ----------
     what
-        What happens now, such as "Stopping after this step".
+        Message to print, such as "Stopping after this step".
     """
     asked = False
 
     def on_signal(number: int, frame: FrameType | None) -> None:
         nonlocal asked
         if asked:
-            signal.signal(number, signal.SIG_DFL)  # a third one is not asked at all
+            signal.signal(number, signal.SIG_DFL)  # a third one ends the process
             raise KeyboardInterrupt
         asked = True
-        # Not through the console: a signal may come in the middle of a write of its own.
-        os.write(2, f"\n{what}. Press Ctrl-C again to break off at once.\n".encode())
+        # Not through the console: the signal may arrive while the console is writing.
+        os.write(2, f"\n{what}. Press Ctrl-C again to stop immediately.\n".encode())
 
     main = threading.current_thread() is threading.main_thread()
-    numbers = (signal.SIGINT, signal.SIGTERM) if main else ()  # elsewhere Python refuses
+    numbers = (signal.SIGINT, signal.SIGTERM) if main else ()  # Python refuses in other threads
     before = {number: signal.signal(number, on_signal) for number in numbers}
     try:
         yield lambda: asked
@@ -176,7 +178,7 @@ def stoppable(what: str) -> Iterator[Callable[[], bool]]:
 
 
 def duration(seconds: float) -> str:
-    """Say a duration in two units at most: ``"42 s"``, ``"3 min 05 s"``, ``"2 h 10 min"``."""
+    """Format a duration in at most two units: ``"42 s"``, ``"3 min 05 s"``, ``"2 h 10 min"``."""
     if not math.isfinite(seconds):
         return "?"
     whole = round(max(0.0, seconds))
@@ -191,10 +193,10 @@ def _console(stderr: bool = False) -> Console:
     from rich.console import Console
 
     stream = sys.stderr if stderr else sys.stdout
-    if isinstance(stream, io.TextIOWrapper):  # a name that the terminal cannot show is no failure
+    if isinstance(stream, io.TextIOWrapper):  # names that the terminal cannot show must not fail
         stream.reconfigure(errors="replace")
     console = Console(stderr=stderr)
-    if not console.is_terminal:  # into a file or a pipe: no breaks at an arbitrary width
+    if not console.is_terminal:  # a file or a pipe: no wrapping at an arbitrary width
         console.width = 120
     return console
 
@@ -213,7 +215,7 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> RenderableT
 
 
 def _plain(value: Any) -> Any:
-    """Make values that JSON knows: no NaN, no paths."""
+    """Convert values to types that JSON supports: paths to text, NaN to null."""
     if isinstance(value, Mapping):
         return {str(k): _plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple):

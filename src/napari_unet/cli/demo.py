@@ -1,4 +1,4 @@
-"""``napari-unet demo``: predict and evaluate drawn nuclei in seconds; train on them in a minute."""
+"""``napari-unet demo``: predict and evaluate synthetic nuclei, with or without training first."""
 
 from __future__ import annotations
 
@@ -46,34 +46,34 @@ COMMAND = settings_command(_options)
 def demo(
     context: typer.Context,
     out: Annotated[
-        Path, typer.Option(metavar="FOLDER", help="Where everything is written.")
+        Path, typer.Option(metavar="FOLDER", help="Folder for all files of the demo.")
     ] = Path("napari-unet-demo"),
     train: Annotated[
         bool,
-        typer.Option("--train", help="Train a model of its own first, instead of the shipped."),
+        typer.Option("--train", help="Train a model first instead of using the shipped one."),
     ] = False,
     seconds: Annotated[
-        float | None, typer.Option(min=1, help="How long to train, with --train.  [default: 45]")
+        float | None, typer.Option(min=1, help="Training time with --train.  [default: 45]")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the images and the training.")] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed of the images and the training.")] = 0,
     threads: ThreadsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Predict and evaluate synthetic nuclei: offline, with exact truth."""
+    """Predict and evaluate synthetic nuclei with exact ground truth, offline."""
     from napari_unet.cli import demo_run
     from napari_unet.core.models.predict_options import PredictOptions
 
     output = Output(as_json)
     use_threads(threads)
     if seconds is not None and not train:
-        raise SettingsError("--seconds says how long to train: add --train, or leave it out.")
+        raise SettingsError("--seconds sets the training time: add --train, or omit it.")
     options = PredictOptions(**given_settings(context, ("device",)))
     settings = demo_settings(seconds or _SECONDS, seed, options.device) if train else None
     demo_run.run(output, out, seed, options, settings)
 
 
 def demo_settings(seconds: float, seed: int, device: str) -> TrainingSettings:
-    """Choose a small network, which learns drawn nuclei in well under a minute."""
+    """Choose a small network, which learns synthetic nuclei in well under a minute."""
     from napari_unet.core.augmentation.settings import Augmentation
     from napari_unet.core.training.settings import Budget, TrainingSettings
 

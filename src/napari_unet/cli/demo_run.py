@@ -1,4 +1,4 @@
-"""The steps of the demo: draw, train if asked to, predict, evaluate, write pictures."""
+"""Steps of the demo: draw images, optionally train, predict, evaluate and write pictures."""
 
 from __future__ import annotations
 
@@ -33,23 +33,24 @@ def run(
     options: PredictOptions,
     settings: TrainingSettings | None,
 ) -> None:
-    """Run the demo in a folder; an earlier demo there is replaced.
+    """Run the demo in a folder, replacing an earlier demo there.
 
     Parameters
     ----------
     output
-        What is said, and where.
+        Text output of the command.
     folder
-        Where everything is written.
+        Folder for all files of the demo.
     seed
-        Of the images.
+        Random seed of the images.
     options
-        How to predict.
+        Options of the prediction.
     settings
-        How to train a model of one's own first; None: the shipped one predicts.
+        Settings of the training; None: predict with the shipped model.
     """
     _clear(folder)
-    output.say(f"Drawing {_TEST} images to test on{f', {_TRAIN} to train on' if settings else ''}.")
+    training = f" and {_TRAIN} training images" if settings else ""
+    output.say(f"Drawing {_TEST} test images{training}.")
     _draw(folder, seed, training=settings is not None)
     if settings is not None and _train(output, folder, settings) is FinishReason.STOPPED:
         raise typer.Exit(INTERRUPTED)
@@ -64,14 +65,14 @@ def run(
 
 
 def _clear(folder: Path) -> None:
-    """Make room: only a folder that an earlier demo made is emptied."""
+    """Remove the files of an earlier demo; folders not made by the demo are not touched."""
     from napari_unet.core.system.atomic_files import atomic_write_text
 
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         if not (folder / _MARK).is_file():
             raise SettingsError(
-                f"'{folder}' is there and was not made by the demo. Choose another folder with "
-                "--out."
+                f"'{folder}' already exists and was not made by the demo. Choose another folder "
+                "with --out."
             )
         for part in ("train", "test", "run", "results", "scores"):
             shutil.rmtree(folder / part, ignore_errors=True)
@@ -86,7 +87,7 @@ def _draw(folder: Path, seed: int, *, training: bool) -> None:
     size = PixelSize((0.5, 0.5))
     for i, (image, labels) in enumerate(synthetic_dataset(_TRAIN + _TEST, seed=seed)):
         if i < _TRAIN and not training:
-            continue  # the images to test on are the same either way
+            continue  # the test images are the same either way
         side = folder / ("train" if i < _TRAIN else "test")
         name = f"nuclei_{i:02d}.tif"
         write_image(side / "images" / name, Image(image, "YX", pixel_size=size))
@@ -129,7 +130,7 @@ def _predict(folder: Path, name: str, how: PredictOptions) -> None:
 
 def _show(output: Output, evaluation: Evaluation, folder: Path, model: str) -> None:
     where: dict[str, Any] = {
-        "image, truth, prediction, errors": folder / "scores" / "comparison.png",
+        "image, ground truth, prediction, errors": folder / "scores" / "comparison.png",
         "labels, objects.csv, summary.csv": folder / "results",
     }
     if model != DEFAULT_MODEL:
@@ -139,6 +140,6 @@ def _show(output: Output, evaluation: Evaluation, folder: Path, model: str) -> N
         }
     show(output, evaluation, folder / "scores", definitions=False)
     for what, path in where.items():
-        output.say(f"{what + ':':<34}{path}")
+        output.say(f"{what + ':':<41}{path}")
     command = ["napari-unet", "predict", model, "YOUR_IMAGES", "--out", "results"]
     output.next_steps([command_line(command)])

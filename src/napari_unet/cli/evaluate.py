@@ -1,4 +1,4 @@
-"""``napari-unet evaluate``: how good predictions are, as a table, as files and as a picture."""
+"""``napari-unet evaluate``: score predictions and write tables and a picture."""
 
 from __future__ import annotations
 
@@ -42,17 +42,17 @@ __all__ = ["COMMAND", "EPILOG", "evaluate"]
 EPILOG = """
 **Examples**
 
-Two folders of label files, matched by name, or two files:
+Score two folders of label files, matched by name, or two files:
 
 `napari-unet evaluate results truth --images images --out scores`
 
 `napari-unet evaluate cells_labels.tif cells_truth.tif`
 
-Predict and score in one go, on the images that the model was validated on:
+Predict and score the images that the model was validated on:
 
 `napari-unet evaluate --model run nuclei --out scores`
 
-Every image of a folder the model has never seen:
+Predict and score every image of a folder that was not used for training:
 
 `napari-unet evaluate --model run other_nuclei --split all --out scores`
 
@@ -60,7 +60,7 @@ Results: scores.csv, scores_by_image.csv and comparison.png in the folder of --o
 """
 
 _ONLY_FILES = {"images", "task", "sparse", "background"}
-"""Options that mean nothing together with ``--model``, which knows."""
+"""Options that cannot be combined with ``--model``, which defines them."""
 
 _PREDICTING = ("test_time_augmentation", "device", "precision")
 """Options of the prediction."""
@@ -76,7 +76,7 @@ _ONLY_MODEL = {
     *_PREDICTING,
     "threads",
 }
-"""Options that mean nothing where predictions are there already."""
+"""Options that have no effect on existing predictions."""
 
 
 def _options() -> list[Option]:
@@ -95,22 +95,25 @@ def evaluate(
         list[Path],
         typer.Argument(
             metavar="PREDICTION TRUTH",
-            help="Two label files or two folders; with --model, one folder of images and labels.",
+            help="Two label files or two folders; with --model, one folder of images with labels.",
         ),
     ],
     model: Annotated[
         str | None,
-        typer.Option(metavar="MODEL", help="Predict with this model (file, run or name) first."),
+        typer.Option(
+            metavar="MODEL", help="Predict with this model (file, run folder or name) first."
+        ),
     ] = None,
     images: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="The images, for the picture.")
+        Path | None, typer.Option(metavar="FOLDER", help="Images to show in the picture.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Write tables and a picture here.")
+        Path | None, typer.Option(metavar="FOLDER", help="Folder for tables and a picture.")
     ] = None,
-    task: Annotated[TaskKind, typer.Option(help="What labels are; a model knows.")] = (
-        TaskKind.INSTANCES
-    ),
+    task: Annotated[
+        TaskKind,
+        typer.Option(help="Whether labels are objects (instances) or classes; not with --model."),
+    ] = TaskKind.INSTANCES,
     sparse: SparseOption = False,
     background: BackgroundOption = None,
     classes: ClassOption = None,
@@ -118,12 +121,12 @@ def evaluate(
         str,
         typer.Option(
             metavar="HOW",
-            help="With --model, which images: model (those it was validated on), all, group, "
+            help="Images to score with --model: model (those it was validated on), all, group, "
             "random42, or a CSV table.",
         ),
     ] = "model",
     validation_fraction: FractionOption = 0.15,
-    seed: Annotated[int, typer.Option(help="For --split group.")] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed of --split group.")] = 0,
     groups: GroupsOption = None,
     group_pattern: GroupPatternOption = None,
     annotated: AnnotatedOption = None,
@@ -131,21 +134,18 @@ def evaluate(
     channels: ChannelsOption = None,
     axes: AxesOption = None,
     repair: RepairOption = None,
-    definitions: Annotated[
-        bool, typer.Option("--definitions", help="Say what each score means.")
-    ] = False,
+    definitions: Annotated[bool, typer.Option("--definitions", help="Explain each score.")] = False,
     threads: ThreadsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Score predictions against the truth."""
+    """Score predictions against ground truth."""
     from napari_unet.cli import scoring
 
     output = Output(as_json)
     _check_options(context, paths, model)
     if model is None and task is TaskKind.INSTANCES and (classes or background is not None):
         raise SettingsError(
-            "Objects have no classes: leave --class and --background out, or choose --task "
-            "semantic."
+            "Objects have no classes: omit --class and --background, or choose --task semantic."
         )
     names = parse_classes(classes)
     if model is None:
@@ -167,24 +167,24 @@ def evaluate(
 
 
 def _check_options(context: typer.Context, paths: list[Path], model: str | None) -> None:
-    """Refuse what the chosen way of evaluating would pass over in silence."""
+    """Reject options that the chosen kind of evaluation would ignore."""
     if model is None and len(paths) != 2:
         raise SettingsError(
-            f"{len(paths)} path(s) given: expected a prediction and its truth, or one folder "
-            "of images and labels together with --model."
+            f"{len(paths)} path(s) given: expected a prediction and its ground truth, or one "
+            "folder of images with labels together with --model."
         )
     if model is not None and len(paths) != 1:
         raise SettingsError(
             f"{len(paths)} path(s) given together with --model: expected one folder of images "
-            "and labels. Without --model: a prediction and its truth."
+            "with labels. Without --model: a prediction and its ground truth."
         )
     if model is None and (given := given_options(context, _ONLY_MODEL)):
         raise SettingsError(
-            f"{', '.join(given)}: only together with --model, which predicts; two files or "
-            "folders of labels are scored as they are. Leave it out."
+            f"{', '.join(given)}: allowed only with --model, which predicts; two files or folders "
+            "of labels are scored as they are. Omit it."
         )
     if model is not None and (given := given_options(context, _ONLY_FILES)):
         raise SettingsError(
-            f"{', '.join(given)}: not together with --model, which knows what labels mean and "
-            "reads the images itself. Leave it out."
+            f"{', '.join(given)}: not allowed with --model, which defines the meaning of labels "
+            "and reads the images. Omit it."
         )

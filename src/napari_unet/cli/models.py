@@ -1,4 +1,4 @@
-"""``napari-unet models``: which models are at hand, what each is for, and bioimage.io packages."""
+"""``napari-unet models``: list and describe models, export and import bioimage.io packages."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ EPILOG = """
 
 `napari-unet models show run/best.safetensors --json`
 
-A package for bioimage.io, and a model from such a package:
+Export a package for bioimage.io, and import a model from a package:
 
 `napari-unet models export run --out nuclei.zip --author "Ada Lovelace" --licence CC-BY-4.0`
 
@@ -33,14 +33,14 @@ A package for bioimage.io, and a model from such a package:
 """
 
 app = typer.Typer(
-    help="List the models at hand, show one, export or import one.", rich_markup_mode="markdown"
+    help="List the available models, or show, export or import one.", rich_markup_mode="markdown"
 )
 
 
 @app.callback(invoke_without_command=True, epilog=EPILOG)
 @in_sentences
 def list_all(context: typer.Context, as_json: JsonOption = False) -> None:
-    """List the models at hand, show one, export or import one."""
+    """List the available models, or show, export or import one."""
     if context.invoked_subcommand is not None:
         return
     from napari_unet.core.models.catalogue import list_models, own_folder
@@ -54,7 +54,7 @@ def list_all(context: typer.Context, as_json: JsonOption = False) -> None:
     if rows:
         output.table(["name", "from", "for", "score"], rows)
     else:
-        output.say("There is no model yet: train one, or put one into the folder below.")
+        output.say("There is no model yet: train one, or copy one to the folder below.")
     output.say(f"Your own models: {own_folder()}")
     output.result(
         {
@@ -71,10 +71,10 @@ def list_all(context: typer.Context, as_json: JsonOption = False) -> None:
 @app.command(epilog=EPILOG)
 @in_sentences
 def show(
-    model: Annotated[str, typer.Argument(help="Model file, folder of a run, or name.")],
+    model: Annotated[str, typer.Argument(help="Model file, run folder, or name.")],
     as_json: JsonOption = False,
 ) -> None:
-    """Show what a model is for, what it expects and how good it was."""
+    """Show the purpose, input, training data and scores of a model."""
     from napari_unet.cli.scores import show_scores
     from napari_unet.core.models.catalogue import find_model, read_card
     from napari_unet.core.models.model_file import model_hash, read_info
@@ -85,7 +85,7 @@ def show(
     for name, value in _facts(info, path).items():
         output.say(f"{name + ':':<16}{value}")
     if info.scores:
-        show_scores(output, info.scores, "On its validation images")
+        show_scores(output, info.scores, "Scores on its validation images")
     if card := read_card(path):
         output.say("")
         output.say(card)
@@ -95,11 +95,13 @@ def show(
 @app.command(epilog=EPILOG)
 @in_sentences
 def export(
-    model: Annotated[str, typer.Argument(help="Model file, folder of a run, or name.")],
+    model: Annotated[str, typer.Argument(help="Model file, run folder, or name.")],
     out: Annotated[Path, typer.Option(metavar="FILE.zip", help="The package to write.")],
     image: Annotated[
         Path | None,
-        typer.Option(help="What it is tested on and its cover shows; by default nuclei are drawn."),
+        typer.Option(
+            help="Image for the test and the cover of the package; by default synthetic nuclei."
+        ),
     ] = None,
     channels: ChannelsOption = None,
     axes: AxesOption = None,
@@ -108,14 +110,18 @@ def export(
     ] = None,
     licence: Annotated[
         str | None,
-        typer.Option(metavar="SPDX", help="Such as CC-BY-4.0; by default the model's own."),
+        typer.Option(
+            metavar="SPDX", help="Licence, such as CC-BY-4.0; by default that of the model."
+        ),
     ] = None,
     cite: Annotated[
         list[str] | None,
-        typer.Option(metavar="TEXT=DOI", help="A DOI or address to cite; may be repeated."),
+        typer.Option(
+            metavar="TEXT=DOI", help="Reference with its DOI or address; may be repeated."
+        ),
     ] = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace a package that is there already.")
+        bool, typer.Option("--overwrite", help="Replace an existing package.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -141,16 +147,18 @@ def export(
 @app.command("import", epilog=EPILOG)
 @in_sentences
 def import_package(
-    package: Annotated[Path, typer.Argument(metavar="PACKAGE.zip", help="What export wrote.")],
+    package: Annotated[
+        Path, typer.Argument(metavar="PACKAGE.zip", help="Package written by export.")
+    ],
     name: Annotated[
-        str | None, typer.Option(help="What to call the model; by default as it calls itself.")
+        str | None, typer.Option(help="Name of the model; by default that in the package.")
     ] = None,
     replace: Annotated[
-        bool, typer.Option("--replace", help="Let it take the place of a model of that name.")
+        bool, typer.Option("--replace", help="Replace an existing model of that name.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Put the model of a bioimage.io package among your own; none of its code is run."""
+    """Add the model of a bioimage.io package to your models; none of its code is run."""
     import tempfile
 
     from napari_unet.core.bioimage_io.import_package import import_bioimage_io
@@ -162,12 +170,12 @@ def import_package(
         file = Path(folder) / "model.safetensors"
         save_model(file, import_bioimage_io(package))
         path = add_model(file, name, replace=replace)
-    output.say(f"The model is at hand as '{path.stem}': {path}")
+    output.say(f"The model is now available as '{path.stem}': {path}")
     output.result({"name": path.stem, "path": path})
 
 
 def _citations(texts: list[str]) -> dict[str, str]:
-    """Read texts such as ``"Caicedo et al., 2019=10.1038/s41592-019-0612-7"``."""
+    """Read references from texts such as ``"Caicedo et al., 2019=10.1038/s41592-019-0612-7"``."""
     found = {}
     for text in texts:
         title, sign, source = text.partition("=")

@@ -1,4 +1,4 @@
-"""Options that several commands have, and what they mean in words."""
+"""Options shared by several commands, and the parsing of their values."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ __all__ = [
 
 
 class TaskKind(StrEnum):
-    """What labels mean."""
+    """Kinds of labels: objects or classes."""
 
     INSTANCES = "instances"
     SEMANTIC = "semantic"
 
 
 class EmptyPlanes(StrEnum):
-    """What a plane of a stack without any label means."""
+    """Meanings of a plane without any label in a stack."""
 
     IGNORE = "ignore"
     BACKGROUND = "background"
@@ -65,23 +65,26 @@ AxesOption = Annotated[
     str | None,
     typer.Option(
         metavar="LETTERS",
-        help="Axes of the images where their files do not name them, of T Z C Y X: such as TYX.",
+        help="Axes of images whose files do not name them, from T Z C Y X, such as TYX.",
         rich_help_panel="Data",
     ),
 ]
 ThreadsOption = Annotated[
     int | None,
-    typer.Option(min=1, help="CPU threads; all by default.", rich_help_panel="Computing"),
+    typer.Option(min=1, help="Number of CPU threads; all by default.", rich_help_panel="Computing"),
 ]
 JsonOption = Annotated[
-    bool, typer.Option("--json", help="Print one JSON object for machines, and nothing else.")
+    bool, typer.Option("--json", help="Print one JSON object, for scripts, and nothing else.")
 ]
 SparseOption = Annotated[
     bool, typer.Option("--sparse", help="Label 0 means 'not painted', not background.")
 ]
 BackgroundOption = Annotated[
     int | None,
-    typer.Option(metavar="ID", help="Label of the background; 0, or with --sparse the lowest."),
+    typer.Option(
+        metavar="ID",
+        help="Label of the background; by default 0, or the lowest label with --sparse.",
+    ),
 ]
 ClassOption = Annotated[
     list[str] | None,
@@ -91,7 +94,7 @@ RepairOption = Annotated[
     list[str] | None,
     typer.Option(
         metavar="KIND",
-        help="Repair labels, as the label check offers: pieces, fragments, single_id, 0_255, "
+        help="Repair labels as the label check suggests: pieces, fragments, single_id, 0_255, "
         "class_255, colours, no_background, wrapped_ids; may be repeated.",
         rich_help_panel="Data",
     ),
@@ -100,8 +103,8 @@ GroupsOption = Annotated[
     str | None,
     typer.Option(
         metavar="TABLE",
-        help="CSV table with the columns id and group (or field), or 'folder': images of one "
-        "group stay on one side of the split.",
+        help="CSV table with the columns id and group (or field), or 'folder' to group by folder. "
+        "Images of one group stay on one side of the split.",
         rich_help_panel="Data",
     ),
 ]
@@ -109,27 +112,27 @@ GroupPatternOption = Annotated[
     str | None,
     typer.Option(
         metavar="REGEX",
-        help="Finds the group in an image's name: '^(.+)_tile'.",
+        help="Regular expression for the group in an image's name, such as '^(.+)_tile'.",
         rich_help_panel="Data",
     ),
 ]
 FractionOption = Annotated[
-    float, typer.Option(help="Share of the images that validates.", rich_help_panel="Data")
+    float, typer.Option(help="Share of images used for validation.", rich_help_panel="Data")
 ]
 AnnotatedOption = Annotated[
     Path | None,
     typer.Option(
         metavar="PATH",
-        help="Masks of where labels count, named as the images, or one mask for one image; by "
-        "default the folder annotated/ beside masks/, if there is one.",
+        help="Folder with masks of the annotated areas, named like the images, or one mask for one "
+        "image; by default the folder annotated/ beside masks/, if it exists.",
         rich_help_panel="Data",
     ),
 ]
 EmptyPlanesOption = Annotated[
     EmptyPlanes,
     typer.Option(
-        help="What a plane of a stack without any label means: nobody looked (ignore), or there "
-        "is nothing (background).",
+        help="Meaning of a plane without any label in a stack: not annotated (ignore), or without "
+        "objects (background).",
         rich_help_panel="Data",
     ),
 ]
@@ -145,7 +148,7 @@ def data_source(
     annotated: Path | None,
     empty_planes: EmptyPlanes,
 ) -> DataSource:
-    """Put the options that say where data lies and how it is read into one place."""
+    """Build a data source from the options for the location and reading of data."""
     from napari_unet.core.datasets.data_source import DataSource
     from napari_unet.core.settings import parse_settings
 
@@ -165,7 +168,7 @@ def data_source(
 
 
 def given_options(context: typer.Context, names: Collection[str]) -> list[str]:
-    """Tell which of some parameters were given on the command line, as they are typed."""
+    """Return which of some parameters were set on the command line, as flags."""
     return [
         max(parameter.opts, key=len)
         for parameter in context.command.params
@@ -175,7 +178,7 @@ def given_options(context: typer.Context, names: Collection[str]) -> list[str]:
 
 
 def parse_channels(text: str | None) -> tuple[str | int, ...] | None:
-    """Read a list of channels: whole numbers are places, everything else is a name."""
+    """Read a list of channels: whole numbers are indices, everything else is a name."""
     if text is None:
         return None
     parts = [part.strip() for part in text.split(",")]
@@ -185,7 +188,7 @@ def parse_channels(text: str | None) -> tuple[str | int, ...] | None:
 
 
 def parse_classes(texts: list[str] | None) -> dict[int, str]:
-    """Read names of classes by id from texts such as ``"2=border"``."""
+    """Read class names by id from texts such as ``"2=border"``."""
     names: dict[int, str] = {}
     for text in texts or []:
         number, sign, name = text.partition("=")

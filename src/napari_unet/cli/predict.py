@@ -1,4 +1,4 @@
-"""``napari-unet predict``: from images to label files and tables."""
+"""``napari-unet predict``: predict images and write label files and tables."""
 
 from __future__ import annotations
 
@@ -34,32 +34,32 @@ if TYPE_CHECKING:
 __all__ = ["COMMAND", "EPILOG", "predict"]
 
 
-_SIZE = "Objects of another size than in the training images"
+_SIZE = "Objects that differ in size from the training images"
 
 EPILOG = """
 **Examples**
 
-All images of a folder, with the best model of a run:
+Predict all images of a folder with the best model of a run:
 
 `napari-unet predict run new_images --out results`
 
-A pattern, one channel of several, with test-time augmentation:
+Predict one channel of files that match a pattern, with test-time augmentation:
 
 `napari-unet predict run/best.safetensors 'plate/*/*.tif' --channels DAPI --tta --out results`
 
-Stacks whose files do not name their axes:
+Predict stacks whose files do not name their axes:
 
 `napari-unet predict run stacks --axes TYX --out results`
 
-Objects of another size than the model was trained on, 40 px wide:
+Predict objects of a different size than in the training images, 40 px wide:
 
 `napari-unet predict run zoomed --diameter 40 --out results`
 
-Objects of sizes that nobody measured; each image has its own:
+Estimate the size of the objects in each image:
 
 `napari-unet predict run mixed --diameter auto --out results`
 
-Results: NAME_labels.tif for each image, objects.csv and summary.csv.
+Results: NAME_labels.tif for each image, summary.csv, and objects.csv if the model predicts objects.
 """
 
 
@@ -77,23 +77,23 @@ COMMAND = settings_command(_options)
 def predict(
     context: typer.Context,
     model: Annotated[
-        str, typer.Argument(help="Model file, folder of a run, or name (see napari-unet models).")
+        str, typer.Argument(help="Model file, run folder, or name (see napari-unet models).")
     ],
     inputs: Annotated[
         list[str], typer.Argument(metavar="INPUT...", help="Image files, folders or patterns.")
     ],
-    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where results are written.")] = Path(
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder of the results.")] = Path(
         "results"
     ),
     probability: Annotated[
-        bool, typer.Option("--probability", help="Write NAME_probability.tif too.")
+        bool, typer.Option("--probability", help="Also write NAME_probability.tif.")
     ] = False,
     diameter: Annotated[
         str | None,
         typer.Option(
             metavar="PX",
-            help="Width of a typical object: resizes so that it has the size the model knows. "
-            "'auto' estimates it in each image.",
+            help="Width of a typical object; images are resized to the object size of the training "
+            "images. 'auto' estimates it in each image.",
             rich_help_panel=_SIZE,
         ),
     ] = None,
@@ -101,14 +101,14 @@ def predict(
         bool,
         typer.Option(
             "--rescale",
-            help="Resize each image to the model's pixel size, where both are known.",
+            help="Resize each image to the model's pixel size, if both are known.",
             rich_help_panel=_SIZE,
         ),
     ] = False,
     channels: ChannelsOption = None,
     axes: AxesOption = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace what is there already of these files.")
+        bool, typer.Option("--overwrite", help="Replace existing results of these files.")
     ] = False,
     threads: ThreadsOption = None,
     as_json: JsonOption = False,
@@ -135,10 +135,10 @@ def predict(
     )
     output.say(f"{len(found.files)} image(s), model '{loaded.info.name}'.")
     for path, reason in found.skipped:
-        output.warn(f"Passed over {path.name}: {reason}")
+        output.warn(f"Skipped {path.name}: {reason}")
     predicted, failed, stopped = _run(output, loaded, found, options)
     if stopped:
-        output.say("Stopped; images that were finished are kept.", style="bold")
+        output.say("Stopped; results of finished images are kept.", style="bold")
     _show_end(output, predicted, failed, options)
     output.result(_as_json(predicted, failed, found, options))
     if stopped:
@@ -150,19 +150,19 @@ def predict(
 def _prediction(
     context: typer.Context, model: Model, diameter: str | None, rescale: bool
 ) -> PredictOptions:
-    """Collect how images are predicted; raises before the first one is if it cannot be."""
+    """Collect the options of the prediction, and check them before the first image is read."""
     from napari_unet.core.models.predict_options import PredictOptions
     from napari_unet.core.settings import parse_settings
     from napari_unet.core.tasks.any_task import possible_adjustments
 
     values = given_settings(context, PredictOptions.model_fields)
     if sum(("scale" in values, diameter is not None, rescale)) > 1:
-        raise SettingsError("--scale, --diameter and --rescale exclude each other: choose one.")
+        raise SettingsError("--scale, --diameter and --rescale cannot be combined: choose one.")
     if diameter is not None:
         values["scale"] = _scale(model.info, diameter)
     elif rescale and model.info.pixel_size_um is None:
         raise SettingsError(
-            f"--rescale: the model '{model.info.name}' does not say its pixel size. Give --scale "
+            f"--rescale: the pixel size of the model '{model.info.name}' is unknown. Use --scale "
             "or --diameter instead."
         )
     adjustments = given_settings(context, [a.name for a in possible_adjustments()])
@@ -225,7 +225,7 @@ def _run(
 def _show_note(
     output: Output, result: FilePredicted, before: list[FilePredicted], options: BatchOptions
 ) -> None:
-    """Say once that pixel sizes differ, and how to mend it; say how each image was fitted."""
+    """Warn once if pixel sizes differ, and print how each image was fitted to the model."""
     if result.note and not any(r.note for r in before):
         output.warn(result.note + ("" if options.rescale else " --rescale applies it."))
     for sentence in result.fitted:
@@ -249,7 +249,7 @@ def _show_end(
         tables = "summary.csv and objects.csv" if objects else "summary.csv"
         output.say(f"Labels, {tables}: {options.folder}")
     if (other := sum(bool(r.note) for r in predicted)) > 1:
-        output.warn(f"Pixel sizes other than the model's in {other} images.")
+        output.warn(f"The pixel size differs from that of the model in {other} images.")
     if failed:
         output.warn(f"{len(failed)} image(s) failed:")
         for result in failed:

@@ -1,4 +1,4 @@
-"""Scores as people read them: the few that matter, by image and pooled."""
+"""Print the main scores, by image and pooled."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _CLASSES = {
 
 
 def short_scores(scores: Mapping[str, float]) -> dict[str, float]:
-    """Pick the scores for one line, as far as they are there."""
+    """Select the available scores for one line."""
     from napari_unet.core.tasks.scores import CLASS_SCORES, OBJECT_SCORES
 
     found = OBJECT_SCORES if "ap50_by_image" in scores else CLASS_SCORES
@@ -40,7 +40,7 @@ def short_scores(scores: Mapping[str, float]) -> dict[str, float]:
 
 
 def show_scores(output: Output, scores: Mapping[str, float], title: str = "") -> None:
-    """Print the main scores of a flat table such as `Report.summary` gives."""
+    """Print the main scores of a flat table such as that of `Report.summary`."""
     rows = []
     for key, name in (_OBJECTS if "ap50_by_image" in scores else _CLASSES).items():
         by_image, pooled = scores.get(f"{key}_by_image"), scores.get(f"{key}_pooled")
@@ -51,7 +51,7 @@ def show_scores(output: Output, scores: Mapping[str, float], title: str = "") ->
 
 
 def show_report(output: Output, report: Report, title: str, definitions: bool = False) -> None:
-    """Print an evaluation: scores, counts, and what to know about them."""
+    """Print the scores, counts and notes of an evaluation."""
     rows = report.score_rows()
     columns = ["score", "by image", "pooled"] + (["definition"] if definitions else [])
     lines = [
@@ -65,7 +65,7 @@ def show_report(output: Output, report: Report, title: str, definitions: bool = 
         output.say(note)
     if report.unmatched:
         listed = ", ".join(report.unmatched[:5]) + (" ..." if len(report.unmatched) > 5 else "")
-        output.warn(f"{len(report.unmatched)} file(s) without a partner: {listed}")
+        output.warn(f"{len(report.unmatched)} file(s) without a match: {listed}")
 
 
 def _counts(report: Report) -> str:
@@ -77,9 +77,9 @@ def _counts(report: Report) -> str:
         text += f"{summary['invented']:g} invented, {summary['split']:g} split, "
         text += f"{summary['merged']:g} merged"
     if empty := summary["images_empty"]:
-        text += f"; {empty:g} empty in truth and prediction, without a score"
+        text += f"; {empty:g} empty in both ground truth and prediction, not scored"
     if report.not_annotated:
-        text += f"; {report.not_annotated} plane(s) without labels left out"
+        text += f"; {report.not_annotated} plane(s) without labels not scored"
     return text + ". By image: mean over the images; pooled: all objects or pixels together."
 
 

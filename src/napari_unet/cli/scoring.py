@@ -1,4 +1,4 @@
-"""What ``evaluate`` does: gather predictions and truth, score, show, write."""
+"""Steps of ``evaluate``: collect predictions and ground truth, score, print and write."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ __all__ = [
 ]
 
 _ROWS = 4
-"""Images in the picture."""
+"""Number of images in the picture."""
 
 
 @dataclass(frozen=True)
 class ClassTable:
-    """What the labels of the truth mean."""
+    """Meaning of the ground-truth labels."""
 
     kind: str
     names: dict[int, str] = field(default_factory=dict)
@@ -49,7 +49,7 @@ class ClassTable:
     empty_planes: Literal["ignore", "background"] = "ignore"
 
     def settings(self) -> dict[str, Any]:
-        """Give the settings of `evaluate_many`."""
+        """Return the settings of `evaluate_many`."""
         values: dict[str, Any] = {"sparse": self.sparse, "empty_planes": self.empty_planes}
         if self.kind == "instances":
             return values | {"kind": "instances"}
@@ -62,7 +62,7 @@ class ClassTable:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Scores, and the images for the picture."""
+    """Scores, and the images of the picture."""
 
     report: Report
     table: ClassTable
@@ -79,7 +79,7 @@ def score_files(
     axes: str | None = None,
     annotated: Path | None = None,
 ) -> Evaluation:
-    """Score label files against label files; `axes` of the images where files name none."""
+    """Score label files against label files; `axes` are those of images whose files name none."""
     from napari_unet.core.evaluation.evaluation import evaluate_many
     from napari_unet.core.evaluation.label_files import ComparisonReader, match_labels
 
@@ -141,14 +141,14 @@ def score_pairs(
     title: str,
     names: dict[int, str] | None = None,
 ) -> Evaluation:
-    """Predict pairs and score the predictions; `names`: of the truth's classes, by id."""
+    """Predict pairs and score the predictions; `names` are ground-truth classes by id."""
     from napari_unet.core.evaluation.evaluation import evaluate_many
 
     guessed = sum(pair.annotated is None for pair in pairs) if model.info.task.sparse else 0
     if guessed and model.info.task.labels_are_objects:
         output.warn(
-            f"The model learned from images of which parts were labelled. In {guessed} image(s) "
-            "nothing says which parts: 0 counts as background everywhere. If that is wrong, name "
+            f"The model was trained on partly annotated images, but {guessed} image(s) here have "
+            "no annotated area: label 0 counts as background everywhere. If that is wrong, name "
             "the annotated areas (--annotated)."
         )
     empty_planes = pairs[0].empty_planes if pairs else "ignore"
@@ -180,7 +180,7 @@ def score_pairs(
 
 
 def show(output: Output, evaluation: Evaluation, folder: Path | None, definitions: bool) -> None:
-    """Print the table, and write tables and a picture where a folder is given."""
+    """Print the table, and write tables and a picture if a folder is given."""
     from napari_unet.core.evaluation.report import write_report
 
     report = evaluation.report
@@ -190,13 +190,13 @@ def show(output: Output, evaluation: Evaluation, folder: Path | None, definition
         result["files"] = [*write_report(report, folder), write_picture(evaluation, folder)]
     show_report(output, report, evaluation.title, definitions)
     if folder is not None:
-        done = "Written in place of earlier scores" if replaced else "Written"
+        done = "Replaced earlier scores" if replaced else "Written"
         output.say(f"{done}: {', '.join(map(str, result['files']))}")
     output.result(result)
 
 
 def write_picture(evaluation: Evaluation, folder: Path) -> Path:
-    """Write ``comparison.png``: the image with the median score, the best and the worst."""
+    """Write ``comparison.png`` with images from the best to the worst score."""
     from napari_unet.core.evaluation.figures import comparison_figure
 
     table = evaluation.table
@@ -221,7 +221,7 @@ def _compared(
     prediction: NDArray[Any],
     annotated: NDArray[Any] | None,
 ) -> Comparison:
-    """Make a row of the picture: what was scored, with the truth's ids."""
+    """Make a row of the picture, with the class ids of the ground truth."""
     from napari_unet.core.evaluation.evaluation import scored_area, with_true_ids
 
     sparse, empty_planes = table.sparse, table.empty_planes
@@ -232,15 +232,15 @@ def _compared(
 def _picture(
     output: Output, match: MatchedFiles, axes: str | None, shape: tuple[int, ...]
 ) -> Image | None:
-    """Read the image for the picture; scores do not depend on it, so trouble is only said."""
+    """Read the image for the picture; problems are only reported, as scores do not need it."""
     try:
         image = match.load_image(axes)
     except ImageError as error:
-        output.warn(f"No image in the picture for '{match.name}': {error}")
+        output.warn(f"The picture shows no image for '{match.name}': {error}")
         return None
     if image is not None and image.label_shape != shape:
         output.warn(
-            f"No image in the picture for '{match.name}': '{match.image}' has shape "
+            f"The picture shows no image for '{match.name}': '{match.image}' has shape "
             f"{image.label_shape}, the labels {shape}."
         )
         return None
@@ -266,7 +266,7 @@ def _predict(model: Model, pair: Pair, options: PredictOptions, should_stop: Any
 def _class_tables(
     info: ModelInfo, names: dict[int, str], empty_planes: Literal["ignore", "background"]
 ) -> tuple[ClassTable, dict[int, str]]:
-    """Tell what the truth's labels mean, and the names of the predicted classes."""
+    """Return the meaning of ground-truth labels, and the names of the predicted classes."""
     task = info.task
     if task.labels_are_objects:
         return ClassTable("instances", empty_planes=empty_planes), {}
@@ -288,7 +288,7 @@ def _class_tables(
 
 
 def _telling(report: Report, names: Sequence[str]) -> list[str]:
-    """Names of a few images for the picture: around the median, the best and the worst."""
+    """Choose a few images for the picture, spread from the best to the worst score."""
     if len(names) <= _ROWS:
         return list(names)
     key = "mean_ap" if report.kind == "instances" else "dice_foreground"

@@ -1,6 +1,6 @@
-"""Options of commands that are fields of settings: made from the fields when a command is used.
+"""Command options generated from the fields of settings when a command is used.
 
-The settings are imported no earlier, so that the list of commands appears at once.
+The settings are not imported earlier, so that the list of commands appears quickly.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ class Option(NamedTuple):
     Parameters
     ----------
     name
-        Under which its value is found.
+        Name of the parameter.
     kind
         Type of its value.
     details
-        What `typer.Option` takes, its flag, and its default if the help shows one.
+        Arguments of `typer.Option`, the flag, and the default if the help shows one.
     """
 
     name: str
@@ -42,7 +42,7 @@ class Option(NamedTuple):
     details: dict[str, Any]
 
     def parameter(self) -> inspect.Parameter:
-        """Return it as an argument of a function."""
+        """Return the option as a parameter of a function."""
         details = dict(self.details)
         flag, default = details.pop("flag"), details.pop("default", None)
         option = typer.Option(flag, **details)
@@ -57,14 +57,14 @@ class Option(NamedTuple):
 
 
 def settings_command(make_options: Callable[[], list[Option]]) -> type[TyperCommand]:
-    """Make the class of a command that has further options, see `settings_options`.
+    """Make the class of a command with additional options, see `settings_options`.
 
-    The command's function does not get them as arguments; it asks `given_settings`.
+    The command's function does not receive them as arguments; `given_settings` returns them.
 
     Parameters
     ----------
     make_options
-        Makes the options, when the command is used for the first time.
+        Makes the options when the command is used for the first time.
     """
 
     class SettingsCommand(TyperCommand):
@@ -73,7 +73,7 @@ def settings_command(make_options: Callable[[], list[Option]]) -> type[TyperComm
         _names: tuple[str, ...] | None = None
 
         def get_params(self, ctx: Any) -> list[Any]:
-            """List all parameters, those made from settings last."""
+            """Return all parameters, those made from settings last."""
             if self._names is None:
                 options = make_options()
                 self._names = tuple(option.name for option in options)
@@ -81,7 +81,7 @@ def settings_command(make_options: Callable[[], list[Option]]) -> type[TyperComm
             return super().get_params(ctx)
 
         def invoke(self, ctx: Any) -> Any:
-            """Call the command's function, which finds the further options in the context."""
+            """Store the additional options in the context and call the command's function."""
             values = {name: ctx.params.pop(name, None) for name in self._names or ()}
             given = {n: v for n, v in values.items() if _is_given(ctx, n)}
             ctx.meta[_GIVEN] = {n: v.value if isinstance(v, Enum) else v for n, v in given.items()}
@@ -95,7 +95,7 @@ def _is_given(context: Any, name: str) -> bool:
 
 
 def given_settings(context: typer.Context, names: Iterable[str]) -> dict[str, Any]:
-    """Return the values of options made from settings, as far as they were given, by field."""
+    """Return the values, by field, of options made from settings that the user set."""
     given: dict[str, Any] = context.meta[_GIVEN]
     return {name: given[name] for name in names if name in given}
 
@@ -106,14 +106,14 @@ def settings_options(
     *,
     with_defaults: bool = True,
 ) -> list[Option]:
-    """Make an option of each field of settings that is marked `Shown`.
+    """Make an option for each field of settings that is marked `Shown`.
 
     Parameters
     ----------
     kind
         A class of settings.
     names
-        Which of its fields, in this order; None: all.
+        Names of fields, in order; None: all.
     with_defaults
         Whether the help shows the defaults of the fields.
     """
@@ -123,7 +123,7 @@ def settings_options(
 
 
 def adjustment_options(adjustments: Iterable[Adjustment]) -> list[Option]:
-    """Make an option of each decoder setting that a task declares as adjustable."""
+    """Make an option for each decoder setting that a task declares as adjustable."""
     return [
         Option(
             adjustment.name,
@@ -155,7 +155,7 @@ def _option(field: SettingsField, with_default: bool) -> Option:
 
 
 def _parameters(options: Sequence[Option]) -> list[Any]:
-    """Let typer make the parameters of a command, as it does for the arguments of a function."""
+    """Build click parameters with typer, as it does for the arguments of a function."""
 
     def function() -> None: ...
 

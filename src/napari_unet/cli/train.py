@@ -1,4 +1,4 @@
-"""``napari-unet train``: from a folder of images with labels to a model."""
+"""``napari-unet train``: train a model on a folder of images with labels."""
 
 from __future__ import annotations
 
@@ -43,23 +43,23 @@ __all__ = ["COMMAND", "EPILOG", "train"]
 EPILOG = """
 **Examples**
 
-Nuclei in a folder with images/ and masks/, for 20 minutes:
+Train on nuclei in a folder with images/ and masks/ for 20 minutes:
 
 `napari-unet train nuclei --out run --minutes 20`
 
-Images of one field kept on one side of the validation split, from a table:
+Keep images of one field on one side of the validation split, using a table:
 
 `napari-unet train nuclei --groups fields.csv --epochs 100 --out run`
 
-Classes instead of objects, only some pixels painted, label 1 being the background:
+Train on sparsely painted classes, with label 1 as the background:
 
 `napari-unet train tissue --task semantic --sparse --background 1 --class 2=gland --out run`
 
-Only a part of each image looked at, drawn as masks:
+Use only the annotated areas of each image, given as masks:
 
 `napari-unet train nuclei --annotated areas --minutes 20 --out run`
 
-Go on with a run that was stopped; start from a model that is there:
+Resume a stopped run, or start from an existing model:
 
 `napari-unet train --resume run`
 
@@ -68,7 +68,7 @@ Go on with a run that was stopped; start from a model that is there:
 
 
 class PresetName(StrEnum):
-    """Names of presets."""
+    """Names of training presets."""
 
     QUICK = "quick"
     STANDARD = "standard"
@@ -78,7 +78,7 @@ class PresetName(StrEnum):
 
 
 class Variation(StrEnum):
-    """Names of augmentations."""
+    """Names of augmentation presets."""
 
     NONE = "none"
     LIGHT = "light"
@@ -87,7 +87,7 @@ class Variation(StrEnum):
 
 _DATA, _TRAINING = "Data", "Training"
 _NETWORK = ("depth", "base_channels", "norm", "upsampling", "dropout")
-"""Settings that a model to start from decides."""
+"""Settings that are fixed by the start model."""
 
 
 def _options() -> list[Option]:
@@ -115,11 +115,11 @@ def train(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="Folder of the run; must not hold one already."),
+        typer.Option(metavar="FOLDER", help="Folder of the run; must not contain a run yet."),
     ] = None,
     resume: Annotated[
         Path | None,
-        typer.Option(metavar="RUN", help="Go on with the run in this folder, with its settings."),
+        typer.Option(metavar="RUN", help="Resume the run in this folder with its own settings."),
     ] = None,
     task: Annotated[
         TaskKind | None, typer.Option(help="Whether labels are objects (instances) or classes.")
@@ -129,22 +129,21 @@ def train(
     classes: ClassOption = None,
     class_weight: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="ID=WEIGHT", help="How much a class counts in the loss; may be repeated."
-        ),
+        typer.Option(metavar="ID=WEIGHT", help="Weight of a class in the loss; may be repeated."),
     ] = None,
     preset: Annotated[
         PresetName,
         typer.Option(
-            help="Budget, learning rate and augmentation in one: 3, 15 or 60 minutes from scratch, "
-            "1, 5 or 20 from a model; or the last stage of the shipped model of that name.",
+            help="Budget, learning rate and augmentation together: 3, 15 or 60 minutes from "
+            "scratch, 1, 5 or 20 from a model; or the last stage of the shipped model of that "
+            "name.",
             rich_help_panel=_TRAINING,
         ),
     ] = PresetName.STANDARD,
     augmentation: Annotated[
         Variation | None,
         typer.Option(
-            help="How much patches are varied; as the preset says by default.",
+            help="Strength of the augmentation; by default that of the preset.",
             rich_help_panel=_TRAINING,
         ),
     ] = None,
@@ -152,8 +151,9 @@ def train(
         str,
         typer.Option(
             metavar="HOW",
-            help="Which images validate: group (whole groups, or a block of a single image), "
-            "random42 (as StarDist's examples split) or a CSV table with the columns id, split.",
+            help="Split into training and validation images: group (whole groups, or a block of a "
+            "single image), random42 (as in StarDist's examples) or a CSV table with the columns "
+            "id, split.",
             rich_help_panel=_DATA,
         ),
     ] = "group",
@@ -174,17 +174,19 @@ def train(
     ] = None,
     from_model: Annotated[
         str | None,
-        typer.Option("--from", metavar="MODEL", help="Start from a model: file, run or name."),
+        typer.Option(
+            "--from", metavar="MODEL", help="Start from a model: file, run folder or name."
+        ),
     ] = None,
     name: Annotated[
-        str | None, typer.Option(help="What the model is called; as its folder by default.")
+        str | None, typer.Option(help="Name of the model; by default that of its folder.")
     ] = None,
     threads: ThreadsOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Train a U-Net on images with labels.
 
-    Ctrl-C stops after the step at hand; everything is saved and can be resumed.
+    Ctrl-C stops after the current step; everything is saved, and the run can be resumed.
     """
     from napari_unet.cli.training_run import resume_run, start_run
     from napari_unet.cli.training_settings import (
@@ -203,8 +205,8 @@ def train(
         return
     if source is None:
         raise SettingsError(
-            "There is nothing to train on: name a folder of images with labels, or a run to go on "
-            "with (--resume)."
+            "No training data: expected a folder of images with labels, or a run to resume "
+            "(--resume)."
         )
     data = data_source(
         source, channels, axes, groups, group_pattern, repair, annotated, empty_planes
@@ -216,8 +218,8 @@ def train(
     start = start_model(from_model)
     if start is not None and (given := given_options(context, {*_NETWORK, "intensity_range"})):
         raise SettingsError(
-            f"The network and its intensities are those of '{from_model}': leave "
-            f"{', '.join(given)} out, or --from."
+            f"The network and its normalisation are those of '{from_model}': omit "
+            f"{', '.join(given)}, or omit --from."
         )
     meaning = Meaning(task, sparse, background, parse_classes(classes), parse_weights(class_weight))
     folder = out or Path("runs") / datetime.now().strftime("%Y-%m-%d-%H%M%S")
@@ -235,10 +237,10 @@ def train(
 
 
 def _check_resume_options(context: typer.Context) -> None:
-    """Refuse what a resumed run cannot take: its settings are those it was started with."""
+    """Reject options that a resumed run cannot change."""
     names = {p.name or "" for p in context.command.params}
     if given := given_options(context, names - {"source", "resume", "threads", "as_json"}):
         raise SettingsError(
-            f"A resumed run goes on in its own folder with its own settings: leave "
-            f"{', '.join(given)} out. For other settings start a new run with --from RUN."
+            f"A resumed run continues in its folder with its own settings: omit "
+            f"{', '.join(given)}. To change settings, start a new run with --from RUN."
         )

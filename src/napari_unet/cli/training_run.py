@@ -1,4 +1,4 @@
-"""Showing a training run: what will happen, how it goes, what came out and what to do next."""
+"""Start or resume a training run, and show its data, progress, results and next steps."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ __all__ = ["follow", "resume_run", "start_run"]
 _REASONS = {
     FinishReason.COMPLETED: "Finished",
     FinishReason.STOPPED: "Stopped",
-    FinishReason.NO_IMPROVEMENT: "Ended early, as nothing improved any more",
+    FinishReason.NO_IMPROVEMENT: "Ended early (no further improvement)",
 }
 
 
@@ -51,7 +51,7 @@ def start_run(
     start: Model | None,
     name: str,
 ) -> None:
-    """Read the data, say what was found, and train."""
+    """Read the data, describe it, and train."""
     from napari_unet.core.datasets.split_choice import choose_split
     from napari_unet.core.training.run_folder import RunFolder
     from napari_unet.core.training.training import train
@@ -84,7 +84,7 @@ def start_run(
 
 
 def resume_run(output: Output, folder: Path, source: Path | None, threads: int | None) -> None:
-    """Find a run's data again and go on; `source` says where the data lies now."""
+    """Resume a run with its data; `source` is the current location of the data, if it moved."""
     from napari_unet.core.datasets.data_source import DataSource
     from napari_unet.core.settings import parse_settings
     from napari_unet.core.training.run_folder import RunFolder
@@ -97,14 +97,14 @@ def resume_run(output: Output, folder: Path, source: Path | None, threads: int |
     again = command_line(["napari-unet", "train", "DATA", "--resume", folder])
     if "source" not in values:
         raise SettingsError(
-            f"The run in '{folder}' does not say where its data came from. Name the folder: "
-            + again
+            f"The data folder of the run in '{folder}' is not recorded. Name the folder: " + again
         )
     use_threads(threads or run.threads)
     data = parse_settings(DataSource, values)
     if not data.source.exists():
         raise SettingsError(
-            f"The data of this run is no longer at '{data.source}'. Name where it is now: " + again
+            f"The data of this run is no longer at '{data.source}'. Name its current location: "
+            + again
         )
     pairs, _ = _load(output, data)
     with stoppable("Stopping after this step, everything is saved") as should_stop:
@@ -113,7 +113,7 @@ def resume_run(output: Output, folder: Path, source: Path | None, threads: int |
 
 
 def follow(output: Output, events: Iterator[Event]) -> Finished:
-    """Show events as they come: a bar with time left on a terminal, and a line per epoch."""
+    """Show events as they arrive: a bar with the time left on a terminal, and a line per epoch."""
     with output.progress() as progress:
         task = progress.add_task("training", total=1.0, note="")
         for event in events:
@@ -125,7 +125,7 @@ def follow(output: Output, events: Iterator[Event]) -> Finished:
                 progress.console.print(_epoch_line(event), highlight=False, soft_wrap=True)
             elif isinstance(event, Finished):
                 return event
-    raise AssertionError("training ended without saying so")
+    raise AssertionError("training ended without a Finished event")
 
 
 def _load(output: Output, data: DataSource) -> tuple[list[Pair], list[str]]:
@@ -145,11 +145,13 @@ def _show_label_check(output: Output, pairs: list[Pair], task: Task, data: DataS
     fixable = [k for k, issues in found.items() if issues[0].repairable and k not in data.repair]
     if fixable:
         options = " ".join(f"--repair {kind}" for kind in fixable)
-        output.warn(f"To repair: {options} (the files stay as they are). Training goes on without.")
+        output.warn(
+            f"To repair: {options} (the files are not changed). Training continues without repair."
+        )
 
 
 def _issue_text(kind: str, issues: list[LabelIssue]) -> str:
-    more = f" The same in {len(issues) - 1} more image(s)." if len(issues) > 1 else ""
+    more = f" {len(issues) - 1} more image(s) have the same problem." if len(issues) > 1 else ""
     return f"Label check, {kind}: {issues[0].message}{more}"
 
 
@@ -157,15 +159,16 @@ def _warn_of_shared_groups(output: Output, train: list[str], validation: list[st
     shared = set(train) & set(validation)
     if shared:
         output.warn(
-            f"{len(shared)} group(s) are on both sides of this split: its scores are too good. "
-            "Use it to compare with others, and --split group to choose settings."
+            f"{len(shared)} group(s) are on both sides of this split, so its scores are too "
+            "optimistic. Use it to compare with published results, and --split group to choose "
+            "settings."
         )
 
 
 def _show_start(output: Output, event: Started) -> None:
     text = event.summary[0].upper() + event.summary[1:] + "."
     if event.step:
-        text += f" Going on from step {event.step}."
+        text += f" Resuming at step {event.step}."
     output.say(text)
 
 
@@ -193,7 +196,7 @@ def _show_end(output: Output, event: Finished, folder: Path, data: DataSource) -
         output.say(f"Best model: {event.best_model}")
         show_scores(output, event.best_scores, title="Best model on the validation images")
     elif not stopped:
-        output.say("Nothing was validated, so no model is called the best.")
+        output.say("There was no validation, so there is no best model.")
     output.say(f"Last model: {event.last_model}")
     if (curves := folder / "curves.png").exists():
         output.say(f"Curves:     {curves}")
@@ -216,7 +219,7 @@ def _next_steps(event: Finished, folder: Path, data: DataSource) -> list[str]:
 
 
 def _reading_options(data: DataSource) -> list[str]:
-    """Options that images need to be read as they were for the training."""
+    """Return the options that read images as they were read for training."""
     options: list[str] = []
     if data.channels is not None:
         options += ["--channels", ",".join(map(str, data.channels))]
@@ -224,7 +227,7 @@ def _reading_options(data: DataSource) -> list[str]:
 
 
 def _label_options(data: DataSource) -> list[str]:
-    """The same for labels."""
+    """Return the options that read labels as they were read for training."""
     options = [part for kind in data.repair for part in ("--repair", kind)]
     if data.annotated is not None:
         options += ["--annotated", str(data.annotated)]

@@ -1,4 +1,4 @@
-"""What the options of ``train`` mean: settings, task and the model to start from."""
+"""Settings, task and start model from the options of ``train``."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["Meaning", "parse_range", "parse_weights", "start_model", "training_s
 
 @dataclass(frozen=True)
 class Meaning:
-    """What labels mean, as far as the options say it; names and weights of classes by id."""
+    """Meaning of labels as far as the options define it; names and weights of classes by id."""
 
     kind: TaskKind | None = None
     sparse: bool = False
@@ -29,7 +29,7 @@ class Meaning:
     weights: dict[int, float] = field(default_factory=dict)
 
     def task(self, pairs: list[Pair], start: Model | None) -> Task:
-        """Decide on the task; a model to start from does where nothing else is said."""
+        """Choose the task; that of the start model if no option defines it."""
         from napari_unet.core.tasks.instances import Instances
 
         of_classes = bool(self.names or self.weights) or self.background is not None
@@ -39,7 +39,7 @@ class Meaning:
             return self._classes(pairs)
         if of_classes:
             raise SettingsError(
-                "Objects have no classes: leave --class, --class-weight and --background out, or "
+                "Objects have no classes: omit --class, --class-weight and --background, or "
                 "choose --task semantic."
             )
         return Instances(sparse=self.sparse)
@@ -56,8 +56,8 @@ class Meaning:
         ids = [c.id for c in task.classes]
         if unknown := sorted({*self.names, *self.weights} - set(ids)):
             raise SettingsError(
-                f"--class or --class-weight {unknown[0]}: there is no such class, the labels hold "
-                f"{', '.join(map(str, ids))}. Correct it, or leave it out."
+                f"--class or --class-weight {unknown[0]}: this class does not exist; the labels "
+                f"contain {', '.join(map(str, ids))}. Correct or omit it."
             )
         if not self.weights:
             return task
@@ -66,7 +66,7 @@ class Meaning:
 
 
 def parse_weights(texts: list[str] | None) -> dict[int, float]:
-    """Read weights of classes by id from texts such as ``"2=0.5"``."""
+    """Read class weights by id from texts such as ``"2=0.5"``."""
     weights: dict[int, float] = {}
     for text in texts or []:
         number, _, weight = text.partition("=")
@@ -76,13 +76,14 @@ def parse_weights(texts: list[str] | None) -> dict[int, float]:
             weights[-1] = -1.0
         if not all(i >= 0 and 0 <= w < float("inf") for i, w in weights.items()):
             raise SettingsError(
-                f"--class-weight {text!r}: expected a label and a number from 0, such as 2=0.5."
+                f"--class-weight {text!r}: expected a label and a number of at least 0, such as "
+                "2=0.5."
             )
     return weights
 
 
 def parse_range(text: str | None) -> dict[str, Any] | None:
-    """Read a range of raw intensities such as ``"0,4095"`` into settings of the normalisation."""
+    """Convert a range of raw intensities such as ``"0,4095"`` to settings of the normalisation."""
     if text is None:
         return None
     try:
@@ -101,7 +102,7 @@ def training_settings(
     augmentation: str | None,
     fine_tuning: bool,
 ) -> TrainingSettings:
-    """Build the settings: what was given, and for the rest what the preset says."""
+    """Build the settings from the given values and the preset."""
     from napari_unet.core.augmentation.settings import Augmentation
     from napari_unet.core.settings import parse_settings
     from napari_unet.core.training.presets import preset_values
@@ -119,7 +120,7 @@ def training_settings(
 
 
 def start_model(name: str | None) -> Model | None:
-    """Load the model to start from, if there is one."""
+    """Load the start model, if there is one."""
     if name is None:
         return None
     from napari_unet.core.models.catalogue import find_model

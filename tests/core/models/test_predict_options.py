@@ -1,4 +1,4 @@
-"""Options of a prediction: declared once, they reach the command line, the form and records."""
+"""Prediction options are declared once and reach the command line, the form and records."""
 
 import inspect
 from typing import Annotated
@@ -24,7 +24,7 @@ from napari_unet.core.tasks.instances import Instances
 
 
 class MoreOptions(PredictOptions):
-    """Options with one more."""
+    """Options with an additional field."""
 
     overlap_px: Annotated[
         int,
@@ -37,7 +37,7 @@ def test_an_option_that_is_added_appears_on_the_command_line() -> None:
     app = typer.Typer()
 
     def run(context: typer.Context) -> None:
-        """Print what was given."""
+        """Print the given options."""
         print(given_settings(context, MoreOptions.model_fields))
 
     app.command(cls=settings_command(lambda: settings_options(MoreOptions)))(run)
@@ -100,7 +100,7 @@ def test_a_record_predicts_with_its_options_again() -> None:
 
 
 def test_a_record_from_before_is_read() -> None:
-    """As written into the metadata of layers so far."""
+    """Records in the metadata of existing layers lack some options."""
     given = {"scale": 0.25, "contrast": "inverted", "test_time_augmentation": True}
     values = record_of(**given).model_dump(mode="json")
     for name in ("block_px", "device", "precision", "adjustments"):

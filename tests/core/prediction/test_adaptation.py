@@ -1,4 +1,4 @@
-"""An image is fitted to a model: the size of its objects, and whether they are bright or dark."""
+"""Fitting of an image to a model: the size of its objects, and whether they are bright or dark."""
 
 import numpy as np
 import pytest
@@ -60,7 +60,7 @@ def test_in_an_empty_image_there_is_nothing_to_measure(value):
     image = np.clip(value + noise, 0, 255).astype(np.uint8)
     fitted = fit_image(fitter(image), "auto")
     assert (fitted.scale, fitted.inverted, fitted.diameter_px) == (1, False, None)
-    assert "Nothing to measure" in fitted.notes[0]
+    assert "No objects to measure were found" in fitted.notes[0]
 
 
 def test_of_a_stack_planes_within_are_looked_at():
@@ -75,7 +75,7 @@ def test_of_a_stack_planes_within_are_looked_at():
 @pytest.mark.parametrize("inverted", [False, True])
 def test_only_an_image_of_the_other_contrast_is_inverted(diameter_px, known, inverted):
     found = fit_image(fitter(discs(diameter_px, inverted=inverted), contrast=known))
-    if known == "dark":  # this network knows bright objects only, so it is shown the negative
+    if known == "dark":  # this network recognises bright objects only, so it gets the negative
         assert found.inverted is False
     else:
         assert found.inverted is (inverted and known == "bright")
@@ -84,7 +84,7 @@ def test_only_an_image_of_the_other_contrast_is_inverted(diameter_px, known, inv
 
 def test_a_note_says_which_way_round():
     note = fit_image(fitter(discs(20, inverted=True))).notes[0]
-    assert "'picture' shows dark objects, the model 'discs' knows bright ones" in note
+    assert "'picture' shows dark objects, the model 'discs' was trained on bright ones" in note
 
 
 def test_crowded_bright_objects_are_not_taken_for_gaps():
@@ -122,7 +122,7 @@ def test_ranges_that_are_given_say_the_contrast():
 
 
 def test_a_model_that_knows_no_diameter_needs_a_scale():
-    with pytest.raises(SettingsError, match="does not say how large its objects were"):
+    with pytest.raises(SettingsError, match=r"object size in the training images .* is unknown"):
         fit_image(fitter(discs(20), diameter_px=None), "auto")
 
 

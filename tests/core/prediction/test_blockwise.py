@@ -19,7 +19,7 @@ TASKS = [
 
 
 def noisy_outputs(task, labels, seed):
-    """Outputs as those of a network that errs a little in every pixel."""
+    """Outputs of a network with small errors in every pixel."""
     rng = np.random.default_rng(seed)
     outputs, _ = task.encode(labels, np.ones(labels.shape, bool))
     outputs[:2] = np.clip(0.1 + 0.8 * outputs[:2] + rng.normal(0, 0.08, outputs[:2].shape), 0, 1)

@@ -252,7 +252,7 @@ def enlarged(array, shape):
 
 
 def nuclei_seen_at(scale):
-    """An image for the copying model with objects of another size, and the labels as it knows them.
+    """An image for the copying model with objects of a different size, and its expected labels.
 
     The grid on which the objects have the right size is 160 x 192 px.
     """
@@ -367,7 +367,7 @@ def test_what_cannot_be_decoded_again_is_a_sentence(monkeypatch):
         SettingsError, match=r"'random'.*no min-area: its labels are classes, not objects"
     ):
         redecode(kept, {"min_area_px": 9})
-    with pytest.raises(SettingsError, match=r"were not kept.*Predict once more"):
+    with pytest.raises(SettingsError, match=r"were not kept.*Predict again"):
         redecode(predict(random_model(TWO), image, CPU), {})
     monkeypatch.setattr(prediction_module, "KEPT_BYTES", 1000)
     assert predict(random_model(TWO), image, CPU, keep_outputs=True).outputs is None

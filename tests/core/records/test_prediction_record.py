@@ -1,4 +1,4 @@
-"""What a result says of itself: the script and the command give it again, the text is complete."""
+"""Records of results: script and command reproduce them, and the methods text is complete."""
 
 import shlex
 import subprocess
@@ -67,7 +67,7 @@ def make_record(
 
 
 def own_labels(record: PredictionRecord, image: Image) -> np.ndarray:
-    """What the widget shows: the prediction with the record's settings."""
+    """Predict with the record's settings, as the widget does."""
     model = load_model(record.model)
     model = replace(model, info=model.info.model_copy(update={"task": record.task}))
     labels = predict(
@@ -170,7 +170,7 @@ def test_without_a_file_the_script_takes_the_layer_and_the_command_says_why_not(
     compile(script, "script", "exec")
     assert '["DAPI", "it\'s GFP"]' in script.replace("'DAPI'", '"DAPI"')
     assert "'CYX'" in script
-    with pytest.raises(SettingsError, match="in no file"):
+    with pytest.raises(SettingsError, match="is not saved in a file"):
         as_command(record)
 
 

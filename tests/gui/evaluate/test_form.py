@@ -171,7 +171,7 @@ def test_a_note_describes_ground_truth_that_started_as_a_prediction() -> None:
 
 def test_a_note_describes_layers_at_different_positions() -> None:
     (note,) = notes_on_layers(values(prediction=labels(name="p", scale=(2, 2))))
-    assert "does not lie on" in note
+    assert "is not aligned with" in note
 
 
 def test_a_click_reads_each_layer_once(monkeypatch: pytest.MonkeyPatch) -> None:

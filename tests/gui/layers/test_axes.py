@@ -1,4 +1,4 @@
-"""What the file behind a layer says about its axes."""
+"""Axes of a layer from its file."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from napari_unet.gui.layers.axes import file_facts, propose_axes
 
 @pytest.mark.parametrize("name", ["a.tif", "a.zarr", "a.matrix"])
 def test_the_file_behind_a_layer_names_its_axes(tmp_path: Path, name: str) -> None:
-    """Three planes alone look like channels; a format that is added is asked as well."""
+    """Three planes alone look like channels; an added format names the axes instead."""
     planes = np.zeros((3, 16, 20), np.uint8)
     with registered():
         write_image(tmp_path / name, Image(planes, "ZYX"))

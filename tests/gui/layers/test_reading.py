@@ -1,4 +1,4 @@
-"""Layers become images, pairs and annotated areas that mean what a person sees."""
+"""Images, pairs and annotated areas made from layers match the display."""
 
 from pathlib import Path
 from typing import Any
@@ -77,7 +77,7 @@ def test_labels_layers_have_no_channels_by_guess() -> None:
 
 @pytest.mark.parametrize("axes", ["YX", "TTX", "ABC", "TZC", ""])
 def test_wrong_axes_are_refused_in_words(axes: str) -> None:
-    with pytest.raises(ImageError, match=r"3 dimensions .* expected one letter for each"):
+    with pytest.raises(ImageError, match=r"3 dimensions .* expected one letter per dimension"):
         check_axes(image_layer(30, 16, 20), axes)
 
 
@@ -163,11 +163,11 @@ def test_lazy_layers_are_stacked_lazily() -> None:
 
 def test_channels_of_different_shape_or_place_are_refused() -> None:
     first = image_layer(16, 20, name="a")
-    with pytest.raises(ImageError, match="channels of one image must be alike"):
+    with pytest.raises(ImageError, match="channels of one image must have the same shape"):
         image_from_layers([first, image_layer(16, 21, name="b")])
-    with pytest.raises(ImageError, match="'b' lies elsewhere than 'a'"):
+    with pytest.raises(ImageError, match="'b' is not aligned with 'a'"):
         image_from_layers([first, image_layer(16, 20, name="b", translate=(4, 0))])
-    with pytest.raises(ImageError, match="no image layer chosen"):
+    with pytest.raises(ImageError, match="No image layer is chosen"):
         image_from_layers([])
 
 
@@ -175,7 +175,7 @@ def test_layers_that_do_not_lie_on_each_other_are_named() -> None:
     image = image_layer(30, 16, 20, scale=(2, 0.5, 0.5), translate=(0, 5, 5))
     same = Labels(np.zeros((16, 20), int), name="l", scale=(0.5, 0.5), translate=(5, 5))
     assert misalignment(image, same) == ""
-    assert "'l' does not lie on 'cells'" in misalignment(
+    assert "'l' is not aligned with 'cells'" in misalignment(
         image, Labels(np.zeros((16, 20), int), name="l")
     )
 

@@ -1,4 +1,4 @@
-"""Jumping to an object shows it; comparing layers is undone as if it had not been."""
+"""Jumping to an object shows it; comparisons of layers can be undone completely."""
 
 from typing import Any
 
@@ -79,7 +79,7 @@ def test_the_camera_comes_close_and_stays_when_it_is(viewer: ViewerModel) -> Non
     close = camera(viewer).zoom
     assert close > 5 * far
     jump_to(viewer, layer, "", (900, 900), diameter_px=25)
-    assert camera(viewer).zoom == close  # like objects one after the other: no zooming about
+    assert camera(viewer).zoom == close  # no zooming between objects of similar size
     jump_to(viewer, layer, "", (900, 900), diameter_px=2000)
     assert camera(viewer).zoom < close
 
@@ -95,7 +95,7 @@ def test_a_flat_layer_below_a_stack_is_reached(viewer: ViewerModel) -> None:
 
 @pytest.fixture
 def compared(viewer: ViewerModel) -> list[Any]:
-    """Image, truth and prediction, among others and not in this order."""
+    """Image, ground truth and prediction, among other layers and in a different order."""
     labels = np.zeros((16, 20), int)
     prediction = viewer.add_labels(labels, name="prediction", opacity=0.3)
     viewer.add_image(np.zeros((16, 20)), name="other")
@@ -143,7 +143,7 @@ def test_one_click_brings_everything_back(viewer: ViewerModel, compared: list[An
     show_side_by_side(viewer, compared)
     assert camera(viewer).zoom != 3.5
     show_overlay(viewer, compared)
-    assert camera(viewer).zoom == 3.5  # not that of the small pictures
+    assert camera(viewer).zoom == 3.5  # not the zoom of the grid
     show_side_by_side(viewer, compared)
     assert look(viewer) != before
     restore_view(viewer)
@@ -165,7 +165,7 @@ def test_layers_that_came_and_went_meanwhile_do_no_harm(
 
 
 def test_the_viewer_may_come_in_napari_s_wrapping(viewer: ViewerModel, compared: list[Any]) -> None:
-    """Widgets opened from the Plugins menu get a proxy, which warns of private attributes."""
+    """Widgets opened from the Plugins menu get a proxy that warns of private attributes."""
     wrapped = PublicOnlyProxy(viewer)
     image = wrapped.layers["image"]
     result = add_labels(wrapped, image, np.ones((16, 20), int), name="r", metadata={})

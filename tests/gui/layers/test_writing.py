@@ -1,4 +1,4 @@
-"""A result lies exactly on its image, whatever the layer is; and never over a person's work."""
+"""Results are aligned with their image, whatever the layer, and never overwrite the user's work."""
 
 from collections.abc import Callable
 from typing import Any
@@ -41,28 +41,28 @@ ORDERS = [
 
 
 def picture(axes: str, dtype: Any = np.uint8, *, colours: int = 0) -> np.ndarray:
-    """Whole numbers that every type holds: 0 and 1 for bool, up to 100 otherwise."""
+    """Whole numbers that every type can store: 0 and 1 for bool, up to 100 otherwise."""
     shape = [SIZES[a] for a in axes] + [colours] * bool(colours)
     values = np.random.default_rng(7).integers(0, 101, shape)
     return (values > 50 if dtype is bool else values).astype(dtype)
 
 
 def expected_labels(data: np.ndarray, axes: str) -> np.ndarray:
-    """What a model would say that looks at all channels of a pixel; in the layer's order."""
+    """A prediction from all channels of a pixel, in the layer's order of axes."""
     whole = data.astype(np.int64)
     channels = [i for i, a in enumerate(axes) if a == "C"] + list(range(len(axes), data.ndim))
     return whole.sum(tuple(channels)) if channels else whole
 
 
 def predicted(layer: ImageLayer, axes: str) -> np.ndarray:
-    """The same from the core's image."""
+    """The same prediction from the core's image."""
     image = image_from_layers([layer], axes)
     pixels = np.asarray(image.data).astype(np.int64)
     return pixels.sum(image.axes.index("C")) if "C" in image.axes else pixels
 
 
 def assert_lies_on(result: Labels, layer: ImageLayer, wanted: np.ndarray, axes: str) -> None:
-    """Every looked-at pixel of the image has its label at the same place in the world."""
+    """Check that every sampled pixel of the image has its label at the same world position."""
     spatial = axes.replace("C", "")
     rng = np.random.default_rng(1)
     for _ in range(20):
@@ -73,14 +73,14 @@ def assert_lies_on(result: Labels, layer: ImageLayer, wanted: np.ndarray, axes: 
         assert result.data[index] == wanted[tuple(at[a] for a in spatial)]
         drift = place - np.array(index)
         kept = axes[-len(place) :]
-        # on all axes but the channels, which one pixel spans, the centres meet
+        # the centres agree on all axes but the channel axis, which a single pixel spans
         assert [abs(d) for a, d in zip(kept, drift, strict=True) if a != "C"] == pytest.approx(
             [0] * sum(a != "C" for a in kept), abs=1e-9
         )
 
 
 def place(axes: str, kind: str) -> dict[str, Any]:
-    """Keyword arguments that put a layer somewhere."""
+    """Keyword arguments that place a layer."""
     n = len(axes)
     scale = [STEPS[a] for a in axes]
     turn = np.eye(n)
@@ -109,7 +109,7 @@ def viewer() -> ViewerModel:
 
 
 class Shelf:
-    """A viewer that shows nothing: 20 times as fast, for what only concerns layers."""
+    """A viewer without a window: 20 times as fast, for tests that only concern layers."""
 
     def __init__(self) -> None:
         self.layers: list[Any] = []
@@ -139,7 +139,7 @@ def test_labels_lie_on_their_image(shelf: Any, kind: str, axes: str) -> None:
         shelf, layer, predicted(layer, axes), name="cells labels", metadata={}, axes=axes
     )
     assert_lies_on(result, layer, expected_labels(layer.data, axes), axes)
-    # the whole of it, not only the pixels that were looked at
+    # the whole image, not only the sampled pixels
     ours, theirs = result.extent.world, layer.extent.world[:, -result.ndim :]
     spatial = [i for i, a in enumerate(axes[-result.ndim :]) if a != "C"]
     assert ours[:, spatial] == pytest.approx(theirs[:, spatial])
@@ -445,7 +445,7 @@ def test_selecting_hiding_and_renaming_is_no_edit(result: Labels) -> None:
 
 
 def test_geometry_does_not_need_units(shelf: Any) -> None:
-    """napari before 0.5 has none; others may lose them."""
+    """napari before 0.5 has no units; other layers may lose them."""
 
     class Bare:
         """An image layer of an older napari."""

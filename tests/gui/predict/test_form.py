@@ -1,4 +1,4 @@
-"""The Predict form without a window: what it asks for, and what it says is wrong."""
+"""The Predict form without a window: its requests and its problems."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -92,7 +92,7 @@ def test_files_are_asked_for_as_the_command_line_would(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("form", "images", "said"),
     [
-        (PredictForm(), [IMAGE], "no model"),
+        (PredictForm(), [IMAGE], "No model is chosen"),
         (form_of(), [], "No image is open"),
         (form_of(scope="selected"), [], "selected in the layer list"),
         (form_of(info_of(channels=2)), [IMAGE], "1 channel(s)"),

@@ -1,4 +1,4 @@
-"""What Reproduce copies: the run that the form shows, and it says which one that is."""
+"""Reproduce copies the right run and names it."""
 
 import shlex
 from pathlib import Path
@@ -46,7 +46,7 @@ def make_model(folder: Path, name: str, seed: int) -> Path:
 
 @pytest.fixture
 def models(tmp_path: Path) -> tuple[Path, Path]:
-    """The model for layers, and another one for the folder."""
+    """A model for layers, and another one for the folder."""
     return make_model(tmp_path, "first", 1), make_model(tmp_path, "second", 2)
 
 
@@ -59,7 +59,7 @@ def viewer() -> ViewerModel:
 def widget(
     viewer: ViewerModel, models: tuple[Path, Path], tmp_path: Path, qtbot: Any
 ) -> PredictWidget:
-    """The form, with an image in the viewer and a folder of two files written into its fields."""
+    """The widget, with an image in the viewer and a folder of two files in its fields."""
     for i in range(2):
         write_image(tmp_path / "in" / f"{i}.tif", Image(pixels(i), "YX"))
     viewer.add_image(pixels(5), name="sample")
@@ -114,7 +114,7 @@ def test_a_form_that_was_changed_since_says_so(
 ) -> None:
     both.model.choose(models[0])
     assert "second" in copied(both, what, "warning")
-    assert "set to something else now" in both.reproduce.message.text
+    assert "The form has changed since" in both.reproduce.message.text
     both.model.choose(models[1])
     assert both.reproduce.message.text == ""
     copied(both, what)
@@ -159,7 +159,7 @@ def test_a_folder_of_which_nothing_was_predicted_takes_no_ones_place(
     both: PredictWidget, models: tuple[Path, Path], tmp_path: Path, finish: Any
 ) -> None:
     both.model.choose(models[0])
-    finish()  # results are there already and are not replaced
+    finish()  # results already exist and are not replaced
     assert both.message.kind == "error"
     assert "'second' (SHA-256" in copied(both, "methods", "warning")
 
@@ -184,10 +184,10 @@ def test_a_folder_run_that_was_stopped_is_the_run_of_its_files(
 def test_no_paragraph_mixes_two_models_of_one_name(
     both: PredictWidget, models: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    make_model(tmp_path, "second", 3)  # trained anew, over the old one
+    make_model(tmp_path, "second", 3)  # trained again, over the old one
     for what in BUTTONS:
         getattr(both.reproduce, what).native.click()
-        assert "holds another model now" in both.reproduce.message.text
+        assert "no longer contains the model that was used" in both.reproduce.message.text
 
 
 def test_what_was_copied_before_is_not_left_behind_when_nothing_is_copied(
@@ -200,8 +200,9 @@ def test_what_was_copied_before_is_not_left_behind_when_nothing_is_copied(
     widget.image.layer = viewer.layers["sample"]
     assert widget.reproduce.message.text == ""
     assert copied(widget, "command", "warning") == ""
-    assert widget.reproduce.message.text.startswith("Nothing was copied. 'sample' is in no file")
-    assert "no longer in the clipboard" in widget.reproduce.message.text
+    text = widget.reproduce.message.text
+    assert text.startswith("Nothing was copied. 'sample' is not saved in a file")
+    assert "The earlier copy was removed from the clipboard" in text
     widget.image.layer = saved
     assert widget.reproduce.message.text == ""
     QApplication.clipboard().setText("a person's own")

@@ -1,4 +1,4 @@
-"""The Predict widget as a person uses it, with a computing process behind it."""
+"""The Predict widget with a compute process, used like by a user."""
 
 import shlex
 import sys
@@ -45,7 +45,7 @@ def squares(seed: int) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A network that has learnt to find bright squares."""
+    """A network that was trained to find bright squares."""
     from napari_unet.core.training.training import train
 
     folder = tmp_path_factory.mktemp("model")
@@ -271,7 +271,7 @@ def test_what_is_wrong_is_said_before_and_nothing_is_started(
     widget.more.channels.value = "1"
     qtbot.waitUntil(lambda: widget.run_button.enabled, timeout=PATIENCE_MS)
     widget.more.axes.value = "ZY"
-    assert "one letter for each" in widget.check()
+    assert "one letter per dimension" in widget.check()
 
 
 def test_another_pixel_size_is_said_and_mended_with_one_click(
@@ -379,7 +379,7 @@ def test_what_is_copied_reproduces_the_result(
     viewer.layers.remove(labels)
     widget.run.forget()
     widget.reproduce.command.native.click()
-    assert "in no file" in widget.reproduce.message.text
+    assert "not saved in a file" in widget.reproduce.message.text
 
 
 def test_corrected_labels_are_stored_to_be_learnt_from(
@@ -388,7 +388,7 @@ def test_corrected_labels_are_stored_to_be_learnt_from(
     movie = np.stack([squares(1), squares(3)])
     viewer.add_image(movie, name="movie", axis_labels=["t", "y", "x"])
     widget.retrain.add.native.click()
-    assert "Select the Labels layer" in widget.retrain.message.text
+    assert "select a corrected Labels layer" in widget.retrain.message.text
     widget.scope.value = "plane"
     viewer.dims.set_current_step(0, 1)
     finish()

@@ -1,4 +1,4 @@
-"""How to predict: the options that `predict`, files, forms, the command line and records share."""
+"""Prediction options shared by `predict`, batches, forms, the command line and records."""
 
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ from napari_unet.core.settings import AUTO, Device, Precision, Settings, Shown, 
 __all__ = ["LARGEST_SCALE", "PredictOptions", "check_scale"]
 
 LARGEST_SCALE = 20.0
-"""Images are enlarged, or shrunk, by this factor at most."""
+"""Largest factor by which images are enlarged or shrunk."""
 
 
 def check_scale(scale: float) -> None:
-    """Raise `SettingsError` if a scale is no number, or far too small or large."""
+    """Raise `SettingsError` if a scale is not a number, or far too small or large."""
     number = isinstance(scale, int | float)
     if not number or not 1 / LARGEST_SCALE <= scale <= LARGEST_SCALE:  # NaN too
         raise SettingsError(
             f"Scale {f'{scale:g}' if number else repr(scale)}: expected a number from "
-            f"{1 / LARGEST_SCALE:g} to {LARGEST_SCALE:g}; 2 shows the image to the network at "
-            "twice its size, 1 as it is. Check the object diameters or pixel sizes that it was "
-            "calculated from."
+            f"{1 / LARGEST_SCALE:g} to {LARGEST_SCALE:g}; 2 enlarges the image to twice its size "
+            "for the network, 1 leaves it as it is. Check the object diameters or pixel sizes "
+            "from which the scale was calculated."
         )
 
 
 class PredictOptions(Settings):
-    """How to predict.
+    """Options of a prediction.
 
     Parameters
     ----------
     scale
-        Factor by which the image is enlarged (below 1: shrunk) before the network sees it, for
-        objects of another size than those of the training images. Lengths and areas of the
-        decoder count on that grid; labels and probabilities are on the image's own grid.
+        Factor by which the image is enlarged (below 1: shrunk) for the network if its objects
+        differ in size from those of the training images. Lengths and areas of the decoder refer
+        to the resized grid; labels and probabilities are on the image's own grid.
         ``"auto"`` estimates the diameter of the objects first (see
         `napari_unet.core.prediction.adaptation.estimate_diameter`) and fits them to the size that
         the model was trained on.
@@ -63,7 +63,8 @@ class PredictOptions(Settings):
     Raises
     ------
     SettingsError
-        If a value is not allowed. What the model's task cannot adjust is found when it is used.
+        If a value is not allowed. Whether the model's task has the adjustments is checked when
+        the options are used.
 
     Examples
     --------
@@ -80,7 +81,7 @@ class PredictOptions(Settings):
             "images.",
         ),
         Shown(
-            panel="Objects of another size than in the training images",
+            panel="Objects that differ in size from the training images",
             step=0.05,
             auto=(
                 "Estimate the diameter",

@@ -1,4 +1,4 @@
-"""Turn images into labels: one image in memory, any size block by block, or a folder of files."""
+"""Predict labels of an image in memory, of images of any size, or of a folder of files."""
 
 import lazy_loader as lazy
 

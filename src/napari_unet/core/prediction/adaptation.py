@@ -32,31 +32,31 @@ _LEAST_SIDE_PX = 24
 """Planes are not shrunk below this."""
 
 _CLEAR_TONE = 0.3
-"""From this on the histogram alone says that few bright objects lie on a dark background."""
+"""Skew above which the histogram alone shows few bright objects on a dark background."""
 
 _LEAST_GAIN = 0.15
-"""By how much better the network must recognise the negative."""
+"""Gain in quality that the negative must reach for the image to be inverted."""
 
 _SURE, _CLEAR_GAIN, _CLEAR_SHARE = 0.75, 0.3, 0.1
-"""From this quality, difference and share of the image on, one scale is enough to tell.
+"""Quality, gain and explained share of the image above which one scale is enough to decide.
 
-The share, as what lies between large objects may look like small ones that are well recognised.
+The share matters because gaps between large objects may look like small, well recognised objects.
 """
 
 
 class Adaptation(NamedTuple):
-    """How an image is shown to the network.
+    """Scale and contrast in which an image is presented to the network.
 
     Parameters
     ----------
     scale
-        By which factor it is enlarged.
+        Factor by which the image is enlarged.
     inverted
-        Whether dark becomes bright.
+        Whether intensities are inverted.
     diameter_px
-        Estimated diameter of its objects; None where it was not asked for or nothing was found.
+        Estimated diameter of the objects; None if it was not requested or no objects were found.
     notes
-        What was decided, in sentences.
+        The decisions, in sentences.
     """
 
     scale: float = 1.0
@@ -68,61 +68,61 @@ class Adaptation(NamedTuple):
 def fit_image(
     fitter: ImageAdapter, scale: float | Literal["auto"] = 1.0, contrast: Contrast = "auto"
 ) -> Adaptation:
-    """Decide how an image is shown to the network.
+    """Choose the scale and contrast in which an image is presented to the network.
 
     Parameters
     ----------
     fitter
         The image and the model.
     scale
-        A factor, or ``"auto"``: from the estimated diameter of the objects.
+        A factor, or ``"auto"`` to derive it from the estimated diameter of the objects.
     contrast
-        ``"auto"``: inverted where the image shows its objects the other way round than those that
-        the model knows; as it is where the model does not say.
+        ``"auto"`` inverts the image if its objects are dark but the model was trained on bright
+        ones, or vice versa. If the training contrast is unknown, the image stays as it is.
 
     Raises
     ------
     SettingsError
-        When a diameter is to be estimated and the model has none.
+        If the scale is to be estimated and the object diameter of the model is unknown.
     """
     info = fitter.info
     if scale == "auto":
         check_estimable(info)
-        fitting_scale(info, info.object_diameter_px or 1.0)  # raises where there is none
+        fitting_scale(info, info.object_diameter_px or 1.0)  # raises if the model has no diameter
     inverted = fitter.inverted(contrast)
     notes = []
     if inverted and contrast == "auto":
         here, known = ("bright", "dark") if info.contrast == "dark" else ("dark", "bright")
         notes.append(
-            f"'{fitter.name}' shows {here} objects, the model '{info.name}' knows {known} ones: "
-            "the image is inverted for the network."
+            f"'{fitter.name}' shows {here} objects, the model '{info.name}' was trained on "
+            f"{known} ones: the image is inverted for the network."
         )
     if scale != "auto":
         return Adaptation(scale, inverted, None, tuple(notes))
     diameter = fitter.diameter_px(contrast)
     scale = fitting_scale(info, diameter)
     if diameter is None:
-        notes.append(f"Nothing to measure was recognised in '{fitter.name}': it is not resized.")
+        notes.append(f"No objects to measure were found in '{fitter.name}': it is not resized.")
     else:
         does = "not resized" if scale == 1 else f"resized by {scale:g} for the network"
         notes.append(
             f"Objects in '{fitter.name}' are about {diameter:.3g} px wide, the model "
-            f"'{info.name}' knows {info.object_diameter_px:g} px: the image is {does}."
+            f"'{info.name}' was trained on {info.object_diameter_px:g} px: the image is {does}."
         )
     return Adaptation(scale, inverted, diameter, tuple(notes))
 
 
 class Ranges:
-    """Intensity ranges of an image, found once for each time.
+    """Intensity ranges of an image, computed once for each time point.
 
     Parameters
     ----------
     info
         Header of the model.
     image
-        An image that it can be used on.
+        An image that fits the model.
     given
-        Ranges of its channels that are known; None: what the model's normalisation finds.
+        Known ranges of its channels; None: those found by the model's normalisation.
     """
 
     def __init__(
@@ -134,7 +134,7 @@ class Ranges:
         self.given = given
 
     def at(self, position: Mapping[str, int], inverted: bool = False) -> list[IntensityRange]:
-        """Give the range of each channel for a plane; of the negative where inverted."""
+        """Return the range of each channel for a plane, or for its negative if inverted."""
         if self.given is not None:
             return list(self.given)
         key = time, _ = position.get("T"), inverted
@@ -147,20 +147,20 @@ class Ranges:
 
 
 class ImageAdapter:
-    """Looks at some planes of an image at several scales, as they are and inverted.
+    """Tries some planes of an image at several scales, as they are and inverted.
 
     Parameters
     ----------
     model
         A model.
     image
-        An image that it can be used on.
+        An image that fits the model.
     options
-        Its device, precision and decoder settings are used; None: the defaults.
+        Options whose device, precision and decoder settings are used; None: the defaults.
     ranges
-        Its intensity ranges; None: what the model's normalisation finds.
+        Intensity ranges of the image; None: those found by the model's normalisation.
     should_stop
-        Asked before each look.
+        Called before each trial.
     """
 
     def __init__(
@@ -184,7 +184,7 @@ class ImageAdapter:
         self._trials: dict[tuple[float, bool], Trial] = {}
 
     def inverted(self, contrast: Contrast = "auto") -> bool:
-        """Say whether the image is to be inverted for the network."""
+        """Return whether the image is to be inverted for the network."""
         return self._looks_inverted if contrast == "auto" else contrast == "inverted"
 
     @cached_property
@@ -211,7 +211,7 @@ class ImageAdapter:
         return negative.mean_quality > as_is.mean_quality + _LEAST_GAIN
 
     def diameter_px(self, contrast: Contrast = "auto") -> float | None:
-        """Estimate the diameter of the objects; None where none are recognised."""
+        """Estimate the diameter of the objects; None if none are recognised."""
         best = best_trial(self._all(self.inverted(contrast)))
         return None if best is None else best.diameter_px
 
@@ -237,7 +237,7 @@ class ImageAdapter:
         return self._trials[key]
 
     def _ready(self, inverted: bool) -> list[TrialPlane]:
-        """Planes with their intensity ranges, found once."""
+        """Return the planes with their intensity ranges, computed once."""
         if inverted not in self._planes:
             self._planes[inverted] = [
                 TrialPlane(plane, self._ranges.at(position, inverted))
@@ -271,38 +271,39 @@ def estimate_diameter(
     *,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> float | None:
-    """Estimate how wide the objects in an image are.
+    """Estimate the diameter of the objects in an image.
 
-    The network looks at a few windows of the image at several scales. Where the objects that are
-    decoded from its outputs agree best with these outputs, they are measured.
+    The network is applied to a few windows of the image at several scales. The objects are
+    measured at the scale where they agree best with the outputs they were decoded from.
 
     Parameters
     ----------
     model
         A 2-D model of objects.
     image
-        Axes any subset of TZCYX with Y and X; of a stack some planes are looked at.
+        Image with any subset of the axes TZCYX, including Y and X. Of a stack, some planes are
+        used.
     options
-        Its device, precision and decoder settings are used; None: the defaults.
+        Options whose device, precision and decoder settings are used; None: the defaults.
     should_stop
-        Asked before each scale.
+        Called before each scale.
 
     Returns
     -------
     float or None
-        Median diameter (of circles of the objects' areas) in pixels of the image; None where no
+        Median diameter (of circles of the objects' areas) in pixels of the image; None if no
         objects are recognised.
 
     Raises
     ------
     SettingsError
-        When the model does not predict objects, or is a 3-D one.
+        If the model does not predict objects, or is a 3-D model.
     ModelFileError
-        When the model does not fit the image.
+        If the model does not fit the image.
     ImageError
-        When the image holds NaN or infinite values.
+        If the image holds NaN or infinite values.
     Cancelled
-        When `should_stop` said so.
+        If `should_stop` returned true.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Predicting many files: one after the other, results beside each other in a folder."""
+"""Prediction of many files, one after another, into one folder of results."""
 
 from __future__ import annotations
 
@@ -32,28 +32,28 @@ if TYPE_CHECKING:
 __all__ = ["BatchOptions", "FileFailed", "FilePredicted", "predict_files"]
 
 _LAZY_BYTES = 256 << 20
-"""Files of this size and more stay on disk and are read block by block."""
+"""Files of at least this size stay on disk and are read block by block."""
 
 
 @dataclass(frozen=True)
 class BatchOptions:
-    """Which part of files is predicted, how, and where results go.
+    """Options of the prediction of files.
 
     Parameters
     ----------
     folder
-        Where results are written; made if missing.
+        Folder of the results; created if missing.
     prediction
-        How each image is predicted.
+        Options of the prediction of each image.
     channels, axes
         As in `napari_unet.core.io.image_files.read_image`.
     probabilities
-        Whether probabilities are written, too.
+        Whether to write probabilities as well.
     overwrite
-        Whether existing results are replaced.
+        Whether to replace existing results.
     rescale
-        Whether images whose pixel size is known are resized to that of the model; the others by
-        the scale of `prediction`.
+        Whether to resize images of known pixel size to that of the model. Other images are
+        resized by the scale of `prediction`.
 
     Examples
     --------
@@ -74,10 +74,10 @@ class BatchOptions:
 
 @dataclass(frozen=True)
 class FilePredicted:
-    """A file is predicted: where the results are, and its row of ``summary.csv``.
+    """Paths of the results of a file, and its row of ``summary.csv``.
 
-    `note` says where the pixel size is another than the model's; `fitted`, in sentences, how the
-    image was fitted to the model.
+    `note` is a sentence if the pixel size differs from that of the model; `fitted` describes in
+    sentences how the image was fitted to the model.
 
     Examples
     --------
@@ -96,7 +96,7 @@ class FilePredicted:
 
 @dataclass(frozen=True)
 class FileFailed:
-    """A file could not be predicted, and why.
+    """A file that could not be predicted, and the reason.
 
     Examples
     --------
@@ -116,24 +116,24 @@ def predict_files(
     progress: Callable[[int, int, int], None] | None = None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[FilePredicted | FileFailed]:
-    """Predict files one after the other; a file that cannot be used does not end the batch.
+    """Predict files one after another, and continue if a file cannot be used.
 
-    Writes ``<name>_labels.tif`` for each. ``summary.csv`` and, for objects, ``objects.csv`` grow
-    with each file, so that a stopped or killed batch has the rows of all that is finished. What
-    they hold of other files, from an earlier batch, stays.
+    Writes ``<name>_labels.tif`` for each file. ``summary.csv`` and, for objects, ``objects.csv``
+    grow with each file, so that a stopped or killed batch has the rows of all finished files.
+    Rows of other files from an earlier batch are kept.
 
     Parameters
     ----------
     model
         Model to use.
     inputs
-        From `napari_unet.core.prediction.batch_inputs.find_inputs`.
+        Files from `napari_unet.core.prediction.batch_inputs.find_inputs`.
     options
-        How, and where to.
+        Options of the prediction, and the folder of the results.
     progress
-        Called with (index of the file, its blocks done, its blocks in all).
+        Called with (index of the file, finished blocks, total number of blocks).
     should_stop
-        Asked before each block; when true, the file at hand is given up.
+        Called before each block; if it returns true, the current file is abandoned.
 
     Yields
     ------
@@ -143,13 +143,13 @@ def predict_files(
     Raises
     ------
     SettingsError
-        When results are there already and are not to be replaced.
+        If results already exist and are not to be replaced.
     DeviceError
-        When the device is missing or its memory full.
+        If the device is missing or its memory is full.
     StorageError
-        When the folder cannot be written.
+        If the folder cannot be written.
     Cancelled
-        When `should_stop` said so; what was finished before is kept.
+        If `should_stop` returned true; results of finished files are kept.
 
     Examples
     --------
@@ -171,8 +171,8 @@ def predict_files(
     model.info.adjusted(options.prediction.adjustments)  # raises before anything is written
     how = options.prediction
     compute = choose_compute(how.device, how.precision)
-    network = block_network(model, compute, how.test_time_augmentation)  # held: made only once
-    with keeping_freed_memory():  # from one file to the next
+    network = block_network(model, compute, how.test_time_augmentation)  # kept for all files
+    with keeping_freed_memory():  # between files
         for index, item in enumerate(inputs):
             on_block = _progress_of(index, progress)
             yield _attempt(model, item, options, tables, on_block, should_stop)
@@ -189,8 +189,7 @@ def _check_free(inputs: Sequence[MatchedFiles], options: BatchOptions) -> None:
     if there:
         raise SettingsError(
             f"'{options.folder}' already holds {len(there)} result(s), for example "
-            f"'{there[0].name}'. Choose another folder, or say that they may be replaced "
-            "(--overwrite)."
+            f"'{there[0].name}'. Choose another folder, or allow replacing results (--overwrite)."
         )
 
 
@@ -203,7 +202,7 @@ def _attempt(
     should_stop: Callable[[], bool],
 ) -> FilePredicted | FileFailed:
     if should_stop():
-        raise Cancelled("The prediction was stopped; files that were finished are kept.")
+        raise Cancelled("The prediction was stopped; results of finished files are kept.")
     try:
         return _predict_file(model, item, options, tables, progress, should_stop)
     except (Cancelled, DeviceError, StorageError):  # these would stop the next file too
@@ -211,8 +210,8 @@ def _attempt(
     except MemoryError:
         return FileFailed(
             item.path,
-            "It does not fit into memory. Save it as an uncompressed TIFF or as Zarr, which are "
-            "read block by block.",
+            "The image does not fit into memory. Save it as an uncompressed TIFF or as Zarr, which "
+            "are read block by block.",
         )
     except UNetError as error:
         return FileFailed(item.path, str(error))
@@ -221,13 +220,13 @@ def _attempt(
             return FileFailed(item.path, unforeseen(traceback.format_exc()))
         # Every codec fails in its own way on a damaged block, long after the file was opened.
         problem = f"It cannot be read to its end ({str(error)[:120] or type(error).__name__})."
-        return FileFailed(item.path, f"{problem} Copy it again, or save it anew.")
+        return FileFailed(item.path, f"{problem} Copy or save it again.")
 
 
 def _is_lazy(path: Path) -> bool:
     try:
         return path.is_dir() or path.stat().st_size >= _LAZY_BYTES
-    except OSError:  # gone, or a link that leads nowhere: reading it says so
+    except OSError:  # missing, or a broken link: reading reports it
         return False
 
 
@@ -263,13 +262,13 @@ def _predict_file(
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
         remove_empty(missing)
-    # Objects that were measured say more than pixels do.
+    # Measured objects are better evidence than pixel sizes.
     note = "" if how.scale == "auto" else pixel_size_note(model.info, image, how.scale)
     return FilePredicted(item.path, labels, probabilities, summary, note, prediction.notes)
 
 
 def _fitted_columns(prediction: Prediction, options: BatchOptions) -> dict[str, Any]:
-    """How the image was fitted to the model, as far as that is not the same for all."""
+    """Return how the image was fitted to the model, if that can differ between images."""
     columns: dict[str, Any] = {}
     if options.rescale or options.prediction.scale != 1:
         columns["scale"] = prediction.scale
@@ -286,7 +285,7 @@ def _scale(model: Model, image: Image, options: BatchOptions) -> float | Literal
 
 
 def _scratch_folder(folder: Path) -> Path:
-    """Make a folder beside the results, and theirs if it is missing."""
+    """Make a scratch folder in the folder of the results, which is created if missing."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         return Path(tempfile.mkdtemp(prefix=".napari-unet-", dir=folder))

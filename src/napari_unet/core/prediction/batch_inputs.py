@@ -1,4 +1,4 @@
-"""Which files a user means: a file, a folder or a pattern, and what their results are called."""
+"""Find the files of a batch from files, folders and patterns, and name their results."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from napari_unet.core.system.atomic_files import exists, file_key
 __all__ = ["BatchInputs", "find_inputs"]
 
 _NOT_IMAGES = (*LABEL_SUFFIXES, "_probability")
-"""Ends of names that say that a file beside an image is a result or its labels."""
+"""Endings of names of results and labels beside an image."""
 
 
 @dataclass(frozen=True)
 class BatchInputs:
-    """The image files that were found, and what was passed over with the reason.
+    """The image files that were found, and the skipped paths with the reason for each.
 
-    The name of each is how the names of its results start.
+    The names of the results of a file start with its name here.
     """
 
     files: tuple[MatchedFiles, ...]
@@ -43,19 +43,19 @@ class BatchInputs:
 
 
 def find_inputs(sources: Sequence[str | os.PathLike[str]]) -> BatchInputs:
-    """Find the image files that a user means.
+    """Find the image files in files, folders and patterns.
 
     Parameters
     ----------
     sources
-        Files, folders (of which the images directly inside are taken, but neither labels nor
-        results beside them) and patterns such as ``"plate/*/*_dapi.tif"`` (``**`` reaches into all
-        folders below).
+        Files, folders and patterns such as ``"plate/*/*_dapi.tif"`` (``**`` matches all folders
+        below). Of a folder, the images directly inside are used, without labels or results beside
+        them.
 
     Returns
     -------
     BatchInputs
-        Each file once, in the order of the sources and within them by name.
+        Each file once, in the order of the sources and by name within each.
 
     Raises
     ------
@@ -80,7 +80,7 @@ def find_inputs(sources: Sequence[str | os.PathLike[str]]) -> BatchInputs:
         seen = "; ".join(f"'{p.name}': {reason}" for p, reason in skipped[:3])
         raise ImageError(
             f"No image in {', '.join(repr(str(s)) for s in sources)}: expected {known}. "
-            + (f"There: {seen}." if seen else "Images in folders below: give 'FOLDER/**/*.tif'.")
+            + (f"Skipped: {seen}." if seen else "For images in subfolders use 'FOLDER/**/*.tif'.")
         )
     paths = list(found.values())
     rows = zip(paths, _result_names(paths), disambiguated_names(paths), strict=True)
@@ -102,7 +102,7 @@ def _expand(source: Path, skipped: list[tuple[Path, str]]) -> list[Path]:
 
 
 def _sorted_out(paths: Sequence[Path], skipped: list[tuple[Path, str]]) -> list[Path]:
-    """Keep the images, and say why the others are no images."""
+    """Keep the images, and record why the other paths are skipped."""
     known = ", ".join(image_suffixes())
     stems = {bare_name(path) for path in paths}
     kept = []
@@ -121,7 +121,7 @@ def _sorted_out(paths: Sequence[Path], skipped: list[tuple[Path, str]]) -> list[
 
 
 def _result_names(paths: Sequence[Path]) -> list[str]:
-    """Name results after their images; what is there twice gets folders, suffix or a number."""
+    """Name results after their images; repeated names get their folders, suffix or a number."""
     bare = [bare_name(path) for path in paths]
     apart = disambiguated_names(
         [path.with_name(name) for path, name in zip(paths, bare, strict=True)]
@@ -136,7 +136,7 @@ def _result_names(paths: Sequence[Path]) -> list[str]:
 
 
 def _twice(names: Sequence[str]) -> list[bool]:
-    """Whether each name would be that of another file, too, on some system."""
+    """Return for each name whether it clashes with another one on some file system."""
     keys = [file_key(name) for name in names]
     counts = Counter(keys)
     return [counts[key] > 1 for key in keys]

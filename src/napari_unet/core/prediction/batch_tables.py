@@ -1,4 +1,4 @@
-"""The tables of a batch: what is measured in each image, and in which order it is written."""
+"""Tables of a batch: the measurements of each image and the order of their columns."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["BatchTables", "is_table_of_batch", "measure_prediction"]
 
 _ROWS = 512
-"""Rows of labels that are counted at a time: those of a chunk on disk."""
+"""Rows of labels that are counted at a time: the height of a chunk on disk."""
 
 _OBJECT_COLUMNS = ("file", "plane", "id", "area_px", "area_um2", "centroid_y", "centroid_x")
 _LAST_COLUMNS = ("touches_border", "confidence")
@@ -40,9 +40,9 @@ _SUMMARY_COLUMNS = (
 def measure_prediction(
     prediction: Prediction, image: Image, file: str
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """Give the rows of ``objects.csv`` and the row of ``summary.csv`` of one image.
+    """Return the rows of ``objects.csv`` and the row of ``summary.csv`` of one image.
 
-    Classes have no objects: their row holds the area and share of each class.
+    Without objects, the row holds the area and share of each class.
     """
     labels: Any = prediction.labels
     if not isinstance(labels, np.ndarray):
@@ -83,7 +83,7 @@ def _class_areas(
 
 
 def is_table_of_batch(path: Path) -> bool:
-    """Whether there is a table that `BatchTables` wrote."""
+    """Return whether a file is a table written by `BatchTables`."""
     try:
         with path.open(encoding="utf-8", newline="") as file:
             return next(csv.reader(file), [""])[0] == "file"
@@ -92,15 +92,15 @@ def is_table_of_batch(path: Path) -> bool:
 
 
 class BatchTables:
-    """``summary.csv`` and ``objects.csv`` of a batch, with a row more as each file is finished.
+    """``summary.csv`` and ``objects.csv`` of a batch, extended as each file is finished.
 
     Parameters
     ----------
     folder
-        Where they are written. Rows that an earlier batch wrote of other files stay, as their
-        labels do.
+        Folder of the tables. Rows of other files from an earlier batch are kept, as are their
+        labels.
     files
-        What the rows of this batch say in ``file``.
+        Values of the column ``file`` in the rows of this batch.
     """
 
     def __init__(self, folder: Path, files: Collection[str]) -> None:
@@ -108,9 +108,9 @@ class BatchTables:
         self._summary = _GrowingTable(folder / "summary.csv", _SUMMARY_COLUMNS, files)
 
     def add(self, summary: dict[str, Any], objects: Sequence[dict[str, Any]]) -> None:
-        """Write the rows of one image; raises `StorageError` and then leaves the tables as before.
+        """Write the rows of one image; on `StorageError` the tables are as before.
 
-        A row of ``summary.csv`` is written last: what it says of an image is complete.
+        The row of ``summary.csv`` is written last, so a listed image is always complete.
         """
         if "objects" in summary:
             self._objects.add(objects)
@@ -120,9 +120,9 @@ class BatchTables:
 
 
 class _GrowingTable:
-    """A CSV file that is appended to, and rewritten only where a row brings a new column.
+    """A CSV file that is appended to, and rewritten only if a row has a new column.
 
-    What it holds of `files` at first is from an earlier batch, and is left out.
+    Existing rows of `files` come from an earlier batch and are dropped.
     """
 
     def __init__(self, path: Path, first: Sequence[str], files: Collection[str]) -> None:
@@ -132,18 +132,18 @@ class _GrowingTable:
         self._columns: list[str] | None = None
 
     def add(self, rows: Sequence[dict[str, Any]]) -> None:
-        """Write rows more."""
+        """Append rows."""
         before, kept = self._before()
         columns = self._ordered(dict.fromkeys([*before, *(key for row in rows for key in row)]))
         if self._columns is not None and columns == before:
             self._append(rows)
             return
-        header = columns or [*self._first, *_LAST_COLUMNS]  # a table without rows has one too
+        header = columns or [*self._first, *_LAST_COLUMNS]  # also if there are no rows
         atomic_write_csv(self._path, itertools.chain(kept, rows), header)
         self._columns = columns
 
     def forget(self) -> None:
-        """Leave out what an earlier batch wrote of the files of this one."""
+        """Drop the rows that an earlier batch wrote for the files of this one."""
         if self._columns is not None:
             return
         before, kept = self._before()
@@ -157,7 +157,7 @@ class _GrowingTable:
         self._columns = before
 
     def _before(self) -> tuple[list[str], Iterator[dict[str, str]]]:
-        """Columns and rows that stay."""
+        """Return the columns and rows to keep."""
         if self._columns is not None:
             return self._columns, self._rows()
         others = (row for row in self._rows() if row["file"] not in self._files)
@@ -165,7 +165,7 @@ class _GrowingTable:
         return ([], others) if first is None else ([*first], itertools.chain([first], others))
 
     def _ordered(self, found: Iterable[str]) -> list[str]:
-        """Columns in a fixed order, whichever file brought them first."""
+        """Return columns in a fixed order that does not depend on the order of the files."""
         found = list(found)
         head = [c for c in self._first if c in found]
         tail = [c for c in _LAST_COLUMNS if c in found]

@@ -1,9 +1,9 @@
-"""Decoding what exceeds memory: block by block, every object whole, written to zarr.
+"""Decoding of planes that exceed memory, block by block, into zarr, without cutting objects.
 
-Objects have no block of their own by nature, so each gets one: the block in which its centroid
-lies. A block is decoded together with a margin as wide as the decoder can reach, and only the
-objects it owns are written, whole, also beyond its border. So no object is cut or counted twice,
-and the result does not depend on the block size.
+Each object belongs to the block that contains its centroid. A block is decoded together with a
+margin as wide as the reach of the decoder, and only its own objects are written, whole, also
+beyond its border. So no object is cut or counted twice, and the result does not depend on the
+block size.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ OnBlock = Callable[[], None]
 
 
 def pass_count(task: Task) -> int:
-    """How often `decode_blockwise` goes over the blocks, and so calls `on_block` for each."""
+    """Return the number of passes of `decode_blockwise`, and so its calls of `on_block` a block."""
     return 2 if task.labels_are_objects else 1
 
 
@@ -42,33 +42,33 @@ def decode_blockwise(
     probabilities: bool,
     on_block: OnBlock = lambda: None,
 ) -> tuple[Any, Any, NDArray[np.float32]]:
-    """Compute outputs block by block, decode them, write the labels to zarr.
+    """Compute outputs block by block, decode them and write the labels to zarr.
 
     Parameters
     ----------
     task
-        Decodes.
+        Task that decodes the outputs.
     outputs
-        Lazy network outputs (channels, ...).
+        Lazy network outputs, shape (channels, [Z,] Y, X).
     folder
-        Where ``labels.zarr`` and ``outputs.zarr`` are written; the latter is removed unless
-        `probabilities` are wanted.
+        Folder of ``labels.zarr`` and ``outputs.zarr``; the latter is removed unless
+        `probabilities` is true.
     probabilities
-        Whether to keep them.
+        Whether to keep the probabilities.
     on_block
         Called before each block is decoded, and before it is renumbered; may raise to stop.
 
     Returns
     -------
     labels, probabilities
-        zarr arrays; probabilities None unless wanted.
+        Arrays on disk; probabilities are None unless requested.
     confidence
-        Mean foreground probability of each object, ids from 1; empty for classes.
+        Mean foreground probability of each object, starting with id 1; empty for classes.
 
     Raises
     ------
     StorageError
-        When the folder cannot be written.
+        If the folder cannot be written.
     """
     complete = False
     try:
@@ -79,7 +79,7 @@ def decode_blockwise(
         problem = f"{folder} cannot be written: {error.strerror or error}. Choose another folder."
         raise StorageError(problem) from None
     finally:
-        # Also when the caller stops: nothing half-written stays. The folder may hold other things.
+        # Nothing half-written stays, also if the caller stops. The folder may hold other files.
         if not complete:
             for name in ("outputs.zarr", "labels.zarr"):
                 shutil.rmtree(folder / name, ignore_errors=True)
@@ -124,7 +124,7 @@ def _decode_blockwise(
 
 
 def _first_maps(task: Task, folder: Path) -> Any:
-    """The probabilities among the stored outputs, lazily."""
+    """Return the probabilities among the stored outputs, lazily."""
     import dask.array as da
 
     maps = da.from_zarr(folder / "outputs.zarr")
@@ -139,13 +139,13 @@ def _decode_objects(
     chunks: tuple[tuple[int, ...], ...],
     on_block: OnBlock,
 ) -> NDArray[np.float32]:
-    """Write every block's own objects; number them in raster order of their first pixels."""
+    """Write the objects that belong to each block, numbered in raster order of first pixels."""
     firsts: list[NDArray[np.int64]] = []
     confidences: list[NDArray[np.float32]] = []
     next_id = 1
     for core in _blocks(chunks):
         on_block()
-        # Twice: an object's neighbours must be decided as well, and they reach as far again.
+        # Twice the reach: neighbours of an object must be decoded too, and reach as far again.
         outer = _grown(core, 2 * task.reach_px, labels.shape)
         maps = stored[(slice(None), *outer)]
         block = task.decode(maps)
@@ -170,7 +170,7 @@ def _decode_objects(
 
 
 def _blocks(chunks: tuple[tuple[int, ...], ...]) -> list[Slices]:
-    """The blocks of a chunked array as slices, in raster order."""
+    """Return the blocks of a chunked array as slices, in raster order."""
     from itertools import product
 
     axes = []
@@ -188,7 +188,7 @@ def _grown(core: Slices, margin: int, shape: tuple[int, ...]) -> Slices:
 
 
 def _owned(block: Labels, core: Slices, outer: Slices) -> NDArray[np.intp]:
-    """Ids of the objects in a decoded block (with margin) whose centroid lies in its core."""
+    """Find the ids of objects in a decoded block (with margin) whose centroid is in its core."""
     area = np.bincount(block.ravel())
     owned = area > 0
     owned[0] = False
@@ -203,7 +203,7 @@ def _owned(block: Labels, core: Slices, outer: Slices) -> NDArray[np.intp]:
 def _first_pixels(
     block: Labels, ids: NDArray[np.intp], outer: Slices, shape: tuple[int, ...]
 ) -> NDArray[np.int64]:
-    """Position of each object's first pixel in the whole plane, as a flat index."""
+    """Return the flat index of each object's first pixel in the whole plane."""
     local = np.unravel_index(first_pixels(block)[ids], block.shape)
     whole = tuple(p + s.start for p, s in zip(local, outer, strict=True))
     flat: NDArray[np.int64] = np.ravel_multi_index(whole, shape).astype(np.int64)

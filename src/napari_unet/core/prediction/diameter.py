@@ -1,4 +1,4 @@
-"""How wide are the objects in an image, when nobody says it: let the network try several scales."""
+"""Choice of a scale from trials of the network at several scales, if no diameter is known."""
 
 from __future__ import annotations
 
@@ -16,39 +16,40 @@ if TYPE_CHECKING:
 __all__ = ["LEAST_SHARE", "TRIAL_SCALES", "best_trial", "check_estimable", "fitting_scale"]
 
 TRIAL_SCALES = (2.0, 1.0, 0.5, 0.25, 0.125)
-"""At each of them a network recognises objects of half to twice the size that it knows, or more."""
+"""At each scale a network recognises objects of at least half to twice its training size."""
 
 KEPT_SMALLER, KEPT_LARGER = 2.0, 3.0
-"""Objects that are smaller or larger by less are predicted as they are.
+"""Objects that are smaller or larger by less than these factors are predicted at scale 1.
 
 A network does well on the larger of its training objects: validation images of DSB2018 with nuclei
-of 42 to 57 px, up to 2.7 times the median, lost up to a fifth of their hits when they were resized.
-Drawn nuclei of a third of the median lost a fifth when they were not.
+of 42 to 57 px, up to 2.7 times the median, lost up to a fifth of their hits if they were resized.
+Synthetic nuclei of a third of the median lost a fifth if they were not resized.
 """
 
 _LEAST_QUALITY, _LEAST_QUALITY_SHRUNK = 0.75, 0.85
-"""What is made small looks sharper than it is, and clouds far out of focus look like nuclei then.
+"""Least quality of a trial; higher if the image was shrunk.
 
-Drawn nuclei have 0.88 or more, photographed ones of DSB2018 that were enlarged three or four times
-0.88, shrunk to a third 0.77; clouds up to 0.83, smoothed noise and blocks of JPEG up to 0.74.
+A shrunken image looks sharper than it is, so that blurred clouds far out of focus resemble nuclei.
+Synthetic nuclei reach 0.88 or more; nuclei of DSB2018 enlarged three or four times 0.88, shrunk to
+a third 0.77; clouds up to 0.83, smoothed noise and JPEG blocks up to 0.74.
 """
 LEAST_SHARE = 0.3
-"""A scale, or a contrast, must explain this share of what the one that explains most does."""
+"""Least explained area of a scale or contrast, as a share of the largest explained area."""
 
 
 def check_estimable(info: ModelInfo) -> None:
-    """Raise `SettingsError` where a model's objects cannot be measured."""
+    """Raise `SettingsError` if the diameter of a model's objects cannot be estimated."""
     if not info.task.judges_objects or info.unet.ndim != 2:
         what = "volumes" if info.unet.ndim != 2 else info.task.words.results
         raise SettingsError(
-            f"The diameter is estimated with 2-D models of objects; the model '{info.name}' "
-            f"predicts {what}. Give a scale (2 shows the image to the network at twice its size), "
-            "or leave it out."
+            f"The diameter can only be estimated with 2-D models of objects; the model "
+            f"'{info.name}' predicts {what}. Set a scale (2 enlarges the image to twice its size "
+            "for the network), or leave it out."
         )
 
 
 def best_trial(trials: Sequence[Trial]) -> Trial | None:
-    """Choose the scale at which objects are recognised best; None where at none."""
+    """Choose the trial that recognises objects best; None if none does."""
     good = [
         t
         for t in trials
@@ -61,7 +62,7 @@ def best_trial(trials: Sequence[Trial]) -> Trial | None:
 
 
 def fitting_scale(info: ModelInfo, diameter_px: float | None) -> float:
-    """Give the scale for objects of a diameter; 1 where they have about the size a model knows."""
+    """Return the scale for objects of a diameter; 1 if they are about as large as in training."""
     from napari_unet.core.models.predict_options import LARGEST_SCALE
     from napari_unet.core.prediction.scale import scale_for_diameter
 

@@ -1,4 +1,4 @@
-"""From outputs to labels: plane by plane, on the grid of the image, joined into stacks."""
+"""Decode outputs to labels plane by plane on the image's grid, and join them into stacks."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from napari_unet.core.tasks.base import Task
 __all__ = ["PlaneLabels", "decode_plane", "regridded", "stack_planes", "stacked"]
 
 PlaneLabels = tuple[Any, NDArray[np.float32]]
-"""Labels of one plane, and the confidences of its objects from id 1 on."""
+"""Labels of one plane, and the confidences of its objects, starting with id 1."""
 
 
 def decode_plane(task: Task, outputs: NDArray[np.float32], shape: tuple[int, ...]) -> PlaneLabels:
-    """Decode one plane in memory, onto the grid of its image, which has that shape."""
+    """Decode one plane in memory onto the grid of its image, which has the given shape."""
     other_grid = outputs.shape[1:] != shape
     if other_grid and not task.labels_are_objects:
         outputs = rescaled(outputs, shape).compute(scheduler="synchronous")
@@ -31,7 +31,7 @@ def decode_plane(task: Task, outputs: NDArray[np.float32], shape: tuple[int, ...
 
 
 def regridded(task: Task, labels: Any, maps: Any, shape: tuple[int, ...]) -> tuple[Any, Any]:
-    """Bring labels and probabilities of one plane, which lie on disk, lazily to another grid."""
+    """Resample labels and probabilities of one plane on disk lazily to another grid."""
     single = task.heads[0].channels == 1
     fine = rescaled(maps[None] if single else maps, shape)
     if task.labels_are_objects:
@@ -44,7 +44,7 @@ def regridded(task: Task, labels: Any, maps: Any, shape: tuple[int, ...]) -> tup
 
 
 def stack_planes(planes: list[PlaneLabels], leading: tuple[int, ...]) -> PlaneLabels:
-    """Stack planes; ids go on from plane to plane, so do the confidences (after one for id 0)."""
+    """Stack planes, numbering ids and confidences consecutively (with a NaN for id 0)."""
     labels, confidences = [], [np.full(1, np.nan, np.float32)]
     before = 0
     for plane, confidence in planes:
@@ -55,14 +55,14 @@ def stack_planes(planes: list[PlaneLabels], leading: tuple[int, ...]) -> PlaneLa
 
 
 def _smallest(labels: NDArray[Any]) -> NDArray[Any]:
-    """Store ids as uint16 where they fit, class ids as they are."""
+    """Store ids as uint16 if they fit, class ids as they are."""
     if labels.dtype.itemsize <= 2:
         return labels
     return labels.astype(np.uint16 if labels.max(initial=0) <= 65_535 else np.uint32)
 
 
 def _shifted(labels: Any, by: int) -> Any:
-    """Add to every id but 0; in 64 bits, as the ids of a plane may fit 16 and a stack's not."""
+    """Add an offset to every id but 0, in 64 bits, as ids of a stack may exceed 16 bits."""
     if isinstance(labels, np.ndarray):
         return _smallest(np.where(labels > 0, labels.astype(np.int64) + by, 0))
     import dask.array as da
@@ -72,7 +72,7 @@ def _shifted(labels: Any, by: int) -> Any:
 
 
 def stacked(planes: list[Any], leading: tuple[int, ...]) -> Any:
-    """Join planes into a stack; lazily where they lie on disk."""
+    """Join planes into a stack, lazily if they are on disk."""
     if not leading:
         return planes[0]
     if all(isinstance(plane, np.ndarray) for plane in planes):

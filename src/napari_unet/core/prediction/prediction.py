@@ -1,4 +1,4 @@
-"""From an image to labels: any size, any number of planes, bounded memory."""
+"""Prediction of images of any size and any number of planes in bounded memory."""
 
 from __future__ import annotations
 
@@ -42,38 +42,38 @@ IN_MEMORY_BYTES = 256 << 20
 """Planes whose network outputs need more than this are decoded block by block."""
 
 KEPT_BYTES = 1 << 30
-"""Outputs are kept for decoding again up to this size, all planes together."""
+"""Outputs of all planes together are kept for decoding again up to this size."""
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model says of an image.
+    """Prediction of an image by a model.
 
     Parameters
     ----------
     labels
         Class ids, or object ids unique over the whole stack; the image's axes without C. A numpy
-        array; where it was written to disk a zarr array, or a dask array over several.
+        array, or, if it was written to disk, a zarr array or a dask array over several.
     probabilities
-        Float32 0 to 1 or None: of the foreground (axes as `labels`), or of each class (with a
-        first axis C before Y and X).
+        Float32 0 to 1 of the foreground (axes as `labels`), or of each class (with an axis C
+        before Y and X); None if they were not requested.
     confidence
         Mean foreground probability of each object by id (index 0 is not used); empty for classes.
     model
-        Header of the model that was used, with the task as it was decoded.
+        Header of the model, with the decoder settings that were used.
     outputs
         The network's outputs, float32, axes of `labels` with C before the last two (three for a
-        3-D model), on the network's grid; None unless they were to be kept, or where they are too
-        large. `redecode` needs them.
+        3-D model), on the network's grid; None unless requested, or if they are too large.
+        `redecode` needs them.
     scale
-        By which factor the image was enlarged for the network.
+        Factor by which the image was enlarged for the network.
     inverted
-        Whether it was inverted for the network.
+        Whether the image was inverted for the network.
     diameter_px
-        Estimated diameter of its objects in pixels of the image, where the scale was ``"auto"``
-        and objects were recognised.
+        Estimated diameter of the objects in pixels of the image; None unless the scale was
+        ``"auto"`` and objects were recognised.
     notes
-        What was decided of scale and contrast, in sentences.
+        Decisions on scale and contrast, in sentences.
 
     Examples
     --------
@@ -116,26 +116,26 @@ def predict(
     model
         Model to use.
     image
-        Axes any subset of TZCYX with Y and X; a 2-D model treats T and Z plane by plane. A model
-        of RGB images also takes grey ones.
+        Image with any subset of the axes TZCYX, including Y and X; a 2-D model predicts T and Z
+        plane by plane. A model of RGB images also accepts grey ones.
     options
-        Scale, contrast, decoder settings and so on; None: the defaults.
+        Scale, contrast, decoder settings and other options; None: the defaults.
     probabilities
-        Whether to return them.
+        Whether to return probabilities.
     keep_outputs
         Whether to return the network's outputs, so that `redecode` can decode them again.
     ranges
-        One (low, high) per channel, instead of what the model's normalisation finds: for an image
-        that is a part of another, such as one plane of a depth stack (see `Image.scope`). They
-        say what is dark and what is bright, so the contrast then stays as it is.
+        One (low, high) per channel, instead of those found by the model's normalisation: for an
+        image that is a part of another, such as one plane of a depth stack (see `Image.scope`).
+        As they define dark and bright, the contrast then stays as it is.
     folder
-        Where results too large for memory are written as zarr; None: a temporary folder, which
+        Folder for results too large for memory, written as zarr; None: a temporary folder, which
         the caller removes.
     progress
-        Called with (blocks done, blocks in all); where a plane is decoded block by block, each
-        counts as often as it is gone over.
+        Called with (finished blocks, total number of blocks). If a plane is decoded block by
+        block, each block counts once per pass.
     should_stop
-        Asked before each of these.
+        Called before each block.
 
     Returns
     -------
@@ -144,15 +144,15 @@ def predict(
     Raises
     ------
     ModelFileError
-        When the model does not fit the image.
+        If the model does not fit the image.
     ImageError
-        When the image holds NaN or infinite values.
+        If the image holds NaN or infinite values.
     SettingsError
-        When the scale, the contrast or the block size makes no sense.
+        If an option has an invalid value, or the ranges do not match the channels.
     DeviceError
-        When the device is missing or its memory full.
+        If the device is missing or its memory is full.
     Cancelled
-        When `should_stop` said so.
+        If `should_stop` returned true.
 
     Examples
     --------
@@ -188,22 +188,22 @@ def predict(
 
 
 def redecode(prediction: Prediction, adjustments: Mapping[str, float]) -> Prediction:
-    """Turn the outputs of a prediction into labels once more, with other decoder settings.
+    """Decode the outputs of a prediction again with other decoder settings.
 
     Needs neither the model's weights nor torch.
 
     Parameters
     ----------
     prediction
-        Made with ``keep_outputs=True``.
+        Prediction made with ``keep_outputs=True``.
     adjustments
-        Values of decoder settings by name, as in `PredictOptions`; those left out stay as they
+        Values of decoder settings by name, as in `PredictOptions`; settings left out stay as they
         were.
 
     Returns
     -------
     Prediction
-        The same but for its labels, confidence and task.
+        The same prediction with new labels, confidence and task.
 
     Raises
     ------
@@ -220,8 +220,8 @@ def redecode(prediction: Prediction, adjustments: Mapping[str, float]) -> Predic
     """
     if prediction.outputs is None:
         raise SettingsError(
-            "The outputs of this prediction were not kept: the image is too large, or it was not "
-            "asked for. Predict once more with the new settings."
+            "The outputs of this prediction were not kept: the image is too large, or they were "
+            "not requested. Predict again with the new settings."
         )
     info = prediction.model.adjusted(adjustments)
     task = info.task
@@ -234,7 +234,7 @@ def redecode(prediction: Prediction, adjustments: Mapping[str, float]) -> Predic
 
 
 class _Run:
-    """One prediction: what its planes have in common."""
+    """State of one prediction, shared by its planes."""
 
     def __init__(
         self,
@@ -260,7 +260,7 @@ class _Run:
         self._made: list[Path] = []
 
     def predict(self, image: Image, probabilities: bool, keep_outputs: bool) -> Prediction:
-        """Predict all planes; what is on disk goes again where one of them fails."""
+        """Predict all planes; if one fails, remove the results on disk."""
         try:
             return self._predict(image, probabilities, keep_outputs)
         except BaseException:
@@ -273,7 +273,7 @@ class _Run:
         shape = image.label_shape
         own, seen = shape[-ndim:], self._seen(shape[-ndim:])
         planes = list(image.planes(ndim))
-        # Scaled down, it is the labels that are large.
+        # If the image is scaled down, its labels may be larger than the outputs.
         large = max(self._output_bytes(seen), 8 * int(np.prod(own))) > IN_MEMORY_BYTES
         self._total = len(planes) * self._blocks_of(seen)
         self._total *= 1 + pass_count(self._info.task) if large else 1
@@ -302,7 +302,7 @@ class _Run:
         )
 
     def _outputs(self, plane: Any, ranges: list[IntensityRange], seen: tuple[int, ...]) -> da.Array:
-        """The network's outputs on its own grid."""
+        """Return the network's outputs on its own grid, lazily."""
         from napari_unet.core.models.blocks import network_outputs
 
         if seen != plane.shape[1:]:
@@ -312,7 +312,7 @@ class _Run:
     def _large_plane(
         self, outputs: da.Array, own: tuple[int, ...], probabilities: bool
     ) -> tuple[PlaneLabels, Any]:
-        """Decode block by block, each plane in a folder of its own."""
+        """Decode block by block, each plane in a separate folder."""
         folder = self._own_folder()
         other_grid = outputs.shape[1:] != own
         labels, maps, confidence = decode_blockwise(
@@ -342,7 +342,7 @@ class _Run:
         if self._should_stop():
             raise Cancelled("The prediction was stopped; nothing was written.")
         self._done += 1
-        if self._done < self._total:  # what a single block leaves behind, the next image uses
+        if self._done < self._total:  # memory of a single block is reused by the next image
             return_freed_memory()
         if self._progress is not None:
             self._progress(self._done, self._total)

@@ -1,7 +1,7 @@
-"""Images on a finer or coarser grid, and labels back on the grid of their image.
+"""Resample images to a finer or coarser grid, and labels back to the grid of their image.
 
-All of it lazily and block by block: an output pixel depends on the input pixels around it and never
-on the block it is computed in.
+All functions are lazy and work block by block: an output pixel depends on the input pixels around
+it and never on the block it is computed in.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ Float = NDArray[np.float32]
 
 
 def scaled_shape(shape: tuple[int, ...], scale: float) -> tuple[int, ...]:
-    """Shape of an image enlarged by `scale`; no axis vanishes."""
+    """Return the shape of an image enlarged by `scale`; each axis keeps at least one pixel."""
     return tuple(max(1, round(n * scale)) for n in shape)
 
 
 def rescaled(array: Any, shape: tuple[int, ...]) -> da.Array:
-    """Resample the last axes of an array linearly; shrinking averages, so that nothing aliases.
+    """Resample the spatial axes of an array linearly; shrinking averages to avoid aliasing.
 
     Parameters
     ----------
     array
-        Values, axes C and the spatial ones; numpy, memory-mapped, zarr or dask.
+        Values with axes C([Z]YX); numpy, memory-mapped, zarr or dask.
     shape
         New lengths of the spatial axes. The outer edges of the image stay where they are.
 
@@ -57,22 +57,22 @@ def rescaled(array: Any, shape: tuple[int, ...]) -> da.Array:
 def regridded_labels(
     labels: Any, foreground: Any, threshold: float, shape: tuple[int, ...]
 ) -> da.Array:
-    """Bring labels to the grid of their image, with outlines as smooth as the probabilities.
+    """Resample labels to the grid of their image, with outlines as smooth as the probabilities.
 
-    A pixel is labelled where the foreground probability, resampled to it, exceeds the threshold;
-    it then takes the label that weighs most among those of the nearest pixels of the other grid,
-    weighted linearly by distance. So neither outlines nor borders between objects show steps.
+    A pixel is labelled if its resampled foreground probability exceeds the threshold. It gets the
+    label with the greatest weight among the nearest pixels of the network's grid, weighted
+    linearly by distance. So neither outlines nor borders between objects show steps.
 
     Parameters
     ----------
     labels
         Ids on the network's grid.
     foreground
-        Foreground probability on the new grid, as `rescaled` gives it without its first axis.
+        Foreground probability on the new grid, as returned by `rescaled` without its first axis.
     threshold
         Probability above which a pixel is foreground.
     shape
-        Of the new grid.
+        Shape of the new grid.
 
     Returns
     -------
@@ -91,7 +91,7 @@ def regridded_labels(
 
 
 def _lazy(shape: tuple[int, ...], dtype: np.dtype[Any], block: Any) -> da.Array:
-    """Build an array from a function that computes any part of it."""
+    """Build a lazy array from a function that computes any part of it."""
     import dask.array as da
     from dask.array.core import normalize_chunks
 
@@ -114,12 +114,12 @@ def _read(array: Any, where: tuple[slice, ...]) -> NDArray[Any]:
 
 
 def _positions(old: int, new: int, where: slice) -> NDArray[np.float64]:
-    """Where the centres of some pixels of the new grid lie on the old one."""
+    """Return the positions of pixel centres of the new grid on the old grid."""
     return (np.arange(where.start, where.stop) + 0.5) * (old / new) - 0.5
 
 
 def _matrix(old: int, new: int, where: slice) -> tuple[Any, slice]:
-    """Weights of the old pixels in each new one, as a sparse matrix, and which old ones count."""
+    """Return sparse weights of old pixels in each new pixel, and the range of old pixels used."""
     from scipy.sparse import csr_matrix
 
     centre = _positions(old, new, where)
@@ -145,7 +145,7 @@ def _along(axis: int, matrix: Any, values: Float) -> Float:
 def _neighbours(
     old: int, new: int, where: slice
 ) -> tuple[NDArray[np.intp], NDArray[np.float32], slice]:
-    """The old pixel before each new one, the share of the one behind it, and the region of both."""
+    """Return the old pixel before each new one, the weight of the next, and the range used."""
     centre = np.clip(_positions(old, new, where), 0, old - 1)
     below = np.minimum(np.floor(centre).astype(np.intp), max(0, old - 2))
     share = (centre - below).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Predictions into files: labels and probabilities as TIFF, or as Zarr what exceeds memory."""
+"""Write labels and probabilities to TIFF files, or to Zarr if they exceed memory."""
 
 from __future__ import annotations
 
@@ -21,37 +21,37 @@ _WHAT = ("labels", "probability")
 
 
 def result_paths(folder: Path, name: str) -> list[Path]:
-    """Every file that a prediction of that name may be written to."""
+    """Return every path that a prediction of this name may be written to."""
     return [folder / f"{name}_{what}{suffix}" for what in _WHAT for suffix in (".tif", ".zarr")]
 
 
 def write_prediction(
     prediction: Prediction, image: Image, folder: Path, name: str
 ) -> tuple[Path, Path | None]:
-    """Write labels, and probabilities where there are any.
+    """Write labels, and probabilities if there are any.
 
     Parameters
     ----------
     prediction
-        What to write. Arrays in memory become ``<name>_labels.tif`` (uint16, uint32 above 65,535)
-        and ``<name>_probability.tif`` (float32); arrays on disk become OME-Zarr of these names, and
-        are copied chunk by chunk.
+        Prediction to write. Arrays in memory become ``<name>_labels.tif`` (uint16, uint32 above
+        65,535) and ``<name>_probability.tif`` (float32); arrays on disk are copied chunk by chunk
+        to OME-Zarr of these names.
     image
-        What was predicted; gives axes and pixel size.
+        The predicted image, for axes and pixel size.
     folder
-        Where to; made if missing.
+        Folder of the results; created if missing.
     name
-        How the names start. Results of this name that an earlier prediction left are removed.
+        Start of the file names. Results of this name from an earlier prediction are removed.
 
     Returns
     -------
     labels, probabilities
-        The paths.
+        The paths; None if there are no probabilities.
 
     Raises
     ------
     StorageError
-        If they cannot be written.
+        If the files cannot be written.
     """
     labels = prediction.labels
     stem = folder / f"{name}_labels"
@@ -64,7 +64,7 @@ def write_prediction(
     maps = None
     if prediction.probabilities is not None:
         maps = _write_probabilities(prediction, image, folder / f"{name}_probability")
-    for old in {*result_paths(folder, name)} - {path, maps}:  # of another model, or larger
+    for old in {*result_paths(folder, name)} - {path, maps}:  # left by an earlier prediction
         remove(old)
     return path, maps
 

@@ -1,4 +1,4 @@
-"""Objects of another size than those a model knows: by which factor to enlarge an image."""
+"""Scale factors for images whose objects or pixels differ in size from the training images."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ SAME_SIZE = 1.2
 
 
 def scale_for_diameter(info: ModelInfo, diameter_px: float) -> float:
-    """Give the scale at which objects of a diameter have the size that a model knows.
+    """Return the scale at which objects of a diameter have the size the model was trained on.
 
     Raises
     ------
     SettingsError
-        When the diameter is no positive number, or the model does not know its own.
+        If the diameter is not a positive number, or the object diameter of the model is unknown.
     """
     if not 0 < diameter_px < float("inf"):
         raise SettingsError(
@@ -32,14 +32,14 @@ def scale_for_diameter(info: ModelInfo, diameter_px: float) -> float:
         )
     if info.object_diameter_px is None:
         raise SettingsError(
-            f"The model '{info.name}' does not say how large its objects were. Give a scale "
-            "instead (2 shows the image to the network at twice its size)."
+            f"The object size in the training images of '{info.name}' is unknown. Set a scale "
+            "instead (2 enlarges the image to twice its size for the network)."
         )
     return info.object_diameter_px / diameter_px
 
 
 def scale_for_pixel_size(info: ModelInfo, image: Image) -> float | None:
-    """Give the scale at which an image has a model's pixel size; None where one is not known."""
+    """Return the scale at which an image has the model's pixel size; None if either is unknown."""
     known = None if image.pixel_size is None else um_per_px(image.pixel_size)
     if known is None or info.pixel_size_um is None:
         return None
@@ -48,16 +48,16 @@ def scale_for_pixel_size(info: ModelInfo, image: Image) -> float | None:
 
 
 def pixel_size_note(info: ModelInfo, image: Image, scale: float = 1.0) -> str:
-    """Say in a sentence where pixel sizes differ by more than 20 %; empty where they do not.
+    """Describe a difference in pixel size of more than 20 %; empty if there is none.
 
     Parameters
     ----------
     info
-        The model.
+        Header of the model.
     image
-        The image, with its own pixel size.
+        The image, for its pixel size.
     scale
-        By which factor it is to be enlarged.
+        Factor by which the image is to be enlarged.
     """
     fitting = scale_for_pixel_size(info, image)
     if fitting is None or 1 / SAME_SIZE <= fitting / scale <= SAME_SIZE:
@@ -70,6 +70,6 @@ def pixel_size_note(info: ModelInfo, image: Image, scale: float = 1.0) -> str:
     factor = max(fitting / scale, scale / fitting)
     return (
         f"'{image.name}' has pixels of {sizes[-1]:.3g} µm, the model '{info.name}' was trained on "
-        f"{info.pixel_size_um[-1]:.3g} µm:{at} the same object looks {factor:.2g} times {how} than "
-        f"it knows it. A scale of {fitting:.3g} fits."
+        f"{info.pixel_size_um[-1]:.3g} µm:{at} objects appear {factor:.2g} times {how} than in its "
+        f"training images. A scale of {fitting:.3g} fits."
     )

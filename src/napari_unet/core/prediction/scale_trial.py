@@ -1,8 +1,8 @@
-"""A look at parts of an image through the network, to learn how well it recognises them.
+"""Trials of the network on parts of an image, to measure how well it recognises objects there.
 
-A network that sees objects of the size and the contrast it was trained on agrees with itself: the
-objects that are decoded from its outputs, encoded again, give these outputs. Of fragments of
-objects that are too large, and of gaps taken for objects, they do not.
+If objects have the size and contrast of the training images, the outputs of a network are
+consistent: encoding the decoded objects reproduces the outputs. For fragments of objects that are
+too large, and for gaps mistaken for objects, it does not.
 """
 
 from __future__ import annotations
@@ -26,29 +26,29 @@ Maps = NDArray[np.float32]
 Window = tuple[slice, slice]
 
 _SIDE_PX = 256
-"""Side of a window as the network sees it."""
+"""Side of a window on the network's grid."""
 
 _WINDOWS = 3
 _RECOGNISED = 0.5
-"""Quality from which an object counts: about what decoders keep."""
+"""Least quality of an object that counts: about what decoders keep."""
 
 _OVERVIEW_PX = 256
 _THINNED = 8
-"""Of a plane that is larger, every so many-th pixel is enough for the overview."""
+"""Planes larger than this many overviews are subsampled rather than read in full."""
 _AROUND_PX = 8.0
-"""Width of what a place is compared with, in pixels of the overview."""
+"""Standard deviation of the smoothing that each place is compared with, in overview pixels."""
 
 
 @dataclass(frozen=True)
 class TrialPlane:
-    """A plane to look at.
+    """A plane for trials.
 
     Parameters
     ----------
     values
-        Raw values, axes CYX; read only where a window lies.
+        Raw values, axes CYX; only the windows are read.
     ranges
-        Intensity range of each channel; low above high where it is inverted.
+        Intensity range of each channel; low above high if it is inverted.
     """
 
     values: Any
@@ -56,7 +56,7 @@ class TrialPlane:
 
     @cached_property
     def stands_out(self) -> Maps:
-        """How much each place differs from what is around it, on a small picture of the plane."""
+        """Difference of each place from its surroundings, on a small overview of the plane."""
         from scipy import ndimage
 
         shape = self.values.shape[1:]
@@ -73,16 +73,16 @@ class TrialPlane:
 
 @dataclass(frozen=True)
 class Trial:
-    """What was found in some windows at one scale; objects cut by a window's edge do not count.
+    """Objects found in some windows at one scale, without those cut by the edge of a window.
 
     Parameters
     ----------
     scale
-        By which factor the windows were enlarged.
+        Factor by which the windows were enlarged.
     area_px
         Area of each object on the image's own grid.
     quality
-        How well the network agrees with itself in each object, 0 to 1.
+        Consistency of the network's outputs in each object, 0 to 1.
     looked_at_px
         Area of all windows on the image's own grid.
     """
@@ -94,10 +94,10 @@ class Trial:
 
     @property
     def diameter_px(self) -> float | None:
-        """Median diameter of circles of the objects' areas; None where there is none.
+        """Median diameter of circles of the objects' areas; None if there are no objects.
 
-        Specks of noise that are not recognised, of which there may be more than objects, do not
-        count where there is anything else.
+        Specks of noise with low quality, which may outnumber objects, are ignored unless nothing
+        else was found.
         """
         if not len(self.area_px):
             return None
@@ -106,31 +106,31 @@ class Trial:
 
     @property
     def mean_quality(self) -> float:
-        """Quality of a pixel of an object; 0 where there is none."""
+        """Mean quality over the pixels of all objects; 0 if there are no objects."""
         total = float(self.area_px.sum())
         return float((self.quality * self.area_px).sum()) / total if total else 0.0
 
     @property
     def explained(self) -> float:
-        """Share of the windows that is covered by objects, each weighted with its quality."""
+        """Share of the windows covered by objects, each weighted by its quality."""
         return float((self.quality * self.area_px).sum()) / max(1, self.looked_at_px)
 
 
 def probe_scale(
     network: Callable[[Maps], Maps], task: Task, planes: Sequence[TrialPlane], scale: float
 ) -> Trial:
-    """Look at the most promising windows of some planes.
+    """Apply the network to the most structured windows of some planes at one scale.
 
     Parameters
     ----------
     network
-        Gives the outputs (channels, Y, X) of a normalised image (C, Y, X).
+        Computes the outputs (channels, Y, X) of a normalised image (C, Y, X).
     task
-        Decodes them; what does not agree counts here, too.
+        Task that decodes the outputs; objects of low quality are kept here.
     planes
-        Planes of one image, of one shape.
+        Planes of one image, all of the same shape.
     scale
-        By which factor they are enlarged for the network.
+        Factor by which the planes are enlarged for the network.
     """
     task = task.keeping_all_objects()
     areas, qualities, looked_at = [np.empty(0)], [np.empty(0)], 0
@@ -149,21 +149,21 @@ def probe_scale(
 
 
 def find_windows(plane: TrialPlane, side_px: int, most: int) -> list[Window]:
-    """Find where most happens, the best window first.
+    """Find the windows with most structure, the best one first.
 
     Parameters
     ----------
     plane
-        Where to look.
+        Plane to search.
     side_px
-        Height and width of a window; less where the plane is smaller.
+        Height and width of a window; less if the plane is smaller.
     most
-        How many windows at most.
+        Largest number of windows.
 
     Returns
     -------
     list of (slice, slice)
-        Along Y and X.
+        Windows along Y and X.
     """
     shape, small = plane.values.shape[1:], plane.stands_out.shape
     sides = [min(side_px, n) for n in shape]
@@ -182,13 +182,13 @@ def find_windows(plane: TrialPlane, side_px: int, most: int) -> list[Window]:
 
 
 def _starts(length: int, side: int) -> list[int]:
-    """Where windows begin that cover a length, overlapping as little as that takes."""
+    """Return the starts of windows that cover a length with the least overlap."""
     count = -(-length // side)
     return [i * (length - side) // max(1, count - 1) for i in range(count)]
 
 
 def _recognised(outputs: Maps, task: Task) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Area (of the network's pixels) and quality of each object that no edge cuts."""
+    """Return area (in pixels of the network's grid) and quality of objects not cut by an edge."""
     labels = task.decode(outputs)
     edge = np.unique(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]))
     ids = np.setdiff1d(np.arange(1, labels.max(initial=0) + 1), edge)

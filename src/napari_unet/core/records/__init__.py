@@ -1,1 +1,1 @@
-"""How a result came about: the record in a layer or file, and the words and code made from it."""
+"""Records of how results were made, and the scripts, commands and methods texts built from them."""

@@ -1,4 +1,4 @@
-"""The paragraph for a paper: what was done, with which model, and how good that model is."""
+"""Methods paragraph for a paper: the prediction, its model, and the scores of that model."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ __all__ = ["methods_text", "trained_on_text"]
 
 
 def methods_text(record: PredictionRecord, info: ModelInfo) -> str:
-    """Write the paragraph for a paper.
+    """Write the methods paragraph for a paper.
 
     Parameters
     ----------
     record
-        How the result came about.
+        Record of the result.
     info
         Header of the model.
 
     Returns
     -------
     str
-        Version, model and its hash, what it was trained on, how it was validated, settings, and
-        scores with their definitions.
+        Version, model and its hash, training data, validation, settings, and scores with their
+        definitions.
     """
     sentences = [_what_was_done(record, info), _training(info), *_live(info), *_validation(info)]
     sentences += [_normalization(info.normalization), *_settings(record, info)]
@@ -32,7 +32,7 @@ def methods_text(record: PredictionRecord, info: ModelInfo) -> str:
 
 
 def trained_on_text(info: ModelInfo) -> str:
-    """Say what a model was trained and validated on, with its scores and their definitions."""
+    """Describe the training and validation of a model, with its scores and their definitions."""
     return " ".join([_training(info), *_live(info), *_validation(info)])
 
 
@@ -50,7 +50,7 @@ def _training(info: ModelInfo) -> str:
     counts, about = info.provenance.get("counts", {}), info.provenance
     start = about.get("started_from")
     if not about:
-        return "How it was trained is not recorded."
+        return "The training of the model is not recorded."
     text = f"It was fine-tuned from the model '{start}'" if start else "It was trained from scratch"
     if "version" in about:
         text += f" with version {about['version']}"
@@ -80,14 +80,14 @@ def _count(number: int, noun: str) -> str:
 
 
 def _live(info: ModelInfo) -> list[str]:
-    """How it learned, where labels were painted meanwhile; see `napari_unet.core.live`."""
+    """Describe training while labels were being painted; see `napari_unet.core.live`."""
     if not info.provenance.get("live"):
         return []
-    sentences = ["It learned while the labels were being painted."]
+    sentences = ["It was trained live, while the labels were being painted."]
     if info.task.class_targets:
         sentences.append(
-            "Its outputs were corrected for classes that were painted more or less than they occur "
-            "(Saerens, Latinne and Decaestecker, Neural Computation 14(1), 2002)."
+            "Its outputs were corrected for classes that were painted more or less often than they "
+            "occur (Saerens, Latinne and Decaestecker, Neural Computation 14(1), 2002)."
         )
     return sentences
 
@@ -97,14 +97,14 @@ def _validation(info: ModelInfo) -> list[str]:
     if not info.scores or kind == "none":
         return ["No images were held out for validation."] if kind == "none" else []
     if kind == "block":
-        held = "A block of each image, apart from what was trained on by a gap, was held out"
+        held = "A block of each image, separated by a gap from the training area, was held out"
     else:
         side = _side(counts, "validation", info) if counts else "Whole groups of images"
         shared = counts.get("shared_groups", 0)
-        apart = f"sharing {_count(shared, 'group')} with" if shared else "none of a group among"
-        held = f"{side}, {apart} those trained on, were held out"
+        apart = f"sharing {_count(shared, 'group')}" if shared else "sharing no group"
+        held = f"{side}, {apart} with the training images, were held out"
     return [
-        f"{held} for validation and for choosing the best epoch.",
+        f"{held} for validation and for selection of the best epoch.",
         *_scores(info),
     ]
 
@@ -138,12 +138,12 @@ def _scores(info: ModelInfo) -> list[str]:
         definitions |= {"SQ": DEFINITIONS["sq"], "RQ": DEFINITIONS["rq"]}
     explained = [f"{name}: {text}" for name, text in definitions.items()]
     explained += [f"By image: {DEFINITIONS['by_image']}", f"Pooled: {DEFINITIONS['pooled']}"]
-    return [f"The scores on these were: {'; '.join(found)}.", *explained]
+    return [f"The validation scores were: {'; '.join(found)}.", *explained]
 
 
 def _normalization(normalization: Normalization) -> str:
     if normalization.mode == "none":
-        return "Intensities were used as they are."
+        return "Intensities were not rescaled."
     if normalization.manual is not None:
         low, high = normalization.manual
         return f"Intensities were scaled linearly so that {low:g} became 0 and {high:g} became 1."
@@ -154,13 +154,13 @@ def _normalization(normalization: Normalization) -> str:
 
 
 def _fitted(record: PredictionRecord) -> list[str]:
-    """How images were fitted to the model."""
+    """Describe how images were fitted to the model."""
     sentences = []
     if record.contrast == "inverted":
         sentences.append("Intensities were inverted for the network.")
     if record.scale == "auto":
         sentences.append(
-            "Each image was resized for the network where the diameter of its objects, estimated "
+            "Each image was resized for the network if the diameter of its objects, estimated "
             "with the network at several scales, differed from that of the training objects."
         )
     elif record.scale != 1:

@@ -1,4 +1,4 @@
-"""How a result came about, and the script and the command that give it again."""
+"""Record of a prediction, and the script and command that reproduce it."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ LOCAL_OPTIONS = {"block_px", "device"}
 
 
 class FileSource(Settings):
-    """How an image is read from a file; see `napari_unet.core.io.image_files.read_image`.
+    """Arguments that read an image from a file with `napari_unet.core.io.image_files.read_image`.
 
     Parameters
     ----------
     path
-        The file.
+        Path of the file.
     axes
-        Letters that the reader needs; None: the file names its axes.
+        Axis letters for the reader; None: the file names its axes.
     channels
-        Which of the file's channels; None: all.
+        Channels of the file; None: all.
     """
 
     path: str
@@ -51,47 +51,48 @@ class FileSource(Settings):
 
 
 class PredictionRecord(PredictOptions):
-    """Everything that made a result what it is: plain values, stored with the result.
+    """Everything that determines a result, as plain values stored with the result.
 
     The fields of `PredictOptions` are stored with those below. Decoder settings are those of
-    `task`, so that ``adjustments`` stay empty.
+    `task`; ``adjustments`` is empty.
 
     Parameters
     ----------
     version
-        Of this package.
+        Version of this package.
     date
         Day of the prediction, ISO 8601.
     model
-        The model's file.
+        Path of the model file.
     model_name, model_sha256
-        Which it was.
+        Name and hash of the model.
     task
-        With the decoder's settings that were used.
+        Task with the decoder settings that were used.
     image
         Name of the image, or of the folder.
     path
-        The file that the image is said to come from.
+        File named by the layer of the image.
     file
-        How that file is read, once it is known that it holds this image; see `find_file_source`.
+        Arguments that read the image from that file, once it is known to contain the image; see
+        `find_file_source`.
     channels
         Channels of the layer that were used; None: all.
     layers
-        Names of the layers that the image was taken from, one or one per channel.
+        Names of the layers of the image, one or one per channel.
     axes
         Axes of the array in that layer, in its order (``S`` for colour samples).
     position
-        Index along each axis that was cut, where only one plane was predicted.
+        Index along each axis that was cut, if only one plane was predicted.
     diameter_px
-        Estimated diameter of the objects, where the scale was found from it.
+        Estimated diameter of the objects, if the scale was derived from it.
     probabilities
-        Whether probabilities were wanted.
+        Whether probabilities were requested.
     folder
         Folder, file or pattern whose files were predicted, instead of one image.
     out
-        Where their results were written.
+        Folder of their results.
     rescale
-        Whether they were resized to the model's pixel size where both are known.
+        Whether files were resized to the model's pixel size if both were known.
     """
 
     version: str
@@ -115,40 +116,40 @@ class PredictionRecord(PredictOptions):
 
     @property
     def options(self) -> PredictOptions:
-        """The options that predict the same once more; computer-specific ones are left out."""
+        """Options that repeat the prediction, without those specific to the computer."""
         names = PredictOptions.model_fields.keys() - LOCAL_OPTIONS
         own = {name: getattr(self, name) for name in names}
         return PredictOptions(**own | {"adjustments": self.decoding()})
 
     def decoding(self) -> dict[str, float]:
-        """Return the settings that turn the network's outputs into labels, by name."""
+        """Return the decoder settings by name."""
         return {adjustment.name: adjustment.value for adjustment in self.task.adjustments}
 
 
 def today() -> str:
-    """Date as records have it."""
+    """Return today's date (UTC) in the format of records."""
     return datetime.now(UTC).date().isoformat()
 
 
 def find_file_source(
     image: Image, path: Path | str | None, axes: str | None = None
 ) -> FileSource | None:
-    """Find out how an image in a viewer is read from the file behind it.
+    """Find the arguments that read an image in a viewer from its file.
 
     Parameters
     ----------
     image
         The whole image, as it was predicted.
     path
-        The file that it is said to come from.
+        File named by the layer of the image.
     axes
-        Letters to try where the file does not name its axes.
+        Axis letters to try if the file does not name its axes.
 
     Returns
     -------
     FileSource or None
-        None where there is no file, or where it holds something else: what is in the viewer was
-        changed, or is a part of the file.
+        None if there is no file or its content differs: the image in the viewer was changed, or
+        is a part of the file.
     """
     from napari_unet.core.io.image_files import read_image
 
@@ -171,9 +172,9 @@ def find_file_source(
 
 
 def as_python(record: PredictionRecord) -> str:
-    """Write a script that gives the same labels.
+    """Write a script that reproduces the labels.
 
-    It reads the image from its file; where there is none, from the layer, and is to be run in
+    It reads the image from its file. If there is no file, it reads the layer and must be run in
     napari's console.
     """
     head = (
@@ -184,24 +185,24 @@ def as_python(record: PredictionRecord) -> str:
 
 
 def as_command(record: PredictionRecord) -> str:
-    """Write the command line that gives the same labels.
+    """Write the command line that reproduces the labels.
 
     Raises
     ------
     SettingsError
-        When the image is in no file, or is one plane of one: the command reads whole files.
+        If the image is not in a file, or is one plane of a file: the command reads whole files.
     """
     source = record.folder
     if source is None:
         if record.file is None:
             raise SettingsError(
-                f"'{record.image}' is in no file as it is here, and the command line reads files. "
-                "Save the layer (File > Save Selected Layers) and predict the saved file, or use "
-                "'Copy as Python'."
+                f"'{record.image}' is not saved in a file in its current form, and the command "
+                "line reads files. Save the layer (File > Save Selected Layers) and predict the "
+                "saved file, or use 'Copy as Python'."
             )
         if record.position:
             raise SettingsError(
-                f"Only the plane {_position(record)} of '{record.image}' was predicted, and the "
+                f"Only the plane {_position(record)} of '{record.image}' was predicted, but the "
                 "command line predicts whole files. Predict the whole stack, or use 'Copy as "
                 "Python'."
             )
@@ -242,7 +243,7 @@ def _python_image(record: PredictionRecord) -> str:
     if record.position:
         lines.insert(0, "from dataclasses import replace\n")
         lines += [
-            f"position = {record.position!r}  # this plane alone was predicted",
+            f"position = {record.position!r}  # only this plane was predicted",
             "plane = image.data[tuple(position.get(axis, slice(None)) for axis in image.axes)]",
             'axes = "".join(axis for axis in image.axes if axis not in position)',
             "image = replace(image, data=plane, axes=axes)",
@@ -268,7 +269,7 @@ def _read_lines(record: PredictionRecord) -> list[str]:
         "if viewer is None:",
         "    raise SystemExit(",
         '        "Run this in napari\'s console (Window > Console), with the layer open: "',
-        '        "the image is in no file."',
+        '        "the image is not saved in a file."',
         "    )",
         "layers = viewer.layers",
     ]
@@ -312,7 +313,7 @@ def _python_folder(record: PredictionRecord) -> str:
 
 
 def _python_options(record: PredictionRecord) -> tuple[str, list[str]]:
-    """Write the options that differ from the defaults, and list what they need imported."""
+    """Write the options that differ from the defaults, and list the names to import."""
     default = PredictOptions()
     values = {name: value for name, value in record.options if value != getattr(default, name)}
     if not values:
@@ -332,11 +333,11 @@ def _plain(name: str) -> str:
     return "".join(c if c.isalnum() or c in "-_." else "_" for c in name) or "image"
 
 
-# -- is this the file? --------------------------------------------------------------------------
+# -- comparison with the file -------------------------------------------------------------------
 
 
 def _samples(image: Image) -> NDArray[Any]:
-    """Some 64 x 64 pixels of the first and the last plane, axes plane, C, Y, X."""
+    """Sample about 64 x 64 pixels of the first and last plane, axes (plane, C, Y, X)."""
     planes = list(image.planes(2))
     step = [max(1, n // 64) for n in image.label_shape[-2:]]
     first_and_last = (planes[0][1], planes[-1][1])
@@ -344,7 +345,7 @@ def _samples(image: Image) -> NDArray[Any]:
 
 
 def _same_channels(there: NDArray[Any], image: NDArray[Any]) -> tuple[int, ...] | None:
-    """Which channels of the file the image has; None where one of them is not in the file."""
+    """Find the image's channels among those of the file; None if one is not in the file."""
     found = []
     for channel in range(image.shape[1]):
         wanted = image[:, channel]

@@ -1,7 +1,7 @@
-"""Layers to images and results to layers: the only place that knows what a layer looks like inside.
+"""Conversion of layers to images and of results to layers; only this package depends on layers.
 
 Axes are letters: one of ``"TZCYX"`` per dimension of a layer, in the layer's own order; the colours
-of an RGB layer are no dimension. The core's arrays come in the order TZCYX.
+of an RGB layer do not count as a dimension. Arrays of the core have the order TZCYX.
 """
 
 from napari_unet.gui.layers.areas import annotated_area

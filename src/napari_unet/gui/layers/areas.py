@@ -1,4 +1,4 @@
-"""The annotated area: from a Shapes or Labels layer to a mask."""
+"""Conversion of a Shapes or Labels layer to a mask of the annotated area."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ _ELLIPSE_POINTS = 128
 
 
 def annotated_area(area: Layer, layer: Layer, axes: str | None = None) -> NDArray[np.bool_]:
-    """Turn the annotated area into a mask of an image's labels.
+    """Convert the annotated area to a mask on the grid of an image.
 
     Parameters
     ----------
     area
-        Shapes layer: pixels whose centre lies in a rectangle, polygon or ellipse, as they lie in
-        the world. A shape drawn in a stack counts for the plane it was drawn on, a plain 2-D one
-        for all planes. Or a Labels layer of the image's shape: what is not 0.
+        Shapes layer: pixels whose centre is inside a rectangle, polygon or ellipse in world
+        coordinates. A shape drawn in a stack counts for the plane it was drawn on, a 2-D shape for
+        all planes. Or a Labels layer of the image's shape: pixels that are not 0.
     layer, axes
         The image layer and its axes.
 
     Returns
     -------
     NDArray
-        Bool, axes TZYX (those of the image but C).
+        Bool, axes TZYX (those of the image without C).
 
     Raises
     ------
     LabelsError
-        When nothing of the image is inside.
+        If the area covers no pixel of the image.
     """
     from napari.layers import Labels
 
@@ -57,7 +57,7 @@ def annotated_area(area: Layer, layer: Layer, axes: str | None = None) -> NDArra
     if not mask.any():
         raise LabelsError(
             f"The annotated area '{area.name}' covers no pixel of '{layer.name}': expected "
-            "rectangles, polygons or ellipses around what is annotated. Draw one, or choose no "
+            "rectangles, polygons or ellipses around the annotated regions. Draw one, or choose no "
             "area to use the whole image."
         )
     return mask
@@ -87,7 +87,7 @@ def _mask_of_shapes(shapes: Shapes, layer: Layer, axes: str) -> NDArray[np.bool_
 
 
 def _outline(vertices: NDArray[np.float64], kind: str) -> NDArray[np.float64]:
-    """Vertices of a shape's outline; napari keeps an ellipse as the four corners around it."""
+    """Return the vertices of an outline; napari stores an ellipse as the corners around it."""
     if kind != "ellipse":
         return vertices
     centre = vertices.mean(0)
@@ -99,7 +99,7 @@ def _outline(vertices: NDArray[np.float64], kind: str) -> NDArray[np.float64]:
 def _in_data(
     shapes: Shapes, layer: Layer, vertices: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], set[int]]:
-    """Vertices in the layer's data coordinates, and the layer's axes that they tell anything of."""
+    """Return vertices in the layer's data coordinates, and the axes on which they are defined."""
     world = to_world(shapes, vertices)[:, -layer.ndim :]
     missing = layer.ndim - world.shape[1]
     world = np.pad(world, ((0, 0), (missing, 0)))

@@ -1,4 +1,4 @@
-"""What the dimensions of a layer mean: time, depth, channel, height or width."""
+"""Meaning of the dimensions of a layer: time, depth, channel, height or width."""
 
 from __future__ import annotations
 
@@ -26,28 +26,28 @@ _WORDS = {
 }  # fmt: skip
 _LETTERS = {word: letter for letter, words in _WORDS.items() for word in words}
 _MOST_CHANNELS = 4
-"""A leading axis this short, of which nothing is known, is more often colours than a stack."""
+"""An unnamed leading axis of at most this length is more often channels than a stack."""
 
 
 class FileFacts:
-    """What the file behind a layer says: a letter per axis, shape, and µm per pixel by letter."""
+    """Facts from the file of a layer: a letter per axis, shape, and µm per pixel by letter."""
 
     def __init__(self, axes: str, shape: tuple[int, ...], spacing_um: dict[str, float]) -> None:
         self.axes, self.shape, self.spacing_um = axes, shape, spacing_um
 
 
 def layer_shape(layer: Layer) -> tuple[int, ...]:
-    """Shape of a layer's data at full resolution, without the colours of an RGB layer."""
+    """Return the shape of a layer's data at full resolution, without RGB colours."""
     data: Any = layer.data[0] if getattr(layer, "multiscale", False) else layer.data
     return tuple(int(n) for n in data.shape[: layer.ndim])
 
 
 def propose_axes(layer: Layer) -> str:
-    """Say what each dimension of an Image or Labels layer most likely is.
+    """Propose the meaning of each dimension of an Image or Labels layer.
 
-    Taken from the layer's axis labels; where those say nothing from the file behind it; otherwise
-    the last two are height and width, a short leading one (2 to 4) holds channels, and the rest is
-    depth, then time. A guess: show it and let people change it.
+    The proposal uses the layer's axis labels, or the file of the layer if they are missing.
+    Otherwise the last two axes are height and width, a short leading axis (2 to 4) holds channels,
+    and the others are depth, then time. As this is a guess, show it and let users change it.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def propose_axes(layer: Layer) -> str:
     -------
     str
         One letter of ``"TZCYX"`` per dimension of the layer, in its order. The colours of an RGB
-        layer are no dimension: an RGB picture has the axes ``YX``.
+        layer do not count as a dimension: an RGB picture has the axes ``YX``.
     """
     shape = layer_shape(layer)
     named = _from_labels(layer)
@@ -72,12 +72,12 @@ def propose_axes(layer: Layer) -> str:
 
 
 def check_axes(layer: Layer, axes: str | None) -> str:
-    """Take the axes that a person gave, or propose some.
+    """Check the axes entered by the user, or propose axes if there are none.
 
     Raises
     ------
     ImageError
-        When they are not one letter of ``"TZCYX"`` per dimension of the layer, with Y and X.
+        If they are not one letter of ``"TZCYX"`` per dimension of the layer, with Y and X.
     """
     if axes is None:
         return propose_axes(layer)
@@ -87,22 +87,22 @@ def check_axes(layer: Layer, axes: str | None) -> str:
     good = set(letters) <= set(AXES) and len(set(letters)) == len(letters)
     if not good or len(letters) != layer.ndim or not {"Y", "X"} <= set(letters):
         raise ImageError(
-            f"'{layer.name}' has {layer.ndim} dimensions {layer_shape(layer)} and the axes are "
-            f"given as {axes!r}: expected one letter for each, of T (time), Z (depth), C "
+            f"'{layer.name}' has {layer.ndim} dimensions {layer_shape(layer)}, but the axes are "
+            f"{axes!r}: expected one letter per dimension, from T (time), Z (depth), C "
             f"(channel), Y and X, for example {propose_axes(layer)!r}."
         )
     return letters
 
 
 def file_facts(layer: Layer) -> FileFacts | None:
-    """Ask the file behind a layer for axes and pixel size; None where there is no answer."""
+    """Read axes and pixel size from the file of a layer; None if they are not available."""
     source = getattr(layer, "source", None)
     path = getattr(source, "path", None)
     if not path:
         return None
     try:
         return _read_facts(Path(path), Path(path).stat().st_mtime_ns)
-    except OSError:  # moved, or an address on the net
+    except OSError:  # moved, or a web address
         return None
 
 
@@ -133,7 +133,7 @@ def _raw(path: Path) -> RawImage | None:
 
 
 def _fit(facts: FileFacts, shape: tuple[int, ...]) -> str | None:
-    """Axes of the file for a layer of this shape, where it holds all of it."""
+    """Return the file's axes for a layer of this shape; None if the shapes differ."""
     pairs = [(a, n) for a, n in zip(facts.axes, facts.shape, strict=True) if a != "S"]
     if tuple(n for _, n in pairs) != shape:
         pairs = [(a, n) for a, n in pairs if n > 1 or a in "YX"]
@@ -149,19 +149,19 @@ def _is_labels(layer: Layer) -> bool:
 
 
 def _from_labels(layer: Layer) -> list[str]:
-    """A letter per dimension, empty where the axis label says nothing or says it twice."""
+    """Return a letter per dimension, empty if its axis label is unknown or not unique."""
     labels = getattr(layer, "axis_labels", ("",) * layer.ndim)
     letters = [_LETTERS.get(str(label).strip().lower(), "") for label in labels]
     return [a if letters.count(a) == 1 else "" for a in letters]
 
 
 def _fill(named: list[str], shape: tuple[int, ...], *, rgb: bool) -> str:
-    """Name the axes that nobody named, from the right."""
+    """Assign letters to the unnamed axes, from the right."""
     letters = list(named)
     for letter in "XY":
         if letter not in letters:
             free = [i for i, a in enumerate(letters) if not a]
-            if not free:  # nothing left to be it: the names were wrong
+            if not free:  # no axis is left for this letter: the names were wrong
                 return _fill([""] * len(shape), shape, rgb=rgb)
             letters[free[-1]] = letter
     free = [i for i, a in enumerate(letters) if not a]

@@ -1,4 +1,4 @@
-"""The colours of the widgets, and those of classes as `add_labels` takes them."""
+"""Colours of the widgets, and colours of classes for `add_labels`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 __all__ = ["CURVES", "MESSAGES", "OUTLINES", "class_colours"]
 
 MESSAGES = {"info": "#7f8fa3", "good": GREEN, "warning": ORANGE, "error": VERMILION}
-"""Colour of the bar beside a sentence by its kind; visible on dark and light themes."""
+"""Colour of the bar beside a message by its kind; visible on dark and light themes."""
 
 CURVES = {
     "blue": (BLUE, SKY),
@@ -23,13 +23,13 @@ CURVES = {
 """Colours of curves on a light and on a dark background."""
 
 OUTLINES = {"truth": "#4df3ff", "prediction": "#ff4fa3"}
-"""Bright on grey images, and unlike the colours of errors."""
+"""Colours of outlines, bright on grey images and different from the colours of errors."""
 
 
 def class_colours(task: Task) -> dict[int, str] | None:
-    """Colours of classes by id, the background clear; None for objects, or where none is chosen.
+    """Return class colours by id, with a clear background; None for objects or without colours.
 
-    Classes without one have that of napari's Labels layers beside those that have.
+    If only some classes have a colour, the others get their default colour in napari.
     """
     classes = [c for c in task.label_classes if not c.background]
     if all(c.color is None for c in classes):

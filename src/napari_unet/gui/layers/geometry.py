@@ -1,4 +1,4 @@
-"""Where a layer lies in the world, and where a result must lie to be exactly on it."""
+"""Position of layers in the world, and the placement of results exactly on their image."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _PARALLEL = 1e-9
 
 
 def world_matrix(layer: Layer) -> Floats:
-    """Affine matrix (n + 1, n + 1) from data to world coordinates of a layer of n dimensions."""
+    """Return the affine matrix (n + 1, n + 1) from data to world coordinates of an n-D layer."""
     physical = np.eye(layer.ndim + 1)
     physical[:-1, :-1] = _linear(layer)
     physical[:-1, -1] = layer.translate
@@ -40,7 +40,7 @@ def world_matrix(layer: Layer) -> Floats:
 
 
 def to_world(layer: Layer, points: Any) -> Floats:
-    """Map data coordinates (points, n) of a layer to the world."""
+    """Map data coordinates (points, n) of a layer to world coordinates."""
     matrix = world_matrix(layer)
     return np.asarray(np.asarray(points, float) @ matrix[:-1, :-1].T + matrix[:-1, -1])
 
@@ -52,11 +52,11 @@ def to_data(layer: Layer, points: Any) -> Floats:
 
 
 def pixel_size(layer: Layer, axes: str) -> PixelSize | None:
-    """Physical size of a layer's pixels along Z (if it has one), Y and X.
+    """Return the physical size of a layer's pixels along Z (if present), Y and X.
 
-    From scale (with rotation, shear and affine) and units. A layer in plain pixels is asked for
-    the file behind it. None where nobody knows; a scale other than 1 without a unit is kept with
-    the unit ``"pixel"``, which is no length.
+    The size is taken from scale (with rotation, shear and affine) and units, or from the layer's
+    file if the layer has no unit of length. None if it is unknown; a scale other than 1 without a
+    unit is kept with the unit ``"pixel"``, which is not a length.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ def pixel_size(layer: Layer, axes: str) -> PixelSize | None:
 def result_geometry(
     layer: Layer, axes: str | None = None, position: Mapping[str, int] | None = None
 ) -> dict[str, Any]:
-    """Find what places a result exactly on the layer it was made from.
+    """Compute the arguments that place a result exactly on the layer it was made from.
 
     Parameters
     ----------
@@ -92,16 +92,16 @@ def result_geometry(
     axes
         One letter per dimension of the layer; None: `propose_axes`.
     position
-        Index along each axis that the result does not have, for a result of one plane only.
+        Index along each axis that the result lacks, if it is a single plane.
 
     Returns
     -------
     dict
         ``scale, translate, rotate, shear, affine, units, axis_labels`` for ``add_labels`` or
-        ``add_image`` (the last two only where this napari knows them). A leading channel axis is
-        left out. One further back stays, as a single pixel as wide as all channels together: napari
-        lines dimensions up from the last one, so a result without it would lie on other axes than
-        the image. `to_layer_order` gives an array its shape.
+        ``add_image`` (the last two only if this napari version supports them). A leading channel
+        axis is dropped. One further back is kept as a single pixel as wide as all channels
+        together: napari aligns dimensions from the last one, so a result without it would be on
+        other axes than the image. `to_layer_order` reshapes arrays accordingly.
     """
     axes = check_axes(layer, axes)
     keep, scale, offset = _kept_axes(layer, axes, position or {})
@@ -126,7 +126,7 @@ def result_geometry(
 def lay_on(
     layer: Layer, source: Layer, axes: str | None, position: Mapping[str, int] | None
 ) -> None:
-    """Move a result that is shown to where one of this plane lies, see `result_geometry`."""
+    """Move a displayed result to the position of this plane, see `result_geometry`."""
     for name, value in result_geometry(source, axes, position).items():
         setattr(layer, name, value)
 
@@ -134,24 +134,24 @@ def lay_on(
 def to_layer_order(
     array: Any, layer: Layer, axes: str | None = None, position: Mapping[str, int] | None = None
 ) -> Any:
-    """Bring a result from the core's order of axes into the order of a layer.
+    """Convert a result from the core's order of axes to the order of a layer.
 
     Parameters
     ----------
     array
         Axes TZYX, those of `axes` that are not in `position`. numpy, dask or zarr.
     layer, axes, position
-        As in `result_geometry`, whose answer places the array.
+        As in `result_geometry`, which places the array.
 
     Returns
     -------
     array
-        A view (of a zarr array a dask array, where its axes have to change).
+        A view (for zarr a dask array, if the axes have to change).
 
     Raises
     ------
     LabelsError
-        When the shape does not fit the layer.
+        If the shape does not fit the layer.
     """
     axes = check_axes(layer, axes)
     position = position or {}
@@ -162,7 +162,7 @@ def to_layer_order(
         expected = " x ".join(str(sizes[a]) for a in present)
         raise LabelsError(
             f"A result of shape {tuple(array.shape)} does not fit '{layer.name}': expected "
-            f"{expected} ({''.join(present)}). Was the layer changed since? Predict again."
+            f"{expected} ({''.join(present)}). If the layer was changed, predict again."
         )
     order = [present.index(axes[i]) for i in keep if axes[i] in present]
     single = tuple(slice(None) if axes[i] in present else None for i in keep)
@@ -176,7 +176,7 @@ def to_layer_order(
 
 
 def misalignment(layer: Layer, other: Layer) -> str:
-    """Say where two layers of one shape lie in different places; empty where they lie together."""
+    """Describe a difference in position of two layers of one shape; empty if there is none."""
     ndim = min(layer.ndim, other.ndim)
     ours, theirs = world_matrix(layer), world_matrix(other)
     ours, theirs = ours[-ndim - 1 :, -ndim - 1 :], theirs[-ndim - 1 :, -ndim - 1 :]
@@ -187,15 +187,15 @@ def misalignment(layer: Layer, other: Layer) -> str:
     if np.abs(shift).max() < pixel / 2:
         return ""
     return (
-        f"'{other.name}' does not lie on '{layer.name}' (its scale, position or rotation differs): "
-        "they are compared pixel by pixel, not as you see them."
+        f"'{other.name}' is not aligned with '{layer.name}' (scale, position or rotation differ): "
+        "they are compared pixel by pixel, not as displayed."
     )
 
 
 def _kept_axes(
     layer: Layer, axes: str, position: Mapping[str, int]
 ) -> tuple[list[int], Floats, Floats]:
-    """Axes that a result keeps, its scale, and where its first pixel lies in the layer's data."""
+    """Return the axes that a result keeps, its scale, and its first pixel in the layer's data."""
     scale = np.array(layer.scale, np.float64)
     offset = np.zeros(layer.ndim)
     for letter, index in position.items():
@@ -212,7 +212,7 @@ def _kept_axes(
 
 
 def _is_apart(layer: Layer, axis: int) -> bool:
-    """Whether no rotation, shear or affine mixes this axis with others."""
+    """Return whether no rotation, shear or affine mixes this axis with others."""
     mix = np.abs(world_matrix(layer)[:-1, :-1])
     limit = _PARALLEL * mix.max()
     return bool(
@@ -230,7 +230,7 @@ def _extra_affine(layer: Layer) -> Floats:
 
 
 def _shear(layer: Layer) -> Floats:
-    """Shear as a matrix: napari gives a matrix, its upper triangle, or zeros."""
+    """Return the shear as a matrix; napari stores a matrix, its upper triangle, or zeros."""
     shear = np.asarray(layer.shear, np.float64)
     if shear.ndim == 2:
         return shear
@@ -242,15 +242,15 @@ def _shear(layer: Layer) -> Floats:
 
 
 def _in_um(unit: Any) -> float | None:
-    """Micrometres in one of a unit of napari's (pint); None for pixels."""
+    """Convert one of napari's (pint) units to micrometres; None for pixels."""
     try:
         return float((1 * unit).to("micrometer").magnitude)
-    except Exception:  # pint has a class for every way of not being a length
+    except Exception:  # pint has many exceptions for units that are not lengths
         return None
 
 
 def _knows_plane(facts: FileFacts, layer: Layer, axes: str) -> bool:
-    """Whether a file says how large the pixels are, and its planes are those of the layer."""
+    """Return whether a file has a pixel size, and planes of the same shape as the layer."""
     theirs = dict(zip(facts.axes, facts.shape, strict=True))
     ours = dict(zip(axes, layer_shape(layer), strict=True))
     return all(a in facts.spacing_um and theirs.get(a) == ours[a] for a in "YX")

@@ -10,16 +10,16 @@ __all__ = ["PairRow"]
 
 @dataclass(frozen=True, eq=False)
 class PairRow:
-    """One pair of the table: layers, not names, so that renaming them changes nothing.
+    """One pair of the table; it refers to layers, not names, so that layers can be renamed.
 
     Parameters
     ----------
     images
         Image layers; several are the channels of one image.
     labels
-        Labels layer, None: not chosen yet.
+        Labels layer; None: not chosen yet.
     area
-        Shapes layer with the annotated area, None: everywhere.
+        Shapes layer with the annotated area; None: the whole image.
     """
 
     images: tuple[Any, ...] = ()
@@ -27,7 +27,7 @@ class PairRow:
     area: Any = None
 
     def same(self, other: PairRow) -> bool:
-        """Whether it names the same layers."""
+        """Return whether another row refers to the same layers."""
         ours = (*self.images, None, self.labels, self.area)
         theirs = (*other.images, None, other.labels, other.area)
         return len(ours) == len(theirs) and all(a is b for a, b in zip(ours, theirs, strict=True))

@@ -1,4 +1,4 @@
-"""Pairs from layers: a snapshot of what is painted, and which layers belong together."""
+"""Pairs of images and labels from layers: snapshots of the labels, and matching of layers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["match_layers", "pair_from_layers"]
 
 
 _PASSING = ("preview", "proposal")
-"""Layers of ours that nobody means as labels to learn from, also where they were painted in."""
+"""Kinds of our layers that are never training labels, even if they were painted on."""
 
 
 def pair_from_layers(
@@ -33,7 +33,7 @@ def pair_from_layers(
     empty_planes: Literal["ignore", "background"] = "ignore",
     group: str | None = None,
 ) -> Pair:
-    """Make a pair of image and labels from layers: a snapshot of what is painted now.
+    """Make a pair of image and labels from layers, as a snapshot of the current labels.
 
     Parameters
     ----------
@@ -42,15 +42,15 @@ def pair_from_layers(
     labels_layer
         As in `labels_from_layer`.
     annotated
-        Shapes layer (what lies inside is annotated) or Labels layer (what is not 0). None:
-        everything.
+        Shapes layer (the inside is annotated) or Labels layer (pixels that are not 0). None: the
+        whole image is annotated.
     empty_planes, group
         As in `Pair`.
 
     Raises
     ------
     ImageError, LabelsError
-        When the layers do not fit together.
+        If the layers do not fit together.
     """
     image = image_from_layers(images, axes, channels)
     labels = labels_from_layer(labels_layer, images[0], axes)
@@ -59,14 +59,13 @@ def pair_from_layers(
 
 
 def match_layers(viewer: napari.Viewer) -> list[tuple[ImageLayer, Labels]]:
-    """Pair every Labels layer with the image it most likely belongs to, by name and shape.
+    """Match every Labels layer with the image it most likely belongs to, by name and shape.
 
     Returns
     -------
     list of (Image layer, Labels layer)
-        In the order of the layer list; an image at most once, with the labels whose name is most
-        like its own. Results of ours that nobody corrected are left out, and what is only looked at
-        while something trains.
+        Pairs in the order of the layer list; each image at most once, with the labels of the most
+        similar name. Our results that were not corrected, and previews, are left out.
     """
     from napari.layers import Image as ImageLayer
     from napari.layers import Labels
@@ -111,7 +110,7 @@ def _may_belong(image: ImageLayer, labels: Labels) -> bool:
 
 
 def _likeness(image: str, labels: str) -> float:
-    """How alike two names are, 0 to 1: common words such as "mask" do not count."""
+    """Compute the similarity of two names, 0 to 1, ignoring common words such as "mask"."""
     from difflib import SequenceMatcher
 
     return round(SequenceMatcher(None, _bare(image), _bare(labels)).ratio(), 3)

@@ -1,4 +1,4 @@
-"""What the network in training makes of the image in view: one layer, updated in place."""
+"""Preview of the current prediction for the image in view: one layer, updated in place."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ if TYPE_CHECKING:
 __all__ = ["PreviewLayer", "PreviewSource", "preview_source"]
 
 _LARGEST_SIDE_PX = 1024
-"""Of larger planes the part in the middle of the view is shown: a preview must not cost much."""
+"""Larger planes are cropped around the middle of the view, as a preview must be cheap."""
 
 
 @dataclass(frozen=True, eq=False)
 class PreviewSource:
-    """The plane to show a preview of.
+    """The plane to preview.
 
     Parameters
     ----------
     image
-        Axes YX or CYX; lazy data is still lazy.
+        Image with axes YX or CYX; lazy data stays lazy.
     layer, axes, position
-        Where the result belongs, as `napari_unet.gui.layers.add_labels` takes it.
+        Place of the result, as in `napari_unet.gui.layers.add_labels`.
     scope
-        What it is normalised with, see `napari_unet.core.images.image.Image.scope`.
+        Pixels for the normalisation, see `napari_unet.core.images.image.Image.scope`.
     """
 
     image: Image
@@ -43,16 +43,16 @@ class PreviewSource:
     scope: Any
 
     def loaded(self) -> Image:
-        """The image in memory; for another thread, as it may have to be read."""
+        """Read the image into memory; call it on another thread, as reading may take time."""
         return replace(self.image, data=np.ascontiguousarray(self.image.data))
 
     def ranges(self, normalization: Normalization) -> tuple[IntensityRange, ...]:
-        """Intensity ranges of all that the plane belongs to; for another thread.
+        """Compute the intensity ranges over the scope of the plane; call it on another thread.
 
         Raises
         ------
         ImageError
-            When there are NaN or infinite values.
+            If there are NaN or infinite values.
         """
         image = self.image
         return tuple(normalization.ranges(self.scope, image.rgb, image.name))
@@ -66,7 +66,7 @@ def preview_source(
     *,
     separate: bool = False,
 ) -> PreviewSource:
-    """Take the plane that is in view; of a large one the part around the middle of the view.
+    """Return the plane in view, or of a large plane the part around the middle of the view.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ def preview_source(
     axes, channels
         As in `napari_unet.gui.layers.image_from_layers`.
     separate
-        Whether planes are images of their own, each normalised by itself.
+        Whether planes are separate images, each normalised on its own.
     """
     from napari_unet.gui.layers import check_axes, current_plane, image_from_layers
 
@@ -97,15 +97,15 @@ class PreviewLayer:
     Parameters
     ----------
     viewer
-        Where it is shown.
+        Viewer of the preview.
     source
-        Of which plane.
+        Plane to preview.
     task
-        For the colours of classes.
+        Task, for the colours of classes.
     metadata
-        What it is of.
+        Metadata of the preview.
     visible
-        Whether it is seen at first.
+        Whether the layer is visible at first.
     """
 
     def __init__(
@@ -127,14 +127,14 @@ class PreviewLayer:
         self.layer: Labels | None = None
 
     def move(self, source: PreviewSource) -> None:
-        """Show another plane of the same image from the next labels on."""
+        """Show another plane of the same image, starting with the next labels."""
         self._source, self._moved = source, True
 
     def show(self, labels: Any, step: int) -> None:
         """Show new labels.
 
-        A layer that a person took away stays away; one that a person painted in is theirs, and the
-        preview goes on in a new one.
+        A layer that the user removed is not added again. A layer that the user painted on is left
+        as it is, and the preview continues in a new layer.
         """
         from napari_unet.gui.layers import lay_on, update_labels
 
@@ -157,9 +157,9 @@ class PreviewLayer:
         self._moved = False
 
     def _earlier(self, labels: Any) -> Labels | None:
-        """Take over the preview that is there; hide one that cannot be, but no one's work.
+        """Find an existing preview to reuse; remove or hide others, but not the user's work.
 
-        One of this run goes: its classes have other colours by now.
+        One of this run is removed, as the colours of its classes have changed.
         """
         from napari_unet.gui.layers import lay_on, our_metadata, to_layer_order, was_edited
 
@@ -171,9 +171,9 @@ class PreviewLayer:
             about = our_metadata(layer) or {}
             if about.get("kind") != "preview" or about.get("image") != source.image.name:
                 continue
-            if was_edited(layer):  # or a copy that a person made
+            if was_edited(layer):  # or a copy made by the user
                 continue
-            named = layer.name.partition(" [")[0] == self._name  # renamed: somebody keeps it
+            named = layer.name.partition(" [")[0] == self._name  # renamed: the user keeps it
             same = layer.data.shape == shape and about.get("colours") == self._colours
             if found is None and named and same:
                 found = layer
@@ -188,12 +188,12 @@ class PreviewLayer:
 
     @property
     def unwanted(self) -> bool:
-        """Whether a person took it away."""
+        """Whether the user removed the layer."""
         return self.layer is not None and self.layer not in self._viewer.layers
 
     @property
     def visible(self) -> bool:
-        """Whether it is seen, unless something lies on it."""
+        """Whether the layer is visible."""
         return self._visible if self.layer is None else bool(self.layer.visible)
 
     @property
@@ -201,7 +201,7 @@ class PreviewLayer:
         return f"{self._source.image.name} preview"
 
     def _add(self, labels: Any, place: Mapping[str, Any]) -> Labels:
-        """Add the layer, and leave the selection as it is: a person may be painting."""
+        """Add the layer without changing the selection, as the user may be painting."""
         from napari_unet.gui.layers import add_labels
 
         selected = set(self._viewer.layers.selection)
@@ -209,7 +209,7 @@ class PreviewLayer:
         layer = add_labels(
             self._viewer, labels=labels, name=self._name, colours=self._colours, **place
         )
-        layer.opacity, layer.visible = 0.5, self._visible  # strokes, and the image, are seen
+        layer.opacity, layer.visible = 0.5, self._visible  # strokes and image stay visible
         layers = self._viewer.layers
         layers.move(layers.index(layer), self._below_strokes())
         self._viewer.layers.selection = selected
@@ -217,7 +217,7 @@ class PreviewLayer:
         return layer
 
     def _below_strokes(self) -> int:
-        """Place for the new, topmost layer: below what a person painted, above every image."""
+        """Return the index for the new, topmost layer: below painted labels, above every image."""
         from napari_unet.gui.layers import was_edited
 
         layers = list(self._viewer.layers)[:-1]
@@ -233,7 +233,7 @@ class PreviewLayer:
 def _part_in_view(
     viewer: napari.Viewer, plane: Image, layer: Any, letters: str, position: dict[str, int]
 ) -> PreviewSource:
-    """Cut the middle of the view out of a plane, with a layer that only says where it lies."""
+    """Crop a plane to the middle of the view; its layer is a stand-in that holds the position."""
     from napari.layers import Image as ImageLayer
 
     from napari_unet.gui.layers import result_geometry
@@ -260,7 +260,7 @@ def _part_in_view(
 
 
 def _centre_of_view(viewer: napari.Viewer) -> Any:
-    """World coordinates of the middle of the canvas."""
+    """Return the world coordinates of the middle of the canvas."""
     point = np.array(viewer.dims.point, float)
     displayed = list(viewer.dims.displayed)
     camera = getattr(viewer, "scene", viewer).camera  # of the viewer itself before napari 0.9

@@ -1,4 +1,4 @@
-"""The viewer and the layers behind what napari hands to plugins."""
+"""Unwrapping of the proxies that napari passes to plugins."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ T = TypeVar("T")
 
 
 def unwrapped(thing: T) -> T:
-    """Take a viewer or layer out of the proxy in which napari hands it to a plugin's widget.
+    """Return the viewer or layer inside the proxy that napari passes to a plugin's widget.
 
-    The proxy is there to hide private attributes, which we do not need. But a layer taken from it
-    by index is a new object each time, so that ``is`` fails, and each look at an attribute walks
-    the stack and blocks warnings: a widget unwraps its viewer once, in its constructor.
+    The proxy hides private attributes, which we do not need. But a layer from it is a new object
+    each time, so that ``is`` fails, and each attribute access walks the stack and blocks warnings.
+    Widgets therefore unwrap their viewer once, in the constructor.
 
     Parameters
     ----------
     thing
-        Viewer, layer, or anything else, which is returned as it is.
+        Viewer or layer; anything else is returned as it is.
     """
     wrapped: T = getattr(thing, "__wrapped__", thing)
     return wrapped

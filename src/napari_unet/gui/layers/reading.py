@@ -1,4 +1,4 @@
-"""From layers to the core's images and pairs."""
+"""Conversion of layers to images and label arrays of the core."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def image_from_layers(
     axes: str | None = None,
     channels: Sequence[int | str] | None = None,
 ) -> Image:
-    """Make an image of one layer, or of several whose pictures are its channels.
+    """Make an image from one layer, or from several layers that are its channels.
 
     Parameters
     ----------
     layers
-        Image layers of one shape that lie on each other. Any data type; numpy, dask, zarr;
-        of a multiscale layer the finest level. Lazy data stays lazy.
+        Aligned image layers of one shape. Any data type; numpy, dask, zarr; of a multiscale layer
+        the finest level. Lazy data stays lazy.
     axes
         One letter of ``"TZCYX"`` per dimension of a layer, in its order; None: `propose_axes`.
     channels
@@ -44,17 +44,17 @@ def image_from_layers(
     Returns
     -------
     Image
-        Axes in the order TZCYX; with its pixel size in µm where layer or file know it; named after
-        the first layer. Channels are called after their layers. Colours of a single RGB or RGBA
-        layer stay colours (``rgb``), without the alpha.
+        Axes in the order TZCYX; with a pixel size in µm if layer or file define it; named after
+        the first layer. Channels are named after their layers. Colours of a single RGB or RGBA
+        layer stay colours (``rgb``), without alpha.
 
     Raises
     ------
     ImageError
-        When there is no layer, or they differ in shape or place, or the axes do not fit.
+        If there is no layer, the layers differ in shape or position, or the axes do not fit.
     """
     if not layers:
-        raise ImageError("There is no image layer chosen. Open an image and choose its layer.")
+        raise ImageError("No image layer is chosen. Open an image and choose its layer.")
     layers = [unwrapped(layer) for layer in layers]
     images = [_image(layer, axes) for layer in layers]
     for layer, image in zip(layers[1:], images[1:], strict=True):
@@ -74,23 +74,23 @@ def labels_from_layer(
     Parameters
     ----------
     labels_layer
-        Labels layer of the image's shape, with or without its channel axis: what was painted on
-        one channel counts for the pixel.
+        Labels layer of the image's shape, with or without its channel axis: a label painted on one
+        channel counts for the pixel.
     image_layer, axes
         The image layer and its axes, as in `image_from_layers`.
     position
-        Index along T and Z, of which only that is read; None: all.
+        Index along T and Z of the part to read; None: everything.
 
     Returns
     -------
     NDArray
-        A copy, axes TZYX (those of the image but C and those of `position`). Later strokes do not
-        change it.
+        A copy, axes TZYX (those of the image without C and those of `position`). Later strokes do
+        not change it.
 
     Raises
     ------
     LabelsError
-        When the shapes do not fit, or different labels were painted on the channels of one pixel.
+        If the shapes do not fit, or different labels were painted on the channels of one pixel.
     """
     labels_layer, image_layer = unwrapped(labels_layer), unwrapped(image_layer)
     axes = check_axes(image_layer, axes)
@@ -107,9 +107,9 @@ def labels_from_layer(
     if letters is None:
         expected = " x ".join(str(n) for n in fits[spatial])
         raise LabelsError(
-            f"The labels '{labels_layer.name}' have shape {shape}, the image "
-            f"'{image_layer.name}' needs {expected} ({spatial}). Choose the labels that belong to "
-            "it, or select the image and make new ones with napari's button 'New labels layer'."
+            f"The labels '{labels_layer.name}' have shape {shape}, but the image "
+            f"'{image_layer.name}' needs {expected} ({spatial}). Choose its own labels, or select "
+            "the image and create labels with napari's button 'New labels layer'."
         )
     letters, at = letters.replace("1", "C"), position or {}
     labels = np.asarray(data[tuple(at.get(a, slice(None)) for a in letters)])
@@ -124,12 +124,12 @@ def labels_from_layer(
 def current_plane(
     viewer: napari.Viewer, image: Image, layer: Layer, axes: str | None = None
 ) -> tuple[Image, dict[str, int]]:
-    """Take the plane of an image that is in view.
+    """Return the plane of an image that is in view.
 
     Parameters
     ----------
     viewer
-        Its sliders say where.
+        Viewer whose sliders define the plane.
     image
         Image made from `layer`, axes TZCYX.
     layer, axes
@@ -138,9 +138,9 @@ def current_plane(
     Returns
     -------
     plane
-        Axes YX or CYX; the same image where it has only one plane.
+        Image with axes YX or CYX; the same image if it has only one plane.
     position
-        Index along each axis that was left out, for example ``{"T": 3}``.
+        Index along each axis that was removed, for example ``{"T": 3}``.
     """
     viewer, layer = unwrapped(viewer), unwrapped(layer)
     axes = check_axes(layer, axes)
@@ -156,7 +156,7 @@ def current_plane(
 
 
 def plane_of(image: Image, position: Mapping[str, int]) -> Image:
-    """Take one plane of an image, axes YX or CYX; `position` as `current_plane` gives it."""
+    """Return one plane of an image, axes YX or CYX, at a position as from `current_plane`."""
     data = image.data[tuple(position.get(a, slice(None)) for a in image.axes)]
     left = "".join(a for a in image.axes if a not in position)
     size = image.pixel_size
@@ -181,7 +181,7 @@ def _image(layer: ImageLayer, axes: str | None) -> Image:
 
 
 def _array(data: Any) -> Any:
-    """Numpy and dask as they are; anything else (zarr, xarray, memory maps of formats) as dask."""
+    """Return numpy and dask arrays as they are, and others (zarr, xarray, lazy files) as dask."""
     if isinstance(data, np.ndarray) or type(data).__module__.startswith("dask."):
         return data
     import dask.array as da
@@ -193,15 +193,15 @@ def _array(data: Any) -> Any:
 def _check_fits(first: ImageLayer, image: Image, layer: ImageLayer, other: Image) -> None:
     if image.label_shape != other.label_shape or image.label_axes != other.label_axes:
         raise ImageError(
-            f"'{layer.name}' has shape {other.label_shape} ({other.label_axes}) and '{first.name}' "
-            f"{image.label_shape} ({image.label_axes}): channels of one image must be alike. "
-            "Choose layers of one shape."
+            f"'{layer.name}' has shape {other.label_shape} ({other.label_axes}), but "
+            f"'{first.name}' has {image.label_shape} ({image.label_axes}): channels of one image "
+            "must have the same shape. Choose layers of one shape."
         )
     if misalignment(first, layer):
         raise ImageError(
-            f"'{layer.name}' lies elsewhere than '{first.name}' (scale, position or rotation "
-            "differ): channels of one image must lie on each other. Give both layers the same "
-            "scale and position."
+            f"'{layer.name}' is not aligned with '{first.name}' (scale, position or rotation "
+            "differ): channels of one image must be aligned. Set both layers to the same scale "
+            "and position."
         )
 
 
@@ -231,11 +231,11 @@ def _channel_names(image: Image) -> list[str]:
 
 
 def _merge_channels(labels: NDArray[Any], axis: int, name: str) -> NDArray[Any]:
-    """Labels painted on any channel; two different ones on a pixel contradict each other."""
+    """Merge labels of all channels; raise `LabelsError` if they contradict each other."""
     merged: NDArray[Any] = labels.max(axis)
     if ((labels != 0) & (labels != np.expand_dims(merged, axis))).any():
         raise LabelsError(
             f"In '{name}' some pixels have different labels on different channels: expected one "
-            "label per pixel. Erase those of all channels but one."
+            "label per pixel. Erase the labels on all channels but one."
         )
     return merged

@@ -1,4 +1,4 @@
-"""Which layers are results of ours, and which of them a person has changed since."""
+"""Detection of layers that are our results, and of those that the user has edited."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 __all__ = ["is_ours", "reseal", "seal", "was_edited"]
 
 _QUICK_BYTES = 1 << 20
-"""A checksum of so much is no stall."""
+"""Up to this size a checksum is fast enough for the main thread."""
 
 
 class _Seal:
-    """What a result of ours was when we last wrote it, and whether anybody painted since."""
+    """State of our result when it was last written, and whether it was painted on since."""
 
     def __init__(self, layer: Labels) -> None:
         self.painted = False
@@ -47,39 +47,38 @@ _SEALS: weakref.WeakKeyDictionary[Layer, _Seal] = weakref.WeakKeyDictionary()
 
 
 def seal(layer: Labels) -> None:
-    """Note that a layer is a result of ours, as it is now."""
+    """Record a layer as our result in its current state."""
     _SEALS[layer] = _Seal(layer)
 
 
 def reseal(layer: Labels) -> None:
-    """Note that we have written into a result of ours."""
+    """Record the current state of our result after writing to it."""
     _SEALS[layer].sign(layer)
 
 
 def is_ours(layer: Layer) -> bool:
-    """Whether this very layer is a result that we added to a viewer since napari was started.
+    """Return whether this layer is a result that we added to a viewer since napari started.
 
-    A copy that a person makes of it is theirs, whatever its metadata says.
+    A copy made by the user is not ours, even if its metadata is.
     """
     return unwrapped(layer) in _SEALS
 
 
 def was_edited(layer: Layer, *, thorough: bool = True) -> bool:
-    """Whether a person may have changed a result of ours; True for any layer that is not ours.
+    """Return whether the user may have edited our result; True for any layer that is not ours.
 
-    Two things are watched. napari's `paint` event fires at the end of every stroke, fill or
-    polygon, and from then on the layer belongs to the person, also if they undo. A checksum of
-    the pixels notices what emits no such event: a stroke that is still being drawn, undo and redo,
-    `layer.data` replaced, values written by a script. For dask and zarr data, which are not read
-    just for this, the event and the replacement alone count.
+    napari's `paint` event fires at the end of every stroke, fill or polygon; from then on the layer
+    counts as edited, even after undo. A checksum of the pixels detects changes without such an
+    event: a stroke in progress, undo and redo, replaced `layer.data`, values written by a script.
+    dask and zarr data is not read for this; only the event and replaced data count.
 
     Parameters
     ----------
     layer
         Any layer.
     thorough
-        False: without the checksum, at once also for large labels; what a person paints counts,
-        what a script writes into the array does not. For lists; not before something is written.
+        Whether to use the checksum. Without it the answer is immediate also for large labels, but
+        values written by a script are missed: fine for lists, not before labels are overwritten.
     """
     layer = unwrapped(layer)
     seal = _SEALS.get(layer)
@@ -93,7 +92,7 @@ def _checksum(data: Any) -> int:
 
 
 def _in_background(function: Callable[[Any], int], argument: Any) -> Callable[[], int]:
-    """Begin to compute something that is not needed yet; the answer waits for it."""
+    """Start a computation on a thread; the returned function waits for its result."""
     if getattr(argument, "nbytes", 0) < _QUICK_BYTES:
         result = function(argument)
         return lambda: result

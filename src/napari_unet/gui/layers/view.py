@@ -1,4 +1,4 @@
-"""What the viewer shows: jump to an object, compare layers, and back again."""
+"""View of the viewer: jump to objects, compare layers, and restore the view."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 _FIELD_OF_VIEW = 8
-"""How many times an object's diameter is seen around it after a jump."""
+"""Width of the view after a jump, in object diameters."""
 
 
 def jump_to(
@@ -40,23 +40,23 @@ def jump_to(
     diameter_px: float = 20,
     axes: str | None = None,
 ) -> None:
-    """Bring an object into view.
+    """Move the sliders and the camera to an object.
 
     Parameters
     ----------
     viewer
-        Its sliders and camera move.
+        Viewer whose sliders and camera are moved.
     layer
-        The layer that the coordinates belong to.
+        Layer of the coordinates.
     position
-        Index along each leading axis, ``{"T": 3}``, or the text that tables hold, ``"T=3 Z=1"`` or
+        Index along each leading axis, ``{"T": 3}``, or the text used in tables, ``"T=3 Z=1"`` or
         bare numbers in the order of the core's axes, ``"3 1"``.
     centroid_yx
         Centre of the object in pixels.
     label
-        Its id: selected, where the layer is a Labels layer.
+        Id of the object, which is selected if the layer is a Labels layer.
     diameter_px
-        Its size: the camera comes closer where the object would be tiny, and goes back where it
+        Diameter of the object: the camera zooms in if the object would be tiny, and out if it
         would not fit.
     axes
         One letter per dimension of `layer`; None: `propose_axes`.
@@ -90,14 +90,14 @@ def parse_position(position: Mapping[str, int] | str, axes: str) -> dict[str, in
 
 
 def show_side_by_side(viewer: napari.Viewer, layers: Sequence[Layer]) -> None:
-    """Show some layers next to each other in a row, hide the others; `restore_view` undoes it.
+    """Show some layers side by side and hide the others; `restore_view` undoes it.
 
     Parameters
     ----------
     viewer
         The viewer.
     layers
-        From left to right.
+        Layers from left to right.
     """
     viewer, layers = unwrapped(viewer), [unwrapped(layer) for layer in layers]
     _remember(viewer)
@@ -111,14 +111,14 @@ def show_side_by_side(viewer: napari.Viewer, layers: Sequence[Layer]) -> None:
 
 
 def show_overlay(viewer: napari.Viewer, layers: Sequence[Layer]) -> None:
-    """Show some layers on each other, labels as outlines above images; `restore_view` undoes it.
+    """Show some layers as an overlay, with labels as outlines; `restore_view` undoes it.
 
     Parameters
     ----------
     viewer
         The viewer.
     layers
-        From bottom to top. The last Labels layer stays filled where it is the only one.
+        Layers from bottom to top. A single Labels layer stays filled.
     """
     viewer, layers = unwrapped(viewer), [unwrapped(layer) for layer in layers]
     _remember(viewer)
@@ -134,7 +134,7 @@ def show_overlay(viewer: napari.Viewer, layers: Sequence[Layer]) -> None:
 
 
 def restore_view(viewer: napari.Viewer) -> None:
-    """Undo `show_side_by_side` and `show_overlay`: the view as it was before the first of them."""
+    """Restore the view from before the first `show_side_by_side` or `show_overlay`."""
     viewer = unwrapped(viewer)
     before = _BEFORE.pop(id(viewer), None)
     if before is not None:
@@ -143,7 +143,7 @@ def restore_view(viewer: napari.Viewer) -> None:
 
 @dataclass(frozen=True)
 class _Look:
-    """What the helpers above change."""
+    """Properties of the viewer that are changed and restored."""
 
     order: tuple[weakref.ref[Layer], ...]
     layers: tuple[tuple[weakref.ref[Layer], dict[str, Any]], ...]
@@ -179,7 +179,7 @@ class _Look:
 
 _LOOKS = ("visible", "opacity", "contour")
 _BEFORE: dict[int, _Look] = {}
-"""By id of the viewer: viewers compare equal by all their fields."""
+"""Keys are ids, as viewers compare equal by all their fields."""
 
 
 def _remember(viewer: napari.Viewer) -> None:
@@ -210,7 +210,7 @@ def _zoom_to(viewer: napari.Viewer, layer: Layer, diameter_px: float) -> None:
 
 
 def canvas_size(viewer: napari.Viewer) -> tuple[int, int]:
-    """Height and width, in screen pixels, of the part that shows one layer."""
+    """Return height and width, in screen pixels, of the part of the canvas for one layer."""
     canvas: Any = getattr(viewer, "canvas", None)
     if hasattr(canvas, "viewbox_size"):  # napari 0.9
         size: Any = canvas.viewbox_size(viewer.layers)
@@ -220,12 +220,12 @@ def canvas_size(viewer: napari.Viewer) -> tuple[int, int]:
 
 
 def camera_of(viewer: napari.Viewer) -> Any:
-    """The camera, which napari 0.9 moved (the old place warns)."""
+    """Return the camera, which moved in napari 0.9 (the old attribute warns)."""
     scene = getattr(viewer, "scene", None)
     return viewer.camera if scene is None else scene.camera
 
 
 def _grid(viewer: napari.Viewer) -> Any:
-    """The grid, which napari 0.9 moved (the old place warns)."""
+    """Return the grid, which moved in napari 0.9 (the old attribute warns)."""
     canvas: Any = getattr(viewer, "canvas", None)
     return canvas.grid if hasattr(canvas, "grid") else viewer.grid

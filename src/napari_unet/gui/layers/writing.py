@@ -1,4 +1,4 @@
-"""From results to layers: always new ones, lying on their image, and never over a person's work."""
+"""Display of results as layers placed on their image, without overwriting the user's work."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ __all__ = [
 ]
 
 METADATA_KEY = "napari-unet"
-"""Where a result's metadata says what made it."""
+"""Key of our entry in a layer's metadata, which describes how a result was made."""
 
 _ROOM_TO_PAINT = 0.9
-"""Share of a data type's numbers that a result may use: the rest is for objects painted later."""
+"""Largest share of a data type's range for result ids; the rest is for objects painted later."""
 
 
 def add_labels(
@@ -51,28 +51,29 @@ def add_labels(
     colours: Mapping[int, str] | None = None,
     axes: str | None = None,
 ) -> Labels:
-    """Show labels as a new layer that lies exactly on the layer they were made from.
+    """Show labels as a new layer placed exactly on the layer they were made from.
 
     Parameters
     ----------
     viewer
-        Where to add it.
+        Viewer of the new layer.
     source_layer
         The image layer.
     labels
-        Integers or bool, the core's order of axes: those of the image but C and `position`.
-        Numpy arrays get uint8 (from 8 bits only), uint16 or int32, with room to paint more, and
-        are taken over where they have that type already; dask and zarr stay as they are.
+        Integers or bool in the core's order of axes: those of the image without C and `position`.
+        Numpy arrays are converted to uint8 (from 8 bits only), uint16 or int32, with room to paint
+        more objects, and are used without a copy if they have that type; dask and zarr arrays stay
+        as they are.
     name
-        Name of the layer; napari adds a number where it is taken.
+        Name of the layer; napari appends a number if it is taken.
     metadata
-        What made it: kept under ``layer.metadata["napari-unet"]``.
+        Description of how the labels were made, stored as ``layer.metadata["napari-unet"]``.
     features
         Rows (dictionaries with ``id``), or columns, for the layer's features table.
     position
-        Index along each axis that `labels` does not have, when it is one plane of a stack.
+        Index along each axis that `labels` lacks, if it is one plane of a stack.
     colours
-        Colour of each id; None: napari's own.
+        Colour of each id; None: napari's colours.
     axes
         One letter per dimension of `source_layer`; None: `propose_axes`.
 
@@ -94,7 +95,7 @@ def add_labels(
         layer.colormap = _colormap(colours)
     if features is not None:
         set_features(layer, features)
-    seal(layer)  # first: widgets ask whose it is as soon as it is there
+    seal(layer)  # before it is added: widgets then check whose layer it is
     viewer.add_layer(layer)
     return layer
 
@@ -109,24 +110,28 @@ def update_labels(
     metadata: Mapping[str, Any] | None = None,
     features: Any = None,
 ) -> bool:
-    """Write new labels into a result of ours that nobody edited, quickly and in place.
+    """Write new labels to our result in place, unless the user has edited it.
 
     Parameters
     ----------
     layer
-        Made by `add_labels`.
+        Layer made by `add_labels`.
     labels
         As in `add_labels`.
     source_layer, axes, position
-        As in `add_labels`; without them `labels` has the layer's own shape.
+        As in `add_labels`; without them `labels` must have the layer's own shape.
     metadata, features
-        What to replace; None: stays.
+        New values; None: unchanged.
 
     Returns
     -------
     bool
-        False, with nothing written, where the layer is not ours or a person edited it: then add a
-        new one.
+        False, with nothing written, if the layer is not ours or was edited; add a new layer then.
+
+    Raises
+    ------
+    LabelsError
+        If the shape does not fit the layer.
     """
     layer = unwrapped(layer)
     if not is_ours(layer) or was_edited(layer):
@@ -144,7 +149,7 @@ def update_labels(
         labels = _compact(labels)
     fits = isinstance(old, np.ndarray) and np.can_cast(labels.dtype, old.dtype)
     if fits and old.flags.writeable:
-        old[...] = labels  # setting `data` would take five times as long
+        old[...] = labels  # setting `data` would take five times longer
         layer.refresh(thumbnail=False, highlight=False, extent=False)
     else:
         layer.data = labels
@@ -167,21 +172,21 @@ def add_probability(
     position: Mapping[str, int] | None = None,
     axes: str | None = None,
 ) -> list[ImageLayer]:
-    """Show probabilities as new Image layers, one per class, on the layer they were made from.
+    """Show probabilities as new Image layers, one per class, placed on their source layer.
 
     Parameters
     ----------
     viewer, source_layer, name, metadata, position, axes
         As in `add_labels`.
     probability
-        Floats 0 to 1: axes as labels, or with a class axis C before Y and X.
+        Floats 0 to 1 with the axes of the labels, or also a class axis C before Y and X.
     class_names
-        Name of each class, put behind `name`.
+        Name of each class, appended to `name`.
 
     Returns
     -------
     list of Image layers
-        From 0 to 1 in contrast, blended on top of the image.
+        Layers with contrast limits 0 and 1, blended on top of the image.
     """
     from napari.layers import Image as ImageLayer
 
@@ -219,16 +224,16 @@ def add_errors(
     position: Mapping[str, int] | None = None,
     axes: str | None = None,
 ) -> Labels:
-    """Show an error map as a Labels layer in its own colours, on the layer that was scored.
+    """Show an error map as a Labels layer in its own colours, placed on the scored layer.
 
     Parameters
     ----------
     viewer, source_layer, name, position, axes
         As in `add_labels`; `source_layer` may be a Labels layer.
     errors
-        Its labels have the order of axes TZYX.
+        Error map whose labels have axes TZYX.
     metadata
-        What was compared.
+        Description of the comparison.
     """
     from napari_unet.core.evaluation.error_map import ERROR_CATEGORIES
 
@@ -255,7 +260,8 @@ def set_features(layer: Labels, features: Any) -> None:
     layer
         The layer.
     features
-        Rows (as of `measure_objects`) or columns, with the label's number in ``index`` or ``id``.
+        Rows (as from `measure_objects`) or columns, with the label's number in ``index`` or
+        ``id``.
     """
     columns = feature_columns(features) if isinstance(features, Sequence) else dict(features)
     if "index" not in columns and "id" in columns:
@@ -266,23 +272,23 @@ def set_features(layer: Labels, features: Any) -> None:
 
 
 def our_metadata(layer: Layer) -> dict[str, Any] | None:
-    """What made this layer, or None where we did not."""
+    """Return our entry in the metadata of a layer; None if there is none."""
     found = layer.metadata.get(METADATA_KEY)
     return found if isinstance(found, dict) else None
 
 
 def feature_columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Turn the rows of a features table into columns: of thousands, better on another thread.
+    """Convert the rows of a features table to columns; use another thread for thousands of rows.
 
     Parameters
     ----------
     rows
-        As of `measure_objects`.
+        Rows as from `measure_objects`.
 
     Returns
     -------
     dict
-        A column (pandas) by its name, None where a row has nothing; for `set_features`.
+        Columns (pandas) by name for `set_features`, with None for missing values.
     """
     import pandas  # type: ignore[import-untyped, unused-ignore]
 
@@ -291,14 +297,14 @@ def feature_columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _compact(labels: Any) -> Any:
-    """Numpy labels in a small type that leaves room to paint more; others as they are.
+    """Convert numpy labels to a small type with room to paint more; return others as they are.
 
-    Classes come in 8 bits and stay so. Objects come in 16 bits at least: in 8, a person who
-    corrects them would soon run out of numbers.
+    Classes come in 8 bits and keep them. Objects get at least 16 bits: with 8, a user who corrects
+    them would soon run out of ids.
     """
     if not isinstance(labels, np.ndarray):
         return labels
-    # A copy of a large plane is a pause that is felt; what cannot be painted in needs one.
+    # Copying a large plane causes a noticeable pause; only read-only arrays need it for painting.
     return labels.astype(_type_with_room(labels), copy=not labels.flags.writeable)
 
 

@@ -1,4 +1,4 @@
-"""The controls of the Predict widget: what they are called, and how they follow a model."""
+"""Controls of the Predict widget, and their adaptation to the chosen model."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ SCOPES = {
     "every selected layer": "selected",
     "a folder of files": "folder",
 }
-"""What can be predicted, as the form says it."""
+"""Choices of what to predict, by their label."""
 
 _RARELY_SET = {"min_votes"}
-"""Adjustments that are folded away."""
+"""Adjustments that are in the collapsed section."""
 
-_AT_ONCE = "After a prediction the slider acts at once."
+_AT_ONCE = "After a prediction the slider takes effect immediately."
 
 
 class Decoding:
-    """Sliders for what the task of a model lets a user adjust after a prediction.
+    """Sliders for the decoder settings of a model's task, which also work after a prediction.
 
     Attributes
     ----------
     sliders
-        The sliders by the name of what they set.
+        The sliders by the name of their setting.
     """
 
     def __init__(self) -> None:
@@ -60,23 +60,23 @@ class Decoding:
 
     @property
     def main_rows(self) -> list[Any]:
-        """Rows of what is often set."""
+        """Rows of the settings that are always visible."""
         return [row for name, row in self._rows.items() if name not in _RARELY_SET]
 
     @property
     def rare_rows(self) -> list[Any]:
-        """Rows of what is rarely set."""
+        """Rows of the settings in the collapsed section."""
         return [row for name, row in self._rows.items() if name in _RARELY_SET]
 
     @property
     def values(self) -> dict[str, float]:
-        """What is set; of a slider that was not moved, the model's value without rounding."""
+        """Values by name; for a slider that was not moved, the model's value without rounding."""
         found = {name: self.sliders[name].value for name in self.sliders if name in self._shown}
         own = self._own
         return {n: own[n][1] if v == own[n][0] else v for n, v in found.items()}
 
     def follow(self, info: ModelInfo | None) -> None:
-        """Take over a model's own settings, and hide what its task cannot adjust."""
+        """Set the sliders to a model's own settings, and hide those its task does not have."""
         adjustments = {} if info is None else {a.name: a for a in info.task.adjustments}
         self._own = {}
         self._shown = adjustments.keys() & self.sliders.keys()
@@ -96,20 +96,20 @@ class Decoding:
 
 
 class Folders:
-    """Where files are read from and where their results go."""
+    """Controls for the folders of images and results."""
 
     def __init__(self) -> None:
         self.source = FolderField(name="source")
         self.out = FolderField(name="out")
         self.overwrite = w.CheckBox(
             name="overwrite",
-            text="Replace results that are there",
-            tooltip="Otherwise nothing is written where results are there already.",
+            text="Replace existing results",
+            tooltip="If off, Predict stops rather than overwrite existing results.",
         )
         self.rescale = w.CheckBox(
             name="rescale",
             text="Resize to the model's pixel size",
-            tooltip="Each image whose pixel size is known, where the model knows its own.",
+            tooltip="Applies to images of known pixel size, if that of the model is known too.",
         )
         self.rows = [
             row(
@@ -121,8 +121,8 @@ class Folders:
             row(
                 "Results to",
                 self.out,
-                tooltip="Folder for NAME_labels.tif of each image, objects.csv and summary.csv: "
-                "the same files as the command line writes.",
+                tooltip="Folder for NAME_labels.tif of each image, summary.csv and objects.csv: "
+                "the same files as those of the command line.",
             ),
         ]
         self.more = [self.rescale, self.overwrite]
@@ -139,7 +139,7 @@ class Folders:
 
     @property
     def values(self) -> dict[str, Any]:
-        """What is written there, as fields of `PredictForm`."""
+        """Values of the controls, as fields of `PredictForm`."""
         return {
             "source": self.source.text,
             "out": self.out.text,
@@ -149,7 +149,7 @@ class Folders:
 
 
 class More:
-    """What most people leave as it is."""
+    """Controls in the section More settings."""
 
     def __init__(self) -> None:
         self._proposed = ""
@@ -165,7 +165,7 @@ class More:
         self.probabilities = w.CheckBox(
             name="probabilities",
             text="Add the probability as a layer",
-            tooltip="How sure the network is at each pixel, from 0 to 1.",
+            tooltip="Probability of the foreground, or of each class, at each pixel.",
         )
         self.rows: list[w.Widget] = [
             self.probabilities,
@@ -173,20 +173,20 @@ class More:
             row(
                 "Axes",
                 self.axes,
-                tooltip="What the dimensions of the image are, a letter each: T (time), "
-                "Z (depth), C (channel), Y, X.",
+                tooltip="One letter for each dimension of the image: T (time), Z (depth), "
+                "C (channel), Y, X.",
             ),
             row(
                 "Channels",
                 self.channels,
-                tooltip="Which channels to use: numbers from 0 or names, such as 0, 2. Or the "
-                "names of several image layers, in the order that the model expects. Empty: all.",
+                tooltip="Numbers from 0 or names of channels, such as 0, 2, or names of image "
+                "layers, in the order that the model expects. Empty: all.",
             ),
             row(
                 "Diameter (px)",
                 self.diameter_px,
-                tooltip="How wide the objects in your image are, where you know it. "
-                "If the model was trained on objects of another size, resizing is offered.",
+                tooltip="Typical width of the objects in your image. If the model was trained on "
+                "objects of a different size, resizing is offered.",
             ),
             *self.options.rows("scale", "contrast"),
         ]
@@ -198,20 +198,20 @@ class More:
         return [*own, *self.options.fields]
 
     def propose_axes(self, axes: str) -> None:
-        """Write the axes that are proposed; until somebody changes them, they are not given."""
+        """Show proposed axes; they count as proposed until the user changes them."""
         self._proposed = axes
         with self.axes.changed.blocked():
             self.axes.value = axes
 
     @property
     def given_axes(self) -> str | None:
-        """The axes that somebody wrote, or None."""
+        """Axes entered by the user, or None."""
         written = str(self.axes.value).strip().upper()
         return None if written in ("", self._proposed) else written
 
     @property
     def values(self) -> dict[str, Any]:
-        """What is set, as fields of `PredictForm`, but for the options."""
+        """Values of the controls, as fields of `PredictForm`, without the options."""
         return {
             "probabilities": self.probabilities.value,
             "channels": parse_channels(self.channels.value),

@@ -1,6 +1,6 @@
-"""What the Predict form is set to, what is wrong with it, and the request that it makes.
+"""Values of the Predict form, their validation, and the requests made from them.
 
-No windows here: everything can be tested without a click.
+This module does not depend on Qt, so that everything can be tested without a click.
 """
 
 from __future__ import annotations
@@ -39,18 +39,19 @@ class PredictForm:
     Parameters
     ----------
     model, info
-        The model's file and its header; None where none is chosen.
+        The model's file and its header; None if none is chosen.
     scope
-        What is predicted: the plane in view, the whole image, every selected layer, or a folder.
+        Extent of the prediction: the plane in view, the whole image, every selected layer, or a
+        folder.
     options
-        How each image is predicted.
+        Options of the prediction of each image.
     probabilities
-        Whether probabilities are shown or written, too.
+        Whether to show or write probabilities as well.
     rescale
-        Whether files are resized to the model's pixel size, where both are known.
+        Whether to resize files to the model's pixel size, if both are known.
     source, out, overwrite
-        Folder or pattern of files to predict, where their results go, and whether results that
-        are there already are replaced.
+        Folder or pattern of files to predict, folder of their results, and whether to replace
+        existing results.
     channels
         Channels of one layer, by number or name; None: all.
     axes
@@ -75,21 +76,21 @@ class PredictForm:
         return None if self.info is None else self.info.adjusted(self.options.adjustments).task
 
     def problem(self, images: Sequence[Image] = ()) -> str:
-        """Say in a sentence what is missing or does not fit; empty where it can start.
+        """Describe in a sentence what is missing or does not fit; empty if all is well.
 
         Parameters
         ----------
         images
-            What would be predicted; none for a folder.
+            Images to predict; none for a folder.
         """
         if self.model is None or self.info is None:
-            return "There is no model yet: train one, or choose a model file."
+            return "No model is chosen: train one, or choose a model file."
         if self.options.scale == "auto" and (problem := self._estimate_problem()):
             return problem
         if self.scope == "folder":
             return self._folder_problem()
         if self.scope == "plane" and self.info.unet.ndim == 3:
-            return "The model works on volumes, not on planes: choose 'the whole image'."
+            return "The model predicts volumes, not planes: choose 'the whole image'."
         if not images:
             what = "layer is selected in the layer list" if self.scope == "selected" else "is open"
             return f"No image {what}: open one (File > Open Sample has some), or choose a folder."
@@ -123,7 +124,7 @@ class PredictForm:
         return ""
 
     def request(self, image: Image, *, keep_outputs: bool = True) -> PredictRequest:
-        """Ask for the prediction of one image."""
+        """Make the request to predict one image."""
         from napari_unet.compute import PredictRequest
 
         return PredictRequest(
@@ -135,7 +136,7 @@ class PredictForm:
         )
 
     def files_request(self) -> FilesRequest:
-        """Ask for the prediction of a folder."""
+        """Make the request to predict a folder."""
         from napari_unet.compute import FilesRequest
         from napari_unet.core.prediction.batch import BatchOptions
 
@@ -151,7 +152,7 @@ class PredictForm:
         return FilesRequest(self._model(), (self.source,), options)
 
     def record(self, image: str, sha256: str, **facts: Any) -> PredictionRecord:
-        """Note how a result comes about; `facts` are the other fields of the record."""
+        """Make the record of a result; `facts` are the other fields of the record."""
         from napari_unet import __version__
 
         if self.info is None:
@@ -182,7 +183,7 @@ class PredictForm:
 
 
 class Rescale(NamedTuple):
-    """An offer to resize: why, and by which factor."""
+    """An offer to resize: the reason, and the factor."""
 
     why: str
     scale: float
@@ -195,20 +196,20 @@ def rescale_offer(
     scale: float = 1.0,
     tolerance: float = 1.25,
 ) -> Rescale | None:
-    """Offer to resize where pixels or objects differ from those that the model was trained on.
+    """Offer to resize if pixels or objects differ in size from those of the training images.
 
     Parameters
     ----------
     info
-        The model.
+        Header of the model.
     image
-        For its pixel size.
+        The image, for its pixel size.
     diameter_px
-        Diameter of the objects in this image, where somebody said or measured it.
+        Diameter of the objects in this image, if it was entered or measured.
     scale
-        What is set already; no offer where it fits.
+        Current scale; there is no offer if it fits.
     tolerance
-        Objects larger or smaller by less than this factor are still those of the model.
+        There is no offer for objects larger or smaller by less than this factor.
     """
     from napari_unet.core.prediction.scale import (
         pixel_size_note,
@@ -221,7 +222,7 @@ def rescale_offer(
         if 1 / tolerance < fitting / scale < tolerance:
             return None
         why = (
-            f"Objects here are about {diameter_px:.3g} px wide, the model was trained on "
+            f"Objects here are about {diameter_px:.3g} px wide, but the model was trained on "
             f"{info.object_diameter_px:.3g} px."
         )
         return _offer(why, fitting)
@@ -243,7 +244,7 @@ def _offer(why: str, scale: float) -> Rescale | None:
 def channel_layers(
     chosen: str, names: Sequence[str], info: ModelInfo | None, channels: Sequence[str | int] | None
 ) -> tuple[str, ...]:
-    """Decide which layers are the channels, for a layer that has no channel axis of its own.
+    """Choose the layers that are the channels of an image without a channel axis.
 
     Parameters
     ----------
@@ -252,15 +253,15 @@ def channel_layers(
     names
         Names of the image layers of its shape.
     info
-        The model.
+        Header of the model.
     channels
-        What the user wrote.
+        Channels entered by the user.
 
     Returns
     -------
     tuple of str
-        Names of layers in the order of the model's channels: those that the user named, or those
-        called as the model's channels are; else the chosen one alone.
+        Names of layers in the order of the model's channels: those entered by the user, or those
+        named like the model's channels; otherwise only the chosen layer.
     """
     wanted = tuple(map(str, channels or (info.channel_names if info else None) or ()))
     if wanted and set(wanted) <= set(names) and (channels or len(wanted) > 1):
@@ -274,7 +275,7 @@ def channel_layers(
 def summary(
     form: PredictForm, images: Sequence[Image], position: Mapping[str, int] | None = None
 ) -> str:
-    """Say what will be predicted, before it is; of a stack maybe the plane at one position."""
+    """Describe what will be predicted, and the position of the plane if it is one of a stack."""
     if form.scope == "folder":
         return f"Every image in '{form.source}'; results go to '{form.out}'."
     ndim = form.info.unet.ndim if form.info is not None else 2
@@ -297,7 +298,7 @@ def _described(image: Image) -> str:
 
 
 def short(name: str, most: int = 24) -> str:
-    """Cut a long name in its middle: a narrow dock does not break it into lines."""
+    """Shorten a long name in its middle, as a narrow dock does not wrap it."""
     if len(name) <= most:
         return name
     head = most // 2

@@ -1,4 +1,4 @@
-"""From layers to what is predicted, and from corrected labels to what is learnt from."""
+"""Inputs of a prediction from layers, and training data from corrected labels."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
 __all__ = ["chosen_layers", "correction", "is_picture", "read_input"]
 
 _NO_LABELS = ("errors", "preview", "proposal", "uncertainty")
-"""Layers of ours whose numbers are no labels that somebody corrected."""
+"""Kinds of our layers that are never corrected labels."""
 
 
 def is_picture(layer: Any) -> bool:
-    """Whether an image layer was opened or made by a person: no probability of ours."""
+    """Return whether an image layer is the user's, not one of our probability layers."""
     from napari_unet.gui.layers import our_metadata
 
     return our_metadata(layer) is None
 
 
 def chosen_layers(viewer: napari.Viewer, scope: str, chosen: ImageLayer | None) -> list[ImageLayer]:
-    """Find the layers to predict: the chosen one, or all that are selected in the layer list."""
+    """Return the layers to predict: the chosen one, or all selected in the layer list."""
     if scope == "folder":
         return []
     if scope != "selected":
@@ -42,12 +42,12 @@ def chosen_layers(viewer: napari.Viewer, scope: str, chosen: ImageLayer | None) 
 
 
 def read_input(viewer: napari.Viewer, form: PredictForm, layer: ImageLayer) -> Result:
-    """Take from a layer, and those that hold its other channels, what is to be predicted.
+    """Read the image to predict from a layer and those with its other channels.
 
     Raises
     ------
     UNetError
-        When layers and settings do not fit together.
+        If layers and settings do not fit together.
     """
     from napari_unet.gui.layers import current_plane
 
@@ -71,7 +71,7 @@ def read_input(viewer: napari.Viewer, form: PredictForm, layer: ImageLayer) -> R
 def _picture(
     viewer: napari.Viewer, form: PredictForm, layer: ImageLayer
 ) -> tuple[str, list[ImageLayer], tuple[str | int, ...] | None, Image]:
-    """Axes of a layer, the layers with its channels, which channels of them, and the image."""
+    """Return the axes of a layer, the layers of its channels, the channels used, and the image."""
     from napari_unet.gui.layers import check_axes, image_from_layers
 
     axes = check_axes(layer, form.axes if form.scope in ("stack", "plane") else None)
@@ -91,21 +91,21 @@ def correction(
     results: Sequence[Result],
     chosen: ImageLayer | None,
 ) -> Correction:
-    """Copy the labels that are to be learnt from: those selected, else the last result's.
+    """Copy the labels to add to a training set: the selected ones, or those of the last result.
 
     Parameters
     ----------
     viewer, form
         As in `read_input`.
     results
-        What is known of results in the viewer, the last one last.
+        Known results in the viewer, the latest last.
     chosen
-        The image that labels belong to which are no result of ours.
+        Image of the labels, if they are not our result.
 
     Raises
     ------
     UNetError
-        When there are no labels, or they do not fit the image.
+        If there are no labels, or they do not fit the image.
     """
     from napari.layers import Labels
 
@@ -116,7 +116,7 @@ def correction(
     usable = type(active) is Labels and (our_metadata(active) or {}).get("kind") not in _NO_LABELS
     labels = active if usable else next(reversed(known), None)
     if labels is None:
-        raise LabelsError("Select the Labels layer that you corrected, or predict an image.")
+        raise LabelsError("There are no labels: select a corrected Labels layer, or predict first.")
     if labels not in known:
         if chosen is None:
             raise ImageError(f"Choose the image that '{labels.name}' belongs to.")

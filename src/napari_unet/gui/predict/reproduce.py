@@ -1,4 +1,4 @@
-"""Which run is reproduced: the one that the form shows, and how it is called."""
+"""Choice of the run to reproduce, and its description."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ __all__ = ["Reproducible", "check_model", "find_reproducible"]
 
 
 class Reproducible(NamedTuple):
-    """What is reproduced, and what a person has to know of it.
+    """A run to reproduce.
 
     Parameters
     ----------
     record
-        How it came about.
+        Record of the run.
     run
-        Which run it is, in words.
+        Description of the run, such as "the last run".
     note
-        Where the form is set to something else, a sentence that says so; else empty.
+        A sentence if the form has different settings; otherwise empty.
     """
 
     record: PredictionRecord
@@ -40,7 +40,7 @@ class Reproducible(NamedTuple):
 
     @property
     def about(self) -> str:
-        """The run with its image or folder and its model, in words."""
+        """Description of the run with its image or folder and its model."""
         record = self.record
         what = f"image '{short(record.image)}'"
         if record.folder is not None:
@@ -55,55 +55,55 @@ def find_reproducible(
     chosen: ImageLayer | None,
     inputs: Callable[[], list[Result]],
 ) -> Reproducible:
-    """Find the run that the form shows.
+    """Find the run to reproduce.
 
-    Where the form is about a folder, that is the last folder that was predicted. Else it is the
-    selected result; else whatever was predicted last, layers or a folder. Before there is any of
-    these, it is what the form would make.
+    If the form is set to a folder, it is the last predicted folder. Otherwise it is the selected
+    result, or else the last run, of layers or of a folder. If nothing was predicted yet, it is the
+    run that the form would start.
 
     Parameters
     ----------
     viewer, form, run
-        What belongs to the widget.
+        Viewer, form and runs of the widget.
     chosen
-        The image layer that is chosen in the form.
+        Image layer chosen in the form.
     inputs
-        Gives what would be predicted.
+        Returns the images that the form would predict.
 
     Raises
     ------
     UNetError
-        When there is nothing to be predicted.
+        If there is nothing to predict.
     """
     record, words = _finished(viewer, form, run)
     if record is None:
-        return Reproducible(_planned(form, inputs), "what the form is set to, not predicted yet")
+        return Reproducible(_planned(form, inputs), "the current settings, not predicted yet")
     image = chosen.name if chosen is not None and form.scope in ("stack", "plane") else None
     same = not _differs(form, record) and image in (None, record.image)
-    note = "" if same else "The form is set to something else now; this is what was predicted."
+    note = "" if same else "The form has changed since; the copy has the settings of the run."
     return Reproducible(record, words, note)
 
 
 def check_model(record: PredictionRecord) -> None:
-    """Check that the model's file is what it was when the result was made.
+    """Check that the model file has not changed since the result was made.
 
     Raises
     ------
     ModelFileError
-        When there is another model in it now.
+        If the file contains another model now.
     """
     now = hash_of(Path(record.model))
     if now and record.model_sha256 and now != record.model_sha256:
         raise ModelFileError(
-            f"'{record.model}' holds another model now than the one that was used (SHA-256 "
-            f"{record.model_sha256[:12]}…). Put that model back, or predict again."
+            f"'{record.model}' no longer contains the model that was used (SHA-256 "
+            f"{record.model_sha256[:12]}…). Restore that model, or predict again."
         )
 
 
 def _finished(
     viewer: napari.Viewer, form: PredictForm, run: PredictRun
 ) -> tuple[PredictionRecord | None, str]:
-    """Record of the run that counts, and what it is called; None where nothing was predicted."""
+    """Return the record of the finished run to reproduce, and its description; None if none."""
     if form.scope == "folder":
         return run.files, "the last folder run"
     shown = [r for r in run.history if r.layer is not None and r.layer in viewer.layers]
@@ -141,15 +141,15 @@ def _planned(form: PredictForm, inputs: Callable[[], list[Result]]) -> Predictio
 
 
 def _differs(form: PredictForm, record: PredictionRecord) -> bool:
-    """Whether the form would make something else than a record says, of an image of its name."""
+    """Return whether the form would predict an image of this name with different settings."""
     if form.model is None or form.info is None:
         return True
     planned = form.record(record.image, record.model_sha256)
     names = ["model", "task", "folder", "out", "rescale"]
     names += PredictOptions.model_fields.keys() - {"scale", "contrast", *LOCAL_OPTIONS}
-    if not (planned.scale == "auto" and record.diameter_px is not None):  # it was estimated
+    if not (planned.scale == "auto" and record.diameter_px is not None):  # scale was estimated
         names.append("scale")
-    if (planned.contrast, record.contrast) != ("auto", "inverted"):  # that was found
+    if (planned.contrast, record.contrast) != ("auto", "inverted"):  # contrast was detected
         names.append("contrast")
-    names += ["file"] if record.folder is not None else []  # of an image it is found later
+    names += ["file"] if record.folder is not None else []  # files of images are found later
     return any(getattr(planned, name) != getattr(record, name) for name in names)

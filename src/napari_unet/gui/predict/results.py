@@ -1,4 +1,4 @@
-"""Predictions as layers: shown, decoded again in place, measured; never over a person's work."""
+"""Display of predictions as layers, updates in place, and measurements of objects."""
 
 from __future__ import annotations
 
@@ -31,25 +31,27 @@ class Result:
     Parameters
     ----------
     source, axes
-        The image layer that was predicted, and its axes.
+        The predicted image layer, and its axes.
     image, position
-        What was predicted: all of it, or the plane at this position.
+        The predicted image: the whole one, or the plane at this position.
     record
-        How it came about.
+        Record of the prediction.
     whole
         The whole image.
     job
         Id of the prediction, whose outputs can be decoded again.
     layer
-        The labels, once they are there.
+        Layer of the labels, once it exists.
     decodable
         Whether the outputs are kept.
     objects
-        How many were found; None for classes.
+        Number of objects; None for classes.
     notes
-        How the image was fitted to the model, in sentences.
+        Decisions on scale and contrast, in sentences.
     round
-        Counts how often labels came, so that measurements of old ones are dropped.
+        Number of updates of the labels, so that measurements of old ones are dropped.
+    probability
+        Layers of the probabilities.
     """
 
     source: ImageLayer
@@ -67,7 +69,7 @@ class Result:
     probability: list[ImageLayer] = field(default_factory=list)
 
     def located(self) -> PredictionRecord:
-        """The record, with the model's hash and the file behind the image as far as it is known."""
+        """Return the record with the model's hash and, if it is found, the file of the image."""
         from napari_unet.core.records.prediction_record import find_file_source
 
         record = self.record
@@ -77,7 +79,7 @@ class Result:
 
 
 def show(viewer: napari.Viewer, result: Result, prediction: Prediction) -> None:
-    """Add the labels, and the probabilities where there are any, as new layers."""
+    """Add the labels, and the probabilities if there are any, as new layers."""
     from napari_unet.gui.layers import add_labels, add_probability
     from napari_unet.gui.layers.colours import class_colours
 
@@ -113,12 +115,12 @@ def show(viewer: napari.Viewer, result: Result, prediction: Prediction) -> None:
 
 
 def show_again(viewer: napari.Viewer, result: Result, prediction: Prediction) -> bool:
-    """Show other labels of the same prediction: in its layer, or beside it where a person painted.
+    """Show new labels of a prediction in its layer, or in a new layer if the user edited it.
 
     Returns
     -------
     bool
-        Whether they were written into the layer that was there.
+        Whether the labels were written to the existing layer.
     """
     from napari_unet.gui.layers import update_labels
 
@@ -139,13 +141,15 @@ def show_again(viewer: napari.Viewer, result: Result, prediction: Prediction) ->
 
 
 def features_of(prediction: Prediction, image: Image) -> list[dict[str, Any]]:
-    """Measure every object, or for classes every class; the rows of the layer's features table.
+    """Measure every object or class for the rows of the layer's features table.
+
+    This is slow for large images: do not call it on the main thread.
 
     Returns
     -------
     list of dict
-        For objects as `napari_unet.core.evaluation.measure.measure_objects` has them; for classes
-        ``index, class, area_px, share``. Slow for large images: not on the main thread.
+        For objects as from `napari_unet.core.evaluation.measure.measure_objects`; for classes with
+        ``index, class, area_px, share``.
     """
     from napari_unet.core.evaluation.measure import measure_objects
 
@@ -171,7 +175,7 @@ def _hash(path: Path, _changed_ns: int, _size: int) -> str:
 
 
 def hash_of(path: Path) -> str:
-    """SHA-256 of a model file, remembered until it changes; empty where it is gone."""
+    """Return the SHA-256 of a model file, cached until it changes; empty if it is missing."""
     try:
         stat = path.stat()
         return _hash(path, stat.st_mtime_ns, stat.st_size)
@@ -180,7 +184,7 @@ def hash_of(path: Path) -> str:
 
 
 def _fitted(prediction: Prediction) -> dict[str, Any]:
-    """How the image was fitted to the model, as the record has it."""
+    """Return the scale and contrast of a prediction as fields of the record."""
     found: dict[str, Any] = {"scale": prediction.scale, "diameter_px": prediction.diameter_px}
     return found | ({"contrast": "inverted"} if prediction.inverted else {})
 

@@ -1,4 +1,4 @@
-"""Predictions under way: one image after the other, decoded again when a slider moves, measured."""
+"""Runs of the Predict widget: predict images or files, decode again, and measure objects."""
 
 from __future__ import annotations
 
@@ -32,43 +32,43 @@ Tone = Literal["info", "good", "warning", "error"]
 
 _PREDICTING = "Predicting ..."
 _REASONS = (
-    "lower the threshold, or look whether the objects are as large and as bright as those that the "
-    "model was trained on."
+    "lower the threshold, or check that the objects resemble those of the training images in size "
+    "and brightness."
 )
 
 _MEASURE_MS = 300
-"""Objects are measured when the sliders have been still for so long."""
+"""Objects are measured once the sliders have not moved for this time."""
 
 _MOST_KEPT = 4
-"""Of more images than this the worker does not keep the outputs for the sliders."""
+"""The worker keeps the outputs for the sliders for at most this many images."""
 
 
 class PredictRun(QObject):
-    """Hands requests to the engine, and turns what comes back into layers.
+    """Submits requests to the engine, and shows their results as layers.
 
     Parameters
     ----------
     viewer
-        Gets the layers.
+        Viewer of the layers.
     parent
-        The widget that this belongs to; when it is closed, what runs is stopped.
+        The parent widget; closing it stops the current job.
 
     Attributes
     ----------
     results
-        What came of the last prediction.
+        Results of the last prediction.
     history
-        All results whose layers are still there.
+        All results whose layers still exist.
     files
-        How the last folder was predicted; None where none was.
+        Record of the last predicted folder; None if there is none.
     files_last
-        Whether that was later than the last result that is a layer.
+        Whether the folder was predicted after the last result in the viewer.
     told
         Signal: a sentence for the user, and its tone.
     progressed
-        Signal: share that is done (0 to 1), and the seconds left, or None.
+        Signal: finished share (0 to 1), and the seconds left, or None.
     busy_changed
-        Signal: whether a prediction runs.
+        Signal: whether a prediction is running.
     measured
         Signal: a result whose objects were measured, and the rows.
     """
@@ -101,11 +101,11 @@ class PredictRun(QObject):
 
     @property
     def busy(self) -> bool:
-        """Whether a prediction runs."""
+        """Whether a prediction is running."""
         return self._job is not None
 
     def start(self, form: PredictForm, results: Sequence[Result]) -> None:
-        """Predict images, one after the other."""
+        """Predict images one after another."""
         keep = len(results) <= _MOST_KEPT
         for result in results:
             result.decodable = keep
@@ -117,7 +117,7 @@ class PredictRun(QObject):
         self._next()
 
     def start_files(self, request: FilesRequest, record: PredictionRecord) -> None:
-        """Predict files; their results are files, and `record` is how they come about."""
+        """Predict files; the results are files, and `record` describes the run."""
         self._waiting, self.results = [], []
         self._done, self._all, self._files_done = 0, 1, 0
         self._tell_start()
@@ -125,17 +125,17 @@ class PredictRun(QObject):
 
     def _tell_start(self) -> None:
         self._starting = session().engine.state != "ready"
-        text = "The computing process starts ..." if self._starting else _PREDICTING
+        text = "Starting the compute process ..." if self._starting else _PREDICTING
         self.told.emit(text, "info")
 
     def stop(self) -> None:
-        """Stop what runs; what was finished before stays."""
+        """Stop the running prediction; finished results are kept."""
         self._waiting = []
         if self._job is not None:
             self._job.stop()
 
     def forget(self) -> None:
-        """The sliders no longer belong to what is shown or under way: another model was chosen."""
+        """Detach the sliders from shown and running predictions, after the model has changed."""
         for result in self._asked:
             result.decodable = False
         self.results = []
@@ -192,7 +192,7 @@ class PredictRun(QObject):
     def _show(self, result: Result, prediction: Prediction) -> UNetError | None:
         try:
             show(self._viewer, result, prediction)
-        except UNetError as error:  # the image was changed since
+        except UNetError as error:  # the image has changed
             return error
         self.results.append(result)
         self.files_last = False
@@ -209,17 +209,17 @@ class PredictRun(QObject):
         shown = len(self.results)
         if problem is not None:
             kept = f" Finished before: {_count(shown, 'image')}." if shown else ""
-            undone = f" {left} more were not begun." if left else ""
+            undone = f" {left} more were not started." if left else ""
             tone: Tone = "info" if isinstance(problem, Cancelled) else "error"
             self.told.emit(f"{problem}{kept}{undone}", tone)
         elif shown == 1:
             self.told.emit(*_outcome(self.results[0]))
         else:
-            self.told.emit(f"Done: {shown} images, each a new layer.", "good")
+            self.told.emit(f"Done: {shown} images, one new layer each.", "good")
 
     def _files_ended(self, record: PredictionRecord, event: Ended) -> None:
         self._job = None
-        if self._files_done:  # of a run that was stopped, too, files are there
+        if self._files_done:  # a stopped run may also have finished files
             sha256 = record.model_sha256 or hash_of(Path(record.model))
             self.files = record.model_copy(update={"model_sha256": sha256})
             self.files_last = True
@@ -233,7 +233,7 @@ class PredictRun(QObject):
     # -- decoding again -------------------------------------------------------------------------
 
     def redecode(self, adjustments: Mapping[str, float]) -> None:
-        """Decode what is shown with other settings; of many calls in a row the last one counts."""
+        """Decode the shown results with new settings; of several calls only the last one counts."""
         self._wanted = adjustments
         if not self._decoding and not self.busy:
             self._decode_next()
@@ -272,9 +272,9 @@ class PredictRun(QObject):
             self.told.emit(str(error), "error")
             return
         if written:
-            self.told.emit(f"Now {_found(result)}'{name}'.", "good")
+            self.told.emit(f"Updated: {_found(result)}'{name}'.", "good")
         else:
-            stays = f"'{name}' was edited and stays as it is"
+            stays = f"'{name}' was edited and is not changed"
             self.told.emit(f"{stays}: the new labels are in '{_name(result)}'.", "info")
         self._note_fresh(result, prediction)
         self._quiet.start()
@@ -303,13 +303,13 @@ class PredictRun(QObject):
             only = [row["class"] for row in rows if row.get("share") == 1]
             if only:
                 self.told.emit(
-                    f"All of '{_name(result)}' is '{only[0]}'. If that is not so, {_REASONS}",
+                    f"All of '{_name(result)}' is '{only[0]}'. If that is wrong, {_REASONS}",
                     "warning",
                 )
 
 
 def _measured(prediction: Prediction, image: Image) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """Measure, as rows and as columns; runs on another thread."""
+    """Measure objects or classes as rows and columns; runs on another thread."""
     from napari_unet.gui.layers import feature_columns
 
     rows = features_of(prediction, image)
@@ -337,7 +337,7 @@ def _count(number: int, noun: str) -> str:
 
 
 def _files_sentence(done: Any) -> tuple[str, Tone]:
-    """What became of the files, and whether that is good."""
+    """Summarise the prediction of files in a sentence, with its tone."""
     text = f"{_count(len(done.predicted), 'image')} predicted"
     objects = sum(int(file.summary.get("objects", 0)) for file in done.predicted)
     text += f", {_count(objects, 'object')}" if objects else ""
@@ -345,7 +345,7 @@ def _files_sentence(done: Any) -> tuple[str, Tone]:
         text += f". Labels and tables are in '{done.predicted[0].labels.parent}'"
     text += "."
     if done.skipped:
-        text += f" {_count(len(done.skipped), 'file')} passed over."
+        text += f" {_count(len(done.skipped), 'file')} skipped."
     if not done.failed:
         return text, "good"
     first = done.failed[0]

@@ -1,4 +1,4 @@
-"""The folded ends of the Predict widget: how to reproduce a result, and how to learn from it."""
+"""Collapsed sections of the Predict widget: reproduce a result, and retrain on corrections."""
 
 from __future__ import annotations
 
@@ -29,34 +29,34 @@ __all__ = ["Correction", "Reproduce", "Retrain"]
 
 
 class Reproduce(Collapsible):
-    """Buttons that copy how a result came about.
+    """Buttons that copy the script, command and methods text of a result.
 
     Parameters
     ----------
     find
-        Gives what is to be reproduced; may raise `UNetError`.
+        Returns the run to reproduce; may raise `UNetError`.
     """
 
     def __init__(self, find: Callable[[], Reproducible]) -> None:
         self._find = find
         self._copied = ""
         self.python = w.PushButton(
-            text="Copy as Python", tooltip="A script that gives the same labels."
+            text="Copy as Python", tooltip="Copy a script that reproduces the labels."
         )
         self.command = w.PushButton(
-            text="Copy as command", tooltip="The command line that gives the same labels."
+            text="Copy as command", tooltip="Copy the command that reproduces the labels."
         )
         self.methods = w.PushButton(
             text="Copy methods text",
-            tooltip="A paragraph for a paper: version, model and its hash, what it was trained "
-            "on, settings, scores and how they are defined.",
+            tooltip="Copy a paragraph for a paper: version, model and its hash, training data, "
+            "settings, and scores with their definitions.",
         )
         self.message = Message()
         super().__init__(
             "Reproduce",
             [self.python, self.command, self.methods, self.message],
-            tooltip="For a folder: the last one that was predicted. Else for the selected result, "
-            "else the last run, else what the form is set to.",
+            tooltip="Copies describe the last predicted folder if the form is set to a folder; "
+            "otherwise the selected result, the last run, or the current settings.",
         )
         self.python.clicked.connect(partial(self._copy, "the script", _python))
         self.command.clicked.connect(partial(self._copy, "the command", _command))
@@ -76,12 +76,12 @@ class Reproduce(Collapsible):
         self.message.say(f"Copied {what} of {found.about}. {found.note}".rstrip(), tone)
 
     def _take_back(self) -> str:
-        """Empty the clipboard of what was copied from here before, and say so."""
+        """Clear an earlier copy from the clipboard, and return a sentence about it."""
         clipboard = _clipboard()
         if not self._copied or clipboard.text().splitlines() != self._copied.splitlines():
-            return ""  # what a person copied elsewhere is theirs
+            return ""  # the user copied something else
         clipboard.clear()
-        return " What was copied here before is no longer in the clipboard."
+        return " The earlier copy was removed from the clipboard."
 
 
 def _clipboard() -> QClipboard:
@@ -110,7 +110,7 @@ def _methods(record: PredictionRecord) -> str:
 
 
 class Correction:
-    """An image with the labels that a person corrected: what is added to a training set."""
+    """An image with corrected labels, to be added to a training set."""
 
     def __init__(
         self, image: Image, labels: NDArray[Any], name: str, group: str | None = None
@@ -119,18 +119,18 @@ class Correction:
 
 
 class Retrain(Collapsible):
-    """Adds corrected labels to a training set, and leads on to fine-tuning on it.
+    """Section that adds corrected labels to a training set, and opens Train to fine-tune on it.
 
     Parameters
     ----------
     correction
-        Gives a snapshot of what is to be added; may raise `UNetError`.
+        Returns a snapshot of the image and labels to add; may raise `UNetError`.
     model
-        Gives the model that made the prediction, and its header.
+        Returns the model that made the prediction, and its header.
     open_train
         Called with the training set and the model to start from.
     folder
-        Where the training set is by default.
+        Default folder of the training set.
     """
 
     def __init__(
@@ -144,31 +144,32 @@ class Retrain(Collapsible):
         self.folder = FolderField(name="training_set", folder=folder)
         self.add = w.PushButton(
             text="Add to training set",
-            tooltip="Stores the image and the labels as you corrected them. The same image again "
-            "gets the new labels; those before are kept in earlier_masks.",
+            tooltip="Save the image with its corrected labels. If the image is already in the set, "
+            "its earlier labels are kept in earlier_masks.",
         )
         self.train = w.PushButton(
             text="Fine-tune on it …",
-            tooltip="Opens Train with this folder. Every round uses all of it and starts from the "
-            "same model, so that nothing is forgotten.",
+            tooltip="Open Train with this folder. Each round trains on all images and starts from "
+            "the same model, so that earlier corrections are not lost.",
         )
         self.message = Message()
         super().__init__(
             "Correct and retrain",
             [
-                row("Training set", self.folder, tooltip="Folder: images/ and masks/."),
+                row("Training set", self.folder, tooltip="Folder with images/ and masks/."),
                 self.add,
                 self.train,
                 self.message,
             ],
-            tooltip="Mend the result with napari's brush, add it, and train on what you added.",
+            tooltip="Correct the result with napari's brush, add it to a training set, and train "
+            "on the set.",
         )
         self.add.clicked.connect(self._add)
         self.train.clicked.connect(self._fine_tune)
 
     @property
     def path(self) -> Path:
-        """The training set's folder."""
+        """Folder of the training set."""
         return Path(self.folder.text)
 
     def _add(self) -> None:
@@ -202,7 +203,7 @@ class Retrain(Collapsible):
         images = f"{added.images} image" + ("" if added.images == 1 else "s")
         text = f"Added '{short(added.image.stem)}': {images} in the set now."
         if added.earlier is not None:
-            text += f" Its labels from before are kept as '{added.earlier.name}'."
+            text += f" Its earlier labels are kept as '{added.earlier.name}'."
         self.message.say(f"{text} {self._hint()}", "good")
 
     def _hint(self) -> str:

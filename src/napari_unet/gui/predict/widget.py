@@ -1,4 +1,4 @@
-"""The Predict widget: a model and images in, Labels layers out."""
+"""The Predict widget, which predicts image layers or files with a model."""
 
 from __future__ import annotations
 
@@ -44,34 +44,34 @@ __all__ = ["PredictWidget"]
 _DECODE_MS = 120
 _CHECK_MS = 80
 _MEASURED_TOLERANCE = 2.5
-"""Objects that were found must differ so much in size before resizing is offered."""
+"""Factor by which measured objects must differ in size before resizing is offered."""
 _LEAST_OBJECTS = 10
 
 
 class PredictWidget(Form):
-    """Predicts image layers, or a folder of files, with a trained model.
+    """Widget that predicts image layers, or a folder of files, with a trained model.
 
     Parameters
     ----------
     viewer
-        Whose layers are predicted, and which gets the results.
+        Viewer of the image layers and the results.
     """
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         self._viewer = viewer = unwrapped(viewer)
         self._measured_px: float | None = None
         self._said = ""
-        self.model = ModelChooser(tooltip="What was trained to find the objects or classes.")
-        self.image = LayerChooser(viewer, ["image"], wanted=is_picture, tooltip="What to predict.")
+        self.model = ModelChooser(tooltip="Model trained to find the objects or classes.")
+        self.image = LayerChooser(viewer, ["image"], wanted=is_picture, tooltip="Image to predict.")
         self.scope = w.ComboBox(name="scope", choices=list(SCOPES.items()))
         self.folders = Folders()
         self.decoding = Decoding()
         self.more = More()
         self.message = Message()
         self.run_button = w.PushButton(
-            text="Predict", tooltip="Adds the result as a new layer. Nothing of yours is changed."
+            text="Predict", tooltip="Add the result as a new layer. Your layers are not changed."
         )
-        self.progress = ProgressRow(stop_tooltip="Stop; images that are finished stay.")
+        self.progress = ProgressRow(stop_tooltip="Stop and keep the results of finished images.")
         self.offer = Message()
         self.rescale_button = w.PushButton(text="Resize", visible=False)
         self.reproduce = Reproduce(self.reproducible)
@@ -80,13 +80,13 @@ class PredictWidget(Form):
         )
         self.help = HelpButton("guide/predict", "Open the guide to Predict in the browser.")
         self._image_row = row("Image", self.image, tooltip="The image layer to predict.")
-        about = self.model.about  # in the row it would be narrow
+        about = self.model.about  # too narrow inside the row
         self.model.remove(about)
         super().__init__(
             [
-                row("Model", self.model, self.help, tooltip="Shipped models, your own, or a file."),
+                row("Model", self.model, self.help, tooltip="A shipped or own model, or a file."),
                 self._image_row,
-                row("Predict", self.scope, tooltip="How much of it."),
+                row("Predict", self.scope, tooltip="Which part of the data to predict."),
                 *self.folders.rows,
                 self.offer,
                 self.rescale_button,
@@ -113,11 +113,11 @@ class PredictWidget(Form):
         self._on_scope()
         start_engine_soon(self.native)
 
-    # -- what the form says ----------------------------------------------------------------------
+    # -- state of the form -----------------------------------------------------------------------
 
     @property
     def form(self) -> PredictForm:
-        """What the form is set to."""
+        """Values of the form."""
         return PredictForm(
             model=self.model.path,
             info=self.model.info,
@@ -139,12 +139,12 @@ class PredictWidget(Form):
         )
 
     def inputs(self) -> list[Result]:
-        """Find what would be predicted: an entry for each image.
+        """Read the images to predict, as one entry per image.
 
         Raises
         ------
         UNetError
-            When layers and settings do not fit together.
+            If layers and settings do not fit together.
         """
         return self._inputs(self.form)
 
@@ -155,11 +155,11 @@ class PredictWidget(Form):
         return [read_input(self._viewer, form, layer) for layer in layers]
 
     def check(self) -> str:
-        """Show what will be predicted, or what is wrong; return the latter."""
+        """Show what will be predicted, or the problem; return the problem."""
         return "" if self.run.busy else self._check(self.form)[1]
 
     def _check(self, form: PredictForm) -> tuple[list[Result], str]:
-        """Read what would be predicted, and show it or what is wrong; both are returned."""
+        """Read and show what will be predicted, or the problem; return both."""
         inputs: list[Result] = []
         try:
             inputs = self._inputs(form)
@@ -169,7 +169,7 @@ class PredictWidget(Form):
         images = [result.image for result in inputs]
         self.run_button.enabled = not problem
         text = problem or summary(form, images, inputs[0].position if inputs else {})
-        if text != self._said:  # how the last run ended stays until something changes
+        if text != self._said:  # the message of the last run stays until something changes
             self.message.say(text, "warning" if problem else "info")
             self._said = text
         self._offer_rescale(form, images)
@@ -178,14 +178,14 @@ class PredictWidget(Form):
     # -- predicting ------------------------------------------------------------------------------
 
     def predict(self) -> None:
-        """Start; what comes of it is shown as new layers."""
+        """Start the prediction; results are shown as new layers."""
         if self.run.busy:
             return
         form = self.form
         inputs, problem = self._check(form)
         if problem or form.model is None:
             return
-        # The hash is ready when the first result is.
+        # Compute the hash early, so that it is cached when the first result arrives.
         threading.Thread(target=hash_of, args=(form.model,), daemon=True).start()
         self.reproduce.message.clear()
         if form.scope == "folder":
@@ -199,7 +199,7 @@ class PredictWidget(Form):
         if self.model.info is not None and self.run.results:
             self.run.redecode(self.decoding.values)
 
-    # -- reacting --------------------------------------------------------------------------------
+    # -- reactions -------------------------------------------------------------------------------
 
     def _connect(self) -> None:
         soon = self._soon
@@ -230,11 +230,11 @@ class PredictWidget(Form):
             self._soon()
 
     def _on_active(self, _event: Any = None) -> None:
-        if is_alive(self._check_soon):  # what was said was about another result
+        if is_alive(self._check_soon):  # the message was about another result
             self.reproduce.message.clear()
 
     def _soon(self, *_: Any) -> None:
-        if is_alive(self._check_soon):  # this was not closed
+        if is_alive(self._check_soon):  # the widget is still open
             self._check_soon.start()
 
     def _on_model(self, *_: Any) -> None:
@@ -248,7 +248,7 @@ class PredictWidget(Form):
         self.reproduce.message.clear()
         folder = self.scope.value == "folder"
         self.folders.show(folder)
-        if folder:  # the axes of a layer say nothing about the files
+        if folder:  # the axes of a layer do not apply to files
             self.more.propose_axes("")
         else:
             self._on_image()
@@ -276,7 +276,7 @@ class PredictWidget(Form):
             self.progress.start()
         else:
             self.progress.finish()
-            self._decode_soon.start()  # the sliders may have been moved meanwhile
+            self._decode_soon.start()  # the sliders may have moved during the prediction
 
     def _on_measured(self, result: Result, rows: list[dict[str, Any]]) -> None:
         areas = sorted(row["area_px"] for row in rows if "area_px" in row and "id" in row)
@@ -309,12 +309,12 @@ class PredictWidget(Form):
     # -- reproducing and retraining ---------------------------------------------------------------
 
     def reproducible(self) -> Reproducible:
-        """Give the run that the form shows; see `find_reproducible`.
+        """Return the run to reproduce; see `find_reproducible`.
 
         Raises
         ------
         UNetError
-            When there is nothing to be predicted.
+            If there is nothing to predict.
         """
         return find_reproducible(self._viewer, self.form, self.run, self.image.layer, self.inputs)
 
@@ -325,7 +325,7 @@ class PredictWidget(Form):
         return self.model.path, self.model.info
 
     def _open_train(self, folder: Path, start: Path | None) -> None:
-        """Open Train beside this, filled in."""
+        """Open Train with the training set and the start model."""
         _, train = self._viewer.window.add_plugin_dock_widget("napari-unet-live", "Train")
         train.use_training_set(folder, start)
 

@@ -20,8 +20,8 @@ def test_the_model_records_its_provenance(cells, strokes, tmp_path):
     first = training.model()
     text = trained_on_text(first.info)
     assert "trained from scratch" in text
-    assert "It learned while the labels were being painted." in text
-    assert "corrected for classes that were painted more or less than they occur" in text
+    assert "It was trained live, while the labels were being painted." in text
+    assert "corrected for classes that were painted more or less often than they occur" in text
     assert seen_by(first.info, Image(image[0], "YX")) == "training"
     assert seen_by(first.info, Image(image[0, ::-1], "YX")) == "unseen"
 

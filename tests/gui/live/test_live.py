@@ -312,7 +312,7 @@ def test_a_preview_is_enough_to_ask_where_next(
     widget.live_button.native.click()
     qtbot.waitUntil(lambda: heard.state is not None, timeout=PATIENCE_MS)
     widget.live.suggest()
-    assert "paint at least one stroke each of two classes" in told[-1]
+    assert "paint at least one stroke for each of two classes" in told[-1]
     # The state with ready=True may arrive after the first preview.
     nothing = np.zeros((192, 192), np.uint8)
     name = next(iter(heard.state.digests))
@@ -475,7 +475,7 @@ def test_what_cannot_be_learned_from_is_told_and_what_was_deleted_is_kept(
     widget.suggest_button.native.click()
     widget.live_button.native.click()
     widget.suggest_button.native.click()
-    assert "paint at least one stroke each of two classes" in widget.result.text
+    assert "paint at least one stroke for each of two classes" in widget.result.text
     strokes = viewer.layers["cells strokes"]
     for row in (40, 90):
         strokes.data_setitem((np.full(192, row), np.arange(192)), truth[row])

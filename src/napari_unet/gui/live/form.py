@@ -28,7 +28,7 @@ _DEFAULT_CLASSES = (
 
 
 _PAINT_CLASSES = (
-    "Live: paint at least one stroke each of two classes. To count objects, stop and set "
+    "Live: paint at least one stroke for each of two classes. To count objects, stop and set "
     "'Labels are' to objects."
 )
 _PAINT_OBJECTS = (

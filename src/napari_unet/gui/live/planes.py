@@ -72,7 +72,7 @@ class LivePlane:
 
     @property
     def image_layer(self) -> ImageLayer:
-        """The first image layer, whose geometry results have."""
+        """The first image layer; results have its geometry."""
         return self.images[0]
 
     @property

@@ -72,10 +72,10 @@ def test_blocks_begin_at_multiples_and_exceed_the_halo():
 
 
 def turned_outputs(outputs, turns, flip):
-    """Turn maps of foreground, distance and offset (y, x) with the image, vectors as well."""
+    """Rotate maps of foreground, distance and offset (y, x) with the image, including vectors."""
     out = turned(outputs, turns, flip)
     y, x = out[2].copy(), out[3] * (-1 if flip else 1)
-    for _ in range(turns):  # counter-clockwise: what pointed right points up
+    for _ in range(turns):  # counter-clockwise: a vector to the right then points up
         y, x = -x, y
     return np.stack([out[0], out[1], y, x])
 
@@ -100,5 +100,5 @@ def test_with_augmentation_the_outputs_turn_with_the_image(turns, flip):
         expected = turned_outputs(network(image), turns, flip)
         errors.append(np.abs(network(turned(image, turns, flip)) - expected).max())
     assert errors[0] < 1e-5
-    if turns or flip:  # a network of random weights alone does not
+    if turns or flip:  # a network with random weights is not equivariant by chance
         assert errors[1] > 0.1

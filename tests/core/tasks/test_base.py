@@ -1,4 +1,4 @@
-"""What a task has without declaring it: the defaults for labels that are objects."""
+"""Defaults of tasks, for labels that are objects."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from napari_unet.core.tasks.instances import Instances
 
 
 class Blobs(Task):
-    """Nothing but what every task must declare."""
+    """Task that declares only what every task must declare."""
 
     kind: str = "blobs"
 

@@ -58,7 +58,7 @@ class VoteDecoder(_Decoder):
 
     Each foreground pixel follows its predicted offset `steps` times and votes for the position
     where it arrives. The votes are smoothed, and each local maximum with enough votes is an object.
-    Each pixel belongs to the maximum in whose basin its vote is.
+    Each pixel belongs to the maximum whose basin contains its vote.
 
     Parameters
     ----------

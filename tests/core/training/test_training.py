@@ -298,7 +298,7 @@ THREE = Semantic(
 @pytest.mark.parametrize(
     ("pairs", "task", "values", "error", "sentence"),
     [
-        (lambda: [], None, {}, LabelsError, "no image with labels was given"),
+        (lambda: [], None, {}, LabelsError, "expected at least one image with labels"),
         (
             lambda: [nuclei_pair(0), nuclei_pair(1, channels=2)],
             None,
@@ -311,14 +311,15 @@ THREE = Semantic(
             None,
             {},
             SettingsError,
-            "'cells 1' has the channels GFP, DAPI, 'cells 0' DAPI, GFP: expected one order",
+            "'cells 1' has the channels GFP, DAPI, but 'cells 0' has DAPI, GFP: expected the same "
+            "order",
         ),
         (
             lambda: [nuclei_pair(0, channels=3), coloured(nuclei_pair(1, channels=3))],
             None,
             {},
             SettingsError,
-            "'cells 1' is in colour, 'cells 0' has 3 channels of its own",
+            "'cells 1' is in colour, but 'cells 0' has 3 separate channels",
         ),
         (lambda: [nan_pair(), nuclei_pair(1)], None, {}, ImageError, "'broken.*NaN or infinite"),
         (

@@ -1,6 +1,8 @@
 """`napari-unet models`: the list, own models, and packages of bioimage.io."""
 
 import json
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -24,12 +26,18 @@ def test_own_models_are_listed_and_used_by_name(
 
 
 def test_a_model_goes_to_bioimage_io_and_comes_back(
-    cli: Cli, run: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cli: Cli,
+    run: Path,
+    data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    adopting: Callable[[], AbstractContextManager[None]],
 ) -> None:
     monkeypatch.setenv("NAPARI_UNET_MODELS", str(tmp_path / "models"))
     package, image = tmp_path / "cells.zip", data / "images" / "cell_0.tif"
     options = "--author 'A. User' --licence CC0-1.0 --cite 'A. User, 2020=10.1234/abc'"
-    done = cli(f"models export {{}} --out {{}} --image {{}} {options}", run, package, image)
+    with adopting():  # torch keeps a temporary folder
+        done = cli(f"models export {{}} --out {{}} --image {{}} {options}", run, package, image)
     assert "cells.zip passes the test of bioimageio.core" in done.stdout
     assert "already exists" in cli("models export {} --out {}", run, package, code=1).stderr
     assert "available as 'cells'" in cli("models import {} --name cells", package).stdout

@@ -51,7 +51,7 @@ def test_the_paragraph_says_what_a_reader_must_know() -> None:
         "napari-unet-live 0.1.0",
         "'nuclei' (SHA-256 abc123)",
         "trained from scratch with version 0.0.9 on 380 images of 371 groups with 16,829 objects",
-        "67 images of 66 groups with 2,543 objects, none of a group among those trained on",
+        "67 images of 66 groups with 2,543 objects, sharing no group with the training images",
         "AP at IoU 0.5 0.841 by image and 0.854 pooled",
         "TP / (TP + FP + FN)",
         "above 0.35",

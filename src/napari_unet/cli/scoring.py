@@ -97,11 +97,11 @@ def score_files(
         report = evaluate_many(samples(), unmatched=matches.unmatched, **table.settings())
     by_name = {match.name: match for match in matches.matches}
     rows: list[Comparison] = []
-    for name in _telling(report, list(by_name)):
+    for name in _choose_images(report, list(by_name)):
         match = by_name[name]
         predicted, true, area = reader.load(match)
         image = _picture(output, match, axes, true.shape)
-        rows.append(_compared(report, table, name, image, true, predicted, area))
+        rows.append(_make_row(report, table, name, image, true, predicted, area))
     title = f"'{prediction}' against '{truth}'"
     return Evaluation(report, table, title, rows)
 
@@ -172,9 +172,9 @@ def score_pairs(
         report = evaluate_many(samples(), **settings)
     by_name = {pair.name: pair for pair in pairs}
     rows: list[Comparison] = []
-    for name in _telling(report, list(by_name)):
+    for name in _choose_images(report, list(by_name)):
         pair, predicted = by_name[name], predictions[name]
-        row = _compared(report, table, name, pair.image, pair.labels, predicted, pair.annotated)
+        row = _make_row(report, table, name, pair.image, pair.labels, predicted, pair.annotated)
         rows.append(row)
     return Evaluation(report, table, title, rows)
 
@@ -212,7 +212,7 @@ def write_picture(evaluation: Evaluation, folder: Path) -> Path:
     return path
 
 
-def _compared(
+def _make_row(
     report: Report,
     table: ClassTable,
     name: str,
@@ -287,7 +287,7 @@ def _class_tables(
     return table, predicted
 
 
-def _telling(report: Report, names: Sequence[str]) -> list[str]:
+def _choose_images(report: Report, names: Sequence[str]) -> list[str]:
     """Choose a few images for the picture, spread from the best to the worst score."""
     if len(names) <= _ROWS:
         return list(names)

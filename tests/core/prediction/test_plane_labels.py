@@ -37,7 +37,7 @@ def test_ids_are_unique_over_a_stack_and_confidences_follow_them():
 
 
 def many_dots(n):
-    """At least n objects of nine pixels, which the decoder tells apart."""
+    """At least n objects of nine pixels, which the decoder separates."""
     side = int(np.ceil(np.sqrt(n)))
     labels = np.zeros((5 * side, 5 * side), np.int32)
     for dy, dx in np.ndindex(3, 3):

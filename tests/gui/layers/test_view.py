@@ -150,14 +150,14 @@ def test_one_click_brings_everything_back(viewer: ViewerModel, compared: list[An
     assert look(viewer) == before
 
 
-def test_layers_that_came_and_went_meanwhile_do_no_harm(
+def test_layers_added_and_removed_in_between_do_no_harm(
     viewer: ViewerModel, compared: list[Any]
 ) -> None:
     show_side_by_side(viewer, compared)
     viewer.layers.remove(compared[1])
     new = viewer.add_layer(Labels(np.zeros((16, 20), int), name="new"))
     restore_view(viewer)
-    assert viewer.layers[-1] is new, "below the image nobody would see it"
+    assert viewer.layers[-1] is new, "it would be hidden below the image"
     assert new.visible
     assert [layer.name for layer in viewer.layers if layer is not new] == [
         "prediction", "other", "image", "hidden",

@@ -92,16 +92,16 @@ def _expand(source: Path, skipped: list[tuple[Path, str]]) -> list[Path]:
     if is_image_folder(source):
         return [source]
     if exists(source):
-        return _sorted_out(sorted(source.iterdir()), skipped) if source.is_dir() else [source]
+        return _keep_images(sorted(source.iterdir()), skipped) if source.is_dir() else [source]
     if not glob.has_magic(str(source)):
         raise ImageError(f"There is no file or folder '{source}'. Check the name.")
     matches = [Path(p) for p in sorted(glob.glob(str(source), recursive=True))]  # noqa: PTH207
     if not matches:
         raise ImageError(f"No file matches the pattern '{source}'. Check it, and quote it.")
-    return _sorted_out([p for p in matches if is_image_folder(p) or not p.is_dir()], skipped)
+    return _keep_images([p for p in matches if is_image_folder(p) or not p.is_dir()], skipped)
 
 
-def _sorted_out(paths: Sequence[Path], skipped: list[tuple[Path, str]]) -> list[Path]:
+def _keep_images(paths: Sequence[Path], skipped: list[tuple[Path, str]]) -> list[Path]:
     """Keep the images, and record why the other paths are skipped."""
     known = ", ".join(image_suffixes())
     stems = {bare_name(path) for path in paths}
@@ -129,13 +129,13 @@ def _result_names(paths: Sequence[Path]) -> list[str]:
     names = [name.replace("/", "_") for name in apart]
     names = [
         name + path.name.removeprefix(stem).replace(".", "_") if twice else name
-        for path, stem, name, twice in zip(paths, bare, names, _twice(names), strict=True)
+        for path, stem, name, twice in zip(paths, bare, names, _clashes(names), strict=True)
     ]
-    numbered = enumerate(zip(names, _twice(names), strict=True), start=1)
+    numbered = enumerate(zip(names, _clashes(names), strict=True), start=1)
     return [f"{name}_{i}" if twice else name for i, (name, twice) in numbered]
 
 
-def _twice(names: Sequence[str]) -> list[bool]:
+def _clashes(names: Sequence[str]) -> list[bool]:
     """Return for each name whether it clashes with another one on some file system."""
     keys = [file_key(name) for name in names]
     counts = Counter(keys)

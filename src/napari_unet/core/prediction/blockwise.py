@@ -146,10 +146,10 @@ def _decode_objects(
     for core in _blocks(chunks):
         on_block()
         # Twice the reach: neighbours of an object must be decoded too, and reach as far again.
-        outer = _grown(core, 2 * task.reach_px, labels.shape)
+        outer = _grow(core, 2 * task.reach_px, labels.shape)
         maps = stored[(slice(None), *outer)]
         block = task.decode(maps)
-        ids = _owned(block, core, outer)
+        ids = _find_own_ids(block, core, outer)
         numbers = np.zeros(int(block.max()) + 1, np.uint32)
         numbers[ids] = np.arange(next_id, next_id + len(ids))
         mine = numbers[block]
@@ -180,14 +180,14 @@ def _blocks(chunks: tuple[tuple[int, ...], ...]) -> list[Slices]:
     return list(product(*axes))
 
 
-def _grown(core: Slices, margin: int, shape: tuple[int, ...]) -> Slices:
+def _grow(core: Slices, margin: int, shape: tuple[int, ...]) -> Slices:
     return tuple(
         slice(max(0, s.start - margin), min(n, s.stop + margin))
         for s, n in zip(core, shape, strict=True)
     )
 
 
-def _owned(block: Labels, core: Slices, outer: Slices) -> NDArray[np.intp]:
+def _find_own_ids(block: Labels, core: Slices, outer: Slices) -> NDArray[np.intp]:
     """Find the ids of objects in a decoded block (with margin) whose centroid is in its core."""
     area = np.bincount(block.ravel())
     owned = area > 0

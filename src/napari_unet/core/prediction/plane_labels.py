@@ -21,7 +21,7 @@ def decode_plane(task: Task, outputs: NDArray[np.float32], shape: tuple[int, ...
     other_grid = outputs.shape[1:] != shape
     if other_grid and not task.labels_are_objects:
         outputs = rescaled(outputs, shape).compute(scheduler="synchronous")
-    labels = _smallest(task.decode(outputs))
+    labels = _compact(task.decode(outputs))
     confidence = task.confidence(labels, outputs)
     if other_grid and task.labels_are_objects:
         foreground = rescaled(outputs[:1], shape)[0]
@@ -48,23 +48,23 @@ def stack_planes(planes: list[PlaneLabels], leading: tuple[int, ...]) -> PlaneLa
     labels, confidences = [], [np.full(1, np.nan, np.float32)]
     before = 0
     for plane, confidence in planes:
-        labels.append(_shifted(plane, before) if before else plane)
+        labels.append(_shift_ids(plane, before) if before else plane)
         confidences.append(confidence)
         before += len(confidence)
     return stacked(labels, leading), np.concatenate(confidences)
 
 
-def _smallest(labels: NDArray[Any]) -> NDArray[Any]:
+def _compact(labels: NDArray[Any]) -> NDArray[Any]:
     """Store ids as uint16 if they fit, class ids as they are."""
     if labels.dtype.itemsize <= 2:
         return labels
     return labels.astype(np.uint16 if labels.max(initial=0) <= 65_535 else np.uint32)
 
 
-def _shifted(labels: Any, by: int) -> Any:
+def _shift_ids(labels: Any, by: int) -> Any:
     """Add an offset to every id but 0, in 64 bits, as ids of a stack may exceed 16 bits."""
     if isinstance(labels, np.ndarray):
-        return _smallest(np.where(labels > 0, labels.astype(np.int64) + by, 0))
+        return _compact(np.where(labels > 0, labels.astype(np.int64) + by, 0))
     import dask.array as da
 
     lazy = labels if isinstance(labels, da.Array) else da.from_zarr(labels)

@@ -83,7 +83,7 @@ def regridded_labels(
     def block(where: tuple[slice, ...]) -> NDArray[Any]:
         axes = [_neighbours(*p) for p in zip(labels.shape, shape, where, strict=True)]
         region = _read(labels, tuple(source for *_, source in axes))
-        chosen = _heaviest(region, [(below, share) for below, share, _ in axes])
+        chosen = _choose_heaviest(region, [(below, share) for below, share, _ in axes])
         chosen[_read(foreground, where) <= threshold] = 0
         return chosen
 
@@ -153,7 +153,7 @@ def _neighbours(
     return below - first, share, slice(first, stop)
 
 
-def _heaviest(
+def _choose_heaviest(
     region: NDArray[Any], axes: list[tuple[NDArray[np.intp], NDArray[np.float32]]]
 ) -> NDArray[Any]:
     """Choose for each pixel the id with the greatest linear weight among its neighbours."""

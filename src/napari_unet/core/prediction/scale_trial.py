@@ -140,7 +140,7 @@ def probe_scale(
             seen = scaled_shape(part.shape[1:], scale)
             if seen != part.shape[1:]:
                 part = rescaled(part, seen).compute(scheduler="synchronous")
-            area, quality = _recognised(network(apply_ranges(part, list(plane.ranges))), task)
+            area, quality = _measure_objects(network(apply_ranges(part, list(plane.ranges))), task)
             own = [s.stop - s.start for s in window]
             areas.append(area * (own[0] * own[1] / (seen[0] * seen[1])))
             qualities.append(quality)
@@ -187,7 +187,7 @@ def _starts(length: int, side: int) -> list[int]:
     return [i * (length - side) // max(1, count - 1) for i in range(count)]
 
 
-def _recognised(outputs: Maps, task: Task) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _measure_objects(outputs: Maps, task: Task) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return area (in pixels of the network's grid) and quality of objects not cut by an edge."""
     labels = task.decode(outputs)
     edge = np.unique(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]))

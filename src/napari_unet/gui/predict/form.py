@@ -279,7 +279,7 @@ def summary(
     if form.scope == "folder":
         return f"Every image in '{form.source}'; results go to '{form.out}'."
     ndim = form.info.unet.ndim if form.info is not None else 2
-    text = _described(images[0]) if len(images) == 1 else f"{len(images)} images"
+    text = _describe(images[0]) if len(images) == 1 else f"{len(images)} images"
     planes = sum(_planes(image, ndim) for image in images)
     if planes > len(images):
         text += f"; {planes} planes, one by one" if ndim == 2 else f"; {planes} volumes"
@@ -293,7 +293,7 @@ def summary(
     return text + "."
 
 
-def _described(image: Image) -> str:
+def _describe(image: Image) -> str:
     return replace(image, name=short(image.name)).describe()
 
 

@@ -287,7 +287,7 @@ class PredictRun(QObject):
 
     def _measure(self) -> None:
         for result, prediction in self._fresh:
-            work = partial(_measured, prediction, result.image)
+            work = partial(_measure_objects, prediction, result.image)
             Background(work, partial(self._on_measured, result, result.round), self)
         self._fresh = []
 
@@ -308,7 +308,9 @@ class PredictRun(QObject):
                 )
 
 
-def _measured(prediction: Prediction, image: Image) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+def _measure_objects(
+    prediction: Prediction, image: Image
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Measure objects or classes as rows and columns; runs on another thread."""
     from napari_unet.gui.layers import feature_columns
 

@@ -26,7 +26,6 @@ from napari_unet.core.models.unet_config import UNetConfig
 from napari_unet.core.tasks.instances import Instances
 from napari_unet.core.tasks.semantic import ClassInfo, Semantic
 from napari_unet.core.training.settings import Budget, TrainingSettings
-from napari_unet.gui.forms.help import HelpButton
 from napari_unet.gui.layers import METADATA_KEY
 from napari_unet.gui.predict.inputs import read_input
 from napari_unet.gui.predict.widget import PredictWidget
@@ -464,9 +463,9 @@ def _is_part(widget: QWidget) -> bool:
     """Return whether it is no separate control: help, a scroll bar, a fold's title, a number."""
     parent = type(widget.parent()).__name__
     fold = getattr(widget, "isCheckable", lambda: False)() and "QCollapsible" in parent
-    if isinstance(widget, HelpButton):
-        return True
-    return fold or _browses(widget) or "Scroll" in type(widget).__name__ or "Spin" in parent
+    is_help = widget.accessibleName() == "Help"
+    kind = type(widget).__name__
+    return is_help or fold or _browses(widget) or "Scroll" in kind or "Spin" in parent
 
 
 def _browses(button: QWidget) -> bool:

@@ -215,7 +215,8 @@ def test_a_wrong_address_is_reported_every_time(address, monkeypatch) -> None:
     assert left_over(before) == set()
 
 
-def test_a_lost_connection_leaves_nothing_behind() -> None:
+@pytest.mark.leaves_behind("the logs named in the messages")
+def test_a_lost_connection_leaves_no_thread_behind() -> None:
     before = set(threading.enumerate())
     with Engine() as engine:
         for _ in range(2):

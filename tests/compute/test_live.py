@@ -232,6 +232,7 @@ def test_no_plane_is_used_if_its_stack_cannot_be_used(engine, cells, tmp_path):
     job.wait(PATIENCE_S)
 
 
+@pytest.mark.leaves_behind("the new process of the shared engine")
 def test_a_killed_worker_is_reported_and_the_saved_session_remains(
     engine: Engine, cells, tmp_path: Path
 ):

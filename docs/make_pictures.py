@@ -48,7 +48,7 @@ def trimmed(picture: Image.Image) -> Image.Image:
 
 
 def shrink(source: Path, target: Path) -> int:
-    """Save as a small file, gives its size in bytes: in full colour where that is little."""
+    """Save as a small file, in full colour if it is small enough; return its size in bytes."""
     picture = trimmed(Image.open(source).convert("RGB"))
     picture.save(target, optimize=True)
     if target.stat().st_size > LITTLE_BYTES:
@@ -60,7 +60,7 @@ def shrink(source: Path, target: Path) -> int:
 
 
 def strip(pictures: list[Path], target: Path) -> None:
-    """Put pictures side by side, as high as the lowest."""
+    """Join pictures side by side, as high as the lowest."""
     opened = [Image.open(picture).convert("RGB") for picture in pictures]
     height = min(*(picture.height for picture in opened), STRIP_PX)
     scaled = [p.resize((round(p.width * height / p.height), height)) for p in opened]
@@ -74,7 +74,7 @@ def strip(pictures: list[Path], target: Path) -> None:
 
 
 def main() -> None:
-    """Take all pictures, then replace the old ones."""
+    """Make all pictures, then replace the old ones."""
     with tempfile.TemporaryDirectory() as folder:
         take(Path(folder), sys.argv[1:])
         IMAGES.mkdir(exist_ok=True)

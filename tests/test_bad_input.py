@@ -79,7 +79,7 @@ def test_the_table_has_every_case():
 @pytest.mark.parametrize("sentence", [row[2] for row in TABLE], ids=[row[0] for row in TABLE])
 def test_a_message_names_what_was_expected_or_what_to_do(sentence):
     assert sentence.endswith(".")
-    assert re.search(r"[Ee]xpected|should be|[.:] ([A-Z]|say|give|for example)|^Give ", sentence)
+    assert re.search(r"[Ee]xpected|should be|[.:] ([A-Z]|for example)", sentence)
     assert not re.search(r"Traceback|Error\b|Errno|<class|object at 0x|NoneType", sentence)
 
 
@@ -172,8 +172,8 @@ def evaluation_of_another_size(here):
     cases.save(here / "a.tif", cases.objects())
     cases.save(here / "b.tif", cases.objects((41, 48)))
     return ["evaluate", "a.tif", "b.tif", "--out", "scores"], (
-        "'b': The prediction has shape (40, 48) and the truth (41, 48): expected the same. Choose "
-        "two of the same image, at the same scale and crop."
+        "'b': The prediction has shape (40, 48) and the ground truth (41, 48): expected the same. "
+        "Choose labels of the same image, at the same scale and crop."
     )
 
 

@@ -105,7 +105,7 @@ def test_files_without_partner_are_named(
     result = cli("evaluate {} {} --json", results, truth)
     values = json.loads(result.stdout)
     assert [image["image"] for image in values["images"]] == ["cell_0", "cell_1"]
-    assert "other (truth)" in values["unmatched"]
+    assert "other (ground truth)" in values["unmatched"]
     assert "cell_4 (prediction)" in values["unmatched"]
     assert "without a match" in result.stderr
 

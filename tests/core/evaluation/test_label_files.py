@@ -31,7 +31,7 @@ def test_folders_match_whatever_ends_the_names_have(tmp_path: Path) -> None:
         ("b", "b_cp_masks.png", "b_mask.tif"),
     ]
     assert [m.image and m.image.name for m in found.matches] == ["a.png", None]
-    assert found.unmatched == ("d (truth)", "c (prediction)")
+    assert found.unmatched == ("d (ground truth)", "c (prediction)")
 
 
 def test_results_go_before_images_and_probabilities(tmp_path: Path) -> None:

@@ -153,8 +153,8 @@ def test_stack_comes_apart_into_planes_or_volumes():
     ("prediction", "truth", "sentence"),
     [
         (np.zeros((2, 2)), np.zeros((2, 2), int), "prediction has data type float64"),
-        (np.zeros((2, 2), int), np.full((2, 2), -1), "lowest id of the truth is -1"),
-        (np.zeros((2, 2), int), np.zeros((2, 3), int), r"\(2, 2\) and the truth \(2, 3\)"),
+        (np.zeros((2, 2), int), np.full((2, 2), -1), "lowest id of the ground truth is -1"),
+        (np.zeros((2, 2), int), np.zeros((2, 3), int), r"\(2, 2\) and the ground truth \(2, 3\)"),
         (np.zeros((2, 2), int), np.array([["a", "b"]] * 2), "data type <U1"),
         (np.arange(400).reshape(20, 20), np.zeros((20, 20), int), "as instances"),
         (np.full((2, 2), 70_000), np.zeros((2, 2), int), "as instances"),

@@ -45,7 +45,9 @@ def with_areas(
         if not (source.is_dir() and areas.is_dir()):
             return list(matches)
     if not exists(areas):
-        raise SettingsError(f"There is no file or folder of annotated areas '{areas}'.")
+        raise SettingsError(
+            f"There is no file or folder of annotated areas '{areas}'. Check the name."
+        )
     if is_image_file(areas):
         if len(matches) != 1:
             raise SettingsError(

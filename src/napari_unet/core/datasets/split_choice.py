@@ -82,5 +82,7 @@ def _split_of_table(path: Path, names: Sequence[str]) -> Split:
     for index, where in enumerate(found):
         places[_SIDES[where or ""]].append(index)
     if not places["train"]:
-        raise SettingsError(f"The table '{path.name}' leaves no image to train on.")
+        raise SettingsError(
+            f"The table '{path.name}' leaves no image to train on. Assign at least one to train."
+        )
     return Split(tuple(places["train"]), tuple(places["validation"]), "table")

@@ -95,7 +95,10 @@ def error_map(
     SettingsError
         If the threshold is not in (0, 1], or the kind is unknown.
     """
-    prediction, truth = checked_labels(prediction, "prediction"), checked_labels(truth, "truth")
+    prediction, truth = (
+        checked_labels(prediction, "prediction"),
+        checked_labels(truth, "ground truth"),
+    )
     mask = check_same_shape(prediction, truth, annotated)
     if kind not in ("instances", "semantic"):
         raise SettingsError(f"The kind is {kind!r}: expected 'instances' or 'semantic'.")

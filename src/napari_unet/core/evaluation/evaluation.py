@@ -295,7 +295,10 @@ def _check_settings(
 def _parts(
     prediction: ArrayLike, truth: ArrayLike, annotated: ArrayLike | None, ndim: int
 ) -> Iterator[tuple[tuple[int, ...], NDArray[Any], NDArray[Any], NDArray[np.bool_] | None]]:
-    prediction, truth = checked_labels(prediction, "prediction"), checked_labels(truth, "truth")
+    prediction, truth = (
+        checked_labels(prediction, "prediction"),
+        checked_labels(truth, "ground truth"),
+    )
     mask = check_same_shape(prediction, truth, annotated)
     if truth.size == 0 or (mask is not None and not mask.any()):
         raise LabelsError(

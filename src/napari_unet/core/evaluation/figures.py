@@ -157,7 +157,10 @@ def _prepare(
     row: Comparison, kind: Kind, classes: Mapping[int, str] | None, background: int
 ) -> _Row:
     name, image, truth, prediction, *area = row
-    truth, prediction = checked_labels(truth, "truth"), checked_labels(prediction, "prediction")
+    truth, prediction = (
+        checked_labels(truth, "ground truth"),
+        checked_labels(prediction, "prediction"),
+    )
     mask = check_same_shape(prediction, truth, area[0] if area else None)
     report = evaluate(
         prediction,

@@ -171,7 +171,7 @@ def _match_folders(prediction: Path, truth: Path, pictures: dict[str, Path]) -> 
             f"'{truth}' ({_examples(true)}): expected equal names, apart from suffixes such as "
             f"{', '.join(LABEL_SUFFIXES[:3])}. Rename the files, or choose other folders."
         )
-    without_prediction = [f"{name} (truth)" for name in true if name not in predicted]
+    without_prediction = [f"{name} (ground truth)" for name in true if name not in predicted]
     without_truth = [f"{name} (prediction)" for name in predicted if name not in true]
     return LabelMatches(matches, (*without_prediction, *without_truth))
 

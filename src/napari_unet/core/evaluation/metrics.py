@@ -144,7 +144,10 @@ def pixel_counts(
     LabelsError
         If the arrays are not labels, differ in shape, or contain an id that is not in `classes`.
     """
-    prediction, truth = checked_labels(prediction, "prediction"), checked_labels(truth, "truth")
+    prediction, truth = (
+        checked_labels(prediction, "prediction"),
+        checked_labels(truth, "ground truth"),
+    )
     mask = check_same_shape(prediction, truth, annotated)
     if mask is not None:
         prediction, truth = prediction[mask], truth[mask]
@@ -172,7 +175,10 @@ def foreground_counts(
 
     Parameters and errors as for `pixel_counts`.
     """
-    prediction, truth = checked_labels(prediction, "prediction"), checked_labels(truth, "truth")
+    prediction, truth = (
+        checked_labels(prediction, "prediction"),
+        checked_labels(truth, "ground truth"),
+    )
     mask = check_same_shape(prediction, truth, annotated)
     p, t = prediction > 0, truth > 0
     n, n_true, n_predicted = p.size, int(np.count_nonzero(t)), int(np.count_nonzero(p))

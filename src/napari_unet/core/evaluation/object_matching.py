@@ -130,7 +130,10 @@ def overlaps(
 
     Parameters and errors as for `object_scores`.
     """
-    prediction, truth = checked_labels(prediction, "prediction"), checked_labels(truth, "truth")
+    prediction, truth = (
+        checked_labels(prediction, "prediction"),
+        checked_labels(truth, "ground truth"),
+    )
     mask = check_same_shape(prediction, truth, annotated)
     prediction_px, truth_px = prediction.ravel(), truth.ravel()
     if mask is not None:

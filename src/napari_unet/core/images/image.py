@@ -205,8 +205,8 @@ class Image:
             else:
                 known = ", ".join(names or (str(i) for i in range(self.channels)))
                 raise ImageError(
-                    f"'{self.name}' has no channel {channel!r}: it has {self.channels} "
-                    f"channel(s), {known}. Choose one of these."
+                    f"'{self.name}' has no channel {channel!r}. It has "
+                    f"{self.channels} channel(s): {known}. Choose one of these."
                 )
         if "C" not in self.axes:
             if len(indices) == 1:

@@ -130,16 +130,16 @@ def check_same_shape(
     """
     if prediction.shape != truth.shape:
         raise LabelsError(
-            f"The prediction has shape {prediction.shape} and the truth {truth.shape}: expected "
-            "the same. Choose two of the same image, at the same scale and crop."
+            f"The prediction has shape {prediction.shape} and the ground truth {truth.shape}: "
+            "expected the same. Choose labels of the same image, at the same scale and crop."
         )
     if annotated is None:
         return None
     mask = np.asarray(annotated).astype(bool)
     if mask.shape != truth.shape:
         raise LabelsError(
-            f"The annotated area has shape {mask.shape} and the truth {truth.shape}: expected "
-            "the same. Choose the area that was drawn on this image."
+            f"The annotated area has shape {mask.shape} and the ground truth {truth.shape}: "
+            "expected the same. Choose the area that was drawn on this image."
         )
     return mask
 

@@ -136,7 +136,10 @@ def _device(name: str) -> torch.device:
     except RuntimeError:
         raise DeviceError(f"Device {name!r}: expected auto, cpu, cuda, cuda:1 or mps.") from None
     if kind == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise DeviceError(f"Device {name!r}: there are {torch.cuda.device_count()} CUDA devices.")
+        raise DeviceError(
+            f"Device {name!r}: this computer has {torch.cuda.device_count()} CUDA device(s), "
+            "numbered from 0. Choose one of them, or auto."
+        )
     return device
 
 

@@ -50,7 +50,7 @@ class Division:
         how = "a block of the same image, separated by a gap"
         if self.kind == "groups":
             how = f"{c['validation_images']} image(s) of {c['validation_groups']} group(s)"
-            how += f", {c['shared_groups'] or 'none'} of them also trained on"
+            how += f", {c['shared_groups'] or 'none'} of them also used for training"
         return f"{text}; validating on {how}, {c['validation_objects']} objects"
 
 

@@ -49,7 +49,7 @@ OBJECT_HELP = {
 _HELP = {
     "hit": "Ground-truth objects that a prediction matches.",
     "split": "Ground-truth objects that were predicted in two or more pieces.",
-    "merged": "Ground-truth objects that were predicted as one with another.",
+    "merged": "Ground-truth objects that were predicted as one object.",
     "wrong class": "Pixels of a class predicted as another class.",
 }
 _PIXEL_HELP = {
@@ -77,7 +77,7 @@ def category_help(kind: str, categories: Iterable[str]) -> str:
     from napari_unet.core.evaluation.report import DEFINITIONS
 
     texts = DEFINITIONS | _HELP
-    numbers = "Ground-truth objects, each counted once, except invented objects."
+    numbers = "Counts of ground-truth objects; for invented objects, of predicted ones."
     if kind == "semantic":
         texts, numbers = texts | _PIXEL_HELP, "Pixels that the error layer shows in this colour."
     helped = {name.capitalize(): texts[name] for name in categories}

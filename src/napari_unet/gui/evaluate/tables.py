@@ -185,7 +185,7 @@ def export_csv(
         "object_errors.csv": errors.objects if errors is not None else (),
         "evaluation.csv": [{"what": k, "value": v} for k, v in settings.items()]
         + [{"what": "note", "value": note} for note in report.notes]
-        + [{"what": "without a partner", "value": name} for name in report.unmatched],
+        + [{"what": "without a counterpart", "value": name} for name in report.unmatched],
     }
     written = list(write_report(report, folder))
     for name, rows in tables.items():

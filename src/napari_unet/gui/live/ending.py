@@ -66,5 +66,5 @@ def state_words(state: LiveState) -> str:
 
 def _score_words(score: float | None) -> str:
     if score is None:
-        return "A score needs more strokes."
+        return "Paint more strokes to get a score."
     return f"It predicted {score:.0%} of your latest strokes before learning them."

@@ -185,7 +185,8 @@ class MoreFields(Collapsible):
         self.seed: Any = w.SpinBox(
             name="seed",
             max=2**31 - 1,
-            tooltip="Start of all random numbers. The same seed and data produce the same model.",
+            tooltip="Starting value of all random numbers. The same seed and data produce the "
+            "same model.",
         )
         self.device: Any = w.ComboBox(
             name="device",

@@ -154,7 +154,7 @@ def pickled_model(here):
 def no_images_to_predict(here):
     cases.model_file(here)
     return ["predict", "model.safetensors", "*.tif"], (
-        "No file matches the pattern '*.tif'. Check it, and quote it."
+        "No file matches the pattern '*.tif'. Check it, and put it in quotes."
     )
 
 
@@ -164,7 +164,7 @@ def results_already_there(here):
     cases.save(here / "results" / "cells_labels.tif", cases.objects())
     return ["predict", "model.safetensors", "cells.tif"], (
         "'results' already holds 1 result(s), for example 'cells_labels.tif'. Choose another "
-        "folder, or allow replacing results (--overwrite)."
+        "folder, or replace the results (--overwrite)."
     )
 
 

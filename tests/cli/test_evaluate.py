@@ -107,7 +107,7 @@ def test_files_without_partner_are_named(
     assert [image["image"] for image in values["images"]] == ["cell_0", "cell_1"]
     assert "other (ground truth)" in values["unmatched"]
     assert "cell_4 (prediction)" in values["unmatched"]
-    assert "without a match" in result.stderr
+    assert "without a counterpart" in result.stderr
 
 
 def test_a_model_is_scored_on_the_images_it_was_validated_on(

@@ -26,7 +26,7 @@ _EPILOG = """
 
 `napari-unet evaluate results nuclei_test/masks`
 
-Exit codes: 0 success, 1 error (explained in a sentence), 2 wrong usage, 3 some files failed,
+Exit codes: 0 success, 1 error (explained in a message), 2 wrong usage, 3 some files failed,
 130 interrupted.
 """
 

@@ -44,9 +44,9 @@ EPILOG = """
 
 Score two folders of label files, matched by name, or two files:
 
-`napari-unet evaluate results truth --images images --out scores`
+`napari-unet evaluate results ground_truth --images images --out scores`
 
-`napari-unet evaluate cells_labels.tif cells_truth.tif`
+`napari-unet evaluate cells_labels.tif cells_ground_truth.tif`
 
 Predict and score the images that the model was validated on:
 
@@ -94,7 +94,7 @@ def evaluate(
     paths: Annotated[
         list[Path],
         typer.Argument(
-            metavar="PREDICTION TRUTH",
+            metavar="PREDICTION GROUND_TRUTH",
             help="Two label files or two folders; with --model, one folder of images with labels.",
         ),
     ],

@@ -65,7 +65,7 @@ def show_report(output: Output, report: Report, title: str, definitions: bool = 
         output.say(note)
     if report.unmatched:
         listed = ", ".join(report.unmatched[:5]) + (" ..." if len(report.unmatched) > 5 else "")
-        output.warn(f"{len(report.unmatched)} file(s) without a match: {listed}")
+        output.warn(f"{len(report.unmatched)} file(s) without a counterpart: {listed}")
 
 
 def _counts(report: Report) -> str:
@@ -73,7 +73,7 @@ def _counts(report: Report) -> str:
     text = f"{summary['images']:g} image(s)"
     if report.kind == "instances":
         true = sum(i.objects.at[0].n_true for i in report.images if i.objects)
-        text += f", {true} true objects: {summary['missed']:g} missed, "
+        text += f", {true} ground-truth objects: {summary['missed']:g} missed, "
         text += f"{summary['invented']:g} invented, {summary['split']:g} split, "
         text += f"{summary['merged']:g} merged"
     if empty := summary["images_empty"]:

@@ -31,7 +31,7 @@ def test_a_folder_gives_its_images_by_name_and_says_what_is_none(folder: Path) -
     assert {path.name: reason.split(" (")[0] for path, reason in found.skipped} == {
         "a_labels.tif": "labels or a result of 'a'",
         "deeper": "a folder",
-        "readme.txt": "not one of the formats read",
+        "readme.txt": "not a supported format",
     }
 
 

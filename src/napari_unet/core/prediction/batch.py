@@ -189,7 +189,7 @@ def _check_free(inputs: Sequence[MatchedFiles], options: BatchOptions) -> None:
     if there:
         raise SettingsError(
             f"'{options.folder}' already holds {len(there)} result(s), for example "
-            f"'{there[0].name}'. Choose another folder, or allow replacing results (--overwrite)."
+            f"'{there[0].name}'. Choose another folder, or replace the results (--overwrite)."
         )
 
 

@@ -97,7 +97,7 @@ def _expand(source: Path, skipped: list[tuple[Path, str]]) -> list[Path]:
         raise ImageError(f"There is no file or folder '{source}'. Check the name.")
     matches = [Path(p) for p in sorted(glob.glob(str(source), recursive=True))]  # noqa: PTH207
     if not matches:
-        raise ImageError(f"No file matches the pattern '{source}'. Check it, and quote it.")
+        raise ImageError(f"No file matches the pattern '{source}'. Check it, and put it in quotes.")
     return _keep_images([p for p in matches if is_image_folder(p) or not p.is_dir()], skipped)
 
 
@@ -111,7 +111,7 @@ def _keep_images(paths: Sequence[Path], skipped: list[tuple[Path, str]]) -> list
         if path.name.startswith("."):
             continue
         if not is_image_file(path):
-            reason = "a folder" if path.is_dir() else f"not one of the formats read ({known})"
+            reason = "a folder" if path.is_dir() else f"not a supported format ({known})"
             skipped.append((path, reason))
         elif owner != bare_name(path) and owner in stems:
             skipped.append((path, f"labels or a result of '{owner}'"))

@@ -44,7 +44,7 @@ def check_estimable(info: ModelInfo) -> None:
         raise SettingsError(
             f"The diameter can only be estimated with 2-D models of objects; the model "
             f"'{info.name}' predicts {what}. Set a scale (2 enlarges the image to twice its size "
-            "for the network), or leave it out."
+            "for the network), or predict at the original scale."
         )
 
 

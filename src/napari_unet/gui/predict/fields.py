@@ -109,7 +109,7 @@ class Folders:
         self.rescale = w.CheckBox(
             name="rescale",
             text="Resize to the model's pixel size",
-            tooltip="Applies to images of known pixel size, if that of the model is known too.",
+            tooltip="Resize each image to the model's pixel size, if both are known.",
         )
         self.rows = [
             row(

@@ -30,7 +30,7 @@ __all__ = ["PredictRun"]
 
 Tone = Literal["info", "good", "warning", "error"]
 
-_PREDICTING = "Predicting ..."
+_PREDICTING = "Predicting …"
 _REASONS = (
     "lower the threshold, or check that the objects resemble those of the training images in size "
     "and brightness."
@@ -125,7 +125,7 @@ class PredictRun(QObject):
 
     def _tell_start(self) -> None:
         self._starting = session().engine.state != "ready"
-        text = "Starting the compute process ..." if self._starting else _PREDICTING
+        text = "Starting the compute process …" if self._starting else _PREDICTING
         self.told.emit(text, "info")
 
     def stop(self) -> None:

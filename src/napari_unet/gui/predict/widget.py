@@ -84,7 +84,12 @@ class PredictWidget(Form):
         self.model.remove(about)
         super().__init__(
             [
-                row("Model", self.model, self.help, tooltip="A shipped or own model, or a file."),
+                row(
+                    "Model",
+                    self.model,
+                    self.help,
+                    tooltip="A shipped model, one of your own, or a file.",
+                ),
                 self._image_row,
                 row("Predict", self.scope, tooltip="Which part of the data to predict."),
                 *self.folders.rows,

@@ -40,7 +40,7 @@ def random_model(task=TWO, seed=0, **values):
 
 
 def copying_model(task):
-    """A network whose outputs' logits are the channels of the image, so that a test can set them."""
+    """A network whose outputs' logits are the channels of the image, set by the test."""
     channels = sum(head.channels for head in task.heads)
     config = UNetConfig(
         in_channels=channels,

@@ -108,8 +108,8 @@ def labels_from_layer(
         expected = " x ".join(str(n) for n in fits[spatial])
         raise LabelsError(
             f"The labels '{labels_layer.name}' have shape {shape}, but the image "
-            f"'{image_layer.name}' needs {expected} ({spatial}). Choose labels of this image, or select "
-            "the image and create labels with napari's button 'New labels layer'."
+            f"'{image_layer.name}' needs {expected} ({spatial}). Choose labels of this image, or "
+            "select the image and create labels with napari's button 'New labels layer'."
         )
     letters, at = letters.replace("1", "C"), position or {}
     labels = np.asarray(data[tuple(at.get(a, slice(None)) for a in letters)])

@@ -190,15 +190,11 @@ class HoldingQtBot(QtBot):
 
 
 @pytest.fixture
-def qtbot(qapp: QApplication, request: pytest.FixtureRequest) -> HoldingQtBot:
+def qtbot(qapp: QApplication, request: pytest.FixtureRequest) -> Iterator[HoldingQtBot]:
     """The robot of pytest-qt, which keeps the widgets added to it until they are closed."""
-    return HoldingQtBot(request)
-
-
-@pytest.fixture(scope="session")
-def may_be_left() -> frozenset[str]:
-    """Return the resources that tests of forms may leave: some rows have no parent and remain."""
-    return frozenset({"widget"})
+    robot = HoldingQtBot(request)
+    yield robot
+    robot.held.clear()  # pytest keeps the robot until all fixtures have ended
 
 
 @pytest.fixture

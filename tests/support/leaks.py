@@ -82,6 +82,8 @@ class LeakWatch:
             Kinds that may be left: thread, process, temporary or widget.
         """
         end = time.monotonic() + PATIENCE_S
+        if self._new(unchecked):
+            _finish_deletions()  # enough for closed widgets; a garbage collection is slow
         while found := self._new(unchecked):
             if time.monotonic() > end:
                 return sorted(found)

@@ -76,14 +76,15 @@ def click(table: Table, place: int, qtbot: QtBot) -> None:
 
 
 @pytest.fixture
-def widget(viewer: ViewerModel) -> EvaluateWidget:
-    return show(viewer, model="gone.safetensors", layers=["cells"])
+def widget(viewer: ViewerModel, qtbot: QtBot) -> EvaluateWidget:
+    widget = show(viewer, model="gone.safetensors", layers=["cells"])
+    qtbot.addWidget(widget.native)
+    return widget
 
 
 def test_a_newcomer_sees_seven_controls_and_the_layers_are_proposed(
     viewer: ViewerModel, widget: EvaluateWidget, qtbot: QtBot
 ) -> None:
-    qtbot.addWidget(widget.native)
     widget.native.resize(320, 800)
     widget.native.show()
     values = widget.values
@@ -142,6 +143,7 @@ def test_a_row_jumps_to_the_object(
 
 def test_planes_have_rows_that_jump(viewer: ViewerModel, qtbot: QtBot) -> None:
     widget = show(viewer, planes=3)
+    qtbot.addWidget(widget.native)
     run(widget, qtbot)
     assert [row["plane"] for row in widget.results.images.rows] == ["0", "1", "2"]
     click(widget.results.images, 2, qtbot)
@@ -174,6 +176,7 @@ def test_whatever_holds_the_labels(
             held = data.astype(container)
         viewer.add_labels(held, name=name)
     widget = EvaluateWidget(viewer)
+    qtbot.addWidget(widget.native)
     widget.fields.prediction.layer = viewer.layers["prediction"]
     run(widget, qtbot)
     assert "AP 1.000" in widget.results.headline.text()
@@ -208,8 +211,9 @@ def test_a_problem_is_shown_before_the_button_is_pressed(
     assert widget.message == ""
 
 
-def test_without_layers_a_sentence(viewer: ViewerModel) -> None:
+def test_without_layers_a_sentence(viewer: ViewerModel, qtbot: QtBot) -> None:
     widget = EvaluateWidget(viewer)
+    qtbot.addWidget(widget.native)
     assert widget.evaluate() is None
     assert widget.message.startswith("There is no prediction")
     viewer.add_labels(np.ones((9, 9), np.uint8))
@@ -229,10 +233,14 @@ def test_a_choice_stays_when_layers_come_and_is_given_up_with_its_layer(
     assert widget.values.truth in list(viewer.layers)
 
 
-def test_labels_of_another_image_are_not_proposed_as_truth(viewer: ViewerModel) -> None:
+def test_labels_of_another_image_are_not_proposed_as_truth(
+    viewer: ViewerModel, qtbot: QtBot
+) -> None:
     viewer.add_labels(np.zeros((40, 60), np.uint8), name="of another image")
     viewer.add_labels(np.zeros((64, 64), np.uint8), name="alone")
-    fields = EvaluateWidget(viewer).fields
+    widget = EvaluateWidget(viewer)
+    qtbot.addWidget(widget.native)
+    fields = widget.fields
     assert fields.prediction.layer is viewer.layers["alone"]
     assert fields.truth.layer is None
     viewer.add_labels(np.zeros((3, 64, 64), np.uint8), name="stack")
@@ -326,6 +334,7 @@ def test_notes_describe_a_known_image_and_copied_ground_truth(
 ) -> None:
     model = tmp_path / "m.safetensors"
     widget = show(viewer, model=str(model), layers=["cells"])
+    qtbot.addWidget(widget.native)
     seen = TrainedOn(
         name="a", group="a", role="training", sha256=image_hash(viewer.layers["cells"].data)
     )
@@ -358,6 +367,7 @@ def test_classes(viewer: ViewerModel, qtbot: QtBot) -> None:
     viewer.add_labels(truth, name="truth")
     viewer.add_labels(prediction, name="prediction")
     widget = EvaluateWidget(viewer)
+    qtbot.addWidget(widget.native)
     widget.fields.kind.value = "semantic"
     widget.fields.background.value = 1
     widget.fields.classes.value = "1=nothing, 2=cell, 3=border"
@@ -380,6 +390,7 @@ def test_two_folders_and_export(
         labels[4:20, 4:20] = 1
         write_labels(tmp_path / folder / f"{name}.tif", labels, "YX")
     widget = EvaluateWidget(viewer)
+    qtbot.addWidget(widget.native)
     widget.fields.source.value = "folders"
     widget.fields.prediction_folder.value = tmp_path / "predicted"
     widget.fields.truth_folder.value = tmp_path / "true"

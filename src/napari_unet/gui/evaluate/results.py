@@ -110,6 +110,9 @@ class ResultsView(Container[Widget]):
         ]
         self._pages = dict(zip(words.TABS, pages, strict=True))
         self.tabs = QTabWidget()
+        for page in pages:  # without a parent, pages never shown would outlive the window
+            page.native.setParent(self.tabs)
+            page.native.hide()
         self.tabs.setDocumentMode(True)
         bar: Any = self.tabs.tabBar()
         bar.setDrawBase(False)  # a white line in napari's dark theme

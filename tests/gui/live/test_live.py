@@ -144,7 +144,7 @@ def test_a_proposal_is_corrected_and_accepted_or_rejected(
     for row in range(5, 192, 15):
         strokes.data_setitem((np.full(192, row), np.arange(192)), truth[row])
     widget.suggest_button.native.click()
-    qtbot.waitUntil(lambda: "painted everywhere" in widget.result.text, timeout=PATIENCE_MS)
+    qtbot.waitUntil(lambda: "is painted already" in widget.result.text, timeout=PATIENCE_MS)
     widget.live_button.native.click()
     qtbot.waitUntil(lambda: not widget.live.running, timeout=PATIENCE_MS)
 

@@ -59,7 +59,7 @@ def wait_until_ready(engine: Engine) -> None:
 
 @pytest.fixture(scope="session")
 def engine() -> Iterator[Engine]:
-    """One computing process for all tests, started on first use."""
+    """One compute process for all tests, started on first use."""
     settings = {"OMP_NUM_THREADS": "2", "NAPARI_UNET_NICE": "0"}  # no need to spare napari here
     engine = Engine(environment={name: os.environ.get(name, v) for name, v in settings.items()})
     engine.start()

@@ -179,7 +179,7 @@ def test_a_widget_is_on_screen_within_half_a_second(widget: str, tmp_path: Path)
 
 @pytest.fixture
 def own_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
-    """A computing process behind the widgets that a test may kill."""
+    """A compute process behind the widgets that a test may kill."""
     monkeypatch.setenv("NAPARI_UNET_MODELS", str(tmp_path / "models"))
     monkeypatch.setenv("NAPARI_UNET_DATA_FOLDER", str(tmp_path / "data"))
     with Engine(environment={"OMP_NUM_THREADS": "1", "NAPARI_UNET_NICE": "0"}) as engine:
@@ -214,6 +214,7 @@ def last_step(widget: TrainWidget) -> int:
 
 
 @posix
+@pytest.mark.leaves_behind("the engine that tests share starts its process again")
 def test_training_and_prediction_outlive_a_killed_worker(
     qtbot: Any, engine: Engine, own_session: None
 ) -> None:

@@ -323,7 +323,7 @@ def test_where_next_is_answered_once_wherever_the_slider_went(
     assert [m.name for m in engine.heard(commands.Suggest)] == [f"{STROKES} Z=3"]
     viewer.dims.set_current_step(0, 4)
     soon(lambda: any(m.name.endswith("Z=4") for m in engine.heard(commands.ShowView)))
-    engine.answer(Ended(None, WorkerLost("The computing process ended.")))
+    engine.answer(Ended(None, WorkerLost("The compute process ended.")))
     soon(lambda: len(engine.heard(commands.Suggest)) == 2)
     for _ in range(2):
         engine.suggestion(f"{STROKES} Z=3")
@@ -392,7 +392,7 @@ def test_it_ends_with_a_sentence_where_it_cannot_go_on(
         raise ImageError("'cells' cannot be read.")
 
     monkeypatch.setattr(LivePlane, "live_image", unreadable)
-    engine.answer(Ended(None, WorkerLost("The computing process ended.")))
+    engine.answer(Ended(None, WorkerLost("The compute process ended.")))
     soon(lambda: not widget.live.running)
     assert widget.result.text == "'cells' cannot be read."
 

@@ -628,7 +628,7 @@ def test_resume_names_a_run_of_other_layers(make, viewer, played) -> None:
     job = begin(widget, played)
     trained_files(job.request)
     (job.request.run_folder / "state.safetensors").write_bytes(b"state")
-    job.post(Ended(None, WorkerLost("The computing process ended without warning.")))
+    job.post(Ended(None, WorkerLost("The compute process ended without warning.")))
     wait(lambda: not widget.controller.busy)
     settle(widget)
     assert widget.resume_button.text == "Resume"
@@ -731,7 +731,7 @@ def test_a_dead_worker_is_a_message_and_resume_is_live(make, viewer, played) -> 
     job = begin(widget, played)
     trained_files(job.request)
     (job.request.run_folder / "state.safetensors").write_bytes(b"state")
-    job.post(Ended(None, WorkerLost("The computing process ended without warning.")))
+    job.post(Ended(None, WorkerLost("The compute process ended without warning.")))
     wait(lambda: not widget.controller.busy)
     assert "ended without warning" in widget.result.text
     assert widget.result.kind == "error"

@@ -38,6 +38,7 @@ test-lowest: screen
 lint: setup
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+	@$(BIN)/python scripts/check_english.py
 
 types: setup
 	@$(BIN)/mypy

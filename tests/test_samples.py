@@ -259,7 +259,8 @@ def read_only() -> Iterator[Path]:
     """A folder that cannot be written to, not even by root."""
     import requests  # noqa: F401  (import before the change of user, who cannot read it)
 
-    with tempfile.TemporaryDirectory() as name:
+    # Not below pytest's folder, which other users cannot enter.
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
         Path(name).chmod(0o555)
         was_root = hasattr(os, "geteuid") and os.geteuid() == 0
         if was_root:

@@ -189,6 +189,18 @@ class HoldingQtBot(QtBot):
         super().addWidget(widget, **options)
 
 
+CHECKED = {"app", "evaluate", "forms", "layers"}
+"""Folders whose tests leave nothing at all; in the others, widgets start shared engines."""
+
+
+@pytest.fixture
+def may_be_left(request: pytest.FixtureRequest) -> frozenset[str]:
+    """Return the kinds of resources that a test of this folder may leave."""
+    if request.path.parent.name in CHECKED:
+        return frozenset()
+    return frozenset({"process", "temporary", "thread", "widget"})
+
+
 @pytest.fixture
 def qtbot(qapp: QApplication, request: pytest.FixtureRequest) -> Iterator[HoldingQtBot]:
     """The robot of pytest-qt, which keeps the widgets added to it until they are closed."""

@@ -306,5 +306,5 @@ def test_shapes_that_do_not_fit_are_said_in_a_sentence(plane):
         sample_patch(image, labels[:, 1:], None, (5, 5), (8, 8), none, rng)
     with pytest.raises(LabelsError, match="annotated area has"):
         sample_patch(image, labels, labels[1:] > 0, (5, 5), (8, 8), none, rng)
-    with pytest.raises(ImageError, match="3 dimensions"):
+    with pytest.raises(ImageError, match="3 dimension\\(s\\)"):
         sample_patch(image, labels, None, (5, 5), (8, 8, 8), none, rng)

@@ -155,8 +155,9 @@ def test_without_an_image_it_says_what_to_do(widget: TrainWidget) -> None:
     assert "No image is open" in widget.result.text
 
 
+@pytest.mark.leaves_behind("the engine that tests share starts its process again")
 def test_strokes_made_while_the_worker_is_killed_are_learned_afterwards(
-    viewer: ViewerModel, widget: TrainWidget, cells: Any, qtbot: Any, adopting: Any
+    viewer: ViewerModel, widget: TrainWidget, cells: Any, qtbot: Any
 ) -> None:
     pixels, truth = cells
     viewer.add_image(pixels, name="cells")
@@ -167,11 +168,10 @@ def test_strokes_made_while_the_worker_is_killed_are_learned_afterwards(
     qtbot.waitUntil(lambda: len(widget.pairs.rows) == 1, timeout=PATIENCE_MS)
     widget.live_button.native.click()
     qtbot.waitUntil(lambda: heard.state is not None and heard.state.step > 0, timeout=PATIENCE_MS)
-    with adopting():  # the session's engine starts its process again
-        os.kill(session().engine.pid, signal.SIGKILL)
-        strokes.data[140] = truth[140]
-        digest = Canvas(np.zeros((1, 192, 192)), np.asarray(strokes.data)).digest()
-        qtbot.waitUntil(lambda: digest in heard.state.digests.values(), timeout=PATIENCE_MS)
+    os.kill(session().engine.pid, signal.SIGKILL)
+    strokes.data[140] = truth[140]
+    digest = Canvas(np.zeros((1, 192, 192)), np.asarray(strokes.data)).digest()
+    qtbot.waitUntil(lambda: digest in heard.state.digests.values(), timeout=PATIENCE_MS)
     assert widget.live.running
     widget.live_button.native.click()
     qtbot.waitUntil(lambda: not widget.live.running, timeout=PATIENCE_MS)

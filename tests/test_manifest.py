@@ -121,9 +121,9 @@ def test_every_sample_opens_and_names_its_licence(
         assert about["citation"] in shown
 
 
-@pytest.mark.leaves_behind("widgets start the engine of the session, which ends with napari")
 @pytest.mark.parametrize("name", list(WIDGETS))
-def test_every_widget_opens(viewer: Any, name: str) -> None:
+def test_every_widget_opens(viewer: Any, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("napari_unet.gui.app.session._EngineStart.start", lambda *_: None)
     dock, widget = viewer.window.add_plugin_dock_widget(PLUGIN, name)
     assert dock.name.startswith(name)
     assert widget is not None

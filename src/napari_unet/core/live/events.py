@@ -165,3 +165,4 @@ class LiveFinished:
 
 
 LiveEvent = LiveState | LivePreview | LiveSuggestion | LiveTrouble | LiveFinished
+"""Any event that `run_live` yields."""

@@ -1,6 +1,7 @@
 """README and documentation: Python examples run and every relative link has a target."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,16 @@ def test_the_python_example_runs(
         exec(LONG.sub(SHORT, block), {})  # shorten the training
     assert "nuclei" in capsys.readouterr().out.splitlines()[-1]
     assert (tmp_path / "run" / "best.safetensors").is_file()
+
+
+@pytest.fixture(autouse=True)
+def figures_without_a_window() -> Iterator[None]:
+    """Draw the figures of examples without a screen, and close them."""
+    import matplotlib.pyplot as plt
+
+    plt.switch_backend("agg")
+    yield
+    plt.close("all")
 
 
 @pytest.mark.parametrize("page", EXAMPLES[1:], ids=lambda page: page.name)

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tifffile
-from PIL import Image as PilImage
+from data_files import put
 
 from napari_unet.core.datasets.folder_layouts import LABEL_SUFFIXES
 from napari_unet.core.datasets.pairs import (
@@ -13,16 +12,6 @@ from napari_unet.core.datasets.pairs import (
     load_pairs,
 )
 from napari_unet.core.errors import ImageError, LabelsError
-
-
-def put(path, data=None):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    data = np.eye(8, dtype=np.uint8) if data is None else data
-    if path.suffix == ".png":
-        PilImage.fromarray(data).save(path)
-    else:
-        tifffile.imwrite(path, data, photometric="rgb" if data.shape[-1] == 3 else "minisblack")
-    return path
 
 
 def reasons(dataset):

@@ -2,33 +2,13 @@
 
 from pathlib import Path
 
-import numpy as np
 import pytest
-import tifffile
-from PIL import Image as PilImage
+from data_files import put
 
 from napari_unet.core.datasets.pairs import (
     find_pairs,
 )
 from napari_unet.core.errors import SettingsError
-
-
-def put(path, data=None):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    data = np.eye(8, dtype=np.uint8) if data is None else data
-    if path.suffix == ".png":
-        PilImage.fromarray(data).save(path)
-    else:
-        tifffile.imwrite(path, data, photometric="rgb" if data.shape[-1] == 3 else "minisblack")
-    return path
-
-
-@pytest.fixture
-def tiles(tmp_path):
-    for name in ("f1_t1", "f1_t2", "f2_t1"):
-        put(tmp_path / "d" / "images" / f"{name}.tif")
-        put(tmp_path / "d" / "masks" / f"{name}.tif")
-    return tmp_path / "d"
 
 
 def test_groups_from_pattern_table_and_folder(tiles):

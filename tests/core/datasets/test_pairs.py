@@ -4,8 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tifffile
-from PIL import Image as PilImage
+from data_files import put
 
 from napari_unet.core.datasets.label_check import check_labels, repair_labels
 from napari_unet.core.datasets.pairs import (
@@ -18,34 +17,6 @@ from napari_unet.core.datasets.pairs import (
 from napari_unet.core.errors import ImageError, LabelsError
 from napari_unet.core.images.image import Image
 from napari_unet.core.io.image_files import write_image, write_labels
-
-
-def put(path, data=None):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    data = np.eye(8, dtype=np.uint8) if data is None else data
-    if path.suffix == ".png":
-        PilImage.fromarray(data).save(path)
-    else:
-        tifffile.imwrite(path, data, photometric="rgb" if data.shape[-1] == 3 else "minisblack")
-    return path
-
-
-# --- layouts -----------------------------------------------------------------------------------
-
-
-# --- skipped files -------------------------------------------------------------------------------
-
-
-# --- groups --------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def tiles(tmp_path):
-    for name in ("f1_t1", "f1_t2", "f2_t1"):
-        put(tmp_path / "d" / "images" / f"{name}.tif")
-        put(tmp_path / "d" / "masks" / f"{name}.tif")
-    return tmp_path / "d"
-
 
 # --- loading -------------------------------------------------------------------------------------
 
@@ -133,9 +104,6 @@ def test_pairs_from_arrays():
     assert [p.name for p in pairs] == ["image 0", "b"]
     with pytest.raises(LabelsError, match=r"2 image\(s\) and 1 label arrays"):
         pairs_from_arrays([image, image], [labels])
-
-
-# --- splits --------------------------------------------------------------------------------------
 
 
 # --- real data -----------------------------------------------------------------------------------

@@ -1,6 +1,5 @@
 """Predicting files: what counts as an input, what results are called, what exceeds memory."""
 
-import csv
 import gc
 import tempfile
 import weakref
@@ -10,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from batch_models import CLASSES, blobs, make_model
+from batch_models import CLASSES, blobs, bright_dots, make_model, rows_of, threshold_model
 
 from napari_unet.core.errors import Cancelled, SettingsError, StorageError
 from napari_unet.core.evaluation.measure import measure_objects
@@ -23,7 +22,6 @@ from napari_unet.core.prediction import batch, prediction
 from napari_unet.core.prediction.batch import BatchOptions, FileFailed, FilePredicted, predict_files
 from napari_unet.core.prediction.batch_inputs import find_inputs
 from napari_unet.core.prediction.batch_tables import measure_prediction
-from napari_unet.core.tasks.decoders import VoteDecoder
 from napari_unet.core.tasks.instances import Instances
 from napari_unet.core.tasks.semantic import ClassInfo, Semantic
 
@@ -139,31 +137,6 @@ def test_a_stopped_image_leaves_nothing_half_written(
         )
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
     assert names == ["a_labels.tif", "summary.csv"]
-
-
-def rows_of(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
-def bright_dots(n: int, shape: tuple[int, int] = (64, 64)) -> np.ndarray:
-    image = np.zeros(shape, np.uint8)
-    for i in range(n):
-        image[5 + 20 * (i // 3) : 15 + 20 * (i // 3), 5 + 20 * (i % 3) : 15 + 20 * (i % 3)] = 200
-    return image
-
-
-def threshold_model() -> Model:
-    """Finds as objects what is brighter than half of the range."""
-    model = make_model(Instances(decoder=VoteDecoder(min_votes=5)), norm="none")
-    for weights in model.weights.values():
-        weights.zero_()
-    for name in ("encoder.0.0", "encoder.0.2", "decoder.0.2"):
-        model.weights[f"{name}.weight"][0, 0, 1, 1] = 1
-    model.weights["decoder.0.0.weight"][0, 2, 1, 1] = 1  # the skip connection
-    model.weights["head.weight"][:2, 0] = 20
-    model.weights["head.bias"][:2] = -10
-    return model
 
 
 def test_images_are_brought_to_the_pixel_size_of_the_model(tmp_path: Path) -> None:

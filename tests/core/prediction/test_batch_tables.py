@@ -1,6 +1,5 @@
 """Tables of a batch: they grow with each file and are never half written."""
 
-import csv
 import errno
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from batch_models import bright_dots, rows_of, threshold_model
 
 from napari_unet.core.errors import SettingsError, StorageError
 from napari_unet.core.images.image import Image, PixelSize
@@ -18,7 +18,6 @@ from napari_unet.core.models.unet import UNet
 from napari_unet.core.models.unet_config import UNetConfig
 from napari_unet.core.prediction.batch import BatchOptions, FilePredicted, predict_files
 from napari_unet.core.prediction.batch_inputs import find_inputs
-from napari_unet.core.tasks.decoders import VoteDecoder
 from napari_unet.core.tasks.instances import Instances
 from napari_unet.core.tasks.semantic import ClassInfo, Semantic
 
@@ -41,31 +40,6 @@ def folder(tmp_path: Path) -> Path:
     for name in ("b.tif", "a.tif"):
         write_image(path / name, Image(np.arange(32 * 32, dtype=np.uint16).reshape(32, 32), "YX"))
     return path
-
-
-def rows_of(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
-def bright_dots(n: int, shape: tuple[int, int] = (64, 64)) -> np.ndarray:
-    image = np.zeros(shape, np.uint8)
-    for i in range(n):
-        image[5 + 20 * (i // 3) : 15 + 20 * (i // 3), 5 + 20 * (i % 3) : 15 + 20 * (i % 3)] = 200
-    return image
-
-
-def threshold_model() -> Model:
-    """Finds as objects what is brighter than half of the range."""
-    model = make_model(Instances(decoder=VoteDecoder(min_votes=5)), norm="none")
-    for weights in model.weights.values():
-        weights.zero_()
-    for name in ("encoder.0.0", "encoder.0.2", "decoder.0.2"):
-        model.weights[f"{name}.weight"][0, 0, 1, 1] = 1
-    model.weights["decoder.0.0.weight"][0, 2, 1, 1] = 1  # the skip connection
-    model.weights["head.weight"][:2, 0] = 20
-    model.weights["head.bias"][:2] = -10
-    return model
 
 
 def test_tables_grow_with_each_file_whatever_columns_it_brings(tmp_path: Path) -> None:

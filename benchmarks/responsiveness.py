@@ -292,8 +292,7 @@ def set_up(
 ) -> None:
     more = train.more
     more.unit.value, more.budget.value = "steps", 1_000_000
-    more.depth.value, more.base_channels.value, more.patch_px.value = 3, base_channels, 128
-    more.validation.value = 0
+    more.settings.show(depth=3, base_channels=base_channels, patch_px=128, validation_fraction=0)
     viewer.layers.selection.active = viewer.layers["field"]
     predict.model.choose(model)
     predict.image.layer = viewer.layers["slide"]

@@ -43,7 +43,7 @@ def open_sample(person: Any, name: str) -> tuple[Any, Any]:
 def set_budget(person: Any, train: Any, steps: int) -> None:
     """Set a small network that learns quickly, and a number of steps unless a time is set."""
     train.more.expanded = True
-    train.more.base_channels.value, train.more.patch_px.value = 8, 128
+    train.more.settings.show(base_channels=8, patch_px=128)
     if not TRAIN_S:
         person.pick(train.more.unit, "steps")
         train.more.budget.value = steps

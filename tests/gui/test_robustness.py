@@ -74,8 +74,8 @@ train, predict, evaluate = (
     for name in ("Train", "Predict", "Evaluate")
 )
 more = train.more
-more.depth.value, more.base_channels.value, more.patch_px.value = 1, 4, 64
-more.validation.value, more.learning_rate.value = 0, "0.01"
+more.settings.show(depth=1, base_channels=4, patch_px=64, validation_fraction=0)
+more.learning_rate.value = "0.01"
 more.unit.value, more.budget.value = "steps", 1_000_000
 
 wait(lambda: predict.run_button.enabled, "a form to predict")
@@ -200,8 +200,8 @@ def train_widget(viewer: ViewerModel, steps: int) -> TrainWidget:
     widget = TrainWidget(viewer)
     more = widget.more
     more.unit.value, more.budget.value = "steps", steps
-    more.depth.value, more.base_channels.value, more.patch_px.value = 1, 4, 64
-    more.validation.value, more.device.value = 0, "cpu"
+    more.settings.show(depth=1, base_channels=4, patch_px=64, validation_fraction=0)
+    more.device.value = "cpu"
     wait(lambda: widget.summary and not widget.looking, "a form")
     return widget
 

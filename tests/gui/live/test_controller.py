@@ -43,9 +43,7 @@ def ready_widget(viewer: Any, steps: int) -> TrainWidget:
     widget.fields.meaning.value = "strokes"
     widget.more.unit.value = "steps"
     widget.more.budget.value = steps
-    widget.more.depth.value, widget.more.base_channels.value = 1, 4
-    widget.more.patch_px.value = 64
-    widget.more.validation.value = 0
+    widget.more.settings.show(depth=1, base_channels=4, patch_px=64, validation_fraction=0)
     widget.more.device.value = "cpu"
     wait(lambda: widget.summary and not widget.looking)
     return widget

@@ -107,8 +107,10 @@ def test_efforts_differ_and_the_fields_below_win() -> None:
     assert minutes == sorted(minutes)
     assert minutes[0] == 3
     form = replace(
-        OBJECTS, budget={"epochs": 7}, depth=2, base_channels=8, patch_px=64,
-        learning_rate=1e-4, augmentation="none", seed=5, device="cuda:1", validation_fraction=0,
+        OBJECTS, budget={"epochs": 7}, learning_rate=1e-4, augmentation="none", device="cuda:1",
+        settings={
+            "depth": 2, "base_channels": 8, "patch_px": 64, "seed": 5, "validation_fraction": 0,
+        },
     )  # fmt: skip
     settings = training_settings(form)
     assert settings.budget.epochs == 7
@@ -133,7 +135,11 @@ def test_the_curve_has_several_points_within_any_budget(pixels: int, effort: str
             STROKES,
             ["Only class 1", "background"],
         ),
-        ([field()], replace(OBJECTS, patch_px=100), ["The patch size is 100 px", "Use 96"]),
+        (
+            [field()],
+            replace(OBJECTS, settings={"patch_px": 100}),
+            ["The patch size is 100 px", "Use 96"],
+        ),
         ([field()], replace(OBJECTS, budget={"minutes": -1}), ["minutes", "-1"]),
         ([field()], replace(OBJECTS, name="a/b"), ["cannot be called 'a/b'"]),
         ([field()], replace(OBJECTS, name=""), ["cannot be called"]),
@@ -181,7 +187,7 @@ def test_issues_say_which_pair_they_are_about() -> None:
 def test_the_line_foresees_the_division_that_training_makes(n, fraction, form) -> None:
     pairs = [field(f"cells {i}", seed=i) for i in range(n)] + [stack_with_three_painted_planes()]
     division = divide(pairs, UNetConfig(), fraction, 0)
-    outlook = summarise_run(pairs, replace(form, validation_fraction=fraction))
+    outlook = summarise_run(pairs, replace(form, settings={"validation_fraction": fraction}))
     expected = {"none": "no validation", "block": "a strip of each image", "groups": "validation: "}
     assert expected[division.kind] in outlook.summary
     if division.kind == "groups":

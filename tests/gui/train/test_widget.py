@@ -162,7 +162,8 @@ def test_a_newcomer_sees_at_most_seven_controls(make, viewer) -> None:
     shown = [
         widget.source, widget.fields.meaning, widget.fields.start, widget.fields.effort,
         widget.train_button, widget.resume_button, widget.repair_button, widget.folder,
-        *(getattr(widget.more, n) for n in ("seed", "depth", "unit", "budget", "name_of_model")),
+        *(widget.more.settings.widgets[n] for n in ("seed", "depth")),
+        *(getattr(widget.more, n) for n in ("unit", "budget", "name_of_model")),
         *(getattr(widget.data, n) for n in ("axes", "channels", "separate")),
     ]  # fmt: skip
     visible = [w for w in shown if not w.native.visibleRegion().isEmpty()]
@@ -338,7 +339,7 @@ def test_fine_tuning_is_short_and_gentle(make, viewer, played, tmp_path: Path) -
     widget.fields.start.choose(path)
     settle(widget)
     assert widget.summary.startswith("starting from 'base'")
-    assert not widget.more.depth.enabled  # the start model determines it
+    assert not widget.more.settings.widgets["depth"].enabled  # the start model determines it
     settings = begin(widget, played).request.settings
     assert settings.budget.minutes == 1
     assert settings.learning_rate == 5e-4
@@ -673,7 +674,7 @@ def test_a_score_says_what_it_was_measured_on(make, played) -> None:
     viewer.add_labels(strokes, name="strokes")
     widget = make(viewer)
     widget.fields.meaning.value = "strokes"
-    widget.more.depth.value = 1
+    widget.more.settings.widgets["depth"].value = 1
     settle(widget)
     job = begin(widget, played)
     job.post(Ended(trained_files(job.request), None))

@@ -120,7 +120,13 @@ class TrainingSettings(Settings):
     budget: Budget = Field(default_factory=lambda: Budget(epochs=100))
     depth: Annotated[
         int,
-        Field(ge=1, le=7, title="Depth", description="Number of times the size is halved."),
+        Field(
+            ge=1,
+            le=7,
+            title="Depth",
+            description="How many times the network halves the image. Each level doubles the "
+            "distance that it can see.",
+        ),
         Shown(panel="Network"),
     ] = 4
     base_channels: Annotated[
@@ -129,7 +135,8 @@ class TrainingSettings(Settings):
             ge=1,
             le=256,
             title="Base channels",
-            description="Channels at full size; doubled at each halving.",
+            description="Width of the network: channels at full size, doubled at each halving. "
+            "Twice the width takes about four times as long.",
         ),
         Shown(panel="Network"),
     ] = 16
@@ -164,7 +171,7 @@ class TrainingSettings(Settings):
             title="Patch (px)",
             description="Training patch size in pixels; must be a multiple of 2^depth.",
         ),
-        Shown(panel="Training"),
+        Shown(panel="Training", step=16),
     ] = 192
     batch_size: Annotated[
         int,
@@ -189,10 +196,11 @@ class TrainingSettings(Settings):
         Field(
             ge=0,
             le=0.5,
-            title="Validation",
-            description="Fraction of the images used for validation.",
+            title="Validation share",
+            description="Share of the images that is used for validation and not for training. "
+            "With 0 there is no score.",
         ),
-        Shown(panel="Data"),
+        Shown(panel="Data", step=0.05),
     ] = 0.15
     epoch_steps: Annotated[
         Annotated[int, Field(ge=1)] | None,
@@ -208,7 +216,12 @@ class TrainingSettings(Settings):
     device: Device = "auto"
     seed: Annotated[
         int,
-        Field(ge=0, title="Seed", description="Seed of all random numbers."),
+        Field(
+            ge=0,
+            title="Seed",
+            description="Starting value of all random numbers. The same seed and data produce the "
+            "same model.",
+        ),
         Shown(panel="Training"),
     ] = 0
 

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 __all__ = ["SettingsFields", "adjustment_slider", "settings_widget"]
 
 
+_LARGEST = 2**31 - 1
+"""Largest value that Qt's fields accept, for numbers without an upper bound."""
+
+
 class SettingsFields:
     """Form fields for settings, with the titles, tooltips, bounds and defaults of their class.
 
@@ -62,6 +66,11 @@ class SettingsFields:
         found = {name: widget.value for name, widget in self.widgets.items()}
         return found | {name: AUTO for name, box in self.automatic.items() if box.value}
 
+    def show(self, **values: Any) -> None:
+        """Show values of some settings, by name."""
+        for name, value in values.items():
+            self.widgets[name].value = value
+
     def _row(self, field: SettingsField) -> list[w.Widget]:
         widget = self.widgets[field.name]
         if field.kind is bool:  # the title is beside the box
@@ -98,7 +107,8 @@ def adjustment_slider(adjustment: Adjustment) -> Any:
 
 
 def _number(field: SettingsField) -> Any:
-    given = {"min": field.minimum, "max": field.maximum, "step": field.shown.step}
+    maximum = _LARGEST if field.maximum is None else field.maximum
+    given = {"min": field.minimum, "max": maximum, "step": field.shown.step}
     limits = {name: value for name, value in given.items() if value is not None}
     kind: Any = w.SpinBox if field.kind is int else w.FloatSpinBox
     return kind(name=field.name, value=field.default, **limits)

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from magicgui import widgets as w
 
+from napari_unet.core.training.settings import TrainingSettings
 from napari_unet.gui.forms import Collapsible, ModelChooser, narrow, row
+from napari_unet.gui.forms.settings_fields import SettingsFields
 from napari_unet.gui.train.form import EFFORTS, MEANINGS, TrainForm
 
 if TYPE_CHECKING:
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["DataFields", "MoreFields", "StartFields", "form_of"]
 
 _AS_PRESET = "from preset"
+_SETTINGS = ("base_channels", "depth", "patch_px", "validation_fraction", "seed")
+"""Fields of `TrainingSettings` that are shown as they are declared."""
 _LEAST_FIELD_PX = 70
 _PLANES = {
     "ignore": "not annotated yet",
@@ -147,47 +151,11 @@ class MoreFields(Collapsible):
             tooltip="How strongly training patches are varied, for example in brightness. More "
             "variation needs more time, and helps with images unlike the training images.",
         )
-        self.base_channels: Any = w.SpinBox(
-            name="base_channels",
-            min=1,
-            max=256,
-            value=16,
-            tooltip="Width of the network. Twice the width takes about four times as long.",
-        )
-        self.depth: Any = w.SpinBox(
-            name="depth",
-            min=1,
-            max=7,
-            value=4,
-            tooltip="How many times the network halves the image. Each level doubles the distance "
-            "that it can see.",
-        )
-        self.patch_px: Any = w.SpinBox(
-            name="patch_px",
-            min=16,
-            max=4096,
-            step=16,
-            value=192,
-            tooltip="Training patch size in pixels; must be a multiple of 2^depth.",
-        )
         self.learning_rate: Any = w.LineEdit(
             name="learning_rate",
             tooltip="Leave empty to use the preset's. Lower it if the loss jumps up and down.",
         )
-        self.validation: Any = w.FloatSpinBox(
-            name="validation",
-            max=0.5,
-            step=0.05,
-            value=0.15,
-            tooltip="Share of the images that is used for validation and not for training. With 0 "
-            "there is no score.",
-        )
-        self.seed: Any = w.SpinBox(
-            name="seed",
-            max=2**31 - 1,
-            tooltip="Starting value of all random numbers. The same seed and data produce the "
-            "same model.",
-        )
+        self.settings = SettingsFields(TrainingSettings, _SETTINGS)
         self.device: Any = w.ComboBox(
             name="device",
             choices=sorted({"auto", "cpu", "cuda", "mps", device}),
@@ -202,16 +170,12 @@ class MoreFields(Collapsible):
                 self.amount_row,
                 row("Augmentation", narrow(self.augmentation)),
                 row("Learning rate", self.learning_rate),
-                row("Base channels", self.base_channels),
-                row("Depth", self.depth),
-                row("Patch (px)", self.patch_px),
-                row("Validation share", self.validation),
-                row("Seed", self.seed),
+                *self.settings.rows(*_SETTINGS),
                 row("Device", narrow(self.device)),
             ],
         )
         self.learning_rate.native.setPlaceholderText(_AS_PRESET)
-        for field in (self.budget, self.base_channels, self.depth, self.patch_px, self.seed):
+        for field in (self.budget, *self.settings.fields):
             field.native.setMinimumWidth(_LEAST_FIELD_PX)
 
     def _on_unit(self, unit: str) -> None:
@@ -219,13 +183,11 @@ class MoreFields(Collapsible):
 
     def follow_start(self, info: ModelInfo | None) -> None:
         """Show the network size of the start model, which cannot be changed."""
-        for field, value in (
-            (self.depth, info and info.unet.depth),
-            (self.base_channels, info and info.unet.base_channels),
-        ):
-            field.enabled = info is None
-            if value is not None:
-                field.value = value
+        network = ("depth", "base_channels")
+        for name in network:
+            self.settings.widgets[name].enabled = info is None
+        if info is not None:
+            self.settings.show(**{name: getattr(info.unet, name) for name in network})
 
 
 def form_of(
@@ -247,14 +209,10 @@ def form_of(
         name=more.name_of_model.value,
         budget=None if unit == _AS_PRESET else {unit: _whole(float(more.budget.value))},
         augmentation=None if augmentation == _AS_PRESET else augmentation,
-        base_channels=int(more.base_channels.value),
-        depth=int(more.depth.value),
-        patch_px=int(more.patch_px.value),
         learning_rate=more.learning_rate.value.strip() or None,
-        validation_fraction=round(float(more.validation.value), 4),
-        seed=int(more.seed.value),
         device=str(more.device.value),
         sources=sources,
+        settings=more.settings.values,
     )
 
 

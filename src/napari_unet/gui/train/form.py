@@ -69,10 +69,11 @@ class TrainForm:
         Preset of budget, learning rate, augmentation and validation.
     name
         Name of the model.
-    budget, augmentation, base_channels, depth, patch_px, learning_rate
-        See `TrainingSettings`; a start model determines the size of the network.
-    validation_fraction, seed, device
+    budget, augmentation, learning_rate, device
         See `TrainingSettings`.
+    settings
+        Other fields of `TrainingSettings` by name; missing ones keep their defaults. A start model
+        determines the size of the network.
     """
 
     meaning: Meaning = "objects"
@@ -83,13 +84,9 @@ class TrainForm:
     name: str = "model"
     budget: Mapping[str, float] | None = None
     augmentation: str | None = None
-    base_channels: int | None = None
-    depth: int | None = None
-    patch_px: int | None = None
     learning_rate: float | None = None
-    validation_fraction: float = 0.15
-    seed: int = 0
     device: str = "auto"
+    settings: Mapping[str, Any] = field(default_factory=dict)
     sources: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -129,28 +126,18 @@ def training_settings(form: TrainForm, pixels: int = 0) -> TrainingSettings:
         values["augmentation"] = Augmentation.preset(preset)
     if form.learning_rate:
         values["learning_rate"] = form.learning_rate
-    values |= {
-        "validation_fraction": form.validation_fraction,
-        "seed": form.seed,
-        "device": form.device.strip() or "auto",
-    }
-    values |= _network_values(form)
+    values |= _chosen_settings(form) | {"device": form.device.strip() or "auto"}
     settings = parse_settings(TrainingSettings, values)
     patch = settings.patch_px**2 * settings.batch_size
     steps = max(_SMALLEST_EPOCH, min(form.plan.longest_epoch, round(pixels / patch)))
     return settings.model_copy(update={"epoch_steps": steps})
 
 
-def _network_values(form: TrainForm) -> dict[str, Any]:
-    chosen = {
-        "depth": form.depth,
-        "base_channels": form.base_channels,
-        "patch_px": form.patch_px,
-    }
+def _chosen_settings(form: TrainForm) -> dict[str, Any]:
+    values = dict(form.settings)
     if form.start_info is not None:
         unet = form.start_info.unet
-        chosen |= {"depth": unet.depth, "base_channels": unet.base_channels}
-    values = {k: v for k, v in chosen.items() if v is not None}
+        values |= {"depth": unet.depth, "base_channels": unet.base_channels}
     depth = values.get("depth", TrainingSettings.model_fields["depth"].default)
     if "patch_px" not in values and depth > 6:
         values["patch_px"] = 256

@@ -165,7 +165,7 @@ def summarise_run(
     return replace(
         found,
         summary=_summary(pairs, facts, form, task, settings, division, device),
-        warning=_warning(division, form, task),
+        warning=_warning(division, settings, task),
     )
 
 
@@ -348,13 +348,13 @@ def _minutes(seconds: float) -> str:
     return f"{seconds / 3600:.2g} h"
 
 
-def _warning(division: Division, form: TrainForm, task: Task) -> str:
+def _warning(division: Division, settings: TrainingSettings, task: Task) -> str:
     if len(task.label_classes) > _MANY_CLASSES:
         return (
             f"The labels contain {len(task.label_classes)} classes. If each number is one object, "
             f"choose '{MEANINGS['objects']}'."
         )
-    if division.kind == "none" and form.validation_fraction > 0:
+    if division.kind == "none" and settings.validation_fraction > 0:
         return (
             "There will be no score because nothing can be set aside for validation: the image is "
             "too small, or too little of it is painted. Paint a second image or choose a smaller "

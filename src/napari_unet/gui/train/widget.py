@@ -167,8 +167,7 @@ class TrainWidget(TrainLayout):
         for field in (
             self.fields.effort, self.data.axes, self.data.channels, self.data.empty_planes,
             self.data.separate, self.more.budget, self.more.unit, self.more.augmentation,
-            self.more.base_channels, self.more.depth, self.more.patch_px, self.more.learning_rate,
-            self.more.validation, self.more.seed, self.more.device,
+            self.more.learning_rate, self.more.device, *self.more.settings.fields,
         ):  # fmt: skip
             field.changed.connect(self.schedule)
         self.controller.told.connect(self._tell)
